@@ -1,0 +1,45 @@
+"""The application's own errors. Everything else that is raised is a bug.
+
+RouterError
+├── ConfigError         the configuration or the environment is wrong (exit code 2)
+├── UsageError          the call is wrong (exit code 2, HTTP 400)
+├── NotFoundError       an unknown request, provider or category (HTTP 404)
+├── OverloadedError     the bounded queue is full (HTTP 429, with Retry-After)
+├── StorageError        the log, the knowledge base or a file cannot be read or written
+├── ProviderError       a provider failed a call; `kind` says how (see `providers.base`)
+└── NoAnswerError       every provider failed and no passage is good enough (HTTP 503)
+"""
+
+from __future__ import annotations
+
+
+class RouterError(Exception):
+    """Base of the tree: `str(error)` is one sentence that a user can act on."""
+
+
+class ConfigError(RouterError):
+    """Names the file, the line or key, and the mend."""
+
+
+class UsageError(RouterError):
+    """The caller asked for something that cannot be; `param` names the argument."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class NotFoundError(RouterError):
+    """What was named does not exist."""
+
+
+class OverloadedError(RouterError):
+    """Too many requests wait; try again in `retry_after_s` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StorageError(RouterError):
+    """A folder, a file or a database cannot be used."""

@@ -1,0 +1,232 @@
+"""The configuration as typed, validated, frozen objects.
+
+`config.loader` fills them from `providers.yaml`, `categories.yaml` and the environment; nothing
+else in the application reads either.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Model(BaseModel):
+    """Frozen, and strict about unknown keys: a misspelt key must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Host(Model):
+    """Where models are served. `url`, `key` and `disabled` are resolved by the loader."""
+
+    kind: Literal["openai", "llama_cpp", "simulated"] = "openai"
+    base_url: str | None = None
+    base_url_env: str | None = None
+    api_key_env: str | None = None
+    headers: dict[str, str] = {}
+
+    url: str | None = Field(default=None, exclude=True)
+    key: SecretStr | None = Field(default=None, exclude=True)
+    disabled: str | None = Field(default=None, exclude=True)
+    """Why the host cannot be used, as a sentence; None when it can."""
+
+
+class Cost(Model):
+    """USD per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Phase(Model):
+    """What a simulated provider does for a while (`requests` or `seconds`)."""
+
+    requests: int | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
+    ttft_s: Seconds = 0.3
+    jitter: Share = 0.2
+    tokens_per_s: float = Field(default=60.0, gt=0)
+    error: (
+        Literal["server", "rate_limited", "connection", "auth", "hang", "stall", "cut", "empty"]
+        | None
+    ) = None
+    error_rate: Share = 1.0
+
+
+class Simulation(Model):
+    """A simulated provider's script: the phases in turn, then again from the first."""
+
+    phases: tuple[Phase, ...] = (Phase(),)
+    tokens: int = Field(default=40, gt=0)
+    quality: Share = 0.8
+    seed: int = 0
+
+
+class Trial(Model):
+    """A provider that was appended by the application and is not trusted yet."""
+
+    share: Share
+
+
+class Provider(Model):
+    """A model at a host, under the name that logs, priorities and the API use."""
+
+    name: Name
+    host: str
+    model: str | None = None
+    model_env: str | None = None
+    cost: Cost | None = None
+    max_tokens: int | None = Field(default=None, gt=0)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    context: int | None = Field(default=None, gt=0)
+    """Context window in tokens, where known."""
+    instructions: str | None = None
+    """System message put before the caller's own."""
+    simulation: Simulation | None = None
+    added: str | None = None
+    evidence: dict[str, Any] | None = None
+    trial: Trial | None = None
+
+    resolved_model: str = Field(default="", exclude=True)
+    disabled: str | None = Field(default=None, exclude=True)
+    """Why the provider cannot be used, as a sentence; None when it can."""
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Provider:
+        if (self.model is None) == (self.model_env is None):
+            raise ValueError("needs exactly one of `model` and `model_env`")
+        return self
+
+
+class Fallback(Model):
+    """The cheap model that answers from retrieved passages."""
+
+    provider: str
+    passages: int = Field(default=4, ge=0, le=20)
+    prompt_tokens: int = Field(default=1200, ge=100)
+    start: Literal["immediate", "hedged"] = "immediate"
+    max_tokens: int | None = Field(default=None, gt=0)
+    rerank: bool = False
+    """Re-order the passages with the cross-encoder: better, and 300 ms of CPU dearer."""
+
+
+class Limits(Model):
+    """Seconds; see DESIGN's rules of the race."""
+
+    ttft_s: Seconds = 3.0
+    stall_s: Seconds = 5.0
+    deadline_s: Seconds = 120.0
+    late_s: Seconds = 120.0
+
+
+class Ranking(Model):
+    """Weights of the learned order; `providers.yaml` says what each does."""
+
+    latency_weight: Share = 0.2
+    cost_weight: Share = 0.1
+    latency_scale_s: float = Field(default=2.0, gt=0)
+    cost_scale_usd: float = Field(default=0.002, gt=0)
+    forgetting: float = Field(default=0.98, gt=0, le=1)
+    half_life_h: float = Field(default=24.0, gt=0)
+    prior_strength: float = Field(default=4.0, gt=0)
+    explore_min: Share = 0.02
+    explore_max: Share = 0.10
+    margin: Share = 0.02
+    every: int = Field(default=10, ge=1)
+    """Rerank at the latest after this many new observations of a category."""
+
+
+class Breaker(Model):
+    """When a provider is left alone, and for how long."""
+
+    failures: int = Field(default=5, ge=1)
+    window: int = Field(default=20, ge=1)
+    share: Share = 0.5
+    open_s: Seconds = 30.0
+    open_max_s: Seconds = 600.0
+    slow_s: Seconds | None = None
+    """A call slower than this to its first token counts as slow; None: the category's ttft_s."""
+
+
+class Budget(Model):
+    """Daily limits in USD (UTC days); None: no limit."""
+
+    daily_usd: float | None = Field(default=None, ge=0)
+    providers: dict[str, float] = {}
+
+
+class Admission(Model):
+    """How many requests race at once, and how many may wait for a place."""
+
+    races: int = Field(default=64, ge=1)
+    queue: int = Field(default=1000, ge=0)
+
+
+class Api(Model):
+    deliver: Literal["live", "complete"] = "live"
+
+
+class LogSettings(Model):
+    text: bool = False
+
+
+class Category(Model):
+    """What prompts of this kind are, in words and by example."""
+
+    description: str
+    examples: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(min_length=1)
+    """Prompts, either a list or a mapping of intent to list."""
+    keywords: tuple[str, ...] = ()
+
+
+class Environment(Model):
+    """What was read from the environment and `.env`."""
+
+    database_url: str | None = None
+    chroma_url: str | None = None
+    api_keys: tuple[SecretStr, ...] = ()
+    ui_auth: SecretStr | None = None
+    space_id: str | None = None
+
+
+class Settings(Model):
+    """Everything the application knows at start."""
+
+    hosts: dict[str, Host]
+    providers: tuple[Provider, ...]
+    priorities: dict[str, tuple[str, ...]]
+    fallback: Fallback
+    limits: Limits = Limits()
+    category_limits: dict[str, Limits] = {}
+    ranking: Ranking = Ranking()
+    breaker: Breaker = Breaker()
+    budget: Budget = Budget()
+    admission: Admission = Admission()
+    content_filter: Literal["propagate", "fallback"] = "propagate"
+    api: Api = Api()
+    log: LogSettings = LogSettings()
+    categories: dict[str, Category]
+    environment: Environment = Environment()
+    config_dir: Path
+    data_dir: Path
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name; KeyError if there is none."""
+        return next(p for p in self.providers if p.name == name)
+
+    def enabled(self, name: str) -> bool:
+        return any(p.name == name and p.disabled is None for p in self.providers)
+
+    def order(self, category: str) -> tuple[str, ...]:
+        """The declared order of a category's enabled providers, best first."""
+        return tuple(n for n in self.priorities[category] if self.enabled(n))
+
+    def limits_for(self, category: str) -> Limits:
+        return self.category_limits.get(category, self.limits)

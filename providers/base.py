@@ -1,0 +1,119 @@
+"""What a provider is: one protocol, its values and its error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from typing_extensions import TypedDict
+
+from config.errors import RouterError
+
+ErrorKind = Literal[
+    "auth",
+    "rate_limited",
+    "server",
+    "connection",
+    "timeout",
+    "bad_reply",
+    "content_filter",
+    "context_length",
+    "not_found",
+]
+
+
+class Message(TypedDict):
+    """One turn of a conversation, as OpenAI's API writes it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What a caller may set for one call; None leaves the provider's own setting."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    extra: dict[str, object] = field(default_factory=dict)
+    """Further parameters of the OpenAI dialect, passed on as they are (seed, penalties)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of a streamed answer.
+
+    `text` is answer content; a delta of reasoning carries `reasoning` and no text. The last
+    delta carries `finish_reason` (`stop`, `length`); `usage` may come with it or after it.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+class ProviderError(RouterError):
+    """A call failed. `kind` is the log's word for it; `str(error)` never holds a key."""
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class ChatProvider(Protocol):
+    """A model at a host. Instances are shared by all requests of one event loop."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def simulated(self) -> bool:
+        """True when nothing real answers; shown wherever the name is."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], options: CallOptions = CallOptions()
+    ) -> AsyncIterator[Delta]:
+        """Yield the answer as it comes.
+
+        Ends normally only after a `finish_reason` (or the dialect's end mark) and at least one
+        content delta. Raises ProviderError for everything that a provider can do wrong, a cut
+        stream (`connection`) and an empty answer (`bad_reply`) among them. Sets no deadline of
+        its own beyond connecting: the race decides. Closing the iterator ends the upstream call.
+        """
+        ...
+
+    async def models(self) -> list[str]:
+        """The models that the host lists; raises ProviderError."""
+        ...
+
+    async def close(self) -> None:
+        """Free the connections of this event loop."""
+        ...

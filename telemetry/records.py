@@ -1,0 +1,69 @@
+"""The rows of the interactions log, as plain dicts with the names that INTERFACES fixes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+Outcome = Literal["ok", "failed", "timed_out", "late", "cancelled", "skipped"]
+Role = Literal["primary", "fallback", "probe"]
+
+
+class AttemptRow(TypedDict, total=False):
+    """One call to a provider, or the decision not to make it (`skipped`).
+
+    Unique by (request_id, seq); a later `revision` of the same attempt replaces the earlier one.
+    """
+
+    request_id: str
+    seq: int  # order within the request, from 0
+    at: float  # Unix time in seconds when the attempt started
+    category: str
+    confidence: float | None
+    provider: str
+    model: str
+    host: str
+    role: Role
+    outcome: Outcome
+    error: str | None  # providers.base.ErrorKind
+    detail: str | None  # the error's sentence, redacted
+    served: bool
+    started_ms: float  # since the request came in
+    ttft_ms: float | None  # since the attempt started
+    latency_ms: float | None  # since the attempt started
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_usd: float | None  # None: unknown, not free
+    cost_estimated: bool
+    propensity: float | None  # probability with which this provider was chosen as primary
+    quality: float | None  # heuristic quality in [0, 1]; None: not measured
+    finish_reason: str | None
+    revision: int
+    text: str | None  # only with log.text
+
+
+class InteractionRow(TypedDict, total=False):
+    """One request; unique by request_id."""
+
+    request_id: str
+    at: float  # Unix time in seconds
+    category: str
+    confidence: float | None
+    evidence: dict[str, object]  # what decided the category
+    preferred: str | None  # first of the order at the time
+    fallback: str | None
+    fallback_used: bool
+    winner: str | None  # provider name, or "passages"
+    role: Literal["primary", "fallback"] | None
+    success: bool
+    latency_ms: float
+    ttft_ms: float | None
+    cost_usd: float | None
+    liked: bool | None
+    prompt_hash: str
+    prompt: str | None  # only with log.text
+    answer: str | None  # only with log.text
+    error: str | None
+    simulated: bool
+    attempts: list[AttemptRow]  # joined in on reading
