@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Model(BaseModel):
     """Frozen, and strict about unknown keys: a misspelt key must not be ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Host(Model):
@@ -159,7 +159,7 @@ class Budget(Model):
     """Daily limits in USD (UTC days); None: no limit."""
 
     daily_usd: float | None = Field(default=None, ge=0)
-    providers: dict[str, float] = {}
+    providers: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
 class Admission(Model):
@@ -216,6 +216,10 @@ class Settings(Model):
     environment: Environment = Environment()
     config_dir: Path
     data_dir: Path
+    variables: dict[str, Literal["environment", ".env"]] = Field(default={}, exclude=True)
+    """Where each environment variable that is set came from; names only, no values."""
+    written: frozenset[str] = Field(default=frozenset(), exclude=True)
+    """The dotted keys that stand in `providers.yaml`; every other value is a default."""
 
     def provider(self, name: str) -> Provider:
         """The provider of that name; KeyError if there is none."""

@@ -1,0 +1,137 @@
+"""The process environment and the `.env` file: the only place that reads either."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from config.errors import ConfigError
+from config.models import Environment
+
+_QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "100",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ANONYMIZED_TELEMETRY": "False",
+    "LANGSMITH_TRACING": "false",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+ROUTER_VARIABLES = (
+    "ROUTER_DATABASE_URL",
+    "ROUTER_CHROMA_URL",
+    "ROUTER_API_KEYS",
+    "ROUTER_UI_AUTH",
+    "SPACE_ID",
+)
+Source = Literal["environment", ".env"]
+
+
+def quiet() -> None:
+    """Keep the libraries from phoning home and from forking warnings; what is set stays.
+
+    Call it before the first heavy import: gradio, chromadb and huggingface_hub read these once.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Environment variables by name, each with where it came from; an empty one is not set."""
+
+    values: Mapping[str, str]
+    sources: Mapping[str, Source]
+
+    def get(self, name: str | None) -> str | None:
+        return self.values.get(name) if name else None
+
+    def missing(self, *names: str | None) -> list[str]:
+        """Which of the named variables are not set; None asks for nothing."""
+        return [name for name in names if name and name not in self.values]
+
+
+def variables(environ: Mapping[str, str] | None, dotenv: str | Path | None) -> Variables:
+    """Both places read, the process environment first; `os.environ` itself is not changed."""
+    values: dict[str, str] = {}
+    sources: dict[str, Source] = {}
+    process = os.environ if environ is None else environ
+    layers: list[tuple[Source, Mapping[str, str]]] = [
+        (".env", _read_dotenv(Path(dotenv)) if dotenv is not None else {}),
+        ("environment", process),
+    ]
+    for source, layer in layers:
+        for name, value in layer.items():
+            if value.strip():
+                values[name] = value.strip()
+                sources[name] = source
+    return Variables(values, sources)
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    """`NAME=value` lines; `${…}` is left as it stands, since a password may hold it."""
+    if not path.exists():
+        return {}
+    from dotenv.parser import parse_stream
+
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read ({reason})") from None
+    for binding in bindings:
+        if binding.error or (binding.key and binding.value is None):
+            line = binding.original.line
+            raise ConfigError(
+                f"{path}:{line}: is no `NAME=value` line; write one, or a # before it"
+            )
+    return {b.key: b.value for b in bindings if b.key and b.value is not None}
+
+
+def router_environment(given: Variables) -> Environment:
+    """The application's own variables, checked; no message repeats a value."""
+    keys = [key.strip() for key in (given.get("ROUTER_API_KEYS") or "").split(",")]
+    auth = given.get("ROUTER_UI_AUTH")
+    if auth is not None and not re.fullmatch(r"[^:\s][^:]*:.+", auth):
+        raise ConfigError("ROUTER_UI_AUTH: must be `user:password`; mend it in the environment")
+    database = given.get("ROUTER_DATABASE_URL")
+    if database is not None and not re.match(r"[a-z0-9+]+://", database):
+        raise ConfigError(
+            "ROUTER_DATABASE_URL: must be a database URL such as"
+            " postgresql+psycopg://user:password@host/name or sqlite:///folder/router.db"
+        )
+    chroma = given.get("ROUTER_CHROMA_URL")
+    if chroma is not None and (wrong := wrong_url(chroma)):
+        raise ConfigError(f"ROUTER_CHROMA_URL: {wrong}")
+    return Environment(
+        database_url=database,
+        chroma_url=chroma,
+        api_keys=tuple(SecretStr(key) for key in keys if key),
+        ui_auth=SecretStr(auth) if auth else None,
+        space_id=given.get("SPACE_ID"),
+    )
+
+
+def wrong_url(url: str) -> str | None:
+    """What is wrong with the address of a service, or None; never repeats the address."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is no valid address; write it as https://host/v1"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or key before the @; take it out and name the key in api_key_env"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must start with http:// or https:// and name a host, such as https://host/v1"
+    if parts.query or parts.fragment or re.search(r"\s", url):
+        return "must end with its path: no `?…`, no `#…` and no spaces"
+    return None

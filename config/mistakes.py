@@ -1,0 +1,134 @@
+"""Mistakes in a configuration file, each with its place, and how they become one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from config.errors import ConfigError
+from config.yaml_file import Loc, YamlFile
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong and how to mend it, at a line (from 1) of a file."""
+
+    file: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+def refuse(mistakes: Iterable[Mistake]) -> None:
+    """Raise ConfigError with the first mistake and the number of the others; else do nothing."""
+    found = list(dict.fromkeys(mistakes))
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise ConfigError(f"{found[0]}{more}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean …?` or, where nothing is near, the known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"known are {', '.join(f'`{n}`' for n in names)}" if names else "none is known"
+
+
+def validate(
+    file: YamlFile, schema: type[Any] | TypeAdapter[Any], data: object, base: Loc = ()
+) -> tuple[Any, list[Mistake]]:
+    """The typed object, or None and what is wrong with `data`, which lies at `base` of the file.
+
+    Types are strict (`yes` is no number), but a list may stand for a tuple, as YAML knows none.
+    """
+    adapter = schema if isinstance(schema, TypeAdapter) else TypeAdapter(schema)
+    try:
+        return adapter.validate_json(file.as_json(data), strict=True), []
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        return None, _distinct(file, schema, details, base)
+
+
+def _distinct(
+    file: YamlFile, schema: object, details: list[ErrorDetails], base: Loc
+) -> list[Mistake]:
+    """One mistake a place: a union reports the same value once for each of its branches."""
+    found: dict[Loc, Mistake] = {}
+    for detail in details:
+        full = (*base, *(part for part in detail["loc"] if part != "[key]"))
+        loc = full if detail["type"] == "missing" else file.existing(full)
+        key = file.describe(loc)
+        text = _explain(detail, key, str(full[-1]) if full else "", _known(schema, detail["loc"]))
+        found.setdefault(loc, Mistake(file.path, file.line(loc), text))
+    return sorted(found.values(), key=lambda mistake: mistake.line)
+
+
+_WANTED = {
+    "string_type": "must be text; put it in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "finite_number": "must be a finite number",
+    "tuple_type": "must be a list, such as [a, b]",
+    "list_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a mapping of `key: value` lines",
+    "model_type": "must be a mapping of `key: value` lines",
+    "model_attributes_type": "must be a mapping of `key: value` lines",
+    "string_pattern_mismatch": (
+        "is no valid name: use letters, digits and . _ : -, at most 64, a letter or digit first"
+    ),
+    "too_short": "must not be empty",
+}
+_BOUNDS = {
+    "greater_than_equal": "ge",
+    "greater_than": "gt",
+    "less_than_equal": "le",
+    "less_than": "lt",
+}
+_BOUND_WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+def _explain(detail: ErrorDetails, key: str, last: str, known: list[str]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key `{key}`: {nearest(last, known)}"
+    if kind == "missing":
+        return f"`{key}` is missing: add it"
+    if kind in _BOUNDS:
+        bound = _BOUNDS[kind]
+        return f"`{key}` must be {_BOUND_WORDS[bound]} {context[bound]:g}"
+    if kind == "literal_error":
+        return f"`{key}` must be {context['expected']}"
+    if kind == "value_error":
+        return f"`{key}` {context['error']}"
+    return f"`{key}` {_WANTED.get(kind, detail['msg'])}"
+
+
+def _known(schema: object, loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the model around `loc` knows, for a suggestion."""
+    model = _model_in(schema)
+    for part in loc[:-1]:
+        if model is not None and isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return [] if model is None else [n for n, f in model.model_fields.items() if not f.exclude]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model that an annotation such as `dict[str, Host]` or `Cost | None` speaks of."""
+    if isinstance(annotation, TypeAdapter):
+        annotation = annotation._type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in get_args(annotation))
+    return next((model for model in found if model is not None), None)

@@ -1,0 +1,134 @@
+"""A YAML file as plain values that remember their lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config.errors import ConfigError
+
+Loc = tuple[int | str, ...]
+"""The way from the root to a value: mapping keys and list indices."""
+
+_KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+_Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """Safe, and leaves dates as the text they are: `added: 2026-10-01` is no Python date."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _Base.yaml_implicit_resolvers.items()
+}
+
+
+class YamlFile:
+    """`data` is the root mapping; `duplicates` are the places of keys written twice.
+
+    Raises ConfigError where the file is missing, unreadable, broken YAML or no mapping.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.duplicates: list[tuple[int, str, int]] = []
+        """(line, key, line of its first use)."""
+        self._lines: dict[Loc, int] = {}
+        self.data: dict[str, Any] = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            text = self.path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.path}: the file is missing; restore it or name another folder with --config"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(f"{self.path}: cannot be read ({reason})") from None
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            data = None if node is None else loader.construct_document(node)
+            json.dumps(data)
+        except yaml.MarkedYAMLError as error:
+            raise ConfigError(f"{self.path}:{_broken(error)}") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            first = str(error).splitlines()[0]
+            raise ConfigError(f"{self.path}: is no valid YAML ({first}); mend it") from None
+        except TypeError:
+            raise ConfigError(f"{self.path}: may hold only text, numbers, lists and maps") from None
+        finally:
+            loader.dispose()
+        if not isinstance(data, dict):
+            raise ConfigError(f"{self.path}:1: must be a mapping of `key: value` lines")
+        self._walk(node, ())
+        return data
+
+    def _walk(self, node: yaml.Node, loc: Loc) -> None:
+        self._lines.setdefault(loc, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self._walk(item, (*loc, index))
+        elif isinstance(node, yaml.MappingNode):
+            seen: dict[str, int] = {}
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if key.tag not in _KEYS:
+                    raise ConfigError(
+                        f"{self.path}:{line}: the key {name} is read as no text; put it in quotes"
+                    )
+                if name in seen and name != "<<":
+                    self.duplicates.append((line, self.describe((*loc, name)), seen[name]))
+                seen.setdefault(name, line)
+                self._lines.setdefault((*loc, name), line)
+                self._walk(value, (*loc, name))
+
+    def line(self, loc: Loc) -> int:
+        """The line (from 1) of a value, or of the nearest thing around it that exists."""
+        return self._lines[self.existing(loc)]
+
+    def existing(self, loc: Loc) -> Loc:
+        """The longest beginning of `loc` that stands in the file."""
+        while loc not in self._lines:
+            loc = loc[:-1]
+        return loc
+
+    def describe(self, loc: Loc) -> str:
+        """`providers.llama-70b.cost.input`: a list's entry goes by its `name` if it has one."""
+        words: list[str] = []
+        value: Any = getattr(self, "data", None)
+        for part in loc:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                value = None
+            name = value.get("name") if isinstance(part, int) and isinstance(value, dict) else None
+            if isinstance(part, int) and not isinstance(name, str):
+                words[-1:] = [f"{words[-1] if words else ''}[{part}]"]
+            else:
+                words.append(str(name if isinstance(part, int) else part))
+        return ".".join(words)
+
+    def leaves(self) -> frozenset[str]:
+        """The dotted keys of everything that is written, sections included."""
+        return frozenset(self.describe(loc) for loc in self._lines if loc)
+
+    @staticmethod
+    def as_json(data: object) -> str:
+        return json.dumps(data)
+
+
+def _broken(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else 1
+    column = f" at column {mark.column + 1}" if mark else ""
+    problem = " ".join((error.problem or error.context or "it cannot be read").split())
+    return (
+        f"{line}: broken YAML{column}: {problem}; check indentation, colons and quotes on this line"
+        " and the one above"
+    )
