@@ -62,9 +62,13 @@ def validate(
 def _distinct(
     file: YamlFile, schema: object, details: list[ErrorDetails], base: Loc
 ) -> list[Mistake]:
-    """One mistake a place: a union reports the same value once for each of its branches."""
+    """One mistake a place: a union reports the same value once for each of its branches, and a
+    misspelt key is a missing one too."""
+    misspelt = {detail["loc"][:-1] for detail in details if detail["type"] == "extra_forbidden"}
     found: dict[Loc, Mistake] = {}
     for detail in details:
+        if detail["type"] == "missing" and detail["loc"][:-1] in misspelt:
+            continue
         full = (*base, *(part for part in detail["loc"] if part != "[key]"))
         loc = full if detail["type"] == "missing" else file.existing(full)
         key = file.describe(loc)

@@ -38,9 +38,10 @@ class YamlFile:
         self.duplicates: list[tuple[int, str, int]] = []
         """(line, key, line of its first use)."""
         self._lines: dict[Loc, int] = {}
-        self.data: dict[str, Any] = self._read()
+        self.data: dict[str, Any] = {}
+        self._read()
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> None:
         try:
             text = self.path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
@@ -66,8 +67,8 @@ class YamlFile:
             loader.dispose()
         if not isinstance(data, dict):
             raise ConfigError(f"{self.path}:1: must be a mapping of `key: value` lines")
+        self.data = data
         self._walk(node, ())
-        return data
 
     def _walk(self, node: yaml.Node, loc: Loc) -> None:
         self._lines.setdefault(loc, node.start_mark.line + 1)
@@ -101,7 +102,7 @@ class YamlFile:
     def describe(self, loc: Loc) -> str:
         """`providers.llama-70b.cost.input`: a list's entry goes by its `name` if it has one."""
         words: list[str] = []
-        value: Any = getattr(self, "data", None)
+        value: Any = self.data
         for part in loc:
             try:
                 value = value[part]
@@ -128,7 +129,9 @@ def _broken(error: yaml.MarkedYAMLError) -> str:
     line = mark.line + 1 if mark else 1
     column = f" at column {mark.column + 1}" if mark else ""
     problem = " ".join((error.problem or error.context or "it cannot be read").split())
+    begun = error.context_mark.line + 1 if error.context_mark else line
+    within = f" in what begins on line {begun}" if begun != line else ""
     return (
-        f"{line}: broken YAML{column}: {problem}; check indentation, colons and quotes on this line"
-        " and the one above"
+        f"{line}: broken YAML{column}{within}: {problem}; check indentation, colons, quotes and"
+        " brackets here and on the line above"
     )
