@@ -177,6 +177,9 @@ class LogSettings(Model):
     text: bool = False
 
 
+Signal = Literal["code", "trace", "shell", "sql", "data", "math"]
+
+
 class Category(Model):
     """What prompts of this kind are, in words and by example."""
 
@@ -184,6 +187,9 @@ class Category(Model):
     examples: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(min_length=1)
     """Prompts, either a list or a mapping of intent to list."""
     keywords: tuple[str, ...] = ()
+    """Words and phrases, in any language, that speak for this category."""
+    signals: tuple[Signal, ...] = ()
+    """Structure in the prompt that speaks for this category; see `routing.features`."""
 
 
 class Environment(Model):
