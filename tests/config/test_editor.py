@@ -1,0 +1,259 @@
+"""Changes of providers.yaml: whole, valid, locked, journaled, and taken back."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from config import editor
+from config.errors import ConfigError
+from config.loader import load
+from config.yaml_splice import plain
+
+PROVIDERS = """\
+# Hosts first.
+hosts:
+  local: {base_url: "http://127.0.0.1:1/v1"}   # nobody listens here
+providers:
+  - name: llama-a
+    host: local
+    model: 'a'        # quoted on purpose
+
+# Best first.
+priorities:
+  technical: [llama-a]   # one
+  general: [llama-a]
+fallback: {provider: llama-a}
+"""
+CATEGORIES = """\
+technical: {description: code, examples: [write a loop]}
+general: {description: the rest, examples: [hello]}
+"""
+ENTRY = {"name": "llama-b", "host": "local", "model": "b", "trial": {"share": 0.05}}
+STEPS = ("locked", "edited", "validated", "backed up", "journaled", "written", "replaced", "synced")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "providers.yaml").write_text(PROVIDERS)
+    (config / "categories.yaml").write_text(CATEGORIES)
+    return config, tmp_path / "data"
+
+
+def text_of(config: Path) -> str:
+    return (config / "providers.yaml").read_text()
+
+
+def append(config: Path, data: Path) -> None:
+    editor.append_provider(config, data, ENTRY, {"technical": None}, "found by a search")
+
+
+def test_an_appended_provider_is_in_the_settings_last_in_its_category(
+    folders: tuple[Path, Path],
+) -> None:
+    append(*folders)
+    settings = load(*folders, environ={}, dotenv=None)
+    assert settings.provider("llama-b").trial is not None
+    assert settings.priorities == {"technical": ("llama-a", "llama-b"), "general": ("llama-a",)}
+
+
+def test_comments_quotes_and_order_of_the_file_stay(folders: tuple[Path, Path]) -> None:
+    append(*folders)
+    added = "  - name: llama-b\n    host: local\n    model: b\n    trial: {share: 0.05}\n"
+    wanted = PROVIDERS.replace("\n\n# Best", f"\n{added}\n# Best").replace(
+        "technical: [llama-a]", "technical: [llama-a, llama-b]"
+    )
+    assert text_of(folders[0]) == wanted
+
+
+def test_undo_gives_the_old_bytes_back_change_by_change(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    append(config, data)
+    appended = text_of(config)
+    editor.set_trial(config, data, "llama-b", None, "promoted")
+    assert "trial" not in text_of(config)
+    assert "trial of `llama-b`" in editor.undo(config, data)
+    assert text_of(config) == appended
+    editor.undo(config, data)
+    assert text_of(config) == PROVIDERS
+    with pytest.raises(ConfigError, match="nothing to take back"):
+        editor.undo(config, data)
+
+
+def test_a_removed_provider_leaves_no_trace(folders: tuple[Path, Path]) -> None:
+    append(*folders)
+    editor.remove_provider(*folders, "llama-b", "its trial disappointed")
+    assert text_of(folders[0]) == PROVIDERS
+
+
+def test_undo_does_not_lose_a_hand_edit(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    append(config, data)
+    edited = text_of(config) + "# my own line\n"
+    (config / "providers.yaml").write_text(edited)
+    with pytest.raises(ConfigError, match=r"edited by hand.*take `llama-b` out by hand, or copy"):
+        editor.undo(config, data)
+    assert text_of(config) == edited
+
+
+def test_another_config_folder_has_its_own_history(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    append(*folders)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "providers.yaml").write_text(PROVIDERS)
+    (other / "categories.yaml").write_text(CATEGORIES)
+    with pytest.raises(ConfigError, match="nothing to take back"):
+        editor.undo(other, folders[1])
+
+
+def test_a_result_that_is_not_valid_is_never_written(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    with pytest.raises(ConfigError, match="nothing was changed") as caught:
+        editor.append_provider(config, data, ENTRY | {"host": "nowhere"}, {}, "")
+    assert f"{config}/providers.yaml" in str(caught.value)
+    assert text_of(config) == PROVIDERS
+    with pytest.raises(ConfigError, match="nothing to take back"):
+        editor.undo(config, data)
+
+
+def test_removing_a_provider_that_is_needed_is_refused(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(ConfigError):
+        editor.remove_provider(*folders, "llama-a", "")
+    with pytest.raises(ConfigError, match="no provider `nobody`"):
+        editor.remove_provider(*folders, "nobody", "")
+    assert text_of(folders[0]) == PROVIDERS
+
+
+def test_an_alias_that_an_edit_would_change_elsewhere_is_refused(
+    folders: tuple[Path, Path],
+) -> None:
+    config, data = folders
+    aliased = PROVIDERS.replace("technical: [llama-a]", "technical: &all [llama-a]").replace(
+        "general: [llama-a]", "general: *all"
+    )
+    (config / "providers.yaml").write_text(aliased)
+    with pytest.raises(ConfigError, match="alias"):
+        append(config, data)
+    assert text_of(config) == aliased
+
+
+def test_a_symbolic_link_is_refused_in_one_sentence(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    real = config.parent / "real.yaml"
+    (config / "providers.yaml").rename(real)
+    (config / "providers.yaml").symlink_to(real)
+    with pytest.raises(ConfigError, match=r"is a symbolic link to .*real\.yaml"):
+        append(config, data)
+
+
+def test_a_read_only_file_is_refused_in_one_sentence(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    (config / "providers.yaml").chmod(0o444)
+    with pytest.raises(ConfigError, match="is read-only: `chmod"):
+        append(config, data)
+
+
+def test_the_mode_of_the_file_stays(folders: tuple[Path, Path]) -> None:
+    (folders[0] / "providers.yaml").chmod(0o640)
+    append(*folders)
+    assert (folders[0] / "providers.yaml").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    data.write_text("a file where a folder is wanted")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        append(config, data)
+
+
+def test_a_second_writer_is_told_to_wait(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = folders
+    monkeypatch.setattr(editor, "LOCK_WAIT_S", 0.0)
+    (data / "backups").mkdir(parents=True)
+    with (
+        FileLock(data / "backups" / "providers.lock"),
+        pytest.raises(ConfigError, match="another process"),
+    ):
+        append(config, data)
+
+
+def test_a_hand_edit_in_the_middle_of_a_change_wins(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    mine = PROVIDERS + "# saved in an editor just now\n"
+
+    def save(step: str) -> None:
+        if step == "written":
+            (config / "providers.yaml").write_text(mine)
+
+    with pytest.raises(ConfigError, match="was edited meanwhile"):
+        editor.append_provider(config, data, ENTRY, {"technical": None}, "", step=save)
+    assert text_of(config) == mine
+    assert sorted(p.name for p in config.iterdir()) == ["categories.yaml", "providers.yaml"]
+
+
+KILLED = """\
+import os, signal, sys
+from pathlib import Path
+from config import editor
+config, data, verb, at = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+def step(name):
+    if name == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+if verb == "undo":
+    editor.undo(config, data, step=step)
+else:
+    entry = {"name": "llama-b", "host": "local", "model": "b", "trial": {"share": 0.05}}
+    editor.append_provider(config, data, entry, {"technical": None}, "", step=step)
+"""
+
+
+def killed(folders: tuple[Path, Path], verb: str, at: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, folders), verb, at], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("at", STEPS)
+def test_killed_at_any_step_the_file_is_the_old_or_the_new_one(
+    folders: tuple[Path, Path], at: str
+) -> None:
+    config, data = folders
+    killed(folders, "append", at)
+    happened = at in ("replaced", "synced")
+    names = [p["name"] for p in plain(text_of(config))["providers"]]
+    assert names == (["llama-a", "llama-b"] if happened else ["llama-a"])
+    assert happened or text_of(config) == PROVIDERS
+    if happened:
+        editor.undo(config, data)
+    else:
+        with pytest.raises(ConfigError, match="nothing to take back"):
+            editor.undo(config, data)
+    append(config, data)  # nothing that was left behind is in the way
+    editor.undo(config, data)
+    assert text_of(config) == PROVIDERS
+    assert sorted(p.name for p in config.iterdir()) == ["categories.yaml", "providers.yaml"]
+
+
+@pytest.mark.parametrize("at", ["locked", "validated", "written", "replaced", "synced", "noted"])
+def test_killed_at_any_step_of_an_undo_the_file_is_the_old_or_the_new_one(
+    folders: tuple[Path, Path], at: str
+) -> None:
+    config, data = folders
+    append(config, data)
+    appended = text_of(config)
+    killed(folders, "undo", at)
+    undone = at in ("replaced", "synced", "noted")
+    assert text_of(config) == (PROVIDERS if undone else appended)
+    if not undone:
+        editor.undo(config, data)
+    assert text_of(config) == PROVIDERS
