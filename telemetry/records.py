@@ -67,3 +67,12 @@ class InteractionRow(TypedDict, total=False):
     error: str | None
     simulated: bool
     attempts: list[AttemptRow]  # joined in on reading
+
+
+class AuditRow(TypedDict):
+    """A step that the application took on its own: a search, a trial, a change of its config."""
+
+    at: float  # Unix time in seconds
+    kind: str
+    subject: str  # what it was about: a category, a provider
+    detail: dict[str, object]

@@ -1,0 +1,205 @@
+"""SQLite or PostgreSQL: opened, checked, and with the few things in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from config.errors import StorageError
+from telemetry import tables
+
+BUSY_MS = 5_000
+CONNECT_S = 5
+QUICK_CHECK_BYTES = 32 * 2**20
+"""A SQLite file up to this size is checked page by page at start (about 50 ms)."""
+
+
+class Database:
+    """One writing engine, one reading engine, and the differences between the two dialects."""
+
+    def __init__(self, url: URL, where: str) -> None:
+        self.where = where
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.writing = self._engine(url, "BEGIN IMMEDIATE", 1)
+        self.reading = self._engine(url, "BEGIN", 4)
+        self.insert = sqlite.insert if self.is_sqlite else postgresql.insert
+
+    @classmethod
+    def open(cls, database_url: str | None, data_dir: Path) -> Database:
+        """Connect, check and bring the tables up to date; StorageError says what is wrong.
+
+        A file that is not a healthy database is reported and left as it is.
+        """
+        url, where = _locate(database_url, data_dir)
+        database = cls(url, where)
+        try:
+            database._check(url)
+            with database.writing.begin() as connection:
+                database._migrate(connection)
+        except StorageError:
+            database.close()
+            raise
+        except SQLAlchemyError as error:
+            database.close()
+            raise StorageError(database._explain(error)) from error
+        return database
+
+    def stamp(self, connection: Connection) -> int:
+        """The number of this writing transaction, kept in `interactions.changed`.
+
+        SQLite has one writer at a time, so a running number is in commit order. PostgreSQL
+        commits out of order: there it is the transaction's own id, and `window` waits for those
+        that still run.
+        """
+        if self.is_sqlite:
+            newest = select(func.coalesce(func.max(tables.interactions.c.changed), 0) + 1)
+        else:
+            newest = select(text("pg_current_xact_id()::text::bigint"))
+        return int(connection.execute(newest).scalar_one())
+
+    def window(self, connection: Connection) -> tuple[int, int]:
+        """(low, high) of this snapshot: all below `low` is committed, nothing reaches `high`."""
+        if self.is_sqlite:
+            following = self.stamp(connection)
+            return following, following
+        row = connection.execute(
+            text(
+                "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint"
+                " FROM pg_current_snapshot() s"
+            )
+        ).one()
+        return int(row[0]), int(row[1])
+
+    def close(self) -> None:
+        self.writing.dispose()
+        self.reading.dispose()
+
+    def _engine(self, url: URL, begin: str, size: int) -> Engine:
+        if not self.is_sqlite:
+            level: Any = "READ COMMITTED" if size == 1 else "REPEATABLE READ"
+            return create_engine(
+                url,
+                pool_size=size,
+                max_overflow=0,
+                pool_pre_ping=size > 1,
+                isolation_level=level,
+                connect_args={"connect_timeout": CONNECT_S},
+            )
+        engine = create_engine(url, pool_size=size, max_overflow=0)
+
+        @event.listens_for(engine, "connect")
+        def _prepare(connection: Any, _record: object) -> None:
+            connection.isolation_level = None  # the driver must not begin on its own
+            for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
+                connection.execute(f"PRAGMA {pragma}").close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+    def _check(self, url: URL) -> None:
+        """Refuse a file that is not a healthy SQLite database."""
+        if not self.is_sqlite or not url.database:
+            return
+        path = Path(url.database)
+        size = path.stat().st_size if path.exists() else 0
+        if 0 < size <= QUICK_CHECK_BYTES:
+            with self.reading.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            if found != "ok":
+                raise StorageError(
+                    f"The log {self.where} is corrupt ({found}). It was left as it is: move it"
+                    " away to start a new one, or restore it from a copy."
+                )
+
+    def _migrate(self, connection: Connection) -> None:
+        """Create what is missing. A later version adds its steps here, from the one it finds."""
+        if not self.is_sqlite:  # replicas that start together must not create the tables twice
+            connection.execute(text("SELECT pg_advisory_xact_lock(727001)"))
+        fresh = not inspect(connection).has_table(tables.schema.name)
+        tables.metadata.create_all(connection)
+        if fresh:
+            connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+        version = connection.execute(select(func.max(tables.schema.c.version))).scalar()
+        if version is None or version > tables.SCHEMA_VERSION:
+            raise StorageError(
+                f"The log {self.where} has schema version {version}, this program knows"
+                f" {tables.SCHEMA_VERSION}: start the newer program, or use another data folder."
+            )
+
+    def _explain(self, error: SQLAlchemyError) -> str:
+        cause = reason(error)
+        if not self.is_sqlite:
+            return (
+                f"The database {self.where} cannot be used ({cause}): check ROUTER_DATABASE_URL"
+                " and that the server runs."
+            )
+        if "not a database" in cause or "malformed" in cause:
+            return (
+                f"The log {self.where} is corrupt ({cause}). It was left as it is: move it away"
+                " to start a new one, or restore it from a copy."
+            )
+        return f"The log {self.where} cannot be opened ({cause}): is its folder writable?"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent snapshot; StorageError if it cannot be read."""
+        try:
+            with self.reading.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StorageError(f"The log {self.where} cannot be read ({reason(error)}).") from error
+
+
+def reason(error: BaseException) -> str:
+    """The driver's own words on one line, without SQL, parameters or passwords."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    lines = str(cause).strip().splitlines()
+    return lines[0].strip() if lines else type(cause).__name__
+
+
+def _locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
+    """The address, and how messages name it (without its password)."""
+    if database_url is None:
+        path = data_dir / "router.db"
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The data folder {data_dir} cannot be created ({error.strerror}):"
+                " give a writable one with --data."
+            ) from error
+        return URL.create("sqlite", database=str(path)), str(path)
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise StorageError(
+            "ROUTER_DATABASE_URL is not an address: write postgresql://user:password@host/name."
+        ) from error
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("postgresql+psycopg", "sqlite"):
+        raise StorageError(
+            f"ROUTER_DATABASE_URL names {url.drivername}: only sqlite and postgresql are known."
+        )
+    where = url.render_as_string(hide_password=True) if url.host else str(url.database or url)
+    return url, where

@@ -1,0 +1,151 @@
+"""The interactions log: every request and every attempt, durable before the answer is final."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from config.errors import NotFoundError, StorageError
+from telemetry import queries, tables
+from telemetry.database import Database
+from telemetry.records import AttemptRow, AuditRow, InteractionRow
+from telemetry.transaction import Job
+from telemetry.writer import Writer
+
+T = TypeVar("T")
+
+
+class InteractionLog:
+    """Requests, attempts, feedback, audit rows and hints in one SQL database.
+
+    Any number of processes may use the same database; one instance serves every event loop of
+    its process. Reads and writes raise StorageError when the database fails.
+    """
+
+    def __init__(self, database: Database, *, text: bool) -> None:
+        self._database = database
+        self._text = text
+        self._writer = Writer(database)
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="log-reader")
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, database_url: str | None, data_dir: Path, *, text: bool = False
+    ) -> InteractionLog:
+        """The log at that address, by default the SQLite file `router.db` in the data folder.
+
+        `text` stores prompts and answers too. Raises StorageError, and never overwrites a file
+        that is not a healthy database.
+        """
+        return cls(Database.open(database_url, data_dir), text=text)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last commit failed; None since it succeeds."""
+        return self._writer.problem
+
+    async def write(self, interaction: InteractionRow, attempts: Sequence[AttemptRow]) -> None:
+        """Store a request with its attempts; returns after the commit.
+
+        Attempts inherit `request_id`, `at`, `category` and `confidence` where they have none.
+        Writing the same request again changes nothing. TypeError for an unknown field.
+        """
+        request_id = interaction.get("request_id")
+        inherited = {k: interaction.get(k) for k in ("at", "category", "confidence")}
+        await self._writer.submit(
+            Job(
+                interactions=[tables.encode(tables.interactions, interaction, text=self._text)],
+                attempts=[self._attempt(a, request_id=request_id, **inherited) for a in attempts],
+            )
+        )
+
+    async def revise(self, attempt: AttemptRow) -> None:
+        """Store a newer revision of an attempt; an older one is ignored.
+
+        Works before the first row is there, which then does not replace it.
+        """
+        await self._writer.submit(Job(attempts=[self._attempt(attempt)]))
+
+    async def feedback(self, request_id: str, liked: bool | None) -> None:
+        """Replace the caller's word on an answer; NotFoundError for an unknown request."""
+        await self._writer.submit(Job(feedback=[{"request_id": request_id, "liked": liked}]))
+
+    async def audit(self, kind: str, subject: str, detail: Mapping[str, object]) -> None:
+        """Store a step that the application took on its own."""
+        row = {
+            "id": uuid.uuid4().hex,
+            "at": time.time(),
+            "kind": kind,
+            "subject": subject,
+            "detail": tables.dump(detail),
+        }
+        await self._writer.submit(Job(audits=[row]))
+
+    async def hint(self, name: str, detail: Mapping[str, object]) -> None:
+        """Leave a note for the other replicas, replacing the last one of that name."""
+        row = {"name": name, "at": time.time(), "detail": tables.dump(detail)}
+        await self._writer.submit(Job(hints=[row]))
+
+    async def recent(
+        self, limit: int | None = 20, category: str | None = None
+    ) -> list[InteractionRow]:
+        """The newest requests with their attempts, newest first; all of them with None."""
+        return await self._read(queries.recent, limit, category)
+
+    async def get(self, request_id: str) -> InteractionRow:
+        """One request with its attempts; NotFoundError if there is none."""
+        row = await self._read(queries.get, request_id)
+        if row is None:
+            raise NotFoundError(f"There is no request {request_id} in the log.")
+        return row
+
+    async def since(
+        self, cursor: int | None = None, limit: int = 5_000
+    ) -> tuple[list[InteractionRow], int]:
+        """What was written, revised or judged since the cursor, by whatever replica.
+
+        Oldest change first, about `limit` at a time; a cursor that stays means that the reader
+        is up to date. Nothing is missed, however commits overlap; a row may come again, and does
+        when it changed. None begins with the whole log.
+        """
+        return await self._read(queries.since, cursor, limit)
+
+    async def audits(
+        self, kind: str | None = None, subject: str | None = None, limit: int | None = 100
+    ) -> list[AuditRow]:
+        """Audit rows, newest first."""
+        return await self._read(queries.audits, kind, subject, limit)
+
+    async def hints(self) -> dict[str, dict[str, Any]]:
+        """The notes of all replicas by name; each has `at` beside its own fields."""
+        return await self._read(queries.hints)
+
+    async def spent_today(self, now: float | None = None) -> dict[str, float]:
+        """USD that each provider cost since midnight UTC; what is unknown is not in it."""
+        moment = time.time() if now is None else now
+        return await self._read(queries.spent, moment - moment % 86_400)
+
+    async def close(self) -> None:
+        """Commit what is queued and free the connections; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.close()
+        self._readers.shutdown(wait=True)
+        self._database.close()
+
+    def _attempt(self, attempt: AttemptRow, **inherited: object) -> tables.Row:
+        row = cast("Mapping[str, Any]", attempt)
+        return tables.encode(tables.attempts, row, text=self._text, revision=0, **inherited)
+
+    async def _read(self, query: Callable[..., T], *args: object) -> T:
+        if self._closed:
+            raise StorageError("The log is closed.")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, query, self._database, *args)

@@ -1,0 +1,121 @@
+"""The reads of the log. Each runs in a reader's thread, on one snapshot of the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, Select, func, select
+
+from telemetry.database import Database
+from telemetry.records import AttemptRow, AuditRow, InteractionRow
+from telemetry.tables import attempts as tried
+from telemetry.tables import audits as audited
+from telemetry.tables import decode, interactions
+from telemetry.tables import hints as hinted
+
+BUNCH = 500
+"""Requests whose attempts are fetched by one statement."""
+
+
+def recent(database: Database, limit: int | None, category: str | None) -> list[InteractionRow]:
+    """The newest first."""
+    query = select(interactions).order_by(
+        interactions.c.at.desc(), interactions.c.request_id.desc()
+    )
+    if category is not None:
+        query = query.where(interactions.c.category == category)
+    with database.read() as connection:
+        return _joined(connection, query.limit(limit))
+
+
+def get(database: Database, request_id: str) -> InteractionRow | None:
+    with database.read() as connection:
+        rows = _joined(connection, _by_id([request_id]))
+    return rows[0] if rows else None
+
+
+def since(database: Database, cursor: int | None, limit: int) -> tuple[list[InteractionRow], int]:
+    """Rows stamped at or after the cursor, and the cursor to go on from.
+
+    What is stamped beyond the snapshot was restored from another server's copy: it was read by
+    the first pass and is left out of the later ones.
+    """
+    with database.read() as connection:
+        low, high = database.window(connection)
+        found = _changed(connection, cursor, high, limit)
+        following = low
+        if len(found) == limit:
+            following = min(low, int(found[-1].changed))
+            if following in (cursor, found[0].changed):  # a page that would not move on
+                found, following = _changed(connection, cursor, high, None), low
+        rows: list[InteractionRow] = []
+        ids = [row.request_id for row in found]
+        for start in range(0, len(ids), BUNCH):
+            bunch = _by_id(ids[start : start + BUNCH])
+            rows += _joined(connection, bunch.order_by(interactions.c.changed))
+        return rows, following
+
+
+def _changed(
+    connection: Connection, cursor: int | None, high: int, limit: int | None
+) -> Sequence[Any]:
+    changed = interactions.c.changed
+    query = select(interactions.c.request_id, changed).order_by(changed).limit(limit)
+    if cursor is not None:
+        query = query.where(changed >= cursor, changed < high)
+    return connection.execute(query).all()
+
+
+def audits(
+    database: Database, kind: str | None, subject: str | None, limit: int | None
+) -> list[AuditRow]:
+    query = select(audited).order_by(audited.c.at.desc(), audited.c.id)
+    if kind is not None:
+        query = query.where(audited.c.kind == kind)
+    if subject is not None:
+        query = query.where(audited.c.subject == subject)
+    with database.read() as connection:
+        return [
+            AuditRow(at=r.at, kind=r.kind, subject=r.subject, detail=json.loads(r.detail))
+            for r in connection.execute(query.limit(limit))
+        ]
+
+
+def hints(database: Database) -> dict[str, dict[str, Any]]:
+    with database.read() as connection:
+        return {
+            row.name: {**json.loads(row.detail), "at": row.at}
+            for row in connection.execute(select(hinted))
+        }
+
+
+def spent(database: Database, since_at: float) -> dict[str, float]:
+    cost = func.sum(tried.c.cost_usd)
+    query = select(tried.c.provider, cost).where(tried.c.at >= since_at).group_by(tried.c.provider)
+    with database.read() as connection:
+        return {p: float(usd) for p, usd in connection.execute(query).all() if usd is not None}
+
+
+def _by_id(ids: Sequence[str]) -> Select[Any]:
+    return select(interactions).where(interactions.c.request_id.in_(ids))
+
+
+def _joined(connection: Connection, query: Select[Any]) -> list[InteractionRow]:
+    """The rows of that query on `interactions`, each with its attempts in their order."""
+    rows = [cast(InteractionRow, decode(dict(r))) for r in connection.execute(query).mappings()]
+    by_id = {row["request_id"]: row for row in rows}
+    for row in rows:
+        row["attempts"] = []
+    ids = list(by_id)
+    for start in range(0, len(ids), BUNCH):
+        ask = (
+            select(tried)
+            .where(tried.c.request_id.in_(ids[start : start + BUNCH]))
+            .order_by(tried.c.request_id, tried.c.seq)
+        )
+        for found in connection.execute(ask).mappings():
+            attempt = cast(AttemptRow, decode(dict(found)))
+            by_id[attempt["request_id"]]["attempts"].append(attempt)
+    return rows

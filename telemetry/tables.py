@@ -1,0 +1,164 @@
+"""The tables of the interactions log and the way of a row into and out of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("request_id", String(64), primary_key=True),
+    Column("at", Float(53), nullable=False),
+    Column("category", String(64)),
+    Column("confidence", Float(53)),
+    Column("evidence", Text),
+    Column("preferred", String(64)),
+    Column("fallback", String(64)),
+    Column("fallback_used", Boolean),
+    Column("winner", String(64)),
+    Column("role", String(16)),
+    Column("success", Boolean),
+    Column("latency_ms", Float(53)),
+    Column("ttft_ms", Float(53)),
+    Column("cost_usd", Float(53)),
+    Column("liked", Boolean),
+    Column("prompt_hash", String(128)),
+    Column("prompt", Text),
+    Column("answer", Text),
+    Column("error", Text),
+    Column("simulated", Boolean),
+    # The transaction that last touched the request or one of its attempts: see `Database.window`.
+    Column("changed", BigInteger, nullable=False),
+    Index("interactions_at", "at"),
+    Index("interactions_category_at", "category", "at"),
+    Index("interactions_changed", "changed"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("request_id", String(64), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float(53), nullable=False),
+    Column("category", String(64)),
+    Column("confidence", Float(53)),
+    Column("provider", String(64), nullable=False),
+    Column("model", String(256)),
+    Column("host", String(64)),
+    Column("role", String(16)),
+    Column("outcome", String(16)),
+    Column("error", String(32)),
+    Column("detail", Text),
+    Column("served", Boolean),
+    Column("started_ms", Float(53)),
+    Column("ttft_ms", Float(53)),
+    Column("latency_ms", Float(53)),
+    Column("tokens_in", Integer),
+    Column("tokens_out", Integer),
+    Column("cost_usd", Float(53)),
+    Column("cost_estimated", Boolean),
+    Column("propensity", Float(53)),
+    Column("quality", Float(53)),
+    Column("finish_reason", String(32)),
+    Column("revision", Integer, nullable=False),
+    Column("text", Text),
+    Index("attempts_at", "at"),
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("at", Float(53), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("audits_kind_at", "kind", "at"),
+)
+
+hints = Table(
+    "hints",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("at", Float(53), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+OWN = frozenset({"changed"})
+"""Columns that are the log's business alone."""
+
+TEXTS = frozenset({"prompt", "answer", "text"})
+"""What is stored only with `log: {text: true}`."""
+
+Row = dict[str, Any]
+
+
+def encode(table: Table, row: Mapping[str, Any], *, text: bool, **defaults: object) -> Row:
+    """A row as the database takes it, with every column present.
+
+    Raises TypeError for a field that the table does not have: a misspelt key must not be lost.
+    """
+    known = set(table.c.keys()) - OWN
+    if unknown := set(row) - known - {"attempts"}:
+        names = ", ".join(sorted(unknown))
+        raise TypeError(f"The log's table {table.name} has no field {names}.")
+    values = {name: _clean(row.get(name)) for name in known}
+    for name, default in defaults.items():
+        if values[name] is None:
+            values[name] = default
+    if not text:
+        values.update(dict.fromkeys(TEXTS & known))
+    for column in table.primary_key:
+        if values[column.name] is None:
+            raise TypeError(f"A row of the log's table {table.name} needs {column.name}.")
+    return values
+
+
+def decode(row: Mapping[str, Any]) -> Row:
+    """A row as `records` describes it; texts that were not stored are left out."""
+    values = {
+        name: value
+        for name, value in row.items()
+        if name not in OWN and not (value is None and name in TEXTS)
+    }
+    if values.get("evidence") is not None:
+        values["evidence"] = json.loads(values["evidence"])
+    return values
+
+
+def dump(value: object) -> str:
+    """JSON that both databases can hold; TypeError for what JSON cannot."""
+    return str(_clean(json.dumps(value, ensure_ascii=True, sort_keys=True)))
+
+
+def _clean(value: Any) -> Any:
+    """Without what a database refuses: NUL, lone surrogates, NaN and infinities."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return dump(value)
+    return value

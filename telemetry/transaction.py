@@ -1,0 +1,102 @@
+"""What one transaction of the writer does: any number of jobs, few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, update
+from sqlalchemy.exc import DBAPIError
+
+from config.errors import NotFoundError
+from telemetry.database import Database
+from telemetry.tables import Row, attempts, audits, hints, interactions
+
+
+@dataclass(slots=True)
+class Job:
+    """Rows that belong into one transaction, as `tables.encode` made them."""
+
+    interactions: Sequence[Row] = ()
+    attempts: Sequence[Row] = ()
+    feedback: Sequence[Row] = ()
+    audits: Sequence[Row] = ()
+    hints: Sequence[Row] = ()
+    done: Callable[[Exception | None], None] = field(default=lambda _error: None)
+
+
+def commit(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
+    """Write the jobs in one transaction; for each, None or why it was refused.
+
+    A connection that the server dropped is replaced once. Repeating is safe: a request is
+    written once, an attempt only by a newer revision, an audit row under its own id.
+    """
+    try:
+        return _write(database, jobs)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return _write(database, jobs)
+
+
+def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
+    with database.writing.begin() as connection:
+        stamp = database.stamp(connection)
+        _requests(database, connection, [r for job in jobs for r in job.interactions], stamp)
+        _attempts(database, connection, [r for job in jobs for r in job.attempts], stamp)
+        refused = [_feedback(connection, job.feedback, stamp) for job in jobs]
+        if rows := [r for job in jobs for r in job.audits]:
+            connection.execute(database.insert(audits).on_conflict_do_nothing(), rows)
+        if rows := [r for job in jobs for r in job.hints]:
+            upsert = database.insert(hints)
+            newer = {"at": upsert.excluded.at, "detail": upsert.excluded.detail}
+            connection.execute(upsert.on_conflict_do_update([hints.c.name], set_=newer), rows)
+    return refused
+
+
+def _requests(database: Database, connection: Connection, rows: list[Row], stamp: int) -> None:
+    """A request is written once: its first row stands."""
+    if rows:
+        for row in rows:
+            row["changed"] = stamp
+        connection.execute(database.insert(interactions).on_conflict_do_nothing(), rows)
+
+
+def _attempts(database: Database, connection: Connection, rows: list[Row], stamp: int) -> None:
+    """Of two revisions of an attempt the newer one stands, whichever comes first."""
+    if not rows:
+        return
+    upsert = database.insert(attempts)
+    fresh = {c.name: upsert.excluded[c.name] for c in attempts.c if not c.primary_key}
+    connection.execute(
+        upsert.on_conflict_do_update(
+            [attempts.c.request_id, attempts.c.seq],
+            set_=fresh,
+            where=upsert.excluded.revision > attempts.c.revision,
+        ),
+        rows,
+    )
+    if late := [{"of": row["request_id"]} for row in rows if row["revision"] > 0]:
+        _touch(connection, late, stamp)
+
+
+def _touch(connection: Connection, requests: list[Row], stamp: int) -> None:
+    """Readers that follow the log must see the request again."""
+    statement = (
+        update(interactions)
+        .where(interactions.c.request_id == bindparam("of"))
+        .values(changed=stamp)
+    )
+    connection.execute(statement, requests)
+
+
+def _feedback(connection: Connection, rows: Sequence[Row], stamp: int) -> Exception | None:
+    for row in rows:
+        statement = (
+            update(interactions)
+            .where(interactions.c.request_id == row["request_id"])
+            .values(liked=row["liked"], changed=stamp)
+        )
+        if connection.execute(statement).rowcount == 0:
+            return NotFoundError(f"There is no request {row['request_id']} in the log.")
+    return None
