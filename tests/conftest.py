@@ -1,0 +1,117 @@
+"""Fixtures for every test: the misbehaving upstream, and settings that point at it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from config.loader import load
+from config.models import Settings
+from tests.upstream import Upstream
+
+CATEGORIES: dict[str, Any] = {
+    "technical": {
+        "description": "Programming, mathematics, science and engineering.",
+        "examples": [
+            "Write a Python function that merges two sorted lists.",
+            "Why does TCP need a three-way handshake?",
+            "Fix this SQL query, it returns duplicate rows.",
+            "Solve the equation 3x^2 - 5x + 2 = 0.",
+        ],
+        "keywords": ["python", "sql"],
+    },
+    "creative": {
+        "description": "Stories, poems, slogans, role play.",
+        "examples": [
+            "Write a haiku about rain.",
+            "Tell me a short story about a lighthouse keeper.",
+            "Invent a slogan for a bakery.",
+            "Compose a limerick about a cat.",
+        ],
+        "keywords": ["poem", "haiku"],
+    },
+    "general": {
+        "description": "Everyday facts, advice, small talk.",
+        "examples": [
+            "What is the capital of Australia?",
+            "How long do I boil an egg?",
+            "What should I see in Lisbon?",
+            "Hello, how are you today?",
+        ],
+    },
+}
+
+
+class SettingsFor(Protocol):
+    """Writes a configuration into tmp_path and loads it, through the real loader.
+
+    Without arguments: providers `first`, `second` and `cheap`, on models of the same names at the
+    upstream; every category prefers `first`, then `second`; `cheap` is the fallback. Keyword
+    arguments replace top-level sections of `providers.yaml`; a mapping is merged into the default
+    one (`hosts`, `fallback`, `limits`, …), anything else replaces it. `categories` replaces the
+    categories. `environ` stands for the process environment; neither it nor `.env` is read.
+    """
+
+    def __call__(
+        self,
+        upstream: Upstream | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        categories: Mapping[str, Any] | None = None,
+        **sections: Any,
+    ) -> Settings: ...
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A healthy upstream on this test's loop; script it with `behave` and `enqueue`."""
+    async with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> SettingsFor:
+    """See SettingsFor; the folders are `tmp_path/config` and `tmp_path/data`."""
+
+    def write_and_load(
+        upstream: Upstream | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        categories: Mapping[str, Any] | None = None,
+        **sections: Any,
+    ) -> Settings:
+        kinds = dict(CATEGORIES if categories is None else categories)
+        written = _defaults(upstream, list(kinds))
+        for name, section in sections.items():
+            if isinstance(section, Mapping) and isinstance(written.get(name), dict):
+                written[name] = {**written[name], **section}
+            else:
+                written[name] = section
+        folder = tmp_path / "config"
+        folder.mkdir(exist_ok=True)
+        (folder / "providers.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+        (folder / "categories.yaml").write_text(yaml.safe_dump(kinds, sort_keys=False))
+        return load(folder, tmp_path / "data", environ=environ or {}, dotenv=None)
+
+    return write_and_load
+
+
+def _defaults(upstream: Upstream | None, categories: list[str]) -> dict[str, Any]:
+    url = upstream.base_url if upstream is not None else "http://127.0.0.1:9/v1"
+    cost = {"input": 1.0, "output": 2.0}
+    return copy.deepcopy(
+        {
+            "hosts": {"upstream": {"base_url": url}},
+            "providers": [
+                {"name": name, "host": "upstream", "model": name, "cost": cost}
+                for name in ("first", "second", "cheap")
+            ],
+            "priorities": {category: ["first", "second"] for category in categories},
+            "fallback": {"provider": "cheap"},
+        }
+    )
