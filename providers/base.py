@@ -42,6 +42,9 @@ class CallOptions:
     """Further parameters of the OpenAI dialect, passed on as they are (seed, penalties)."""
 
 
+DEFAULT_OPTIONS = CallOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the provider counted them."""
@@ -99,7 +102,7 @@ class ChatProvider(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[Message], options: CallOptions = CallOptions()
+        self, messages: Sequence[Message], options: CallOptions = DEFAULT_OPTIONS
     ) -> AsyncIterator[Delta]:
         """Yield the answer as it comes.
 

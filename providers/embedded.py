@@ -1,0 +1,152 @@
+"""The embedded LLaMA: one server a data folder, started when it is first used.
+
+Two servers on one machine starve each other, so the first process of a data folder writes where
+its server is (a file only its user can read: it holds the key) and later ones use that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from providers import llama_server
+from providers.base import ProviderError
+from providers.pool import Address
+
+HEALTH_S = 2.0
+
+
+class EmbeddedLlama:
+    """The endpoint of one embedded model; not bound to an event loop."""
+
+    def __init__(self, model: str, data_dir: Path) -> None:
+        self.model = model
+        self.data_dir = data_dir
+        self._known: Address | None = None
+
+    def available(self) -> str | None:
+        """Why this model cannot be served, as a sentence; None when it can."""
+        found = llama_server.weights(self.model)
+        return found if isinstance(found, str) else None
+
+    async def ensure(self) -> str:
+        """The server's base URL; starts it if this data folder has none. Raises ProviderError."""
+        return (await self.address()).base_url
+
+    async def address(self) -> Address:
+        if self._known is None:
+            self._known = await asyncio.to_thread(self._find_or_start)
+        return self._known
+
+    def refused(self) -> bool:
+        """The process that served us is gone: look again, or serve ourselves."""
+        self._known = None
+        return True
+
+    async def stop(self) -> None:
+        """Let go of the server; it stops when nobody in this process holds it any more."""
+        self._known = None
+        await asyncio.to_thread(self._release)
+
+    def _weights(self) -> Path:
+        found = llama_server.weights(self.model)
+        if isinstance(found, str):
+            raise ProviderError("not_found", found)
+        return found.resolve()
+
+    def _find_or_start(self) -> Address:
+        path = self._weights()
+        with llama_server.exclusive():
+            server = llama_server.own(path)
+            if server is None:
+                with self._folder_lock():
+                    if (shared := self._shared(path)) is not None:
+                        return shared
+                    server = llama_server.start(path)
+                    self._publish(path, server.address)
+            server.leases.add(self)
+            return server.address
+
+    def _release(self) -> None:
+        found = llama_server.weights(self.model)
+        if isinstance(found, str):
+            return
+        path = found.resolve()
+        with llama_server.exclusive():
+            server = llama_server.own(path)
+            if server is None:
+                return
+            server.leases.discard(self)
+            if not server.leases:
+                llama_server.stop(path)
+                with contextlib.suppress(OSError):
+                    self._file(path).unlink()
+
+    def _file(self, path: Path) -> Path:
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+        return self.data_dir / f"embedded-{digest}.json"
+
+    def _folder_lock(self) -> contextlib.AbstractContextManager[object]:
+        """Held while a server is looked for and started; no sharing on a read-only folder."""
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return contextlib.nullcontext()
+        if not os.access(self.data_dir, os.W_OK):
+            return contextlib.nullcontext()
+        return FileLock(self.data_dir / "embedded.lock")
+
+    def _publish(self, path: Path, address: Address) -> None:
+        content = {"pid": os.getpid(), "base_url": address.base_url, "key": address.key}
+        with contextlib.suppress(OSError):  # then later processes start their own
+            file = self._file(path)
+            file.unlink(missing_ok=True)
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as stream:
+                json.dump(content, stream)
+
+    def _shared(self, path: Path) -> Address | None:
+        """The server of another process, if it is there and ours."""
+        try:
+            content = json.loads(self._file(path).read_text())
+            address = Address(str(content["base_url"]), str(content["key"]))
+            pid = int(content["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if pid == os.getpid() or not address.base_url.startswith("http://127.0.0.1:"):
+            return None
+        return address if _alive(address, pid) else None
+
+
+def _alive(address: Address, pid: int) -> bool:
+    """Whether that server answers to that key. A busy one that is late is alive all the same."""
+    parts = urlsplit(address.base_url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=HEALTH_S)
+    try:
+        headers = {"authorization": f"Bearer {address.key}"}
+        connection.request("GET", f"{parts.path}/models", headers=headers)
+        return connection.getresponse().status == 200
+    except TimeoutError:
+        return _runs(pid)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

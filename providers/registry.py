@@ -1,0 +1,160 @@
+"""The providers of a configuration, built when they are first used."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from config.errors import NotFoundError
+from config.models import Provider, Settings
+from providers.base import CallOptions, ChatProvider, Message
+
+if TYPE_CHECKING:
+    from providers.embedded import EmbeddedLlama
+    from providers.pool import Pool
+    from providers.simulated import Clock, Sleep
+
+
+@dataclass(eq=False)
+class _Loop:
+    """What is bound to one event loop: connections, and the providers on them."""
+
+    pools: dict[str, Pool] = field(default_factory=dict)
+    providers: dict[str, ChatProvider] = field(default_factory=dict)
+
+
+class Providers:
+    """Providers by name, one instance for each event loop, one pool for each host and loop."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.sleep = sleep
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+        self._llamas: dict[str, EmbeddedLlama] = {}
+        self._simulated: dict[str, ChatProvider] = {}
+
+    def get(self, name: str) -> ChatProvider:
+        """The provider of that name, for the running event loop.
+
+        Raises NotFoundError for an unknown name (with the nearest one) and for a disabled
+        provider (with the reason).
+        """
+        loop = self._loops.setdefault(asyncio.get_running_loop(), _Loop())
+        if name not in loop.providers:
+            provider = self._enabled(name)
+            kind = self.settings.hosts[provider.host].kind
+            loop.providers[name] = FACTORIES[kind](self, provider)
+        return loop.providers[name]
+
+    def unavailable(self, name: str) -> str | None:
+        """Why an enabled provider cannot be used on this machine, as a sentence; None if it can.
+
+        Cheap: looks whether the embedded LLaMA's weights are there, and connects to nothing.
+        """
+        provider = self._enabled(name)
+        if self.settings.hosts[provider.host].kind == "llama_cpp":
+            return self.llama(provider).available()
+        return None
+
+    def shares_embedded(self, a: str, b: str) -> bool:
+        """Whether both are the same weights on the embedded LLaMA, so that one slows the other."""
+        one, other = self._enabled(a), self._enabled(b)
+        kinds = {self.settings.hosts[p.host].kind for p in (one, other)}
+        return kinds == {"llama_cpp"} and one.resolved_model == other.resolved_model
+
+    async def warm(self, names: Sequence[str]) -> None:
+        """Start the embedded LLaMAs among these and let them read their instructions once.
+
+        Remote hosts are not called. Raises ProviderError if one cannot be started.
+        """
+        for name in names:
+            provider = self._enabled(name)
+            if self.settings.hosts[provider.host].kind == "llama_cpp":
+                messages = [Message(role="user", content="Hello")]
+                async for _ in self.get(name).stream(messages, CallOptions(max_tokens=1)):
+                    pass
+
+    async def close(self) -> None:
+        """Close the running loop's connections and let go of the embedded LLaMA.
+
+        Call it in each loop that used providers; a pool cannot be closed from another one.
+        """
+        loop = self._loops.pop(asyncio.get_running_loop(), None)
+        if loop is not None:
+            for pool in loop.pools.values():
+                await pool.close()
+        for llama in self._llamas.values():
+            await llama.stop()
+
+    def pool(self, host: str) -> Pool:
+        """The running loop's connections to a host."""
+        from providers.pool import Pool
+
+        pools = self._loops.setdefault(asyncio.get_running_loop(), _Loop()).pools
+        if host not in pools:
+            pools[host] = Pool(host, self.settings.hosts[host])
+        return pools[host]
+
+    def llama(self, provider: Provider) -> EmbeddedLlama:
+        """The embedded LLaMA that serves this provider's model; not started yet."""
+        from providers.embedded import EmbeddedLlama
+
+        model = provider.resolved_model
+        if model not in self._llamas:
+            self._llamas[model] = EmbeddedLlama(model, self.settings.data_dir)
+        return self._llamas[model]
+
+    def simulated(self, provider: Provider) -> ChatProvider:
+        """One for all loops: its script counts every request."""
+        from providers.simulated import SimulatedChat
+
+        if provider.name not in self._simulated:
+            self._simulated[provider.name] = SimulatedChat(
+                provider, clock=self.clock, sleep=self.sleep
+            )
+        return self._simulated[provider.name]
+
+    def _enabled(self, name: str) -> Provider:
+        names = [provider.name for provider in self.settings.providers]
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(names)}"
+            raise NotFoundError(f"there is no provider `{name}`{hint}")
+        provider = self.settings.provider(name)
+        if provider.disabled is not None:
+            raise NotFoundError(f"provider `{name}` is disabled: {provider.disabled}")
+        return provider
+
+
+def _openai(providers: Providers, provider: Provider) -> ChatProvider:
+    from providers.openai_chat import OpenAIChat
+    from providers.pool import FixedEndpoint
+
+    pool = providers.pool(provider.host)
+    return OpenAIChat(provider, pool, FixedEndpoint(pool.host))
+
+
+def _llama_cpp(providers: Providers, provider: Provider) -> ChatProvider:
+    from providers.openai_chat import OpenAIChat
+
+    return OpenAIChat(provider, providers.pool(provider.host), providers.llama(provider))
+
+
+def _simulated(providers: Providers, provider: Provider) -> ChatProvider:
+    return providers.simulated(provider)
+
+
+FACTORIES: dict[str, Callable[[Providers, Provider], ChatProvider]] = {
+    "openai": _openai,
+    "llama_cpp": _llama_cpp,
+    "simulated": _simulated,
+}
+"""By the host's kind; each imports its wire dialect when it is first asked."""
