@@ -1,4 +1,4 @@
-"""What retrieval hands to the rest."""
+"""What retrieval and ingest hand to the rest."""
 
 from __future__ import annotations
 
@@ -29,3 +29,31 @@ class Retrieval:
     """True when the best passage is above the learned floor: fit to be shown as an answer."""
     took_ms: float = 0.0
     mode: str = "hybrid"  # hybrid | bm25 | empty
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of the knowledge base, as it was when it was ingested."""
+
+    source: str  # path relative to its folder, or "python/<topic>"
+    title: str
+    chunks: int
+    hash: str  # SHA-256 of the content, hexadecimal
+    bytes: int
+    folder: str  # absolute path, or "python" for Python's own topics
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one ingest did, in documents; `skipped` names each file left out, with the reason."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    chunks: int = 0
+    """Chunks that were written; those of unchanged documents do not count."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+    vectors: bool = True
+    """False when no embedding model was there: the documents are found by BM25 alone."""

@@ -1,0 +1,201 @@
+"""Cuts a document into chunks that can be found and read on their own.
+
+A chunk is about `TARGET` characters. It never crosses a heading; the headings above it travel in
+its title, so that "It was built in 1889" is still about something. A table or a fenced code block
+stays whole unless it is larger than `HARD_LIMIT`, when it is cut between lines, and a table's head
+is repeated.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TARGET = 800
+HARD_LIMIT = 4_000
+SLACK = 1.5
+"""A section up to SLACK * TARGET stays in one piece: better than a tail of one sentence."""
+
+_FENCE = re.compile(r"^\s{0,3}(```+|~~~+)")
+_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
+_RULE = re.compile(r"^([=*~^\-#\"'+])\1{2,}\s*$")
+_TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """`title` is the document's title and the headings above the text, joined by " > "."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    headings: tuple[str, ...]
+    blocks: tuple[str, ...]
+
+
+def chunk(text: str, title: str) -> list[Chunk]:
+    """The chunks of a document in Markdown or plain text, in order; none if it has no text."""
+    chunks = []
+    for section in _sections(text):
+        path = [title] if title else []
+        path += [h for h in section.headings if h and h != title]
+        chunks += [Chunk(" > ".join(path), piece) for piece in _pack(section.blocks)]
+    return chunks
+
+
+def first_heading(text: str) -> str | None:
+    """The document's own title: its first heading, when nothing but blank lines stands above."""
+    first = next(_sections(text, keep_empty=True), None)
+    if first is None or first.blocks or not first.headings:
+        sections = _sections(text)
+        first = next(sections, None)
+    return first.headings[0] if first and first.headings else None
+
+
+def _sections(text: str, keep_empty: bool = False) -> Iterator[_Section]:
+    """Split at headings: Markdown's `#`, and a line underlined (or framed) by punctuation."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").split("\n")
+    stack: list[tuple[int, str]] = []
+    underlines: list[str] = []
+    body: list[str] = []
+    fence = ""
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        mark = _FENCE.match(line)
+        if mark and (not fence or line.strip().startswith(fence)):
+            fence = "" if fence else mark.group(1)
+        found = None if fence or mark else _heading_at(lines, at, underlines)
+        if found is None:
+            body.append(line)
+            at += 1
+            continue
+        level, heading, used = found
+        blocks = tuple(_blocks(body))
+        if blocks or keep_empty:
+            yield _Section(tuple(h for _, h in stack), blocks)
+        stack = [(n, h) for n, h in stack if n < level] + [(level, heading)]
+        body = []
+        at += used
+    blocks = tuple(_blocks(body))
+    if blocks or keep_empty:
+        yield _Section(tuple(h for _, h in stack), blocks)
+
+
+def _heading_at(lines: list[str], at: int, underlines: list[str]) -> tuple[int, str, int] | None:
+    """(level, words, lines used) when a heading starts at this line."""
+    if found := _HEADING.match(lines[at]):
+        return (len(found.group(1)), found.group(2), 1) if found.group(2) else None
+    line = lines[at].rstrip()
+    rule = _RULE.match(lines[at + 1]) if at + 1 < len(lines) else None
+    if not line or line[0].isspace() or rule is None or _RULE.match(line) or "|" in line:
+        return None
+    above = lines[at - 1].strip() if at else ""
+    if (above and not _RULE.match(above)) or len(lines[at + 1].strip()) < min(len(line), 60) - 2:
+        return None
+    character = rule.group(1)
+    if character not in underlines:
+        underlines.append(character)
+    return underlines.index(character) + 1, line.strip(), 2
+
+
+def _blocks(lines: list[str]) -> Iterator[str]:
+    """Paragraphs, tables and fenced code blocks, each as one string."""
+    block: list[str] = []
+    fence = ""
+    for line in lines:
+        mark = _FENCE.match(line)
+        if fence:
+            block.append(line)
+            if mark and line.strip().startswith(fence):
+                fence = ""
+                yield "\n".join(block)
+                block = []
+            continue
+        if mark:
+            if block and not block[-1].rstrip().endswith(":"):
+                yield "\n".join(block)
+                block = []
+            fence = mark.group(1)
+            block.append(line)
+        elif line.strip():
+            if not block and _RULE.match(line):
+                continue
+            block.append(line.rstrip())
+        elif block:
+            yield "\n".join(block)
+            block = []
+    if block:
+        yield "\n".join(block)
+
+
+def _pack(blocks: tuple[str, ...]) -> Iterator[str]:
+    """Fill chunks evenly: a section of 1,300 characters gives two of 650, not 800 and 500."""
+    size = sum(len(b) + 2 for b in blocks)
+    if size <= TARGET * SLACK:
+        yield "\n\n".join(blocks)
+        return
+    goal = size / math.ceil(size / TARGET)
+    pieces = [p for b in blocks for p in _pieces(b, goal)]
+    held: list[str] = []
+    length = 0
+    for joiner, piece in pieces:
+        if held and length + len(piece) / 2 > goal and not _belongs(held[-1]):
+            yield "".join(held).strip("\n")
+            held, length = [], 0
+        held.append((joiner if held else "") + piece)
+        length += len(piece) + len(joiner)
+    if held:
+        yield "".join(held).strip("\n")
+
+
+def _belongs(text: str) -> bool:
+    """Whether what follows was announced: an example or a list is not cut from its colon."""
+    return text.rstrip().endswith(":") and len(text) < TARGET
+
+
+def _pieces(block: str, goal: float) -> list[tuple[str, str]]:
+    """A block as (joiner, text) pieces none of which need be cut further."""
+    lines = block.split("\n")
+    if _FENCE.search(block) or sum(bool(_TABLE_ROW.match(line)) for line in lines) > 1:
+        if len(block) <= HARD_LIMIT:
+            return [("\n\n", block)]
+        return _cut_lines(lines, goal)
+    if len(block) <= goal:
+        return [("\n\n", block)]
+    pieces = []
+    joiner = "\n\n"
+    for sentence in _split_keeping(block):
+        for start in range(0, len(sentence), HARD_LIMIT):
+            pieces.append((joiner, sentence[start : start + HARD_LIMIT]))
+            joiner = ""
+    return pieces
+
+
+def _split_keeping(block: str) -> list[str]:
+    """Sentences with the white space that follows them, so that joining them gives the block."""
+    pieces = []
+    start = 0
+    for end in _SENTENCE_END.finditer(block):
+        pieces.append(block[start : end.end()])
+        start = end.end()
+    pieces.append(block[start:])
+    return [p for p in pieces if p]
+
+
+def _cut_lines(lines: list[str], goal: float) -> list[tuple[str, str]]:
+    """A table or code block beyond the hard limit: whole lines, a table's head repeated."""
+    is_table = len(lines) > 2 and bool(_TABLE_ROW.match(lines[0]))
+    head = lines[:2] if is_table and set(lines[1]) <= set("|-: \t") else []
+    parts: list[list[str]] = [[]]
+    for line in lines[len(head) :]:
+        if parts[-1] and sum(map(len, parts[-1])) + len(line) > goal:
+            parts.append([])
+        parts[-1].append(line[:HARD_LIMIT])
+    return [("\n\n", "\n".join([*head, *part])) for part in parts]

@@ -1,0 +1,172 @@
+"""The knowledge base: what nodes, the command line and the service ask."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from config.errors import StorageError
+from vectorstore.catalog import Catalog
+from vectorstore.embeddings import Embedder
+from vectorstore.ingest import Ingest, Progress, check_folders
+from vectorstore.passages import Document, IngestReport, Retrieval
+from vectorstore.retriever import Retriever
+from vectorstore.snapshot import paths
+from vectorstore.vectors import VectorStore
+
+T = TypeVar("T")
+
+LOCK_WAIT_S = 10.0
+"""How long an ingest waits for another process's ingest into the same data folder."""
+
+
+class Knowledge:
+    """Retrieval and ingest over one data folder. Use from one event loop; `close` when done.
+
+    Work runs in two threads of its own, one that reads and one that writes, so that neither the
+    event loop nor a retrieval ever waits for an ingest.
+    """
+
+    def __init__(self, data_dir: Path, embedder: Embedder | None, chroma_url: str | None) -> None:
+        self._data_dir = data_dir
+        self._embedder = embedder
+        self._chroma_url = chroma_url
+        self._retriever = Retriever(data_dir, embedder, chroma_url)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="knowledge-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="knowledge-write")
+        self._stops: set[threading.Event] = set()
+
+    @classmethod
+    def open(
+        cls, data_dir: Path, embedder: Embedder | None, chroma_url: str | None = None
+    ) -> Knowledge:
+        """Cheap: nothing is read, imported or connected before the first use.
+
+        Without an embedder (its files are missing) documents are found by BM25 alone.
+        """
+        return cls(data_dir, embedder, chroma_url)
+
+    @property
+    def version(self) -> int:
+        """Grows whenever the content changes; as of the last retrieval or ingest."""
+        return self._retriever.version
+
+    @property
+    def problem(self) -> str | None:
+        """Why retrieval is degraded, as a sentence; None when nothing is wrong."""
+        return self._retriever.problem
+
+    async def warm(self) -> None:
+        """Load what the first retrieval would have to load."""
+        await self._read(self._retriever.refresh)
+
+    async def retrieve(
+        self,
+        question: str,
+        k: int = 4,
+        *,
+        vector: np.ndarray | None = None,
+        rerank: bool = False,
+    ) -> Retrieval:
+        """The k best passages. `vector` is the question's embedding if the caller has it.
+
+        Never raises for an empty or broken base: `mode` says what was searched, `problem` why.
+        """
+        return await self._read(
+            lambda: self._retriever.retrieve(question, k, vector=vector, rerank=rerank)
+        )
+
+    async def documents(self) -> list[Document]:
+        """What is in, by folder and source; StorageError if the base is broken."""
+        return await self._read(self._retriever.documents)
+
+    async def ingest(
+        self,
+        folders: Sequence[Path] | Path,
+        progress: Progress | None = None,
+        *,
+        topics: bool = True,
+    ) -> IngestReport:
+        """Bring the base up to date with these folders and, unless told otherwise, with Python's
+        own topics; documents of other folders stay. Raises StorageError.
+
+        `progress` is called on the event loop. A cancelled ingest stops within a second, and the
+        next one goes on where it was.
+        """
+        chosen = [folders] if isinstance(folders, Path) else list(folders)
+        loop = asyncio.get_running_loop()
+
+        def report(done: int, total: int, name: str) -> None:
+            if progress is not None:
+                loop.call_soon_threadsafe(progress, done, total, name)
+
+        stop = threading.Event()
+        self._stops.add(stop)
+        work = loop.run_in_executor(self._writer, self._ingest, chosen, topics, report, stop)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+        finally:
+            self._stops.discard(stop)
+
+    def close(self) -> None:
+        """Stop an ingest that runs, wait for the threads (under a second), free Chroma."""
+        for stop in self._stops:
+            stop.set()
+        self._writer.shutdown(wait=True, cancel_futures=True)
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        self._retriever.close()
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work)
+
+    def _ingest(
+        self, folders: Sequence[Path], topics: bool, progress: Progress, stop: threading.Event
+    ) -> IngestReport:
+        from filelock import FileLock, Timeout
+
+        check_folders(folders)
+        database, chroma, lock = paths(self._data_dir)
+        catalog = Catalog(database)
+        try:
+            with FileLock(lock, timeout=LOCK_WAIT_S):
+                return self._write(catalog, chroma, folders, topics, progress, stop)
+        except Timeout:
+            raise StorageError(
+                f"Another process is ingesting into {self._data_dir}: try again when it is done."
+            ) from None
+        finally:
+            catalog.close()
+
+    def _write(
+        self,
+        catalog: Catalog,
+        chroma: Path,
+        folders: Sequence[Path],
+        topics: bool,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> IngestReport:
+        vectors = VectorStore(chroma, self._chroma_url) if self._embedder else None
+        self._retriever.writing = True
+        try:
+
+            def committed(done: int, total: int, name: str) -> None:
+                self._retriever.refresh(force=False)
+                progress(done, total, name)
+
+            ingest = Ingest(catalog, vectors, self._embedder, stop)
+            return ingest.run(folders, topics, committed)
+        finally:
+            if vectors is not None:
+                vectors.close()
+            self._retriever.refresh()
+            self._retriever.writing = False

@@ -1,0 +1,128 @@
+"""The dense half of retrieval: one Chroma collection of unit vectors, by cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from config.errors import StorageError
+from vectorstore.embeddings import MODEL
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+    from chromadb.api.models.Collection import Collection
+
+    from vectorstore.catalog import StoredChunk
+
+COLLECTION = f"knowledge-{MODEL}"
+"""One collection a model: vectors of two models must never meet."""
+_BATCH = 1_000
+
+
+class VectorStore:
+    """Opens on construction, which takes a second: do it in a thread.
+
+    Embedded Chroma in `folder`, or a Chroma server at `url`. Vectors are always passed in, so no
+    embedding function is ever called: Chroma's default one would download a model.
+    Raises StorageError for whatever Chroma raises.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        self._folder = folder
+        self._url = url
+        self._client: Client | None = None
+        self._collection = self._open()
+
+    def upsert(self, chunks: Sequence[StoredChunk], vectors: np.ndarray) -> None:
+        with self._guard():
+            for start in range(0, len(chunks), _BATCH):
+                batch = chunks[start : start + _BATCH]
+                self._collection.upsert(
+                    ids=[c.id for c in batch],
+                    embeddings=vectors[start : start + _BATCH],
+                    documents=[c.text for c in batch],
+                    metadatas=[{"source": c.source, "title": c.title} for c in batch],
+                )
+
+    def delete(self, ids: Sequence[str]) -> None:
+        with self._guard():
+            for start in range(0, len(ids), _BATCH):
+                self._collection.delete(ids=list(ids[start : start + _BATCH]))
+
+    def ids(self) -> set[str]:
+        with self._guard():
+            return set(self._collection.get(include=[])["ids"])
+
+    def nearest(self, vector: np.ndarray, n: int) -> list[tuple[str, float]]:
+        """(id, cosine similarity) of the n nearest, best first."""
+        with self._guard():
+            found = self._collection.query(
+                query_embeddings=[vector], n_results=n, include=["distances"]
+            )
+        distances = found["distances"]
+        assert distances is not None
+        return [(i, 1.0 - d) for i, d in zip(found["ids"][0], distances[0], strict=True)]
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The vectors of these ids, as far as they are there."""
+        with self._guard():
+            found = self._collection.get(ids=list(ids), include=["embeddings"])
+        embeddings = found["embeddings"]
+        assert embeddings is not None
+        return dict(zip(found["ids"], np.asarray(embeddings), strict=True))
+
+    def reopen(self) -> None:
+        """See what another process wrote: an open embedded Chroma does not."""
+        self.close()
+        self._collection = self._open()
+
+    def close(self) -> None:
+        if self._client is not None:
+            with self._guard():
+                self._client.close()
+            self._client = None
+
+    def _open(self) -> Collection:
+        with self._guard():
+            import chromadb
+            from chromadb.config import Settings
+
+            settings = Settings(anonymized_telemetry=False)
+            if self._url:
+                place = urlsplit(self._url)
+                client = chromadb.HttpClient(
+                    host=place.hostname or "localhost",
+                    port=place.port or (443 if place.scheme == "https" else 8000),
+                    ssl=place.scheme == "https",
+                    settings=settings,
+                )
+            else:
+                client = chromadb.PersistentClient(str(self._folder), settings=settings)
+            self._client = cast("Client", client)  # the annotation says ClientAPI, without close
+            return client.get_or_create_collection(
+                COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+            )
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Chroma raises its own errors, ValueError, httpx's and, from Rust, BaseException."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            raise StorageError(self._sentence(error)) from error
+
+    def _sentence(self, error: BaseException) -> str:
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        if self._url:
+            return f"The Chroma server at {self._url} cannot be used ({cause}): check that it runs."
+        return (
+            f"The vectors in {self._folder} cannot be used ({cause}): delete that folder and run "
+            "`python app.py --ingest`."
+        )
