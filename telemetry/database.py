@@ -126,6 +126,7 @@ class Database:
             with self.reading.connect() as connection:
                 found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
             if found != "ok":
+                found = " ".join(str(found).split())
                 raise StorageError(
                     f"The log {self.where} is corrupt ({found}). It was left as it is: move it"
                     " away to start a new one, or restore it from a copy."

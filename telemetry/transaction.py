@@ -50,7 +50,9 @@ def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
         if rows := [r for job in jobs for r in job.hints]:
             upsert = database.insert(hints)
             newer = {"at": upsert.excluded.at, "detail": upsert.excluded.detail}
-            connection.execute(upsert.on_conflict_do_update([hints.c.name], set_=newer), rows)
+            connection.execute(
+                upsert.on_conflict_do_update(index_elements=[hints.c.name], set_=newer), rows
+            )
     return refused
 
 
@@ -70,7 +72,7 @@ def _attempts(database: Database, connection: Connection, rows: list[Row], stamp
     fresh = {c.name: upsert.excluded[c.name] for c in attempts.c if not c.primary_key}
     connection.execute(
         upsert.on_conflict_do_update(
-            [attempts.c.request_id, attempts.c.seq],
+            index_elements=[attempts.c.request_id, attempts.c.seq],
             set_=fresh,
             where=upsert.excluded.revision > attempts.c.revision,
         ),

@@ -91,15 +91,16 @@ class Writer:
     def _commit(self, group: list[Job]) -> None:
         try:
             refused = commit(self._database, group)
-        except SQLAlchemyError as error:
-            if len(group) > 1 and not isinstance(error, OperationalError):
+        except OperationalError as error:
+            self._fail(group, error)
+        except Exception as error:  # raised again where the rows came from
+            if len(group) > 1:
                 for job in group:  # one bad row must not take the others with it
                     self._commit([job])
-            else:
+            elif isinstance(error, SQLAlchemyError):
                 self._fail(group, error)
-        except Exception as bug:  # raised again where the rows came from
-            for job in group:
-                job.done(bug)
+            else:
+                group[0].done(error)
         else:
             self.problem = None
             for job, refusal in zip(group, refused, strict=True):

@@ -1,0 +1,69 @@
+"""A throw-away PostgreSQL server for the tests that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import psycopg
+
+
+def postgres_bin() -> Path | None:
+    """The folder with initdb and pg_ctl; Debian keeps them off the PATH."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    found = shutil.which("pg_ctl") or (debian[-1] if debian else None)
+    if found is None:
+        return None
+    folder = Path(found).resolve().parent
+    return folder if (folder / "initdb").exists() else None
+
+
+class PostgresServer:
+    """A cluster in a temporary folder, reached by a Unix socket, run by a user other than root."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has a limit
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user)
+
+    def start(self) -> None:
+        data = str(self._folder / "data")
+        self._run("initdb", "-D", data, "-A", "trust", "-U", "router", "--no-sync")
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
+        log = str(self._folder / "log")
+        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
+
+    def stop(self) -> None:
+        data = str(self._folder / "data")
+        if Path(data, "postmaster.pid").exists():
+            self._run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(
+            host=str(self._folder), user="router", dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql://router@/{name}?host={self._folder}"
+
+    def maintenance(self) -> str:
+        """The URL of the database that every cluster has."""
+        return f"postgres://router@/postgres?host={self._folder}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._binaries / program), *arguments],
+            check=True,
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
