@@ -1,0 +1,348 @@
+"""The race of one request, as a state machine without I/O or clock.
+
+Inputs are what the two sides do (`token`, `alive`, `done`, `failed`) and the passing of time
+(`tick`); each returns the actions to carry out, in order. Who may speak "holds the floor"; what
+the caller has been shown so far is the "visible" text. The rules:
+
+- The primary takes the floor with its first content token; the fallback's text is held back until
+  the primary is out: failed, no first token within `ttft_s`, or silent for `stall_s`.
+- Overtime: when the primary is out and the fallback has nothing to show, whichever shows first
+  speaks. A primary that resumes before the fallback has shown anything keeps the floor.
+- A holder that dies or stalls gives the floor to the other side, if that one has text.
+- The first holder to complete wins. At `deadline_s` a complete answer is served, else nobody wins.
+- A caller whose text cannot be taken back (`rewindable=False`) is never shown a second beginning:
+  the fallback is asked to go on from the visible text instead (`Continue`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from config.models import Limits
+
+Side = Literal["primary", "fallback"]
+Start = Literal["immediate", "hedged", "when_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Show this text to the caller."""
+
+    side: Side
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Take back the last `discard` characters; `to` speaks from here."""
+
+    to: Side
+    reason: str
+    discard: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFallback:
+    """The fallback's generation may begin; `hedged` when the primary is not out yet."""
+
+    hedged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Drop the fallback's answer and ask it to go on from the visible text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The race is over; nobody won when `winner` is None."""
+
+    winner: Side | None
+    reason: str
+
+
+Action = Say | Switch | StartFallback | Continue | Decide
+
+
+@dataclass(slots=True)
+class _Runner:
+    """One side's current generation of text."""
+
+    side: Side
+    parts: list[str] = field(default_factory=list)
+    generation: int = 0
+    last_at: float = 0.0
+    started: bool = False
+    complete: bool = False
+    dead: bool = False
+    retrying: bool = False
+    void: bool = False
+    """What comes is ignored: a continuation that the primary's return made pointless."""
+
+    @property
+    def text(self) -> str:
+        if len(self.parts) > 1:
+            self.parts[:] = ["".join(self.parts)]
+        return self.parts[0] if self.parts else ""
+
+    def stalled(self, now: float, stall_s: float) -> bool:
+        return bool(self.parts) and not self.complete and now >= self.last_at + stall_s
+
+    def fit(self, now: float, stall_s: float) -> bool:
+        """Has text, and it is complete or still coming."""
+        return bool(self.parts) and not self.dead and not self.stalled(now, stall_s)
+
+    def renew(self) -> None:
+        """A new generation begins."""
+        self.parts.clear()
+        self.generation += 1
+        self.complete = self.void = False
+
+
+class Race:
+    """All instants are seconds on one monotonic clock of the caller's choice."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        admitted_at: float,
+        start: Start = "immediate",
+        hedge_after_s: float = 0.0,
+        rewindable: bool = True,
+    ) -> None:
+        self._limits = limits
+        self._deadline_at = admitted_at + limits.deadline_s
+        self._start: Start = start
+        self._hedge_after_s = hedge_after_s
+        self._rewindable = rewindable
+        self._begun_at = admitted_at
+        self._primary = _Runner("primary")
+        self._fallback = _Runner("fallback")
+        self._floor: _Runner | None = None
+        self._visible = 0
+        self._visible_generation = 0
+        self._visible_text: list[str] = []
+        self._continuing = False
+        self._why_out = "failed"
+        self.decision: Decide | None = None
+
+    @property
+    def floor(self) -> Side | None:
+        """Who may speak now."""
+        return self._floor.side if self._floor else None
+
+    @property
+    def fallback_shows(self) -> bool:
+        """The fallback has text, shown or held back."""
+        return bool(self._fallback.parts)
+
+    @property
+    def can_restart(self) -> bool:
+        """A new generation of the primary could still be shown to the caller."""
+        return self._rewindable or not self._visible
+
+    def begin(self, now: float) -> list[Action]:
+        """Both sides are ready to start; `ttft_s` counts from here."""
+        self._begun_at = now
+        self._primary.started = True
+        return self._settle(now)
+
+    def token(self, side: Side, text: str, now: float) -> list[Action]:
+        """A content token; empty text is only a sign of life."""
+        runner = self._runner(side)
+        runner.last_at = now
+        if not text or self.decision or runner.dead or runner.void:
+            return []
+        runner.parts.append(text)
+        runner.retrying = False
+        if self._speaks(runner):
+            if runner is self._primary and self._continuing:
+                self._continuing, self._fallback.void = False, True
+                self._fallback.parts.clear()
+            said: list[Action] = [self._say(runner, text)]
+            return said if now < self._deadline_at else said + self._settle(now)
+        return self._settle(now)
+
+    def alive(self, side: Side, now: float) -> list[Action]:
+        """Reasoning or another sign of life: resets the stall clock, shows nothing."""
+        self._runner(side).last_at = now
+        return self._settle(now)
+
+    def done(self, side: Side, now: float) -> list[Action]:
+        """The side's answer is complete."""
+        runner = self._runner(side)
+        if not runner.void:
+            runner.complete, runner.last_at = True, now
+        return self._settle(now)
+
+    def failed(
+        self, side: Side, now: float, *, retrying: bool = False, reason: str = "failed"
+    ) -> list[Action]:
+        """The side's call failed; with `retrying` another call of this side follows."""
+        runner = self._runner(side)
+        if runner.void:
+            return []
+        if side == "primary":
+            self._why_out = reason
+        runner.complete, runner.retrying, runner.dead = False, retrying, not retrying
+        if retrying:
+            runner.renew()
+        return self._settle(now)
+
+    def refused(self, now: float) -> list[Action]:
+        """The primary's content filter spoke: final, unless the fallback holds the floor."""
+        self._primary.dead = True
+        self._why_out = "content_filter"
+        if self.decision or self._floor is self._fallback:
+            return self._settle(now)
+        return [self._decide(None, "content_filter")]
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed; call at or after `next_at`."""
+        return self._settle(now)
+
+    def next_at(self, now: float) -> float | None:
+        """The next instant after `now` at which time alone changes something."""
+        if self.decision:
+            return None
+        instants = [self._deadline_at]
+        if self._primary.started and not self._primary.parts and not self._primary.dead:
+            instants.append(self._begun_at + self._limits.ttft_s)
+        if self._start == "hedged" and not self._fallback.started:
+            instants.append(self._begun_at + self._hedge_after_s)
+        if self._floor:
+            instants.append(self._floor.last_at + self._limits.stall_s)
+        return min((t for t in instants if t > now), default=None)
+
+    # -- how a moment is settled --------------------------------------------------------------
+
+    def _settle(self, now: float) -> list[Action]:
+        if self.decision:
+            return []
+        actions = self._start_fallback(now)
+        taker = self._next_holder(now)
+        if taker and not self._speaks(taker):
+            actions += self._take_floor(taker, now)
+        elif self._must_continue(now):
+            actions.append(self._ask_to_continue(now))
+        if self._floor and self._floor.complete and self._speaks(self._floor):
+            actions.append(self._decide(self._floor.side, "complete"))
+        elif now >= self._deadline_at:
+            actions += self._end_by_deadline(now)
+        elif self._hopeless():
+            actions.append(self._decide(None, "failed"))
+        return actions
+
+    def _runner(self, side: Side) -> _Runner:
+        return self._primary if side == "primary" else self._fallback
+
+    def _speaks(self, runner: _Runner) -> bool:
+        """Holds the floor with the generation that the caller sees."""
+        return runner is self._floor and runner.generation == self._visible_generation
+
+    def _primary_out(self, now: float) -> bool:
+        primary = self._primary
+        if primary.dead or primary.retrying:
+            return True
+        if not primary.parts:
+            if primary.started and now >= self._begun_at + self._limits.ttft_s:
+                self._why_out = "timeout"
+                return True
+            return False
+        if primary.stalled(now, self._limits.stall_s):
+            self._why_out = "stalled"
+            return True
+        return False
+
+    def _start_fallback(self, now: float) -> list[Action]:
+        if self._fallback.started or self._fallback.dead or not self._primary.started:
+            return []
+        if self._must_continue(now):
+            return []
+        out = self._primary_out(now)
+        hedge = self._start == "hedged" and now >= self._begun_at + self._hedge_after_s
+        if not (out or hedge or self._start == "immediate"):
+            return []
+        self._fallback.started = True
+        return [StartFallback(hedged=hedge and not out)]
+
+    def _next_holder(self, now: float) -> _Runner | None:
+        """Who should hold the floor now; None leaves it as it is."""
+        stall_s = self._limits.stall_s
+        if self._floor is self._fallback:
+            stays = self._fallback.fit(now, stall_s) or not self._can_take(self._primary, now)
+            return None if stays else self._primary
+        if self._primary.fit(now, stall_s):
+            return self._primary if self._can_take(self._primary, now) else None
+        if self._primary_out(now) and self._can_take(self._fallback, now):
+            return self._fallback
+        return None
+
+    def _can_take(self, runner: _Runner, now: float) -> bool:
+        if not runner.fit(now, self._limits.stall_s):
+            return False
+        if self.can_restart or self._speaks(runner):
+            return True
+        return runner is self._fallback and self._continuing
+
+    def _take_floor(self, runner: _Runner, now: float) -> list[Action]:
+        goes_on = self._continuing and runner is self._fallback
+        discard = 0 if goes_on else self._visible
+        actions: list[Action] = []
+        if runner is self._fallback or self._floor:
+            actions.append(Switch(runner.side, self._reason(runner, now), discard))
+        if discard:
+            self._visible = 0
+            self._visible_text.clear()
+        self._floor, self._visible_generation = runner, runner.generation
+        actions.append(self._say(runner, runner.text))
+        return actions
+
+    def _say(self, runner: _Runner, text: str) -> Say:
+        self._visible += len(text)
+        if not self._rewindable:
+            self._visible_text.append(text)
+        return Say(runner.side, text)
+
+    def _reason(self, runner: _Runner, now: float) -> str:
+        if runner is self._fallback:
+            return self._why_out
+        if self._fallback.stalled(now, self._limits.stall_s):
+            return "stalled"
+        return "failed" if self._floor is self._fallback else "retried"
+
+    def _must_continue(self, now: float) -> bool:
+        return (
+            not self.can_restart
+            and self._floor is self._primary
+            and not self._continuing
+            and not self._fallback.dead
+            and self._primary_out(now)
+        )
+
+    def _ask_to_continue(self, now: float) -> Continue:
+        self._continuing = True
+        self._fallback.renew()
+        self._fallback.started, self._fallback.last_at = True, now
+        return Continue("".join(self._visible_text))
+
+    def _hopeless(self) -> bool:
+        """Nobody can complete what the caller sees."""
+        if not self._fallback.dead:
+            return False
+        stuck = self._floor is self._fallback and not self.can_restart
+        return self._primary.dead or stuck
+
+    def _end_by_deadline(self, now: float) -> list[Action]:
+        for runner in (self._primary, self._fallback):
+            if runner.complete and self._can_take(runner, now):
+                return [*self._take_floor(runner, now), self._decide(runner.side, "deadline")]
+        return [self._decide(None, "deadline")]
+
+    def _decide(self, winner: Side | None, reason: str) -> Decide:
+        self.decision = Decide(winner, reason)
+        return self.decision
