@@ -43,3 +43,11 @@ class OverloadedError(RouterError):
 
 class StorageError(RouterError):
     """A folder, a file or a database cannot be used."""
+
+
+class NoAnswerError(RouterError):
+    """Nobody answered; `answer` holds what each provider said, attempt by attempt."""
+
+    def __init__(self, message: str, answer: object = None) -> None:
+        super().__init__(message)
+        self.answer = answer

@@ -1,0 +1,65 @@
+"""How many requests race at once, and how many may wait for a place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from config.errors import OverloadedError
+from config.models import Admission
+
+RETRY_AFTER_S = 1.0
+
+
+class Gate:
+    """First come, first served; a request's clocks start when it is let in."""
+
+    def __init__(self, limits: Admission) -> None:
+        self._limits = limits
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.racing = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places; OverloadedError at once when the queue is full."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _enter(self) -> None:
+        if self.racing < self._limits.races and not self._waiting:
+            self.racing += 1
+            return
+        if len(self._waiting) >= self._limits.queue:
+            raise OverloadedError(
+                f"{self.racing} requests are being answered and {len(self._waiting)} wait; "
+                "try again in a moment",
+                RETRY_AFTER_S,
+            )
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def _leave(self) -> None:
+        """Hand the place on, or free it."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.racing -= 1

@@ -1,0 +1,148 @@
+"""What the router knows of its providers: breakers, the learned order, what may be asked now."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from config.models import Settings
+from providers.base import ProviderError
+from routing.breaker import Breaker
+from routing.ranking import Change, Choice, Ranking, observations
+from telemetry.records import AttemptRow, InteractionRow
+
+NOT_ITS_FAULT = frozenset({"context_length", "content_filter"})
+"""Errors that say something of the prompt, nothing of the provider's health."""
+
+
+class Rows(Protocol):
+    """The part of the log that the board reads."""
+
+    async def since(
+        self, cursor: int | None = None, limit: int = ...
+    ) -> tuple[list[InteractionRow], int]: ...
+
+
+class Watch:
+    """One call under a breaker's eye; what is told first counts, the rest does not."""
+
+    def __init__(self, breaker: Breaker, slow_s: float, clock: Callable[[], float]) -> None:
+        self._breaker = breaker
+        self._slow_s = slow_s
+        self._clock = clock
+        self._told = False
+
+    def ended(self, row: AttemptRow, error: ProviderError | None) -> None:
+        """The call came to its end."""
+        if error is None:
+            ttft_ms = row["ttft_ms"] or 0.0
+            self._tell(ok=True, slow=ttft_ms > self._slow_s * 1000)
+        elif error.kind not in NOT_ITS_FAULT:
+            self._tell(ok=False, retry_after_s=error.retry_after_s, kind=error.kind)
+
+    def too_late(self) -> None:
+        """The race was decided without it: that is slow, whatever comes of it."""
+        self._tell(ok=True, slow=True)
+
+    def dropped(self) -> None:
+        """The call was cancelled through no fault of the provider."""
+        if not self._told:
+            self._told = True
+            self._breaker.release(self._clock())
+
+    def _tell(
+        self,
+        *,
+        ok: bool,
+        slow: bool = False,
+        retry_after_s: float | None = None,
+        kind: str | None = None,
+    ) -> None:
+        if self._told:
+            return
+        self._told = True
+        self._breaker.record(ok, self._clock(), slow=slow, retry_after_s=retry_after_s, kind=kind)
+
+
+class Board:
+    """Shared by all requests of a process; every method is quick and none awaits but `catch_up`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._draw = draw
+        self._cursor: int | None = None
+        self._ready = False
+        self.breakers = {p.name: Breaker(settings.breaker) for p in settings.providers}
+        self.ranking = Ranking(
+            settings.ranking, {name: settings.order(name) for name in settings.categories}
+        )
+
+    # -- breakers -----------------------------------------------------------------------------
+
+    def allows(self, name: str) -> bool:
+        """A call to this provider would be let through now."""
+        return self.breakers[name].would_allow(self._clock())
+
+    def retry_at(self, name: str) -> float:
+        return self.breakers[name].retry_at
+
+    def why_not(self, name: str) -> str:
+        wait_s = max(self.breakers[name].retry_at - self._clock(), 0.0)
+        return f"the circuit breaker of {name} is open for another {wait_s:.0f} s"
+
+    @contextmanager
+    def watch(self, name: str, category: str) -> Iterator[Watch]:
+        """Call the provider inside; a call that ends without a word was dropped."""
+        breaker = self.breakers[name]
+        breaker.allow(self._clock())
+        slow_s = self._settings.breaker.slow_s
+        limit = self._settings.limits_for(category).ttft_s
+        watch = Watch(breaker, limit if slow_s is None else slow_s, self._clock)
+        try:
+            yield watch
+        finally:
+            watch.dropped()
+
+    # -- the order ----------------------------------------------------------------------------
+
+    def choose(self, category: str) -> Choice:
+        """The order to ask in, and with what probability its first was chosen."""
+        allowed = [n for n in self._settings.order(category) if self.allows(n)]
+        return self.ranking.choose(category, allowed, self._draw())
+
+    def hedge_after_s(self, name: str) -> float:
+        """How long a hedged fallback waits: the learned p95 of the primary's first token."""
+        return self.ranking.ttft_p95_s(name) or 0.0
+
+    async def ready(self, log: Rows) -> None:
+        """The whole log is folded in, once."""
+        if not self._ready:
+            self._ready = True
+            await self.catch_up(log)
+
+    async def catch_up(self, log: Rows) -> None:
+        """Fold in what was written since the last time, by whatever replica."""
+        while True:
+            rows, self._cursor = await log.since(self._cursor)
+            if not rows:
+                return
+            self.ranking.fold(observations(rows))
+
+    def fold(self, rows: Sequence[InteractionRow], category: str) -> str | None:
+        """Fold in fresh rows; the cause to look at the category's order again, if there is one."""
+        self.ranking.fold(observations(rows))
+        return self.ranking.due(category)
+
+    def rerank(self, category: str, at: float) -> Change | None:
+        """Settle the category's order anew as of that Unix time."""
+        return self.ranking.rerank(category, at)

@@ -1,0 +1,340 @@
+"""The one front door: Python, the page, the service and the command line all come through here."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from config.errors import NoAnswerError, NotFoundError, RouterError, StorageError, UsageError
+from config.loader import load
+from config.models import Settings
+from graph.admission import Gate
+from graph.builder import Graph, build, leave
+from graph.door import Door
+from graph.late import LateAnswer
+from graph.rendezvous import Event, Rendezvous, cancel
+from graph.services import open_services
+from graph.state import Answer, Options, Route, Services, State
+from nodes.classify import route_of
+from nodes.log import record_abandoned
+from providers.base import Message
+from vectorstore.passages import Retrieval
+
+logger = structlog.get_logger()
+
+MAX_PROMPT_CHARS = 400_000
+"""A longer prompt is refused before anything is asked."""
+
+FOLLOW_S = 1.0
+"""How often the rows of other replicas are folded in."""
+
+LATE_GRACE_S = 5.0
+"""How long `aclose` waits for late primaries."""
+
+
+class Router:
+    """Answers prompts with the right model, always in time, and learns which that is.
+
+    `async with Router.from_config("config", data="data") as router` for async code;
+    `router.ask(...)` and `router.close()` for notebooks and scripts. One instance serves any
+    number of concurrent requests.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._gate = Gate(settings.admission)
+        self._lock = threading.Lock()
+        self._services: Services | None = None
+        self._graph: Graph | None = None
+        self._door = Door()
+        self._follower: asyncio.Task[None] | None = None
+        self._settling: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def from_config(
+        cls,
+        config: str | Path = "config",
+        data: str | Path = "data",
+        *,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read and validate the configuration; opens nothing yet. Raises ConfigError."""
+        return cls(load(config, data, environ=environ))
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Open the log, the models' files and the knowledge base; safe to call twice."""
+        if self._services is None:
+            await asyncio.to_thread(self._open)
+        if self._follower is None or self._follower.done():
+            self._follower = asyncio.create_task(self._follow(), name="follow-the-log")
+
+    async def warm(self) -> None:
+        """Load what the first request would have to load."""
+        services = self.services
+        names = {services.settings.fallback.provider}
+        for category in self.settings.categories:
+            names.update(self.settings.order(category)[:1])
+        await asyncio.gather(
+            services.providers.warm(sorted(n for n in names if self.settings.enabled(n))),
+            services.knowledge.warm(),
+            asyncio.to_thread(services.classifier.classify, "Is everything warm?"),
+        )
+
+    async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
+        """Wait for late primaries, then close everything; safe to call twice."""
+        services, self._services, self._graph = self._services, None, None
+        if self._follower:
+            await cancel(self._follower)
+            self._follower = None
+        if services is None:
+            return
+        await services.late.close(late_grace_s)
+        if self._settling:
+            await asyncio.wait(self._settling)
+        await services.providers.close()
+        services.knowledge.close()
+        await services.log.close()
+        services.thinkers.shutdown(wait=False)
+
+    def close(self) -> None:
+        """`aclose` for code without an event loop."""
+        self._door.run(self.aclose())
+        self._door.close()
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._services is None:
+                services = open_services(self.settings)
+                self._graph = build(services)
+                self._services = services
+
+    @property
+    def services(self) -> Services:
+        self._open()
+        assert self._services is not None
+        return self._services
+
+    @property
+    def graph(self) -> Graph:
+        """The compiled LangGraph graph; `ainvoke({"prompt": …})` is enough to run it."""
+        self._open()
+        assert self._graph is not None
+        return self._graph
+
+    # -- asking -------------------------------------------------------------------------------
+
+    async def answer(
+        self,
+        prompt: str,
+        history: Sequence[Message] | None = None,
+        category: str | None = None,
+        provider: str | None = None,
+        *,
+        options: Options | None = None,
+        request_id: str | None = None,
+    ) -> Answer:
+        """The whole answer. Raises NoAnswerError, UsageError, NotFoundError, OverloadedError."""
+        answer: Answer | None = None
+        events = self.stream(
+            prompt, history, category, provider, options=options, request_id=request_id
+        )
+        async with aclosing(events):
+            async for event in events:
+                if event["type"] == "answered":
+                    answer = Answer.from_dict(event["answer"])
+        if answer is None:
+            raise RuntimeError("the graph ended without an answer")
+        if not answer.success:
+            raise NoAnswerError(answer.error or "nobody answered", answer)
+        return answer
+
+    async def stream(
+        self,
+        prompt: str,
+        history: Sequence[Message] | None = None,
+        category: str | None = None,
+        provider: str | None = None,
+        *,
+        options: Options | None = None,
+        request_id: str | None = None,
+        rewindable: bool = True,
+    ) -> AsyncIterator[Event]:
+        """The events of one request, as they happen; ends after `answered` or `reranked`.
+
+        Closing the iterator ends both upstream calls. With `rewindable` False no event asks to
+        discard text: a fallback goes on from what was shown. Raises as `answer` does, but a
+        request that nobody could answer ends with an `answered` whose answer has an `error`.
+        """
+        state = self._state(prompt, history, category, provider, options)
+        state["request_id"] = request_id or uuid.uuid4().hex
+        state["rewindable"] = rewindable
+        came_at = asyncio.get_running_loop().time()
+        await self.start()
+        async with self._gate.place():
+            run = self._run(state, came_at)
+            async with aclosing(run):
+                async for event in run:
+                    yield event
+
+    async def _run(self, state: State, came_at: float) -> AsyncIterator[Event]:
+        """Run the graph in a task of our own: a cancelled caller must not leave it running."""
+        services, graph = self.services, self.graph
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        r = Rendezvous(state["request_id"], events.put_nowait, came_at=came_at)
+        if r.request_id in services.races:
+            raise UsageError(f"a request {r.request_id} is already running", "request_id")
+        services.races[r.request_id] = r
+        task = asyncio.create_task(graph.ainvoke(state), name=f"request-{r.request_id}")
+        task.add_done_callback(lambda _: events.put_nowait(None))
+        trailing: list[Event] | None = None
+        try:
+            while (event := await events.get()) is not None:
+                if trailing is None:
+                    yield event
+                else:
+                    trailing.append(event)
+                if event["type"] == "answered":
+                    trailing = []
+                elif event["type"] == "reranked":
+                    for waiting in trailing or []:
+                        yield waiting
+            await task
+        finally:
+            await self._end(state, services, r, task)
+
+    async def _end(
+        self, state: State, services: Services, r: Rendezvous, task: asyncio.Task[Any]
+    ) -> None:
+        """Leave nothing behind; a request whose caller left is logged all the same."""
+        try:
+            if not task.done():
+                await cancel(task)
+        finally:
+            leave(services, r)
+            if r.route is not None and not r.logged:
+                settling = asyncio.create_task(record_abandoned(state, services, r))
+                self._settling.add(settling)
+                settling.add_done_callback(self._settling.discard)
+
+    def ask(
+        self,
+        prompt: str,
+        history: Sequence[Message] | None = None,
+        category: str | None = None,
+        provider: str | None = None,
+    ) -> Answer:
+        """`answer` for code without an event loop: notebooks and scripts."""
+        return self._door.run(self.answer(prompt, history, category, provider))
+
+    def route(
+        self,
+        prompt: str,
+        history: Sequence[Message] | None = None,
+        category: str | None = None,
+        provider: str | None = None,
+    ) -> Route:
+        """The dry run: where the prompt would go, and why. Calls no model."""
+        state = self._state(prompt, history, category, provider, None)
+        services = self.services
+        found = services.classifier.classify(prompt, state["history"])
+        return route_of(state, services, found)
+
+    async def late(self) -> AsyncIterator[LateAnswer]:
+        """Primaries that came after their fallback was served, from now on."""
+        await self.start()
+        async for answer in self.services.late.subscribe():
+            yield answer
+
+    # -- learning -----------------------------------------------------------------------------
+
+    async def feedback(self, request_id: str, liked: bool | None) -> None:
+        """Replace what the caller thinks of an answer; NotFoundError for an unknown request."""
+        await self.start()
+        await self.services.log.feedback(request_id, liked)
+        await self.services.board.catch_up(self.services.log)
+
+    async def retrieve(self, question: str, k: int = 5) -> list[Any]:
+        """The best passages alone: text, source, title and score, best first."""
+        found: Retrieval = await self.services.knowledge.retrieve(question, k)
+        return list(found.passages)
+
+    async def _follow(self) -> None:
+        """Fold in what other replicas wrote; a log that cannot be read is told of once."""
+        told = False
+        while True:
+            try:
+                await self.services.board.catch_up(self.services.log)
+                told = False
+            except StorageError as error:
+                if not told:
+                    logger.error("log_unreadable", error=str(error))
+                told = True
+            await asyncio.sleep(FOLLOW_S)
+
+    # -- checking what comes in ---------------------------------------------------------------
+
+    def _state(
+        self,
+        prompt: str,
+        history: Sequence[Message] | None,
+        category: str | None,
+        provider: str | None,
+        options: Options | None,
+    ) -> State:
+        """The graph's input, checked; UsageError or NotFoundError say what is wrong."""
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise UsageError("the prompt is empty; send some text", "prompt")
+        if len(prompt) > MAX_PROMPT_CHARS:
+            raise UsageError(
+                f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT_CHARS} are taken",
+                "prompt",
+            )
+        settings = self.settings
+        if category is not None and category not in settings.categories:
+            known = ", ".join(settings.categories)
+            raise NotFoundError(f"unknown category {category!r}; known are {known}")
+        if provider is not None:
+            self._check_provider(provider)
+        return State(
+            prompt=prompt,
+            history=list(history or []),
+            asked_category=category,
+            asked_provider=provider,
+            options=options or {},
+        )
+
+    def _check_provider(self, name: str) -> None:
+        enabled = [p.name for p in self.settings.providers if p.disabled is None]
+        if name in enabled:
+            return
+        for known in self.settings.providers:
+            if known.name == name:
+                raise UsageError(f"provider {name!r} is disabled: {known.disabled}", "provider")
+        raise NotFoundError(
+            f"unknown provider {name!r}; enabled are {', '.join(enabled) or 'none'}"
+        )
+
+
+__all__ = ["Router", "RouterError"]

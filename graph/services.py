@@ -1,0 +1,82 @@
+"""Opening the parts that the nodes work with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from config.errors import StorageError
+from config.models import Settings
+from graph.board import Board
+from graph.late import LateAnswers
+from graph.state import Services
+from providers.registry import Providers
+from routing.classifier import Classifier
+from telemetry.log import InteractionLog
+from telemetry.metrics import Metrics
+from vectorstore.embeddings import Embedder
+from vectorstore.knowledge import Knowledge
+
+logger = structlog.get_logger()
+
+THINKERS = 2
+"""Threads that classify; each keeps one core busy for some milliseconds a prompt."""
+
+
+def open_services(settings: Settings) -> Services:
+    """Open everything that can fail early; blocks for about half a second.
+
+    Raises StorageError when the log cannot be used. Missing model files cost quality, not the
+    start: prompts are then classified by rules and documents found by BM25.
+    """
+    environment = settings.environment
+    log = InteractionLog.open(environment.database_url, settings.data_dir, text=settings.log.text)
+    embedder = _embedder()
+    return Services(
+        settings=settings,
+        providers=Providers(settings),
+        classifier=_classifier(settings, embedder),
+        embedder=embedder,
+        knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
+        log=log,
+        board=Board(settings),
+        late=LateAnswers(),
+        metrics=Metrics(),
+        thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),
+    )
+
+
+def _embedder() -> Embedder | None:
+    try:
+        return Embedder.load()
+    except StorageError as error:
+        logger.warning("model_files_missing", error=str(error))
+        return None
+
+
+def _classifier(settings: Settings, embedder: Embedder | None) -> Classifier:
+    """The trained classifier from the data folder, or trained now and kept there."""
+    path = settings.data_dir / "classifier.npz"
+    embed = embedder.embed if embedder else None
+    model = embedder.name if embedder else ""
+    with contextlib.suppress(OSError):
+        known = Classifier.load(path.read_bytes(), settings.categories, embed, model)
+        if known is not None:
+            return known
+    trained = Classifier.train(settings.categories, embed, model)
+    _keep(path, trained.dump())
+    return trained
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Replace the file at once; a folder that cannot be written costs the next start a second."""
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(path)
+    except OSError as error:
+        logger.warning("classifier_not_kept", path=str(path), error=str(error))

@@ -1,0 +1,134 @@
+"""Ask the category's preferred model."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from graph.attempt import Call, attempt, call_options, new_row, report
+from graph.rendezvous import Rendezvous, cancel
+from graph.state import Branch, Services, State
+from providers.base import Message
+from routing.retry import NextCall, next_call
+from telemetry.records import AttemptRow
+
+
+async def primary(state: State, services: Services, r: Rendezvous) -> State:
+    """Race the preferred model, with free-time retries; a primary that loses by time is late."""
+    calls: list[Call] = []
+    task = await r.until_decided("primary", _ask(state, services, r, calls))
+    decision = r.decided.result()
+    if not task.done():
+        if decision.winner == "fallback" and calls:
+            _keep_listening(state, services, r, task, calls[-1])
+        else:
+            await cancel(task)
+            if calls and decision.winner is None:
+                calls[-1].row["outcome"] = "timed_out"
+                calls[-1].row["error"] = "timeout"
+    elif decision.winner == "fallback" and calls and calls[-1].ok:
+        calls[-1].row["outcome"] = "late"
+    return {"primary": _branch(r, calls)}
+
+
+async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call]) -> None:
+    """Call the order's providers until one answers or waiting is no longer free."""
+    route, board = state["route"], services.board
+    order = _callable(state, services, r)
+    messages = [*(state.get("history") or []), Message(role="user", content=state["prompt"])]
+    options = call_options(state.get("options") or {})
+    tried: list[str] = []
+    following = NextCall(order[0]) if order else None
+    if following is None:
+        r.failed("primary", "no_provider")
+    while following is not None:
+        await asyncio.sleep(following.wait_s)
+        provider = services.providers.get(following.provider)
+        tried.append(provider.name)
+        call = Call(new_row(r, route, provider, "primary"))
+        calls.append(call)
+        with board.watch(provider.name, route["category"], call.row) as watch:
+            await attempt(r, services, call, provider, messages, options)
+            watch.ended(call.error)
+        if call.error is None:
+            r.done("primary")
+            return
+        if call.error.kind == "content_filter" and services.settings.content_filter == "propagate":
+            r.refused()
+            return
+        remaining = [n for n in order if n not in tried and board.allows(n)]
+        following = (
+            next_call(tried, call.error.kind, call.error.retry_after_s, remaining)
+            if r.waiting_is_free
+            else None
+        )
+        r.failed("primary", call.error.kind, retrying=following is not None)
+
+
+def _callable(state: State, services: Services, r: Rendezvous) -> list[str]:
+    """The order without the providers whose breaker is open, each of which is logged as skipped.
+
+    When all are open, the one whose time is nearest is tried.
+    """
+    order, board = state["route"]["order"], services.board
+    open_ = [name for name in order if not board.allows(name)]
+    if order and len(open_) == len(order):
+        nearest = min(order, key=board.retry_at)
+        return [nearest]
+    for name in open_:
+        row = new_row(r, state["route"], services.providers.get(name), "primary")
+        row["outcome"], row["detail"] = "skipped", board.why_not(name)
+        row["cost_usd"] = 0.0
+        report(r, row)
+    return [name for name in order if name not in open_]
+
+
+def _keep_listening(
+    state: State, services: Services, r: Rendezvous, task: asyncio.Task[None], call: Call
+) -> None:
+    """The fallback's answer is served; the primary's is logged and amends it when it comes."""
+    late_s = services.settings.limits_for(state["route"]["category"]).late_s
+    first: AttemptRow = {**call.row, "outcome": "timed_out", "error": "timeout"}
+    first["latency_ms"] = round(r.elapsed_ms() - first["started_ms"], 1)
+    r.attempts[call.row["seq"]] = first
+    report(r, first)
+
+    async def settle(came: bool) -> dict[str, Any] | None:
+        row = call.row
+        if came and row["outcome"] == "ok":
+            row["outcome"] = "late"
+        elif row["outcome"] == "cancelled":
+            row["outcome"], row["error"] = "timed_out", "timeout"
+        row["revision"] = 1
+        await services.board.revise(services, row)
+        if row["outcome"] != "late":
+            return None
+        return {
+            "type": "late",
+            "request_id": r.request_id,
+            "provider": row["provider"],
+            "text": call.text,
+            "latency_ms": row["latency_ms"],
+            "cost_usd": row["cost_usd"],
+        }
+
+    services.late.listen(task, late_s, settle)
+
+
+def _branch(r: Rendezvous, calls: list[Call]) -> Branch:
+    """The state's view of this side."""
+    rows = [row for row in r.attempts if row["role"] == "primary"]
+    if not calls:
+        return Branch(text="", outcome="skipped", provider=None, model=None, attempts=rows)
+    last = calls[-1]
+    row = r.attempts[last.row["seq"]]
+    return Branch(
+        text=last.text,
+        provider=row["provider"],
+        model=row["model"],
+        outcome=row["outcome"],
+        error=row["error"],
+        detail=row["detail"],
+        finish_reason=last.finish_reason,
+        attempts=rows,
+    )
