@@ -114,6 +114,8 @@ def _explain(detail: ErrorDetails, key: str, last: str, known: list[str]) -> str
         return f"`{key}` must be {_BOUND_WORDS[bound]} {context[bound]:g}"
     if kind == "literal_error":
         return f"`{key}` must be {context['expected']}"
+    if kind.startswith("date_") or str(context.get("pattern", "")).startswith(r"^\d{4}"):
+        return f"`{key}` must be a date, such as 2026-10-01"
     if kind == "value_error":
         return f"`{key}` {context['error']}"
     return f"`{key}` {_WANTED.get(kind, detail['msg'])}"

@@ -1,0 +1,76 @@
+"""The dated catalogue of LLaMA models: the source of `--search` that needs no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from config.checks import duplicate_keys
+from config.mistakes import Mistake, refuse, validate
+from config.models import Cost, Model
+from config.yaml_file import YamlFile
+
+CATALOGUE_FILE = "catalogue.yaml"
+Released = Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")]
+
+
+class CatalogueEntry(Model):
+    """One model, as its makers and hosts describe it."""
+
+    name: str
+    family: str
+    released: Released
+    """`2024-12-06`, or `2024-12` where the day is not known."""
+    parameters_b: float = Field(gt=0)
+    """Billions of parameters, all experts together."""
+    active_b: float | None = Field(default=None, gt=0)
+    """Billions of parameters that a token passes through, for mixtures of experts."""
+    context: int = Field(gt=0)
+    """Tokens, as the makers state it; a host may offer less."""
+    licence: str
+    commercial: bool
+    specialities: tuple[str, ...] = Field(min_length=1)
+    """Names of categories."""
+    ids: dict[str, str]
+    """The model's name at each host of `providers.yaml`, where it is or was served."""
+    prices: dict[str, Cost] = Field(default_factory=dict)
+    note: str | None = None
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Keys of the catalogue's `sources`."""
+
+
+class Catalogue(Model):
+    """`entries` as known on `date`."""
+
+    date: date
+    sources: dict[str, str]
+    entries: tuple[CatalogueEntry, ...]
+
+
+def load_catalogue(config_dir: str | Path = "config") -> Catalogue:
+    """Read `catalogue.yaml` of a folder; raises ConfigError, as `config.loader.load` does."""
+    file = YamlFile(Path(config_dir) / CATALOGUE_FILE)
+    catalogue, wrong = validate(file, Catalogue, file.data)
+    refuse([*duplicate_keys(file), *wrong])
+    assert isinstance(catalogue, Catalogue)
+    refuse(_inconsistent(file, catalogue))
+    return catalogue
+
+
+def _inconsistent(file: YamlFile, catalogue: Catalogue) -> Iterator[Mistake]:
+    names = Counter(entry.name for entry in catalogue.entries)
+    for index, entry in enumerate(catalogue.entries):
+        line = file.line(("entries", index))
+        if names[entry.name] > 1:
+            yield Mistake(file.path, line, f"`{entry.name}` stands twice: keep one of them")
+        for host in entry.prices.keys() - entry.ids.keys():
+            text = f"`{entry.name}` has a price at `{host}` and no id there: add it under `ids`"
+            yield Mistake(file.path, line, text)
+        for source in set(entry.sources) - catalogue.sources.keys():
+            text = f"`{entry.name}` names the unknown source `{source}`: add it under `sources`"
+            yield Mistake(file.path, line, text)
