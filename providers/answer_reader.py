@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from providers.base import Delta, Usage
+from providers.base import Delta, ProviderError, Usage
 from providers.failures import Place, from_event
 from providers.sse import EventReader, EventTooLargeError
 
@@ -82,10 +82,14 @@ class AnswerReader:
             return
         event = _parsed(data)
         if name == b"error":
-            error = event.get("error", event) if isinstance(event, dict) else data.decode("replace")
+            error = (
+                event.get("error", event)
+                if isinstance(event, dict)
+                else data.decode("utf-8", "replace")
+            )
             raise from_event(self._place, error)
         if not isinstance(event, dict):
-            raise self._place.error("bad_reply", "sent a malformed event in its stream")
+            raise self._malformed()
         yield from self._object(event)
 
     def _object(self, event: dict[str, Any]) -> Iterator[Delta]:
@@ -99,11 +103,17 @@ class AnswerReader:
             elif choices is None and "object" not in event and "id" not in event:
                 raise self._place.error("bad_reply", "sent an event that is no part of an answer")
             return
-        choice = choices[0]
+        choice = choices[0] if isinstance(choices, list) else None
+        if not isinstance(choice, dict):
+            raise self._malformed()
+        if choice.get("index"):
+            return  # a second answer that nobody asked for
         message = choice.get("delta") or choice.get("message") or {}
+        if not isinstance(message, dict):
+            raise self._malformed()
         text = _text(message.get("content")) or _text(message.get("refusal"))
         reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-        finish_reason = choice.get("finish_reason") or None
+        finish_reason = _text(choice.get("finish_reason")) or None
         if finish_reason == "content_filter":
             raise self._place.error(
                 "content_filter", "declined the prompt or its own answer by its content filter"
@@ -123,7 +133,10 @@ class AnswerReader:
         if not self._has_text and text.strip():
             self._has_text = True
 
-    def _too_large(self) -> Exception:
+    def _malformed(self) -> ProviderError:
+        return self._place.error("bad_reply", "sent a malformed event in its stream")
+
+    def _too_large(self) -> ProviderError:
         bound = f"{MAX_ANSWER_CHARACTERS // 2**20} MB"
         return self._place.error("bad_reply", f"sent an answer larger than {bound}")
 

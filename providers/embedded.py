@@ -37,6 +37,10 @@ class EmbeddedLlama:
         found = llama_server.weights(self.model)
         return found if isinstance(found, str) else None
 
+    @property
+    def known(self) -> Address | None:
+        return self._known
+
     async def ensure(self) -> str:
         """The server's base URL; starts it if this data folder has none. Raises ProviderError."""
         return (await self.address()).base_url
@@ -71,7 +75,7 @@ class EmbeddedLlama:
                     if (shared := self._shared(path)) is not None:
                         return shared
                     server = llama_server.start(path)
-                    self._publish(path, server.address)
+                    server.published = self._publish(path, server.address)
             server.leases.add(self)
             return server.address
 
@@ -87,8 +91,6 @@ class EmbeddedLlama:
             server.leases.discard(self)
             if not server.leases:
                 llama_server.stop(path)
-                with contextlib.suppress(OSError):
-                    self._file(path).unlink()
 
     def _file(self, path: Path) -> Path:
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
@@ -104,14 +106,17 @@ class EmbeddedLlama:
             return contextlib.nullcontext()
         return FileLock(self.data_dir / "embedded.lock")
 
-    def _publish(self, path: Path, address: Address) -> None:
+    def _publish(self, path: Path, address: Address) -> Path | None:
         content = {"pid": os.getpid(), "base_url": address.base_url, "key": address.key}
-        with contextlib.suppress(OSError):  # then later processes start their own
-            file = self._file(path)
+        file = self._file(path)
+        try:
             file.unlink(missing_ok=True)
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as stream:
                 json.dump(content, stream)
+        except OSError:
+            return None  # later processes start their own
+        return file
 
     def _shared(self, path: Path) -> Address | None:
         """The server of another process, if it is there and ours."""
@@ -143,6 +148,8 @@ def _alive(address: Address, pid: int) -> bool:
 
 
 def _runs(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # there `os.kill` would end it
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

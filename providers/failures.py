@@ -21,7 +21,7 @@ QUOTE_CHARACTERS = 200
 """How much of a server's own words an error repeats."""
 
 _KEY_LIKE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|key|api)[-_][A-Za-z0-9*_.\-]{8,}"
+    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai)[-_][A-Za-z0-9*_.\-]{8,}"
     r"|\bAIza[\w\-]{20,}"
     r"|(?<=[Bb]earer )\S+"
     r"|\beyJ[\w\-]+\.[\w\-]+\.[\w\-]+"
@@ -29,11 +29,16 @@ _KEY_LIKE = re.compile(
 _CONTEXT = re.compile(
     r"context.length|context.size|context.window|maximum model length|max_model_len"
     r"|prompt is too long|input is too long|inputs?\W* tokens \+ \W*max_new_tokens"
-    r"|reduce the length of (?:the|your) (?:messages|prompt|input)|too many (?:input )?tokens",
+    r"|reduce the length of (?:the|your) (?:messages|prompt|input)|too many (?:input )?tokens"
+    r"|must have less than \d+ tokens|maximum number of tokens",
     re.IGNORECASE,
+)
+_NO_MODEL = re.compile(
+    r"not a valid model|model\b.{0,80}\b(?:does not exist|not found|not available)", re.IGNORECASE
 )
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
 _FILTER_CODES = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
+_LONGEST_WAIT_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +88,21 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """
     try:
         if (milliseconds := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(milliseconds) / 1000)
+            return _wait(float(milliseconds) / 1000)
         if (given := headers.get("retry-after")) is None:
             return None
         if re.fullmatch(r"\s*\d+(\.\d+)?\s*", given):
-            return float(given)
+            return _wait(float(given))
         until = parsedate_to_datetime(given).timestamp()
         date = headers.get("date")
         now = parsedate_to_datetime(date).timestamp() if date else time.time()
-        return max(0.0, until - now)
-    except ValueError:
+        return _wait(until - now)
+    except (ValueError, OverflowError):
         return None
+
+
+def _wait(seconds: float) -> float:
+    return min(max(0.0, seconds), _LONGEST_WAIT_S)
 
 
 def from_response(
@@ -107,9 +116,8 @@ def from_response(
     detail = error_object(body)
     words = detail.words if detail else _plain(body)
     kind = _kind(status, detail, words)
-    what = _SENTENCES.get(kind, "refused the request").format(
-        key=f"the key in {place.key_env}" if place.key_env else "the call without a key"
-    )
+    key = f"the key in {place.key_env}" if place.key_env else "a call without a key"
+    what = "wants credit first" if status == 402 else _SENTENCES[kind].format(key=key)
     return place.error(
         kind, f"{what} (HTTP {status})", words, status=status, retry_after_s=retry_after_s(headers)
     )
@@ -118,10 +126,9 @@ def from_response(
 def from_event(place: Place, error: object) -> ProviderError:
     """The error that an error object in mid-stream stands for."""
     detail = error_detail(error)
-    code = detail.code
-    status = int(code) if code.isdigit() and 400 <= int(code) < 600 else 500
+    status = next((int(c) for c in detail.codes if re.fullmatch(r"[45]\d\d", c)), 500)
     kind = _kind(status, detail, detail.words)
-    return place.error(kind, "broke off with an error", detail.words, status=status)
+    return place.error(kind, "answered with an error", detail.words, status=status)
 
 
 def from_exception(place: Place, error: Exception, *, started: bool) -> ProviderError:
@@ -132,6 +139,8 @@ def from_exception(place: Place, error: Exception, *, started: bool) -> Provider
         return place.error("connection", "cannot be found by that name; check the address")
     if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
         return place.error("connection", "has no valid TLS certificate", str(error))
+    if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return place.error("connection", "cannot be reached through the proxy", str(error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return place.error("connection", "cannot be reached", error.strerror or str(error))
     if isinstance(error, aiohttp.ClientResponseError):
@@ -146,7 +155,7 @@ class ErrorDetail:
     """What OpenAI's error object, in any of its dialects, says."""
 
     words: str
-    code: str
+    codes: frozenset[str]  # its `code` and its `type`
     param: str
     filtered: bool = False
 
@@ -166,14 +175,13 @@ def error_object(body: bytes) -> ErrorDetail | None:
 
 def error_detail(error: object) -> ErrorDetail:
     if not isinstance(error, dict):
-        return ErrorDetail(words=str(error), code="", param="")
+        return ErrorDetail(words=str(error), codes=frozenset(), param="")
     words = error.get("message") or error.get("msg") or error.get("detail") or ""
-    code = error.get("code") or error.get("type") or ""
     inner = error.get("innererror") or {}
     metadata = error.get("metadata") or {}
     return ErrorDetail(
         words=words if isinstance(words, str) else json.dumps(words),
-        code=str(code),
+        codes=frozenset(str(error[name]) for name in ("code", "type") if error.get(name)),
         param=str(error.get("param") or ""),
         filtered=_has(inner, "content_filter_result") or _has(metadata, "flagged_input"),
     )
@@ -184,16 +192,15 @@ def _has(value: Any, key: str) -> bool:
 
 
 def _kind(status: int, detail: ErrorDetail | None, words: str) -> ErrorKind:
-    code = detail.code if detail else ""
-    if code in _FILTER_CODES or (detail and detail.filtered):
+    codes = detail.codes if detail else frozenset()
+    refused = status in (400, 422)
+    if codes & _FILTER_CODES or (detail and detail.filtered):
         return "content_filter"
-    if code in _CONTEXT_CODES or status == 413:
+    if codes & _CONTEXT_CODES or status == 413 or (refused and _CONTEXT.search(words)):
         return "context_length"
-    if status in (400, 422) and _CONTEXT.search(words):
-        return "context_length"
-    if status >= 500:
-        return "server"
-    return _STATUS.get(status, "bad_reply")
+    if "model_not_found" in codes or (refused and _NO_MODEL.search(words)):
+        return "not_found"
+    return "server" if status >= 500 else _STATUS.get(status, "bad_reply")
 
 
 _STATUS: dict[int, ErrorKind] = {
@@ -210,6 +217,8 @@ _SENTENCES: dict[ErrorKind, str] = {
     "auth": "refused {key}",
     "not_found": "does not know that model or address",
     "rate_limited": "is asked too often",
+    "bad_reply": "refused the request",
+    "connection": "cannot be reached",
     "server": "failed",
     "timeout": "gave up waiting",
     "content_filter": "declined the prompt by its content filter",

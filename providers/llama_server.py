@@ -53,6 +53,8 @@ class Server:
 
     address: Address
     native: Any
+    published: Path | None = None
+    """The file that tells other processes of the address."""
     leases: set[object] = field(default_factory=set)
 
 
@@ -106,6 +108,9 @@ def stop(path: Path) -> None:
     server = _servers.pop(path, None)
     if server is not None:
         server.native = None  # its destructor joins the server's threads
+        if server.published is not None:
+            with contextlib.suppress(OSError):
+                server.published.unlink()
 
 
 def threads() -> int:

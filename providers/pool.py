@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import ssl
 import urllib.request
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -17,11 +18,11 @@ CONNECT_S = 5.0
 CONNECTIONS = 1000
 """High enough that calls which hang cannot keep a healthy one waiting (clients default to 50 to
 100); admission control keeps the real number far below."""
-KEEPALIVE_PLAIN_S = 4.0
-"""Below the 5 s after which uvicorn (vLLM) and Node close an idle connection: a call written into
-a connection that is just being closed would look like a failing provider."""
-KEEPALIVE_TLS_S = 20.0
-"""Hosted services keep idle connections for a minute and more, and a TLS handshake is dear."""
+KEEPALIVE_S = 20.0
+"""Below what hosted services grant an idle connection (a minute and more): a call written into a
+connection that is just being closed looks like a failing provider. Over plain HTTP no connection
+is kept at all: llama.cpp's server closes it after every stream, although it promises 5 s, and a
+new one costs 0.15 ms of CPU where a TLS handshake costs a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Address:
 
 class Endpoint(Protocol):
     """Knows the address of a model, which for the embedded one exists only once it runs."""
+
+    @property
+    def known(self) -> Address | None:
+        """The address, if it needs no looking for."""
+        ...
 
     async def address(self) -> Address:
         """Raises ProviderError when there is none."""
@@ -50,10 +56,13 @@ class FixedEndpoint:
 
     host: Host
 
-    async def address(self) -> Address:
+    @property
+    def known(self) -> Address:
         assert self.host.url is not None, "the host is disabled"
-        key = self.host.key.get_secret_value().strip() if self.host.key else None
-        return Address(self.host.url, key)
+        return Address(self.host.url, self.host.key.get_secret_value() if self.host.key else None)
+
+    async def address(self) -> Address:
+        return self.known
 
     def refused(self) -> bool:
         return False
@@ -66,17 +75,18 @@ class Pool:
     host_name: str
     host: Host
     refusals: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Parameters that a model here was found to refuse; see `openai_chat`."""
+    """Parameters that a model here was found to refuse; see `providers.request`."""
+    on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _session: aiohttp.ClientSession | None = None
 
     def session(self, url: str) -> aiohttp.ClientSession:
         """The open session; no cookies, no `.netrc`, no time limit but for connecting."""
         if self._session is None or self._session.closed:
             secure = url.startswith("https:")
-            connector = aiohttp.TCPConnector(
-                limit=CONNECTIONS,
-                keepalive_timeout=KEEPALIVE_TLS_S if secure else KEEPALIVE_PLAIN_S,
-                ssl=_tls() if secure else True,
+            connector = (
+                aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=_tls())
+                if secure
+                else aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True)
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -91,6 +101,9 @@ class Pool:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        closers, self.on_close = self.on_close, []
+        for closer in closers:
+            await closer()
 
 
 @functools.cache
@@ -106,7 +119,8 @@ def _tls() -> ssl.SSLContext:
 def _proxy(url: str) -> str | None:
     """The operating system's proxy for that address; none for this machine itself.
 
-    Asked once for each session: aiohttp's `trust_env` would ask in a thread at every request.
+    Asked once for each session: aiohttp's `trust_env` would ask in a thread at every request, and
+    read passwords from `.netrc`.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -66,9 +66,12 @@ class Providers:
 
     def shares_embedded(self, a: str, b: str) -> bool:
         """Whether both are the same weights on the embedded LLaMA, so that one slows the other."""
-        one, other = self._enabled(a), self._enabled(b)
-        kinds = {self.settings.hosts[p.host].kind for p in (one, other)}
-        return kinds == {"llama_cpp"} and one.resolved_model == other.resolved_model
+        models = [
+            p.resolved_model
+            for p in self.settings.providers
+            if p.name in (a, b) and self.settings.hosts[p.host].kind == "llama_cpp"
+        ]
+        return len(models) == len({a, b}) and len(set(models)) == 1
 
     async def warm(self, names: Sequence[str]) -> None:
         """Start the embedded LLaMAs among these and let them read their instructions once.
