@@ -1,0 +1,221 @@
+"""The circuit breaker of one provider (Nygard, Release It!, 2nd edition, chapter 5).
+
+    closed ──(failures)──> open ──(its time has passed)──> half-open ──(a good call)──> closed
+                            ^                                 │
+                            └────────(a bad call, longer)─────┘
+
+Pure: time comes in as `now`, monotonic seconds. One call at a time goes through a half-open
+breaker; the fallback shields its caller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from config import models
+
+State = Literal["closed", "open", "half_open"]
+
+RETRY_AFTER_MAX_S = 3_600.0
+"""A host that asks for more is asked again after an hour all the same: it may be wrong."""
+
+PROBE_LEASE_S = 180.0
+"""A call through a half-open breaker that never reported back frees its place after this."""
+
+NEUTRAL = frozenset({"content_filter", "context_length"})
+"""Errors that are about the prompt: they say nothing about the provider's health."""
+
+MISCONFIGURED = frozenset({"auth", "not_found"})
+"""Errors that repeat until someone mends the configuration: they open the breaker at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of state; `why` is a phrase such as "5 failures in a row"."""
+
+    before: State
+    after: State
+    at: float
+    why: str
+
+
+class Breaker:
+    """When a provider may be asked.
+
+    Opens after `failures` failures in a row, when `share` of the last `window` calls failed, on
+    slow calls by the same two rules, at once on a Retry-After and on a misconfiguration. Stays
+    open for `open_s` times the number of openings in a row, at most `open_max_s`; a Retry-After
+    takes their place. An opening is never shortened by a later one.
+    """
+
+    def __init__(
+        self,
+        config: models.Breaker,
+        on_change: Callable[[Transition], None] | None = None,
+    ) -> None:
+        self.why = ""
+        """Why it last opened; empty while it never did."""
+        self._config = config
+        self._on_change = on_change
+        self._state: State = "closed"
+        self._retry_at = 0.0
+        self._openings = 0
+        self._probe_until: float | None = None
+        self._bad = _Watch(config)
+        self._slow = _Watch(config)
+
+    def state(self, now: float) -> State:
+        """An open breaker whose time has passed is half-open."""
+        if self._state == "open" and now >= self._retry_at:
+            self._change("half_open", now, "its time has passed")
+        return self._state
+
+    @property
+    def retry_at(self) -> float | None:
+        """When the next call may go through, in the caller's monotonic seconds; None: now."""
+        return None if self._state == "closed" else self._retry_at
+
+    def usable(self, now: float) -> bool:
+        """Whether `allow` would say yes; takes no place."""
+        state = self.state(now)
+        return state == "closed" or (state == "half_open" and not self._probing(now))
+
+    def allow(self, now: float, *, forced: bool = False) -> bool:
+        """Whether a call may be made now. Who is let through must `record` or `release`.
+
+        `forced`: every provider is open and this one's time is nearest (see `nearest`), so its
+        call goes through as if it were half-open already.
+        """
+        if forced and self.state(now) == "open":
+            self._change("half_open", now, "no other provider is left")
+        if not self.usable(now):
+            return False
+        if self._state == "half_open":
+            self._probe_until = now + PROBE_LEASE_S
+        return True
+
+    def record(
+        self,
+        ok: bool,
+        now: float,
+        *,
+        slow: bool = False,
+        retry_after_s: float | None = None,
+        counts: bool = True,
+        fatal: bool = False,
+    ) -> None:
+        """The end of a call: `slow` to its first token, or answered with a Retry-After.
+
+        `counts=False` for what says nothing about the provider, `fatal` for what will repeat
+        until someone mends the configuration (see `NEUTRAL`, `MISCONFIGURED`).
+        """
+        state = self.state(now)
+        if not counts:
+            self.release(now)
+        elif not ok and retry_after_s is not None:
+            self._open(now, f"asked to wait {retry_after_s:g} s", retry_after_s)
+        elif state == "half_open":
+            if ok and not slow:
+                self._close(now)
+            else:
+                self._open(now, "slow again" if ok else "failed again")
+        elif state == "closed":
+            why = "misconfigured" if fatal and not ok else self._bad.add(not ok, "failed")
+            why = why or self._slow.add(ok and slow, "were slow")
+            if why:
+                self._open(now, why)
+
+    def release(self, now: float) -> None:
+        """The call was cancelled before it could tell: another may go through in its place.
+
+        After a forced call the breaker waits on, for the time that was left.
+        """
+        if self.state(now) == "half_open":
+            self._probe_until = None
+            if now < self._retry_at:
+                self._change("open", now, self.why)
+
+    def snapshot(self, now: float) -> dict[str, object]:
+        """What another replica may want to know: `state`, `retry_in_s`, `openings`, `why`."""
+        return {
+            "state": self.state(now),
+            "retry_in_s": max(0.0, self._retry_at - now) if self._state == "open" else 0.0,
+            "openings": self._openings,
+            "why": self.why,
+        }
+
+    def restore(self, snapshot: Mapping[str, object], now: float, age_s: float = 0.0) -> None:
+        """Take over what another replica saw `age_s` ago.
+
+        Its opening counts here for what is left of it; its closing lets one call through here.
+        """
+        remaining = float(str(snapshot.get("retry_in_s", 0.0))) - age_s
+        if snapshot.get("state") == "open" and remaining > 0:
+            self._openings = max(self._openings, int(str(snapshot.get("openings", 1))) - 1)
+            self._open(now, str(snapshot.get("why", "")), remaining)
+        elif snapshot.get("state") == "closed" and self.state(now) == "open":
+            self._retry_at = now
+            self._change("half_open", now, "it answered another replica")
+
+    def _probing(self, now: float) -> bool:
+        return self._probe_until is not None and now < self._probe_until
+
+    def _open(self, now: float, why: str, wait_s: float | None = None) -> None:
+        if self._state != "open":
+            self._openings += 1
+        if wait_s is None:
+            wait_s = min(self._config.open_s * self._openings, self._config.open_max_s)
+        self._retry_at = max(self._retry_at, now + min(wait_s, RETRY_AFTER_MAX_S))
+        self.why = why
+        self._change("open", now, why)
+
+    def _close(self, now: float) -> None:
+        self._openings = 0
+        self._retry_at = 0.0
+        self._bad.clear()
+        self._slow.clear()
+        self._change("closed", now, "it answered")
+
+    def _change(self, after: State, now: float, why: str) -> None:
+        before, self._state = self._state, after
+        if before != after:
+            self._probe_until = None
+            if self._on_change:
+                self._on_change(Transition(before, after, now, why))
+
+
+class _Watch:
+    """Counts one kind of trouble, in a row and within the last `window` calls."""
+
+    def __init__(self, config: models.Breaker) -> None:
+        self._config = config
+        self._recent: deque[bool] = deque(maxlen=config.window)
+        self._row = 0
+
+    def add(self, trouble: bool, verb: str) -> str:
+        """Why the breaker must open now, or an empty string."""
+        self._recent.append(trouble)
+        self._row = self._row + 1 if trouble else 0
+        if self._row >= self._config.failures:
+            return f"{self._row} calls in a row {verb}"
+        full = len(self._recent) == self._config.window
+        if trouble and full and sum(self._recent) >= self._config.share * self._config.window:
+            return f"{sum(self._recent)} of the last {self._config.window} calls {verb}"
+        return ""
+
+    def clear(self) -> None:
+        self._recent.clear()
+        self._row = 0
+
+
+def nearest(breakers: Iterable[tuple[str, Breaker]], now: float) -> str | None:
+    """The name whose breaker lets a call through soonest; None if each has one under way."""
+    waiting = [
+        (breaker.retry_at or now, place, name)
+        for place, (name, breaker) in enumerate(breakers)
+        if breaker.state(now) == "open" or breaker.usable(now)
+    ]
+    return min(waiting)[2] if waiting else None
