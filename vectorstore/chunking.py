@@ -8,10 +8,11 @@ is repeated.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from vectorstore.words import words
 
 TARGET = 800
 HARD_LIMIT = 4_000
@@ -44,9 +45,14 @@ def chunk(text: str, title: str) -> list[Chunk]:
     chunks = []
     for section in _sections(text):
         path = [title] if title else []
-        path += [h for h in section.headings if h and h != title]
+        path += [h for h in section.headings if h and not _says(title, h)]
         chunks += [Chunk(" > ".join(path), piece) for piece in _pack(section.blocks)]
     return chunks
+
+
+def _says(title: str, heading: str) -> bool:
+    """Whether a heading adds nothing: "Iris - Flowers of Europe" says "Iris" already."""
+    return f" {' '.join(words(heading))} " in f" {' '.join(words(title))} "
 
 
 def first_heading(text: str) -> str | None:
@@ -135,29 +141,29 @@ def _blocks(lines: list[str]) -> Iterator[str]:
         yield "\n".join(block)
 
 
-def _pack(blocks: tuple[str, ...]) -> Iterator[str]:
+def _pack(blocks: tuple[str, ...]) -> list[str]:
     """Fill chunks evenly: a section of 1,300 characters gives two of 650, not 800 and 500."""
     size = sum(len(b) + 2 for b in blocks)
     if size <= TARGET * SLACK:
-        yield "\n\n".join(blocks)
-        return
-    goal = size / math.ceil(size / TARGET)
-    pieces = [p for b in blocks for p in _pieces(b, goal)]
-    held: list[str] = []
-    length = 0
-    for joiner, piece in pieces:
-        if held and length + len(piece) / 2 > goal and not _belongs(held[-1]):
-            yield "".join(held).strip("\n")
-            held, length = [], 0
-        held.append((joiner if held else "") + piece)
-        length += len(piece) + len(joiner)
-    if held:
-        yield "".join(held).strip("\n")
+        return ["\n\n".join(blocks)]
+    goal = size / max(2, round(size / TARGET))
+    packed: list[str] = []
+    held = ""
+    for joiner, piece in [p for b in blocks for p in _pieces(b, goal)]:
+        if held and len(held) + len(piece) / 2 > goal and not _belongs(held):
+            packed.append(held)
+            held = ""
+        held += joiner + piece
+    if packed and len(held) < TARGET / 4:
+        packed[-1] += held
+    else:
+        packed.append(held)
+    return [text.strip("\n") for text in packed]
 
 
 def _belongs(text: str) -> bool:
     """Whether what follows was announced: an example or a list is not cut from its colon."""
-    return text.rstrip().endswith(":") and len(text) < TARGET
+    return text.rstrip().endswith(":") and len(text) < TARGET * SLACK
 
 
 def _pieces(block: str, goal: float) -> list[tuple[str, str]]:

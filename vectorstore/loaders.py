@@ -111,32 +111,46 @@ class _Html(BSHTMLLoader):
         with open(self.file_path, encoding=self.open_encoding) as file:
             soup = bs4.BeautifulSoup(file, **self.bs_kwargs)
         title = soup.title.get_text() if soup.title else None
-        if soup.title:
-            soup.title.decompose()
-        for tag in soup(_NOISE):
+        for tag in soup((*_NOISE, "title")):
             tag.decompose()
-        for tag in soup("pre"):
-            tag.replace_with(f"\n\n```\n{tag.get_text().strip()}\n```\n\n")
-        for node in soup.find_all(string=True):
-            if isinstance(node, bs4.Comment):
-                node.extract()
-            elif "```" not in node:
-                node.replace_with(re.sub(r"\s+", " ", node))
-        for tag in soup("tr"):
-            cells = [" ".join(cell.get_text().split()) for cell in tag(("td", "th"))]
-            tag.replace_with("\n| " + " | ".join(cells) + " |")
-        for tag in soup(re.compile(r"^h[1-6]$")):
-            words = " ".join(tag.get_text().split())
-            tag.replace_with(f"\n\n{'#' * int(tag.name[1])} {words}\n\n" if words else "")
-        for tag in soup(("li", "dt", "dd")):
-            tag.insert(0, "\n- " if tag.name == "li" else "\n")
-        for tag in soup("br"):
-            tag.replace_with("\n")
-        for tag in soup((*_BREAKS, "table")):
-            tag.insert(0, "\n\n")
-            tag.append("\n\n")
-        text = re.sub(r"[ \t]*\n[ \t]*(?=[^`])", "\n", soup.get_text(self.get_text_separator))
-        return re.sub(r"\n{3,}", "\n\n", text), title
+        body = soup.find("main") or soup.body or soup
+        if len(body.get_text()) < len(soup.get_text()) / 4:
+            body = soup  # a `main` that is filled in by a script
+        _mark(body)
+        parts = re.split(r"(\n```\n.*?\n```\n)", body.get_text(self.get_text_separator), flags=re.S)
+        parts[::2] = [_tidied(part) for part in parts[::2]]
+        return "".join(parts), title
+
+
+def _mark(body: bs4.Tag) -> None:
+    """Replace elements by their Markdown, from the inside out."""
+    for tag in body("pre"):
+        tag.replace_with(f"\n\n```\n{tag.get_text().strip(chr(10))}\n```\n\n")
+    for node in body.find_all(string=True):
+        if isinstance(node, bs4.element.PreformattedString):  # comments, doctype
+            node.extract()
+        elif "\n```\n" not in node:
+            node.replace_with(re.sub(r"\s+", " ", node))
+    for tag in body("tr"):
+        cells = [" ".join(cell.get_text().split()) for cell in tag(("td", "th"))]
+        tag.replace_with("\n| " + " | ".join(cells) + " |")
+    for tag in body(re.compile(r"^h[1-6]$")):
+        heading = " ".join(tag.get_text().split())
+        tag.replace_with(f"\n\n{'#' * int(tag.name[1])} {heading}\n\n" if heading else "")
+    for tag in body(("li", "dt", "dd")):
+        tag.insert(0, "\n- " if tag.name == "li" else "\n")
+    for tag in body("br"):
+        tag.replace_with("\n")
+    for tag in body((*_BREAKS, "table")):
+        tag.insert(0, "\n\n")
+        tag.append("\n\n")
+
+
+def _tidied(text: str) -> str:
+    """Without stray blanks, bullets of nothing and stacks of blank lines."""
+    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
+    text = re.sub(r"^-\s*\n+(?=-)|^-\s*$", "", text, flags=re.M)
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def _html(path: Path) -> tuple[str, str | None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+
+from vectorstore.stem import stem
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_VOWEL = re.compile(r"[aeiouy]")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]")
 
 STOPWORDS = frozenset(
@@ -40,35 +40,3 @@ def words(text: str) -> list[str]:
         if word and word not in STOPWORDS:
             found.append(stem(word))
     return found
-
-
-@lru_cache(maxsize=200_000)
-def stem(word: str) -> str:
-    """An English word without its inflection: M. F. Porter, "An algorithm for suffix stripping"
-    (1980), steps 1a to 1c and the final e; words with digits or other letters stay as they are."""
-    if len(word) <= 2 or not (word.isascii() and word.isalpha()):
-        return word
-    if word.endswith("sses") or (word.endswith("ies") and len(word) > 4):
-        word = word[:-2]
-    elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    if word.endswith("eed"):
-        word = word[:-1] if len(word) > 4 else word
-    else:
-        for suffix in ("ing", "ed"):
-            rest = word[: -len(suffix)]
-            if word.endswith(suffix) and len(rest) >= 2 and _VOWEL.search(rest):
-                word = _repaired(rest)
-                break
-    if word.endswith("y") and len(word) > 2 and _VOWEL.search(word[:-1]):
-        word = word[:-1] + "i"
-    if word.endswith("e") and len(word) > 3:
-        word = word[:-1]
-    return word
-
-
-def _repaired(rest: str) -> str:
-    """hopp(ing) is hop, but fall(ing) is fall; the e of hop(e)d is cut from "hope" as well."""
-    if len(rest) > 2 and rest[-1] == rest[-2] and rest[-1] not in "lsz":
-        return rest[:-1]
-    return rest
