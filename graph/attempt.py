@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from graph.board import Watch
 from graph.rendezvous import Rendezvous
-from graph.state import Options, Route, Services
-from providers.base import CallOptions, ChatProvider, Message, ProviderError, Usage
+from graph.state import Branch, Options, Route, Services
+from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
 from routing.quality import RepetitionGuard, quality
 from routing.race import Side
@@ -25,6 +27,9 @@ class Call:
     finish_reason: str | None = None
     usage: Usage | None = None
     error: ProviderError | None = None
+    prefix: str = ""
+    """What the caller had been shown before a continuation."""
+    watch: Watch | None = None
 
     @property
     def text(self) -> str:
@@ -79,6 +84,27 @@ def new_row(r: Rendezvous, route: Route, provider: ChatProvider, role: Side) -> 
     return row
 
 
+def branch_of(r: Rendezvous, side: Side, calls: list[Call]) -> Branch:
+    """What a side came to, as the decision and its last call's row in the log tell it."""
+    rows = [row for row in r.attempts if row["role"] == side]
+    if not calls:
+        return Branch(won=False, text="", outcome="skipped", provider=None, attempts=rows)
+    decision, last = r.decided.result(), calls[-1]
+    row = r.attempts[last.row["seq"]]
+    return Branch(
+        won=decision.winner == side,
+        refused=decision.reason == "content_filter",
+        text=last.prefix + last.text,
+        provider=row["provider"],
+        model=row["model"],
+        outcome=row["outcome"],
+        error=row["error"],
+        detail=row["detail"],
+        finish_reason=last.finish_reason,
+        attempts=rows,
+    )
+
+
 async def attempt(
     r: Rendezvous,
     services: Services,
@@ -117,7 +143,9 @@ async def attempt(
         _measure(r, services, call, messages, started)
 
 
-async def _read(r: Rendezvous, call: Call, stream: object, role: Side, started: float) -> None:
+async def _read(
+    r: Rendezvous, call: Call, stream: AsyncIterator[Delta], role: Side, started: float
+) -> None:
     guard = RepetitionGuard()
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:

@@ -6,16 +6,18 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
 
 from config.models import Settings
 from providers.base import ProviderError
-from routing.breaker import Breaker
+from routing.breaker import MISCONFIGURED, NEUTRAL, Breaker, Transition, nearest
 from routing.ranking import Change, Choice, Ranking, observations
 from telemetry.records import AttemptRow, InteractionRow
 
-NOT_ITS_FAULT = frozenset({"context_length", "content_filter"})
-"""Errors that say something of the prompt, nothing of the provider's health."""
+logger = structlog.get_logger()
 
 
 class Rows(Protocol):
@@ -38,14 +40,18 @@ class Watch:
     def ended(self, row: AttemptRow, error: ProviderError | None) -> None:
         """The call came to its end."""
         if error is None:
-            ttft_ms = row["ttft_ms"] or 0.0
-            self._tell(ok=True, slow=ttft_ms > self._slow_s * 1000)
-        elif error.kind not in NOT_ITS_FAULT:
-            self._tell(ok=False, retry_after_s=error.retry_after_s, kind=error.kind)
+            self._tell(True, slow=(row["ttft_ms"] or 0.0) > self._slow_s * 1000)
+        else:
+            self._tell(
+                False,
+                retry_after_s=error.retry_after_s,
+                counts=error.kind not in NEUTRAL,
+                fatal=error.kind in MISCONFIGURED,
+            )
 
     def too_late(self) -> None:
         """The race was decided without it: that is slow, whatever comes of it."""
-        self._tell(ok=True, slow=True)
+        self._tell(True, slow=True)
 
     def dropped(self) -> None:
         """The call was cancelled through no fault of the provider."""
@@ -53,18 +59,10 @@ class Watch:
             self._told = True
             self._breaker.release(self._clock())
 
-    def _tell(
-        self,
-        *,
-        ok: bool,
-        slow: bool = False,
-        retry_after_s: float | None = None,
-        kind: str | None = None,
-    ) -> None:
-        if self._told:
-            return
-        self._told = True
-        self._breaker.record(ok, self._clock(), slow=slow, retry_after_s=retry_after_s, kind=kind)
+    def _tell(self, ok: bool, **how: Any) -> None:
+        if not self._told:
+            self._told = True
+            self._breaker.record(ok, self._clock(), **how)
 
 
 class Board:
@@ -82,7 +80,10 @@ class Board:
         self._draw = draw
         self._cursor: int | None = None
         self._ready = False
-        self.breakers = {p.name: Breaker(settings.breaker) for p in settings.providers}
+        self.breakers = {
+            p.name: Breaker(settings.breaker, partial(self._breaker_changed, p.name))
+            for p in settings.providers
+        }
         self.ranking = Ranking(
             settings.ranking, {name: settings.order(name) for name in settings.categories}
         )
@@ -91,20 +92,22 @@ class Board:
 
     def allows(self, name: str) -> bool:
         """A call to this provider would be let through now."""
-        return self.breakers[name].would_allow(self._clock())
+        return self.breakers[name].usable(self._clock())
 
-    def retry_at(self, name: str) -> float:
-        return self.breakers[name].retry_at
+    def nearest(self, names: Sequence[str]) -> str | None:
+        """Of providers that are all left alone now, the one whose time comes first."""
+        return nearest(((name, self.breakers[name]) for name in names), self._clock())
 
     def why_not(self, name: str) -> str:
-        wait_s = max(self.breakers[name].retry_at - self._clock(), 0.0)
-        return f"the circuit breaker of {name} is open for another {wait_s:.0f} s"
+        breaker = self.breakers[name]
+        wait_s = max((breaker.retry_at or 0.0) - self._clock(), 0.0)
+        return f"its circuit breaker is open for another {wait_s:.0f} s ({breaker.why})"
 
     @contextmanager
     def watch(self, name: str, category: str) -> Iterator[Watch]:
         """Call the provider inside; a call that ends without a word was dropped."""
         breaker = self.breakers[name]
-        breaker.allow(self._clock())
+        breaker.allow(self._clock(), forced=True)
         slow_s = self._settings.breaker.slow_s
         limit = self._settings.limits_for(category).ttft_s
         watch = Watch(breaker, limit if slow_s is None else slow_s, self._clock)
@@ -112,6 +115,11 @@ class Board:
             yield watch
         finally:
             watch.dropped()
+
+    def _breaker_changed(self, name: str, change: Transition) -> None:
+        logger.info("breaker", provider=name, state=change.after, why=change.why)
+        if change.after == "closed":
+            self.ranking.breaker_closed(name)
 
     # -- the order ----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
@@ -25,6 +25,14 @@ from nodes.primary import primary
 from nodes.rerank import rerank
 
 Node = Callable[[State, Services, Rendezvous], Awaitable[State]]
+
+
+class Bound(Protocol):
+    """A node as LangGraph calls it."""
+
+    def __call__(self, state: State) -> Awaitable[State]: ...
+
+
 Graph = CompiledStateGraph[State, None, State, State]
 
 _TOLD = {
@@ -61,7 +69,7 @@ def is_rerank_due(state: State) -> bool:
     return bool(state.get("cause"))
 
 
-def bound(node: Node, services: Services) -> Callable[[State], Awaitable[State]]:
+def bound(node: Node, services: Services) -> Bound:
     """A node with its services and its request's rendezvous, told of as it starts and ends."""
     name = node.__name__
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from graph.late import LateAnswer
 from graph.rendezvous import Event, Rendezvous, cancel
 from graph.services import open_services
 from graph.state import Answer, Options, Route, Services, State
-from nodes.classify import route_of
+from nodes.classify import route_of, understand
 from nodes.log import record_abandoned
 from providers.base import Message
 from vectorstore.passages import Retrieval
@@ -180,7 +180,7 @@ class Router:
         options: Options | None = None,
         request_id: str | None = None,
         rewindable: bool = True,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """The events of one request, as they happen; ends after `answered` or `reranked`.
 
         Closing the iterator ends both upstream calls. With `rewindable` False no event asks to
@@ -198,7 +198,7 @@ class Router:
                 async for event in run:
                     yield event
 
-    async def _run(self, state: State, came_at: float) -> AsyncIterator[Event]:
+    async def _run(self, state: State, came_at: float) -> AsyncGenerator[Event]:
         """Run the graph in a task of our own: a cancelled caller must not leave it running."""
         services, graph = self.services, self.graph
         events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -258,8 +258,7 @@ class Router:
         """The dry run: where the prompt would go, and why. Calls no model."""
         state = self._state(prompt, history, category, provider, None)
         services = self.services
-        found = services.classifier.classify(prompt, state["history"])
-        return route_of(state, services, found)
+        return route_of(state, services, understand(state, services))
 
     async def late(self) -> AsyncIterator[LateAnswer]:
         """Primaries that came after their fallback was served, from now on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,7 +16,7 @@ from graph.board import Board
 from graph.late import LateAnswers
 from graph.state import Services
 from providers.registry import Providers
-from routing.classifier import Classifier
+from routing.classifier import Classifier, Embed
 from telemetry.log import InteractionLog
 from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
@@ -61,7 +62,9 @@ def _embedder() -> Embedder | None:
 def _classifier(settings: Settings, embedder: Embedder | None) -> Classifier:
     """The trained classifier from the data folder, or trained now and kept there."""
     path = settings.data_dir / "classifier.npz"
-    embed = embedder.embed if embedder else None
+    embed: Embed | None = None
+    if embedder is not None:
+        embed = partial(embedder.embed, kind="plain")
     model = embedder.name if embedder else ""
     with contextlib.suppress(OSError):
         known = Classifier.load(path.read_bytes(), settings.categories, embed, model)

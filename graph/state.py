@@ -65,6 +65,8 @@ class Branch(TypedDict, total=False):
     text: str
     provider: str | None
     model: str | None
+    won: bool  # the race was decided for this side
+    refused: bool  # a content filter's word ended the race
     outcome: str
     error: str | None
     detail: str | None

@@ -16,13 +16,19 @@ async def classify(state: State, services: Services, r: Rendezvous) -> State:
     """Find the category and the order of its providers; what the caller names wins."""
     await services.board.ready(services.log)
     found = await asyncio.get_running_loop().run_in_executor(
-        services.thinkers, services.classifier.classify, state["prompt"], state.get("history") or []
+        services.thinkers, understand, state, services
     )
     route = route_of(state, services, found)
     r.route = route
     r.emit("classified", **route)
     r.begin(_race(state, services, r, route))
     return {"request_id": r.request_id, "route": route}
+
+
+def understand(state: State, services: Services) -> Classification:
+    """The classifier's word on the prompt in its conversation; some milliseconds of CPU."""
+    turns = [{"role": m["role"], "content": m["content"]} for m in state.get("history") or []]
+    return services.classifier.classify(state["prompt"], turns)
 
 
 def route_of(state: State, services: Services, found: Classification) -> Route:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from graph.attempt import Call, attempt, call_options, new_row
+from graph.attempt import Call, attempt, branch_of, call_options, new_row
 from graph.rendezvous import Rendezvous, cancel
 from graph.state import Branch, Services, Source, State
 from nodes.grounding import continuation, fallback_messages, source_of
@@ -42,12 +42,15 @@ async def _ask(
         )
         if so_far is not None:
             messages = continuation(messages, so_far)
-        call = Call(new_row(r, route, provider, "fallback"))
+        call = Call(new_row(r, route, provider, "fallback"), prefix=so_far or "")
         calls.append(call)
         options = call_options(state.get("options") or {}, most=wanted.max_tokens)
-        ended = await _unless_asked_to_continue(
-            r, attempt(r, services, call, provider, messages, options)
-        )
+        with services.board.watch(provider.name, route["category"]) as watch:
+            ended = await _unless_asked_to_continue(
+                r, attempt(r, services, call, provider, messages, options)
+            )
+            if ended:
+                watch.ended(call.row, call.error)
         if not ended:
             continue
         if call.error is not None:
@@ -74,19 +77,7 @@ async def _unless_asked_to_continue(r: Rendezvous, work: Any) -> bool:
 
 def _branch(services: Services, r: Rendezvous, calls: list[Call], given: list[Source]) -> Branch:
     """The state's view of this side: its answer, its sources, and the passages at hand."""
-    rows = [row for row in r.attempts if row["role"] == "fallback"]
-    branch = Branch(text="", outcome="skipped", provider=None, model=None, attempts=rows)
-    if calls:
-        last = calls[-1]
-        branch.update(
-            text=last.text,
-            provider=last.row["provider"],
-            model=last.row["model"],
-            outcome=last.row["outcome"],
-            error=last.row["error"],
-            detail=last.row["detail"],
-            finish_reason=last.finish_reason,
-        )
+    branch = branch_of(r, "fallback", calls)
     branch["sources"] = list(given)
     branch["passages"] = _passages(services, r)
     branch["confident"] = r.retrieval is not None and r.retrieval.confident

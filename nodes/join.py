@@ -22,16 +22,14 @@ async def join(state: State, services: Services, r: Rendezvous) -> State:
 def pick(state: State, *, can_replace: bool = True) -> AnswerState:
     """The answer as a pure function of what the branches came to.
 
-    A complete primary wins over a complete fallback; a primary that completed after the fallback
-    was given the floor is `late` and does not. With `can_replace` False the caller has been shown
-    text that no extractive answer may follow.
+    With `can_replace` False the caller has been shown text that no extractive answer may follow.
     """
     primary, fallback = state.get("primary", Branch()), state.get("fallback", Branch())
-    if primary.get("outcome") == "ok":
+    if primary.get("won"):
         return _answered(primary, None)
-    if fallback.get("outcome") == "ok":
+    if fallback.get("won"):
         return _answered(fallback, _why_fallback(primary), fallback.get("sources", []))
-    if primary.get("error") == "content_filter":
+    if primary.get("refused"):
         detail = primary.get("detail") or "the provider's content filter rejected the prompt"
         return _failed("content_filter", detail)
     passages = fallback.get("passages", [])
@@ -44,7 +42,7 @@ def _answered(branch: Branch, note: str | None, sources: list[Source] | None = N
     return AnswerState(
         text=branch["text"],
         provider=branch["provider"],
-        model=branch["model"],
+        model=branch.get("model"),
         role="primary" if note is None else "fallback",
         success=True,
         error=None,

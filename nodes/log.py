@@ -56,7 +56,7 @@ def finished(state: State, r: Rendezvous) -> Answer:
         provider=said["provider"],
         model=said["model"] or winner,
         role=said["role"],
-        attempts=[AttemptRow(**{**a, "text": None}) for a in r.attempts],  # type: ignore[typeddict-item]
+        attempts=[AttemptRow(**{**a, "text": None}) for a in r.attempts],
         cost_usd=sum(known) if len(known) == len(costs) else None,
         latency_ms=r.elapsed_ms(),
         ttft_ms=r.ttft_ms,
@@ -120,6 +120,18 @@ def _simulated(services: Services, answer: Answer) -> bool:
         return False
     host = services.settings.provider(str(answer.provider)).host
     return services.settings.hosts[host].kind == "simulated"
+
+
+async def revise(services: Services, r: Rendezvous, attempt: AttemptRow) -> None:
+    """A late primary's row replaces the one that said `timed_out`, and feeds the ranking."""
+    texts = {} if services.settings.log.text else {"text": None}
+    services.metrics.observe_late(attempt)
+    try:
+        await services.log.revise(AttemptRow(**{**attempt, **texts}))  # type: ignore[typeddict-item]
+        await services.board.catch_up(services.log)
+    except StorageError as error:
+        services.metrics.log_failed()
+        logger.error("log_failed", request=r.request_id, error=str(error))
 
 
 async def record_abandoned(state: State, services: Services, r: Rendezvous) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from graph.attempt import Call, attempt, call_options, new_row, report
+from graph.attempt import Call, attempt, branch_of, call_options, new_row, report
 from graph.rendezvous import Rendezvous, cancel
-from graph.state import Branch, Services, State
+from graph.state import Services, State
+from nodes.log import revise
 from providers.base import Message
 from routing.retry import NextCall, next_call
 from telemetry.records import AttemptRow
@@ -22,13 +23,14 @@ async def primary(state: State, services: Services, r: Rendezvous) -> State:
         if decision.winner == "fallback" and calls:
             _keep_listening(state, services, r, task, calls[-1])
         else:
+            if calls and decision.winner is None and calls[-1].watch:
+                calls[-1].watch.too_late()
             await cancel(task)
             if calls and decision.winner is None:
-                calls[-1].row["outcome"] = "timed_out"
-                calls[-1].row["error"] = "timeout"
+                calls[-1].row.update(outcome="timed_out", error="timeout")
     elif decision.winner == "fallback" and calls and calls[-1].ok:
         calls[-1].row["outcome"] = "late"
-    return {"primary": _branch(r, calls)}
+    return {"primary": branch_of(r, "primary", calls)}
 
 
 async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call]) -> None:
@@ -47,9 +49,9 @@ async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call
         tried.append(provider.name)
         call = Call(new_row(r, route, provider, "primary"))
         calls.append(call)
-        with board.watch(provider.name, route["category"], call.row) as watch:
+        with board.watch(provider.name, route["category"]) as call.watch:
             await attempt(r, services, call, provider, messages, options)
-            watch.ended(call.error)
+            call.watch.ended(call.row, call.error)
         if call.error is None:
             r.done("primary")
             return
@@ -72,15 +74,15 @@ def _callable(state: State, services: Services, r: Rendezvous) -> list[str]:
     """
     order, board = state["route"]["order"], services.board
     open_ = [name for name in order if not board.allows(name)]
-    if order and len(open_) == len(order):
-        nearest = min(order, key=board.retry_at)
-        return [nearest]
+    spared = board.nearest(order) if len(open_) == len(order) else None
     for name in open_:
+        if name == spared:
+            continue
         row = new_row(r, state["route"], services.providers.get(name), "primary")
         row["outcome"], row["detail"] = "skipped", board.why_not(name)
         row["cost_usd"] = 0.0
         report(r, row)
-    return [name for name in order if name not in open_]
+    return [spared] if spared else [name for name in order if name not in open_]
 
 
 def _keep_listening(
@@ -92,6 +94,8 @@ def _keep_listening(
     first["latency_ms"] = round(r.elapsed_ms() - first["started_ms"], 1)
     r.attempts[call.row["seq"]] = first
     report(r, first)
+    if call.watch:
+        call.watch.too_late()
 
     async def settle(came: bool) -> dict[str, Any] | None:
         row = call.row
@@ -100,7 +104,7 @@ def _keep_listening(
         elif row["outcome"] == "cancelled":
             row["outcome"], row["error"] = "timed_out", "timeout"
         row["revision"] = 1
-        await services.board.revise(services, row)
+        await revise(services, r, row)
         if row["outcome"] != "late":
             return None
         return {
@@ -113,22 +117,3 @@ def _keep_listening(
         }
 
     services.late.listen(task, late_s, settle)
-
-
-def _branch(r: Rendezvous, calls: list[Call]) -> Branch:
-    """The state's view of this side."""
-    rows = [row for row in r.attempts if row["role"] == "primary"]
-    if not calls:
-        return Branch(text="", outcome="skipped", provider=None, model=None, attempts=rows)
-    last = calls[-1]
-    row = r.attempts[last.row["seq"]]
-    return Branch(
-        text=last.text,
-        provider=row["provider"],
-        model=row["model"],
-        outcome=row["outcome"],
-        error=row["error"],
-        detail=row["detail"],
-        finish_reason=last.finish_reason,
-        attempts=rows,
-    )

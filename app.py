@@ -1,0 +1,117 @@
+"""The command line: `python app.py` serves; each option below does one thing and ends."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from config.environment import quiet
+from config.errors import ConfigError, NotFoundError, RouterError, UsageError
+
+COMMANDS = {
+    "batch": "cli.batch",
+    "ask": "cli.ask",
+    "check": "cli.check",
+    "search": "cli.search",
+    "undo": "cli.undo",
+    "route": "cli.route",
+    "ingest": "cli.ingest",
+    "priorities": "cli.priorities",
+    "log": "cli.log",
+    "replay": "cli.replay",
+}
+"""The option that selects a command, and the module whose `run` does it."""
+
+BELONGS_TO = {
+    "host": ("serve",),
+    "port": ("serve",),
+    "insecure": ("serve",),
+    "out": ("batch",),
+    "concurrency": ("batch",),
+    "resume": ("batch",),
+    "json": ("ask", "route", "priorities"),
+    "apply": ("search",),
+    "follow": ("log",),
+}
+"""Options that mean something to these commands only."""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="app.py",
+        description="A dynamic LLM router with a RAG fallback. Without a command: serve the web "
+        "chat and the HTTP API.",
+        epilog="Exit codes: 0 done, 1 the work failed, 2 wrong usage or invalid config.",
+    )
+    does = p.add_mutually_exclusive_group()
+    does.add_argument("--batch", metavar="FILE", type=Path, help="answer a file of prompts")
+    does.add_argument("--ask", metavar="PROMPT", help="answer one prompt on stdout")
+    does.add_argument("--check", action="store_true", help="try each enabled provider live")
+    does.add_argument("--search", metavar="CATEGORY", help="search for a better LLaMA")
+    does.add_argument("--undo", action="store_true", help="take back the last config change")
+    does.add_argument("--route", metavar="PROMPT", help="where would this prompt go, and why?")
+    does.add_argument(
+        "--ingest",
+        metavar="FOLDER",
+        nargs="?",
+        const="",
+        help="update the knowledge base",
+    )
+    does.add_argument("--priorities", action="store_true", help="declared and learned order")
+    does.add_argument("--log", metavar="N", nargs="?", const="20", help="the last interactions")
+    does.add_argument("--replay", metavar="FILE", type=Path, help="recompute the learned order")
+    p.add_argument("--config", metavar="DIR", type=Path, default=Path("config"))
+    p.add_argument("--data", metavar="DIR", type=Path, default=Path("data"))
+    p.add_argument("--host", help="address to serve on (default 127.0.0.1)")
+    p.add_argument("--port", type=int, help="port to serve on (default 7860)")
+    p.add_argument("--insecure", action="store_true", help="serve openly without keys or login")
+    p.add_argument("--out", metavar="FILE", type=Path, help="where --batch writes its results")
+    p.add_argument("--concurrency", metavar="N", type=int, help="prompts at once (default 4)")
+    p.add_argument("--resume", action="store_true", help="skip what --out already answered")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.add_argument("--apply", action="store_true", help="try the best candidate and append it")
+    p.add_argument("--follow", action="store_true", help="go on printing new interactions")
+    p.add_argument("--log-json", action="store_true", help="the process's own log as JSON lines")
+    return p
+
+
+def command_of(p: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """The command that was asked for; options of another one are refused by name."""
+    chosen = next((n for n in COMMANDS if getattr(args, n) not in (None, False)), "serve")
+    for option, commands in BELONGS_TO.items():
+        if getattr(args, option) not in (None, False) and chosen not in commands:
+            takers = " or ".join("serving" if c == "serve" else f"--{c}" for c in commands)
+            p.error(f"--{option} goes with {takers}")
+    return chosen
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    p = parser()
+    args = p.parse_args(argv)
+    chosen = command_of(p, args)
+    quiet()
+    from importlib import import_module
+
+    from telemetry.console import configure
+
+    configure(json=args.log_json)
+    run: Callable[[argparse.Namespace], int] = import_module(COMMANDS.get(chosen, "cli.serve")).run
+    try:
+        return run(args)
+    except (ConfigError, UsageError, NotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RouterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""`--log`: the last interactions as JSON lines, oldest first; `--follow` goes on."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+
+from config.errors import UsageError
+from config.loader import load
+from telemetry.log import InteractionLog
+from telemetry.records import InteractionRow
+
+FOLLOW_S = 0.5
+
+
+def run(args: argparse.Namespace) -> int:
+    limit = _limit(args.log)
+    asyncio.run(_print(args, limit))
+    return 0
+
+
+async def _print(args: argparse.Namespace, limit: int | None) -> None:
+    settings = load(args.config, args.data)
+    log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
+    try:
+        seen: set[str] = set()
+        cursor = await _catch_up(log, None, seen, show=False) if args.follow else None
+        if limit != 0:
+            rows = (await log.recent(limit))[::-1]
+            seen.update(row["request_id"] for row in rows)
+            _show(rows)
+        while args.follow:
+            cursor = await _catch_up(log, cursor, seen, show=True)
+            await asyncio.sleep(FOLLOW_S)
+    finally:
+        await log.close()
+
+
+async def _catch_up(
+    log: InteractionLog, cursor: int | None, seen: set[str], *, show: bool
+) -> int | None:
+    """Read to the end of the log; each request is shown once, when it is first seen."""
+    while True:
+        rows, cursor = await log.since(cursor)
+        if not rows:
+            return cursor
+        if show:
+            _show([row for row in rows if row["request_id"] not in seen])
+        seen.update(row["request_id"] for row in rows)
+
+
+def _show(rows: list[InteractionRow]) -> None:
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+def _limit(text: str) -> int | None:
+    if text == "all":
+        return None
+    if text.isdigit():
+        return int(text)
+    raise UsageError(f"--log takes a number or `all`, not {text!r}", "log")

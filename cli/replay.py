@@ -1,0 +1,47 @@
+"""`--replay`: the learned order, recomputed from a file of interactions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.errors import UsageError
+from config.loader import load
+from graph.board import replay
+from telemetry.records import InteractionRow
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = load(args.config, args.data)
+    rows = _read(args.replay)
+    changes = replay(settings, rows)
+    for at, change in changes:
+        moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        print(f"{moment}  {' > '.join(change.after)}  {change.why}")
+    print(f"{len(rows)} interactions, {len(changes)} reorderings")
+    return 0
+
+
+def _read(path: Path) -> list[InteractionRow]:
+    """The lines that `--log` prints; UsageError names the first that is something else."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "replay") from error
+    rows: list[InteractionRow] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            rows.append(row)
+            _ = row["request_id"], row["at"], row["category"], row["attempts"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{path}:{number}: not an interaction ({error}); the file holds the lines that "
+                "`python app.py --log all` prints",
+                "replay",
+            ) from error
+    return rows

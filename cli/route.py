@@ -1,0 +1,36 @@
+"""`--route`: the dry run. Which category, why, and in which order would the models be asked?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from graph.router import Router
+
+
+def run(args: argparse.Namespace) -> int:
+    router = Router.from_config(args.config, args.data)
+    try:
+        route = router.route(args.route)
+    finally:
+        router.close()
+    print(json.dumps(route, ensure_ascii=False) if args.json else render(dict(route)))
+    return 0
+
+
+def render(route: dict[str, Any]) -> str:
+    """A route as lines for a person."""
+    probabilities = sorted(route["probabilities"].items(), key=lambda item: -item[1])
+    lines = [
+        f"category   {route['category']} (confidence {route['confidence']:.2f}, "
+        f"margin {route['margin']:.2f})",
+        "           " + "  ".join(f"{name} {share:.2f}" for name, share in probabilities),
+    ]
+    evidence = route["evidence"]
+    for rule in evidence.get("rules", []):
+        lines.append(f"rule       {rule}")
+    for near in evidence.get("nearest", []):
+        lines.append(f"nearest    {near['similarity']:.2f} {near['category']}: {near['example']}")
+    lines.append("order      " + (" > ".join(route["order"]) or "no provider is enabled"))
+    return "\n".join(lines)

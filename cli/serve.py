@@ -1,0 +1,129 @@
+"""Serving: the web chat and the HTTP API in one process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cli.ingest import knowledge_folder
+from config.errors import RouterError, StorageError, UsageError
+from config.models import Environment
+from graph.router import Router
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+logger = structlog.get_logger()
+
+HOST = "127.0.0.1"
+PORT = 7860
+STOP_S = 15
+"""How long running requests may take to finish after Ctrl-C or SIGTERM."""
+
+
+def run(args: argparse.Namespace) -> int:
+    import uvicorn
+
+    router = Router.from_config(args.config, args.data)
+    environment = router.settings.environment
+    space = environment.space_id is not None
+    host = args.host or ("0.0.0.0" if space else HOST)  # noqa: S104 - a Space serves openly
+    port = PORT if args.port is None else args.port
+    if not (space or args.insecure or is_loopback(host)):
+        check_guarded(environment, host)
+    with listen(host, port) as server_socket:
+        app = build(router, write=not space)
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        print(f"Serving on http://{shown}:{server_socket.getsockname()[1]}", file=sys.stderr)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_S, lifespan="on"
+        )
+        server = uvicorn.Server(config)
+        server.run(sockets=[server_socket])
+    return 0 if server.started else 1
+
+
+def build(router: Router, *, write: bool = True) -> FastAPI:
+    """The service with the page on it, and the first ingest behind it."""
+    from api.server import create_app
+    from ui.page import mount
+
+    app = mount(create_app(router, write=write), router, write=write)
+    inner = app.router.lifespan_context
+
+    from collections.abc import AsyncIterator
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def lifespan(served: FastAPI) -> AsyncIterator[object]:
+        async with inner(served) as state:
+            task = asyncio.create_task(ingest(router), name="first-ingest")
+            try:
+                yield state
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+async def ingest(router: Router) -> None:
+    """Bring the knowledge base up to date behind the service, never in the way of a prompt."""
+    try:
+        report = await router.services.knowledge.ingest(knowledge_folder(router.settings))
+    except StorageError as error:
+        logger.error("ingest_failed", error=str(error))
+        return
+    logger.info("ingested", added=report.added, updated=report.updated, removed=report.removed)
+    for path, reason in report.skipped:
+        logger.warning("document_skipped", path=path, reason=reason)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def check_guarded(environment: Environment, host: str) -> None:
+    """An address that others can reach needs keys for the API and a login for the page."""
+    missing = []
+    if not environment.api_keys:
+        missing.append("ROUTER_API_KEYS")
+    if environment.ui_auth is None:
+        missing.append("ROUTER_UI_AUTH")
+    if missing:
+        raise UsageError(
+            f"serving on {host} would open the router to others: set {' and '.join(missing)} "
+            "(in the environment or .env), or say --insecure",
+            "host",
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; an address that cannot be had is one clear sentence."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port} is not between 0 and 65535", "port")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise RouterError(
+            f"cannot serve on {host}:{port}: {error.strerror}; choose another with --host or --port"
+        ) from error
+    return bound

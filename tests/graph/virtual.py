@@ -1,0 +1,259 @@
+"""A graph on virtual time: scripted providers, and a loop whose clock jumps to the next timer."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config.models import Category, Fallback, Host, Limits, Provider, Settings
+from graph.board import Board
+from graph.builder import build
+from graph.late import LateAnswers
+from graph.router import Router
+from graph.state import Services
+from providers.base import CallOptions, Delta, Message, ProviderError, Usage
+from routing.classifier import Classification
+from telemetry.metrics import Metrics
+from vectorstore.passages import Passage, Retrieval
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Waiting takes no time: when nothing is ready the clock jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self.virtual_s = 0.0
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        return self.virtual_s
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready and timeout:
+            self._loop.virtual_s += timeout
+        return ready
+
+
+def on_virtual_time(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+class Inline(Executor):
+    """Runs at once in the caller's thread: threads know nothing of virtual time."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@dataclass
+class Call:
+    """What a scripted provider does in one call: `(at_ms, what)` since the call began.
+
+    `what` is text, "end", a ProviderError to raise, or None to hang for ever.
+    """
+
+    steps: Sequence[tuple[float, str | ProviderError | None]]
+
+
+@dataclass
+class Scripted:
+    """A provider that plays one script a call, the last one again and again."""
+
+    name: str
+    script: list[Call]
+    model: str = "scripted"
+    host: str = "here"
+    simulated: bool = False
+    calls: list[list[Message]] = field(default_factory=list)
+    cancelled: list[float] = field(default_factory=list)
+
+    async def stream(
+        self, messages: Sequence[Message], options: CallOptions | None = None
+    ) -> AsyncIterator[Delta]:
+        call = self.script[min(len(self.calls), len(self.script) - 1)]
+        self.calls.append(list(messages))
+        now_ms, written = 0.0, 0
+        try:
+            for at_ms, what in call.steps:
+                await asyncio.sleep((at_ms - now_ms) / 1000)
+                now_ms = at_ms
+                if what is None:
+                    await asyncio.Event().wait()
+                elif isinstance(what, ProviderError):
+                    raise what
+                elif what == "end":
+                    yield Delta(finish_reason="stop", usage=Usage(10, written))
+                else:
+                    written += 1
+                    yield Delta(text=what)
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled.append(asyncio.get_running_loop().time() * 1000)
+            raise
+
+    async def models(self) -> list[str]:
+        return [self.model]
+
+    async def close(self) -> None:
+        pass
+
+
+def whole(at_ms: float, text: str) -> Call:
+    """An answer that is complete at one instant."""
+    return Call([(at_ms, text), (at_ms, "end")])
+
+
+def fails(at_ms: float, kind: Any = "server", **details: Any) -> Call:
+    return Call([(at_ms, ProviderError(kind, f"scripted {kind}", **details))])
+
+
+HANGS = Call([(0, None)])
+
+
+class ScriptedProviders:
+    def __init__(self, providers: Sequence[Scripted], *, shared: bool = False) -> None:
+        self.by_name = {provider.name: provider for provider in providers}
+        self.shared = shared
+
+    def get(self, name: str) -> Scripted:
+        return self.by_name[name]
+
+    def shares_embedded(self, a: str, b: str) -> bool:
+        return self.shared
+
+    async def warm(self, names: Sequence[str]) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class StubKnowledge:
+    retrieval: Retrieval = field(default_factory=Retrieval)
+    problem: str | None = None
+
+    async def retrieve(self, question: str, k: int = 4, **options: Any) -> Retrieval:
+        return self.retrieval
+
+    def close(self) -> None:
+        pass
+
+
+class MemoryLog:
+    """The log's rows in a list."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.revisions: list[dict[str, Any]] = []
+        self.problem: str | None = None
+
+    async def write(self, interaction: Any, attempts: Sequence[Any]) -> None:
+        self.rows.append({**interaction, "attempts": [dict(a) for a in attempts]})
+
+    async def revise(self, attempt: Any) -> None:
+        self.revisions.append(dict(attempt))
+
+    async def audit(self, kind: str, subject: str, detail: Any) -> None:
+        pass
+
+    async def since(self, cursor: int | None = None, limit: int = 0) -> tuple[list[Any], int]:
+        return [], 0
+
+    async def close(self) -> None:
+        pass
+
+
+class StubClassifier:
+    def classify(self, prompt: str, history: Any = ()) -> Classification:
+        return Classification("general", 0.9, {"general": 0.9}, 0.8, {"nearest": [], "rules": []})
+
+
+SURE = Retrieval((Passage("The sky is blue.", "sky.md", "Sky", 0.9, 0.9),), confident=True)
+
+
+class Stage:
+    """A router whose parts are scripted; `primary` is the first of the order."""
+
+    def __init__(
+        self,
+        *providers: Scripted,
+        retrieval: Retrieval | None = None,
+        shared: bool = False,
+        fallback: dict[str, Any] | None = None,
+        **limits: float,
+    ) -> None:
+        named = {p.name: p for p in providers}
+        settings = Settings(
+            hosts={"here": Host(url="http://127.0.0.1:9/v1")},
+            providers=tuple(Provider(name=n, host="here", model="m") for n in named),
+            priorities={"general": tuple(n for n in named if n != "fallback")},
+            fallback=Fallback(provider="fallback", **(fallback or {})),
+            limits=Limits(**limits),
+            categories={"general": Category(description="", examples=("Hello",))},
+            config_dir=Path("config"),
+            data_dir=Path("data"),
+        )
+        self.log = MemoryLog()
+        clock = asyncio.get_running_loop().time
+        self.services = Services(
+            settings=settings,
+            providers=ScriptedProviders(providers, shared=shared),
+            classifier=StubClassifier(),
+            embedder=None,
+            knowledge=StubKnowledge(retrieval or Retrieval()),
+            log=self.log,
+            board=Board(settings, clock=clock, draw=lambda: 0.999),
+            late=LateAnswers(),
+            metrics=Metrics(),
+            thinkers=Inline(),
+        )
+        self.router = Router(settings)
+        self.router._services, self.router._graph = self.services, build(self.services)
+
+    async def play(self, **options: Any) -> Played:
+        """Ask once and note everything that the caller is told."""
+        played = Played()
+        async for event in self.router.stream("Why?", **options):
+            played.take(event)
+        return played
+
+
+@dataclass
+class Played:
+    events: list[dict[str, Any]] = field(default_factory=list)
+    text: str = ""
+
+    def take(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        if event["type"] == "switched":
+            self.text = self.text[: len(self.text) - event["discard"]]
+        elif event["type"] == "token":
+            self.text += event["text"]
+
+    def of(self, event_type: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == event_type]
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        return self.of("answered")[0]["answer"]
+
+    @property
+    def at_ms(self) -> float:
+        return self.of("answered")[0]["at_ms"]
