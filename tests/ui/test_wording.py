@@ -1,0 +1,51 @@
+"""Figures and sentences."""
+
+import pytest
+
+from ui import wording
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (None, "–"),
+        (0, "0 ms"),
+        (85.4, "85 ms"),
+        (999.7, "1.00 s"),
+        (1240, "1.24 s"),
+        (12_340, "12.3 s"),
+        (125_000, "2 min 5 s"),
+    ],
+)
+def test_durations_read_as_people_say_them(ms, said):
+    assert wording.seconds(ms) == said
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (None, "price unknown"),
+        (0, "free"),
+        (0.0000001, "under $0.000001"),
+        (0.000024, "$0.000024"),
+        (0.0021, "$0.0021"),
+        (0.05, "$0.0500"),
+        (12.3, "$12.30"),
+    ],
+)
+def test_an_unknown_price_is_not_free(cost, said):
+    assert wording.usd(cost) == said
+
+
+@pytest.mark.parametrize("outcome", ["ok", "failed", "timed_out", "late", "cancelled", "skipped"])
+def test_every_outcome_has_a_sentence_of_its_own(outcome):
+    row = {"outcome": outcome, "ttft_ms": 100, "latency_ms": 200, "error": "server"}
+    others = {wording.how_ended({**row, "outcome": o}) for o in ("running", "")}
+    assert wording.how_ended(row) not in others
+
+
+def test_a_switch_that_nobody_preceded_reads_well():
+    event = {"to": "fallback", "provider": "cheap", "reason": "no_provider", "discard": 0}
+    assert wording.why_switched(event, None, None) == (
+        "No preferred model could be asked, so cheap answers instead."
+    )

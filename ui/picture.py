@@ -1,0 +1,173 @@
+"""A view as the plain values that the browser draws; every text is shown as text, never as HTML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ui import wording
+from ui.view import NODES, Node, View
+
+TITLES = {
+    "classify": "Classify",
+    "primary": "Primary",
+    "fallback": "Fallback",
+    "join": "Join",
+    "log": "Log",
+    "rerank": "Rerank",
+}
+_READS = {"join": ["primary", "fallback"], "log": ["join"]}
+"""Nodes whose input is the output of others; the browser has those already."""
+
+
+def empty() -> dict[str, Any]:
+    """The picture before anything was asked."""
+    blank = {"state": "waiting", "word": wording.STATES["waiting"], "sub": ""}
+    nodes = [{"name": name, "title": TITLES[name], **blank} for name in NODES]
+    return {"id": "", "phase": "idle", "at_ms": 0, "say": "", "nodes": nodes, "attempts": []}
+
+
+def picture(view: View) -> dict[str, Any]:
+    """New containers each time: the server sends the difference to the last one."""
+    return {
+        "id": view.request_id,
+        "phase": view.phase,
+        "at_ms": view.at_ms,
+        "say": view.say,
+        "nodes": [_node(view, name) for name in NODES],
+        "attempts": [_attempt(a) for _, a in sorted(view.attempts.items())],
+        "limits": view.limits,
+        "badges": badges(view),
+        "route": _route(view),
+        "notes": [{"at_ms": n["at_ms"], "text": n["text"]} for n in view.notes],
+        "reranked": view.reranked,
+    }
+
+
+def badges(view: View) -> list[dict[str, Any]]:
+    """What the answer came to, in a few figures."""
+    found: list[dict[str, Any]] = []
+    answer = view.answer or {}
+    if view.route:
+        given = "given" in (view.route.get("evidence") or {})
+        sure = "chosen by you" if given else wording.percent(view.route["confidence"]) + " sure"
+        found.append(_badge("category", "Category", view.route["category"], sure))
+    speaker = answer.get("provider") or view.speaker
+    if speaker:
+        kind = "passages" if speaker == "passages" else view.terms.kind(speaker)
+        label = "Answered by" if view.answer else "Speaking"
+        role = answer.get("role") or ""
+        mark = " · ".join(part for part in (role, wording.KINDS.get(kind, "")) if part)
+        found.append({**_badge("winner", label, speaker, mark), "kind": kind})
+    called = [a for a in view.attempts.values() if a["outcome"] != "skipped"]
+    if called:
+        found.append(_badge("called", "Models called", str(len(called)), _names(called)))
+    if view.answer is not None:
+        found += _figures(view, called)
+    if view.request_id:
+        found.append(_badge("request", "Request", view.request_id[:8], "copy"))
+    return found
+
+
+def _figures(view: View, called: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = view.answer or {}
+    taken = sum(a.get("tokens_in") or 0 for a in called)
+    given = sum(a.get("tokens_out") or 0 for a in called)
+    guessed = " (partly estimated)" if any(a.get("cost_estimated") for a in called) else ""
+    first = answer.get("ttft_ms")
+    word = f"first word {wording.seconds(first)}" if first is not None else "no word"
+    return [
+        _badge("tokens", "Tokens", f"{taken + given}", f"{taken} in, {given} out{guessed}"),
+        _badge("time", "Time", wording.seconds(answer.get("latency_ms")), word),
+        _badge("cost", "Cost", wording.usd(answer.get("cost_usd")), "all calls together"),
+    ]
+
+
+def _badge(name: str, label: str, value: str, note: str) -> dict[str, Any]:
+    return {"name": name, "label": label, "value": value, "note": note}
+
+
+def _names(called: list[dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(str(a["provider"]) for a in called))
+
+
+def _node(view: View, name: str) -> dict[str, Any]:
+    node = view.nodes[name]
+    took = None
+    if node.started_ms is not None and node.ended_ms is not None:
+        took = wording.seconds(node.ended_ms - node.started_ms)
+    return {
+        "name": name,
+        "title": TITLES[name],
+        "state": node.state,
+        "word": _word(view, name, node),
+        "sub": node.sub,
+        "took": took,
+        "started_ms": node.started_ms,
+        "input": _input(view, name) if node.started_ms is not None else None,
+        "reads": _READS.get(name, []),
+        "output": node.output,
+    }
+
+
+def _word(view: View, name: str, node: Node) -> str:
+    """The state as a word; a late primary says whether it came in the end."""
+    if node.state == "late" and name == "primary" and view.answer:
+        came = any(a["outcome"] == "late" for a in view.attempts.values())
+        return "Came late" if came else "Too late"
+    return wording.STATES[node.state]
+
+
+def _input(view: View, name: str) -> Any:
+    """What a node was given, as far as it is not another node's output."""
+    route = view.route or {}
+    prompt = view.asked.get("prompt")
+    match name:
+        case "classify":
+            return dict(view.asked)
+        case "primary":
+            return {"prompt": prompt, "order": route.get("order")}
+        case "fallback":
+            return {"prompt": prompt, "category": route.get("category")}
+        case "rerank":
+            return {"category": route.get("category"), "order": route.get("order")}
+        case _:
+            return None
+
+
+def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+    kind = attempt["kind"]
+    return {
+        **{k: attempt.get(k) for k in ("seq", "provider", "model", "role", "outcome", "served")},
+        **{k: attempt.get(k) for k in ("started_ms", "first_ms", "ended_ms", "detail")},
+        "kind": kind,
+        "mark": wording.KINDS[kind],
+        "ended": wording.how_ended(attempt),
+        "cost": "" if attempt["outcome"] == "running" else wording.usd(attempt.get("cost_usd")),
+        "took": wording.seconds(attempt.get("latency_ms")),
+    }
+
+
+def _route(view: View) -> dict[str, Any] | None:
+    return view.route and shown_route(view.route)
+
+
+def shown_route(route: dict[str, Any]) -> dict[str, Any]:
+    """A route's probabilities, evidence and order; the dry run shows the same."""
+    evidence = route.get("evidence") or {}
+    shares = sorted(route["probabilities"].items(), key=lambda pair: -pair[1])
+    return {
+        "category": route["category"],
+        "given": evidence.get("given"),
+        "unsure": bool(evidence.get("unsure")),
+        "probabilities": [
+            {"category": name, "share": share, "text": wording.percent(share)}
+            for name, share in shares
+        ],
+        "nearest": [
+            {**found, "text": wording.percent(found.get("similarity"))}
+            for found in evidence.get("nearest") or []
+        ],
+        "rules": [str(rule) for rule in evidence.get("rules") or []],
+        "order": list(route.get("order") or []),
+        "explored": bool(route.get("explored")),
+    }

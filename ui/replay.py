@@ -1,0 +1,111 @@
+"""A request from the log, as the events that it once was; the log keeps no tokens' instants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from telemetry.records import AttemptRow, InteractionRow
+
+NOT_KEPT = "The log of this router keeps no texts, only their hashes."
+
+
+def asked(row: InteractionRow) -> dict[str, Any]:
+    """What the caller had sent, as far as the log knows."""
+    prompt = row.get("prompt")
+    return {"prompt": prompt or NOT_KEPT, "prompt_hash": row.get("prompt_hash")}
+
+
+def events(row: InteractionRow) -> list[dict[str, Any]]:
+    """The events in their order; an instant that the log does not hold is its neighbour's."""
+    stamped = [{"request_id": row["request_id"], **event} for event in _events(row)]
+    return sorted(stamped, key=lambda event: event["at_ms"])
+
+
+def _events(row: InteractionRow) -> Iterator[dict[str, Any]]:
+    attempts = row.get("attempts") or []
+    end = row["latency_ms"]
+    begun = min((a["started_ms"] for a in attempts if a.get("started_ms") is not None), default=end)
+    evidence = dict(row.get("evidence") or {})
+    route = {
+        "category": row["category"],
+        "confidence": row.get("confidence") or 0.0,
+        "probabilities": evidence.pop("probabilities", {}),
+        "evidence": evidence,
+        "order": [a["provider"] for a in attempts if a["role"] == "primary"],
+        "preferred": row.get("preferred"),
+    }
+    yield _node(0.0, "classify", "started")
+    yield {"type": "classified", "at_ms": begun, **route}
+    yield _node(begun, "classify", "ended", route)
+    for side in ("primary", "fallback"):
+        yield _node(begun, side, "started")
+    for attempt in attempts:
+        yield from _attempt(attempt, end)
+    yield from _switched(row, end)
+    for side in ("primary", "fallback"):
+        mine = [a for a in attempts if a["role"] == side]
+        yield _node(end, side, "ended", _branch(mine, row))
+    yield _node(end, "join", "started")
+    answer = _answer(row)
+    yield _node(end, "join", "ended", {**answer, "attempts": len(attempts)})
+    yield _node(end, "log", "started")
+    yield {"type": "logged", "at_ms": end, "ok": True}
+    yield _node(end, "log", "ended", output=True)
+    yield {"type": "answered", "at_ms": end, "answer": {**answer, "attempts": attempts}}
+
+
+def _attempt(row: AttemptRow, end: float) -> Iterator[dict[str, Any]]:
+    start, first, whole = row.get("started_ms") or 0.0, row.get("ttft_ms"), row.get("latency_ms")
+    told = {key: row.get(key) for key in ("seq", "provider", "model", "host", "role")}
+    if row["outcome"] == "skipped":
+        yield {"type": "attempt_ended", "at_ms": start, **row}
+        return
+    yield {"type": "attempt_started", "at_ms": start, **told}
+    if first is not None and start + first <= end:
+        yield {"type": "first_token", "at_ms": start + first, **told}
+    if row.get("served") and row.get("text") and first is not None:
+        yield {"type": "token", "at_ms": start + first, "text": row["text"], **told}
+    stop = end if whole is None else min(start + whole, end)
+    yield {"type": "attempt_ended", "at_ms": stop, **row}
+
+
+def _switched(row: InteractionRow, end: float) -> Iterator[dict[str, Any]]:
+    """Why the fallback spoke, read from what became of the primary."""
+    if row.get("role") != "fallback":
+        return
+    primaries = [a for a in row.get("attempts") or [] if a["role"] == "primary"]
+    lost = primaries[-1] if primaries else None
+    reason = "no_provider"
+    if lost and lost["outcome"] in ("timed_out", "late"):
+        reason = "timeout" if lost.get("ttft_ms") is None else "stalled"
+    elif lost and lost["outcome"] == "failed":
+        reason = lost.get("error") or "failed"
+    first = row.get("ttft_ms")
+    at_ms = end if first is None else min(first, end)
+    told = {"to": "fallback", "provider": row.get("winner"), "reason": reason, "discard": 0}
+    yield {"type": "switched", "at_ms": at_ms, **told}
+
+
+def _branch(attempts: list[AttemptRow], row: InteractionRow) -> dict[str, Any]:
+    if not attempts:
+        return {"outcome": "skipped", "provider": None}
+    last = attempts[-1]
+    return {
+        **{key: last.get(key) for key in ("provider", "model", "outcome", "error", "detail")},
+        "text": last.get("text") or (row.get("answer") if last.get("served") else None) or "",
+        "attempts": attempts,
+    }
+
+
+def _answer(row: InteractionRow) -> dict[str, Any]:
+    keep = ("request_id", "category", "confidence", "role", "success", "latency_ms", "ttft_ms")
+    return {
+        **{key: row.get(key) for key in (*keep, "cost_usd", "error")},
+        "text": row.get("answer") or "",
+        "provider": row.get("winner"),
+    }
+
+
+def _node(at_ms: float, name: str, phase: str, output: Any = None) -> dict[str, Any]:
+    return {"type": "node", "at_ms": at_ms, "name": name, "phase": phase, "output": output}

@@ -1,0 +1,33 @@
+"""What of the configuration a picture needs: limits by category, kinds of providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from config.models import Settings
+
+KINDS = {"simulated": "simulated", "llama_cpp": "embedded", "openai": "remote"}
+"""A host's kind in the configuration, and what the page calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Plain values, so that the reducer needs no configuration in its tests."""
+
+    limits_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Category to (`ttft_s`, `deadline_s`), in milliseconds."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Provider to `simulated`, `embedded` or `remote`."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Terms:
+        limits = {name: settings.limits_for(name) for name in settings.categories}
+        return cls(
+            {name: (own.ttft_s * 1000, own.deadline_s * 1000) for name, own in limits.items()},
+            {p.name: KINDS[settings.hosts[p.host].kind] for p in settings.providers},
+        )
+
+    def kind(self, provider: str, *, simulated: bool = False) -> str:
+        """`simulated`, `embedded` or `remote`; shown wherever the provider's name is."""
+        return "simulated" if simulated else self.kinds.get(provider, "remote")
