@@ -9,16 +9,19 @@ from pathlib import Path
 
 from config.errors import UsageError
 from config.loader import load
-from graph.board import replay
+from graph.board import ranking_of
+from routing.observation import observations
+from routing.standings import Change
 from telemetry.records import InteractionRow
 
 
 def run(args: argparse.Namespace) -> int:
     settings = load(args.config, args.data)
     rows = _read(args.replay)
-    changes = replay(settings, rows)
-    for at, change in changes:
-        moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    changes: list[Change] = []
+    ranking_of(settings, changes.append).fold(observations(rows))
+    for change in changes:
+        moment = datetime.fromtimestamp(change.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         print(f"{moment}  {' > '.join(change.after)}  {change.why}")
     print(f"{len(rows)} interactions, {len(changes)} reorderings")
     return 0

@@ -14,7 +14,9 @@ import structlog
 from config.models import Settings
 from providers.base import ProviderError
 from routing.breaker import MISCONFIGURED, NEUTRAL, Breaker, Transition, nearest
-from routing.ranking import Change, Choice, Ranking, observations
+from routing.observation import observations
+from routing.ranking import Ranking
+from routing.standings import Change, Choice
 from telemetry.records import AttemptRow, InteractionRow
 
 logger = structlog.get_logger()
@@ -84,9 +86,7 @@ class Board:
             p.name: Breaker(settings.breaker, partial(self._breaker_changed, p.name))
             for p in settings.providers
         }
-        self.ranking = Ranking(
-            settings.ranking, {name: settings.order(name) for name in settings.categories}
-        )
+        self.ranking = ranking_of(settings)
 
     # -- breakers -----------------------------------------------------------------------------
 
@@ -118,15 +118,19 @@ class Board:
 
     def _breaker_changed(self, name: str, change: Transition) -> None:
         logger.info("breaker", provider=name, state=change.after, why=change.why)
-        if change.after == "closed":
-            self.ranking.breaker_closed(name)
 
     # -- the order ----------------------------------------------------------------------------
 
     def choose(self, category: str) -> Choice:
-        """The order to ask in, and with what probability its first was chosen."""
-        allowed = [n for n in self._settings.order(category) if self.allows(n)]
-        return self.ranking.choose(category, allowed, self._draw())
+        """The order to ask in, and with what probability its first was chosen.
+
+        Providers that may not be asked now come last; the first is one of them only if all are.
+        """
+        order = self.ranking.order(category)
+        allowed = [name for name in order if self.allows(name)]
+        choice = self.ranking.choose(category, allowed, self._draw())
+        barred = tuple(name for name in order if name not in allowed)
+        return Choice((*choice.order, *barred), choice.explored, choice.propensity)
 
     def hedge_after_s(self, name: str) -> float:
         """How long a hedged fallback waits: the learned p95 of the primary's first token."""
@@ -137,6 +141,7 @@ class Board:
         if not self._ready:
             self._ready = True
             await self.catch_up(log)
+            self.ranking.settle()
 
     async def catch_up(self, log: Rows) -> None:
         """Fold in what was written since the last time, by whatever replica."""
@@ -151,6 +156,13 @@ class Board:
         self.ranking.fold(observations(rows))
         return self.ranking.due(category)
 
-    def rerank(self, category: str, at: float) -> Change | None:
-        """Settle the category's order anew as of that Unix time."""
-        return self.ranking.rerank(category, at)
+    def rerank(self, category: str) -> Change | None:
+        """Take over the order that the rows so far give; the change if it is another one."""
+        return self.ranking.rerank(category)
+
+
+def ranking_of(settings: Settings, on_change: Callable[[Change], None] | None = None) -> Ranking:
+    """The learner over the enabled providers, before it has seen a row."""
+    declared = {name: settings.order(name) for name in settings.categories}
+    trials = {p.name: p.trial.share for p in settings.providers if p.trial}
+    return Ranking(settings.ranking, declared, trials, on_change)

@@ -73,16 +73,15 @@ def _callable(state: State, services: Services, r: Rendezvous) -> list[str]:
     When all are open, the one whose time is nearest is tried.
     """
     order, board = state["route"]["order"], services.board
-    open_ = [name for name in order if not board.allows(name)]
-    spared = board.nearest(order) if len(open_) == len(order) else None
-    for name in open_:
-        if name == spared:
-            continue
-        row = new_row(r, state["route"], services.providers.get(name), "primary")
-        row["outcome"], row["detail"] = "skipped", board.why_not(name)
-        row["cost_usd"] = 0.0
-        report(r, row)
-    return [spared] if spared else [name for name in order if name not in open_]
+    able = [name for name in order if board.allows(name)]
+    if not able and (spared := board.nearest(order)):
+        able = [spared]
+    for name in order:
+        if name not in able:
+            row = new_row(r, state["route"], services.providers.get(name), "primary")
+            row.update(outcome="skipped", detail=board.why_not(name), cost_usd=0.0)
+            report(r, row)
+    return able
 
 
 def _keep_listening(

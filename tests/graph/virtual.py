@@ -219,7 +219,7 @@ class Stage:
             embedder=None,
             knowledge=StubKnowledge(retrieval or Retrieval()),
             log=self.log,
-            board=Board(settings, clock=clock, draw=lambda: 0.999),
+            board=Board(settings, clock=clock, draw=lambda: 0.0),
             late=LateAnswers(),
             metrics=Metrics(),
             thinkers=Inline(),

@@ -1,0 +1,101 @@
+"""What the router says of itself: its health, and the learned order with the figures behind it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from config.models import Provider
+from graph.admission import Gate
+from graph.state import Services
+
+VERSION = "0.1.0"
+
+
+def health(services: Services, gate: Gate) -> dict[str, Any]:
+    """Quick and free of I/O.
+
+    `status` is `ok`; `degraded` when answers suffer though they come (`problems` says why); `down`
+    when nothing can answer: no provider is usable and no document is in.
+    """
+    settings = services.settings
+    providers = {p.name: _provider(services, p) for p in settings.providers}
+    usable = [name for name, p in providers.items() if p["unavailable"] is None]
+    knowledge = services.knowledge
+    problems = [
+        problem
+        for problem in (_log_problem(services), knowledge.problem, *_troubles(providers))
+        if problem
+    ]
+    if not usable:
+        problems.insert(0, "no provider can be used: put a key into .env, or see `--check`")
+    return {
+        "status": _status(bool(usable), knowledge.version > 0, problems),
+        "version": VERSION,
+        "problems": problems,
+        "providers": providers,
+        "log": {"problem": services.log.problem},
+        "knowledge": {"version": knowledge.version, "problem": knowledge.problem},
+        "races": {"running": gate.racing, "most": settings.admission.races},
+        "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
+        "late": len(services.late),
+    }
+
+
+async def priorities(services: Services) -> dict[str, Any]:
+    """By category: `declared` and `learned` order, `providers` in the learned order with their
+    figures (see `routing.standings.Standing`), and the `last_change` or None.
+
+    As of the last row of the log; StorageError if it cannot be read.
+    """
+    board, settings = services.board, services.settings
+    await board.ready(services.log)
+    await board.catch_up(services.log)
+    told: dict[str, Any] = {}
+    for category in settings.categories:
+        standings = board.ranking.standings(category)
+        change = standings.last_change
+        told[category] = {
+            "declared": list(settings.order(category)),
+            "learned": [entry.provider for entry in standings.entries],
+            "providers": [asdict(entry) for entry in standings.entries],
+            "observations": standings.observations,
+            "changes": standings.changes,
+            "last_change": asdict(change) if change else None,
+        }
+    return told
+
+
+def _provider(services: Services, provider: Provider) -> dict[str, Any]:
+    """One provider's state; `unavailable` is why it cannot be asked on this machine, or None."""
+    name = provider.name
+    why = provider.disabled or services.providers.unavailable(name)
+    return {
+        "host": provider.host,
+        "model": provider.resolved_model or provider.model,
+        "simulated": services.settings.hosts[provider.host].kind == "simulated",
+        "unavailable": why,
+        "breaker": services.board.breakers[name].snapshot(time.monotonic()),
+    }
+
+
+def _troubles(providers: dict[str, Any]) -> list[str]:
+    """A sentence for each breaker that is not closed. What is disabled is no trouble."""
+    return [
+        f"the circuit breaker of {name} is {told['breaker']['state'].replace('_', '-')}"
+        f" ({told['breaker']['why']})"
+        for name, told in providers.items()
+        if told["unavailable"] is None and told["breaker"]["state"] != "closed"
+    ]
+
+
+def _log_problem(services: Services) -> str | None:
+    problem = services.log.problem
+    return f"interactions are not logged: {problem}" if problem else None
+
+
+def _status(usable: bool, documents: bool, problems: list[str]) -> str:
+    if not usable and not documents:
+        return "down"
+    return "degraded" if problems else "ok"

@@ -1,0 +1,30 @@
+"""The notebooks run from their first cell to their last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+@pytest.mark.model
+def test_tour_runs_against_the_embedded_llama(tmp_path: Path) -> None:
+    texts = run(NOTEBOOKS / "tour.ipynb", f"DATA = Path({str(tmp_path / 'data')!r})")
+    assert "classify" in texts
+    assert "primary llama-" in texts
+
+
+def run(path: Path, parameters: str) -> str:
+    """Execute a notebook with its second cell's names overridden; the text that it printed."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(2, nbformat.v4.new_code_cell(parameters))
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    )
+    client.execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.get("text", "") for output in outputs)
