@@ -1,0 +1,97 @@
+"""Which model a name means, and whether it is a LLaMA: the same weights go by many names.
+
+`meta-llama/Llama-3.3-70B-Instruct`, `llama-3.3-70b-versatile`, `accounts/…/llama-v3p3-70b-instruct`
+and `bartowski/Llama-3.3-70B-Instruct-GGUF` are one model; its key is `llama-3.3-70b`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MAX_NAME = 96
+
+_QUANTISED = re.compile(
+    r"^(i?q\d(_\w+)*|f16|f32|fp\d+|bf16|int\d|w\d+a\d+|\d+bit|awq|gptq|gguf|ggml|exl[23]"
+    r"|nvfp4|mxfp4|bnb|mlx|hf|ud|imatrix|i1|dynamic|quantized)$"
+)
+_SERVICE = {"turbo", "versatile", "instant", "free", "latest", "lite", "maas", "reference", "fast"}
+_TUNED = {"instruct", "chat", "it"}
+_SIZE = re.compile(r"^(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])$")
+_DERIVED = ("llama", "smollm2", "vicuna")
+_ARCHITECTURES = ("llama", "llama4", "mllama")
+_NO_CHAT = re.compile(
+    r"guard|embed|rerank|reward|classif|whisper|tts|audio|ocr|retriever|draft|eagle|medusa|lora\b"
+)
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def clean(text: object, limit: int = MAX_NAME) -> str:
+    """Untrusted text made fit for a terminal, a page and a log: one line, bounded, no controls.
+
+    Escape sequences, direction overrides and other invisible characters are dropped.
+    """
+    kept = "".join(
+        " " if character.isspace() else character
+        for character in str(text)[: 4 * limit]
+        if character.isspace() or unicodedata.category(character) not in _INVISIBLE
+    )
+    words = " ".join(kept.split())
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
+def key(name: str) -> str:
+    """The model that a name means: family, version, size; no vendor, packing or service."""
+    return "-".join(_words(name, without=_SERVICE | _TUNED))
+
+
+def _words(name: str, without: set[str]) -> list[str]:
+    short = name.lower().rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    short = re.sub(r"v(\d+)p(\d+)", r"\1.\2", short)  # llama-v3p3
+    short = re.sub(r"\b(?:meta|nousresearch|unsloth)[-_.](?=llama)", "", short)
+    short = re.sub(r"\bllama[-_ ]?v?(?=\d)", "llama-", short)
+    short = re.sub(r"\b(llama-\d)[-_](\d)(?=[-_]|$)", r"\1.\2", short)  # llama3-1
+    short = re.sub(r"(?<![a-z0-9])i?q\d(?:_[a-z0-9]+)+", " ", short)
+    words = [word for word in re.split(r"[-_ :@]+|\.(?!\d)", short) if word]
+    kept = [w for w in words if not (w in without or _QUANTISED.match(w))]
+    return list(dict.fromkeys(kept)) or words
+
+
+def parameters(name: str) -> float | None:
+    """How many parameters a name says that the model has (70b: 70e9); None if it says nothing."""
+    found = [
+        int(match[1] or 1) * float(match[2]) * (1e9 if match[3] == "b" else 1e6)
+        for word in _words(name, without=set())
+        if (match := _SIZE.match(word))
+    ]
+    return found[0] if found else None
+
+
+def tuned(name: str) -> bool:
+    """Whether a name says that the model was tuned to follow instructions."""
+    return bool(_TUNED & set(_words(name, without=set())))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Whether a model is a LLaMA that chats, and what says so; `llama` None: nothing says."""
+
+    llama: bool | None
+    evidence: str
+
+
+def family(name: str, architecture: str | None = None, tags: tuple[str, ...] = ()) -> Family:
+    """Judge by the declared architecture, then by tags, then by the name: in order of trust."""
+    words = name.lower()
+    if _NO_CHAT.search(words):
+        return Family(False, "not a chat model by its name")
+    if architecture:
+        said = architecture.lower()
+        return Family(said.startswith(_ARCHITECTURES), f"architecture {clean(said, 24)}")
+    if "llama" in (tag.lower() for tag in tags):
+        return Family(True, "tagged llama")
+    derived = next((word for word in _DERIVED if word in words), None)
+    if derived:
+        return Family(True, f"named {derived}")
+    return Family(None, "nothing says that it is a LLaMA")

@@ -1,0 +1,169 @@
+"""The one door to the search for better models: find, try, append, take back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from config import editor
+from config.catalogue import Catalogue, load_catalogue
+from config.errors import UsageError
+from config.models import Settings
+from providers.discovery import memory
+from providers.discovery.adopt import Adoption
+from providers.discovery.cache import FRESH_S, AnswerCache, Refusals
+from providers.discovery.candidates import Candidate, join
+from providers.discovery.catalogued import CatalogueSource
+from providers.discovery.hosts import host_sources
+from providers.discovery.hub import HubSource
+from providers.discovery.openrouter import BASE_URL, OpenRouterSource
+from providers.discovery.result import SearchResult
+from providers.discovery.sources import Answer, Source, ask_all
+from providers.discovery.trial import Event
+from providers.registry import Providers
+
+Audit = Callable[[str, str, Mapping[str, object]], Awaitable[None]]
+"""Keeps a step that the application took on its own: kind, subject, detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the public sources are; tests put loopback servers here."""
+
+    hub: str | None = None
+    """None: what HF_ENDPOINT says, or the public hub."""
+    openrouter: str = BASE_URL
+
+
+async def _keep_nothing(kind: str, subject: str, detail: Mapping[str, object]) -> None:
+    """For callers without a log."""
+
+
+class Search:
+    """Searches for one configuration; `clock` gives Unix time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Providers,
+        audit: Audit | None = None,
+        *,
+        addresses: Addresses | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.providers = providers
+        self.audit = audit or _keep_nothing
+        self.addresses = addresses or Addresses()
+        self.clock = clock
+        self.cache = AnswerCache(settings.data_dir)
+        self.refusals = Refusals(settings.data_dir)
+
+    async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
+        """The candidates for a category; `refresh` asks the remote sources anew.
+
+        What fails is named in the result. Raises UsageError for an unknown category, ConfigError
+        for a broken catalogue.
+        """
+        if category not in self.settings.priorities:
+            known = ", ".join(self.settings.priorities)
+            raise UsageError(f"there is no category `{category}`; there are {known}", "category")
+        sources = self._sources(load_catalogue(self.settings.config_dir))
+        answers = await self._answers(sources, category, refresh)
+        now = self.clock()
+        today = datetime.fromtimestamp(now, UTC).date()
+        candidates = tuple(join(answers, self.settings, category, today))
+        reasons = {c.key: self.refusals.get(category, c.key, now) for c in candidates}
+        old = [a.at for a, s in zip(answers, sources, strict=True) if s.cached and a.at < now - 60]
+        return SearchResult(
+            category=category,
+            candidates=candidates,
+            asked={answer.source: len(answer.found) for answer in answers},
+            problems=tuple(answer.problem for answer in answers if answer.problem),
+            cached_at=min(old, default=None),
+            now=now,
+            embedded_host=self._embedded_host(),
+            refused={key: reason for key, reason in reasons.items() if reason is not None},
+        )
+
+    async def try_and_append(
+        self, category: str, candidate: str | Candidate | None = None
+    ) -> AsyncIterator[Event]:
+        """Try a candidate (None: the most promising) and append it if it is not worse.
+
+        Events: `chosen`, `downloading`, `downloaded`, `smoke`, `probe`, `decided`, and last
+        `appended` or `refused` with a `reason`. Raises UsageError for a candidate that is unknown
+        or cannot be served, ConfigError when the configuration cannot be written.
+        """
+        result = await self.search(category)
+        chosen = _choose(result, candidate)
+        if chosen is None:
+            reason = "no candidate is new, served by an enabled host and free of a refusal"
+            yield {"type": "refused", "candidate": None, "category": category, "reason": reason}
+            return
+        adoption = Adoption(self.settings, self.providers, result, chosen, self.addresses.hub)
+        async for event in adoption.run():
+            if event["type"] in ("decided", "appended", "refused"):
+                subject = str(event.get("provider") or chosen.key)
+                await self.audit(f"discovery.{event['type']}", subject, event)
+            if event["type"] == "refused":
+                self.refusals.add(category, chosen.key, event["reason"], self.clock())
+            yield event
+
+    async def undo(self) -> str:
+        """Take back the last change that the application made; see `config.editor.undo`."""
+        settings = self.settings
+        said = await asyncio.to_thread(editor.undo, settings.config_dir, settings.data_dir)
+        await self.audit("discovery.undone", "providers.yaml", {"said": said})
+        return said
+
+    def _embedded_host(self) -> str | None:
+        hosts = self.settings.hosts.items()
+        return next((n for n, h in hosts if h.kind == "llama_cpp" and h.disabled is None), None)
+
+    def _sources(self, catalogue: Catalogue) -> list[Source]:
+        """Local ones first. Where every host is a simulation the network is left alone."""
+        sources: list[Source] = [CatalogueSource(catalogue)]
+        sources += host_sources(self.settings, catalogue)
+        kinds = {host.kind for host in self.settings.hosts.values() if host.disabled is None}
+        if kinds != {"simulated"}:
+            room = memory.available_bytes() if self._embedded_host() else 0
+            sources.append(HubSource(memory.largest_weights(room), self.addresses.hub))
+            sources.append(OpenRouterSource(self.addresses.openrouter))
+        return sources
+
+    async def _answers(
+        self, sources: Sequence[Source], category: str, refresh: bool
+    ) -> list[Answer]:
+        """In the order of `sources`; what failed is answered from memory, and says so."""
+        stored = {s.name: self.cache.get(s.name, category) for s in sources if s.cached}
+        now = self.clock()
+        fresh = {
+            name: answer
+            for name, answer in stored.items()
+            if answer and not refresh and now - answer.at < FRESH_S
+        }
+        asked = await ask_all([s for s in sources if s.name not in fresh], category)
+        remote = {source.name for source in sources if source.cached}
+        self.cache.put(category, [a for a in asked if a.source in remote and not a.problem])
+        answers = fresh | {answer.source: answer for answer in asked}
+        for name, answer in answers.items():
+            if answer.problem and (last := stored.get(name)):
+                said = f"{answer.problem}; what it said before is used"
+                answers[name] = last.model_copy(update={"problem": said})
+        return [answers[source.name] for source in sources]
+
+
+def _choose(result: SearchResult, candidate: str | Candidate | None) -> Candidate | None:
+    if candidate is None:
+        return result.best()
+    name = candidate if isinstance(candidate, str) else candidate.key
+    found = result.find(name)
+    if found is None:
+        raise UsageError(f"the search for {result.category} found no `{name}`", "candidate")
+    if not result.servable(found):
+        raise UsageError(f"`{found.name}` is served by no enabled host", "candidate")
+    return found
