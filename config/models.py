@@ -130,17 +130,31 @@ class Ranking(Model):
     """Weights of the learned order; `providers.yaml` says what each does."""
 
     latency_weight: Share = 0.2
-    cost_weight: Share = 0.1
+    """What an endlessly slow first token takes off the reward; half of it at `latency_scale_s`."""
     latency_scale_s: float = Field(default=2.0, gt=0)
+    cost_weight: Share = 0.1
+    """What an endlessly dear answer takes off the reward; half of it at `cost_scale_usd`."""
     cost_scale_usd: float = Field(default=0.002, gt=0)
-    forgetting: float = Field(default=0.98, gt=0, le=1)
+    feedback_weight: Share = 0.5
+    """What a thumb down takes off the quality of an answer."""
+    late_credit: Share = 0.3
+    """What an answer is worth that came after its fallback was served, as a share of one in time."""
+    forgetting: float = Field(default=0.995, gt=0, le=1)
+    """Weight that an observation keeps at each further one of the same provider."""
+    recent: float = Field(default=0.9, gt=0, lt=1)
+    """The same for the short memory, which notices that a provider has changed."""
     half_life_h: float = Field(default=24.0, gt=0)
+    """After so many hours an observation counts half, if that forgets more."""
     prior_strength: float = Field(default=4.0, gt=0)
+    """How many observations the declared order is worth."""
     explore_min: Share = 0.02
     explore_max: Share = 0.10
     margin: Share = 0.02
+    """By how much a provider's reward must be better before it moves up."""
     every: int = Field(default=10, ge=1)
     """Rerank at the latest after this many new observations of a category."""
+    outage: int = Field(default=5, ge=1)
+    """Failures in a row after which a success counts as a recovery."""
 
 
 class Breaker(Model):

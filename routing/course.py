@@ -1,0 +1,71 @@
+"""What the fold keeps of a category and of a provider as a whole."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from config.models import Ranking
+from routing import reward
+from routing.observation import Observation
+from routing.standings import Change
+
+
+class Course:
+    """One category: its order, and what was there at its last rerank."""
+
+    __slots__ = (
+        "cause",
+        "changes",
+        "count",
+        "fresh",
+        "generation",
+        "last",
+        "order",
+        "reranks",
+    )
+
+    def __init__(self, order: tuple[str, ...]) -> None:
+        self.generation = 0
+        self.order = order
+        self.count = 0  # observations so far
+        self.fresh = 0  # of them since the last rerank
+        self.cause = ""
+        self.reranks = 0
+        self.changes = 0
+        self.last: Change | None = None
+
+    def copy(self, generation: int) -> Course:
+        other = Course(self.order)
+        other.generation = generation
+        other.count = self.count
+        other.fresh = self.fresh
+        other.cause = self.cause
+        other.reranks = self.reranks
+        other.changes = self.changes
+        other.last = self.last
+        return other
+
+
+class Pulse(NamedTuple):
+    """Whether a provider is up, over all categories and roles."""
+
+    failures: int = 0  # in a row
+    skipped: bool = False  # since its last success, because its breaker was open
+
+    def after(self, seen: Observation, weights: Ranking) -> tuple[Pulse, bool]:
+        """The pulse after an attempt, and whether that was the end of an outage.
+
+        The breaker itself is not in the log, but what opens and closes it is: so many failures
+        in a row or an attempt that was skipped, and then a success.
+        """
+        if seen.outcome == "skipped":
+            return Pulse(self.failures, True), False
+        succeeded = reward.success(seen.outcome, seen.error, weights)
+        if succeeded is None:
+            return self, False
+        if succeeded < 1.0:
+            return Pulse(self.failures + 1, self.skipped), False
+        return WELL, self.skipped or self.failures >= weights.outage
+
+
+WELL = Pulse()
