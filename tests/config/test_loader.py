@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.loader import load
-from config.models import Settings
+from config.models import Ranking, Settings
 
 PROVIDERS = """\
 hosts:
@@ -164,7 +164,7 @@ def test_a_date_stays_the_text_that_it_is(folder: Path) -> None:
 
 def test_an_empty_section_means_its_defaults(folder: Path) -> None:
     edit(folder, "limits:\n  ttft_s", "ranking:\nlimits:\n  ttft_s")
-    assert read(folder).ranking.forgetting == 0.98
+    assert read(folder).ranking == Ranking()
 
 
 def test_merge_keys_and_anchors_work(folder: Path) -> None:
