@@ -95,8 +95,15 @@ class Board:
         return self.breakers[name].usable(self._clock())
 
     def nearest(self, names: Sequence[str]) -> str | None:
-        """Of providers that are all left alone now, the one whose time comes first."""
-        return nearest(((name, self.breakers[name]) for name in names), self._clock())
+        """Of providers that are all left alone now, the one whose time comes first.
+
+        A host that named its own time is not asked before it while the fallback can answer.
+        """
+        now = self._clock()
+        spare = names
+        if self.allows(self._settings.fallback.provider):
+            spare = [name for name in names if not self.breakers[name].told_to_wait(now)]
+        return nearest(((name, self.breakers[name]) for name in spare), now)
 
     def why_not(self, name: str) -> str:
         breaker = self.breakers[name]

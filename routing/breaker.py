@@ -63,6 +63,7 @@ class Breaker:
         self._state: State = "closed"
         self._retry_at = 0.0
         self._openings = 0
+        self._told = False
         self._probe_until: float | None = None
         self._bad = _Watch(config)
         self._slow = _Watch(config)
@@ -77,6 +78,10 @@ class Breaker:
     def retry_at(self) -> float | None:
         """When the next call may go through, in the caller's monotonic seconds; None: now."""
         return None if self._state == "closed" else self._retry_at
+
+    def told_to_wait(self, now: float) -> bool:
+        """The host itself named the time until which it is not to be asked."""
+        return self._told and self.state(now) == "open"
 
     def usable(self, now: float) -> bool:
         """Whether `allow` would say yes; takes no place."""
@@ -117,6 +122,7 @@ class Breaker:
             self.release(now)
         elif not ok and retry_after_s is not None:
             self._open(now, f"asked to wait {retry_after_s:g} s", retry_after_s)
+            self._told = True
         elif state == "half_open":
             if ok and not slow:
                 self._close(now)
@@ -169,7 +175,7 @@ class Breaker:
         if wait_s is None:
             wait_s = min(self._config.open_s * self._openings, self._config.open_max_s)
         self._retry_at = max(self._retry_at, now + min(wait_s, RETRY_AFTER_MAX_S))
-        self.why = why
+        self.why, self._told = why, False
         self._change("open", now, why)
 
     def _close(self, now: float) -> None:
