@@ -1,0 +1,108 @@
+// The page's own small library. Every text from a model, a document or a configuration enters the
+// DOM through textContent: nothing here parses HTML.
+window.RouterPage = (() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const views = {};
+
+  // el("div", {class: "card", onclick: f, "aria-label": "x"}, child, "text", …)
+  function el(tag, attributes = {}, ...children) {
+    return fill(document.createElement(tag), attributes, children);
+  }
+
+  function svg(tag, attributes = {}, ...children) {
+    return fill(document.createElementNS(SVG, tag), attributes, children);
+  }
+
+  function fill(node, attributes, children) {
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (name === "style") Object.assign(node.style, value);
+      else node.setAttribute(name, value === true ? "" : value);
+    }
+    for (const child of children.flat()) {
+      if (child === null || child === undefined || child === false || child === "") continue;
+      node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    }
+    return node;
+  }
+
+  const PATHS = {
+    waiting: ["M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16Z"],
+    running: ["M12 3a9 9 0 1 1-8.5 6"],
+    done: ["M4.5 12.5l5 5 10-11"],
+    failed: ["M6 6l12 12M18 6L6 18"],
+    cancelled: ["M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16Z", "M8 12h8"],
+    skipped: ["M5 6l7 6-7 6V6Z", "M18 6v12"],
+    late: ["M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16Z", "M12 8v4.5l3 2"],
+    copy: ["M9 9h10v11H9z", "M5 15V4h10"],
+    close: ["M6 6l12 12M18 6L6 18"],
+    up: ["M12 19V5M6 11l6-6 6 6"],
+    down: ["M12 5v14M6 13l6 6 6-6"],
+    play: ["M7 5l12 7-12 7V5Z"],
+    theme: ["M12 4a8 8 0 1 0 0 16V4Z", "M12 4a8 8 0 0 1 0 16"],
+  };
+
+  function icon(name) {
+    const paths = (PATHS[name] || PATHS.waiting).map((d) => svg("path", { d }));
+    return svg(
+      "svg",
+      { class: `rt-icon rt-icon-${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" },
+      ...paths
+    );
+  }
+
+  // A provider's name with what must be said beside it: simulation, demo quality.
+  function provider(name, kind, mark) {
+    return el(
+      "span",
+      { class: "rt-provider", "data-kind": kind || "remote" },
+      el("span", { class: "rt-name", title: name }, name),
+      mark ? el("span", { class: "rt-mark" }, mark) : null
+    );
+  }
+
+  function nothing(text) {
+    return el("p", { class: "rt-nothing" }, text);
+  }
+
+  // Moves what changed its place instead of letting it jump: `change` rearranges the children.
+  function glide(children, change) {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const before = new Map(children.map((c) => [c, c.getBoundingClientRect().top]));
+    change();
+    if (calm) return;
+    for (const [child, top] of before) {
+      if (!child.isConnected) continue;
+      const by = top - child.getBoundingClientRect().top;
+      if (by) {
+        const steps = [{ transform: `translateY(${by}px)` }, { transform: "none" }];
+        child.animate(steps, { duration: 450, easing: "cubic-bezier(.2,.7,.2,1)" });
+      }
+    }
+  }
+
+  // Called by every gr.HTML of this page; `views[name](host, trigger)` returns its `show(value)`.
+  function mount(name, element, props, trigger, watch) {
+    const host = element.querySelector(".rt-view");
+    const show = views[name](host, trigger);
+    const update = () => {
+      if (props.value !== null && props.value !== undefined) show(props.value);
+    };
+    update();
+    watch("value", update);
+  }
+
+  function toggleTheme() {
+    const dark = document.body.classList.toggle("dark");
+    localStorage.setItem("router-theme", dark ? "dark" : "light");
+  }
+
+  function begin() {
+    document.documentElement.lang = "en";
+    const kept = localStorage.getItem("router-theme");
+    if (kept) document.body.classList.toggle("dark", kept === "dark");
+  }
+
+  return { el, svg, icon, provider, nothing, glide, mount, views, toggleTheme, begin };
+})();

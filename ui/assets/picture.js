@@ -1,0 +1,158 @@
+// The request's picture: what is happening in words, the graph, the figures, the waterfall and
+// whatever of it was opened.
+(() => {
+  const { el, icon, provider } = RouterPage;
+  const PHASES = {
+    idle: "Ready",
+    running: "Running",
+    done: "Answered",
+    failed: "Failed",
+    stopped: "Stopped",
+  };
+
+  let made = 0;
+
+  RouterPage.views.picture = (host) => {
+    const id = `rt-inspector-${(made += 1)}`;
+    let value = null;
+    let opened = null; // a node's name, or "route"
+    let cameAt = 0;
+    let frame = 0;
+
+    const graph = RouterPage.graph((name) => open(name), id);
+    const falls = RouterPage.waterfall();
+    const phase = el("span", { class: "rt-phase" });
+    const clock = el("span", { class: "rt-clock" });
+    const badges = el("div", { class: "rt-badges" });
+    const notes = el("ul", { class: "rt-notes" });
+    const panel = el("section", {
+      class: "rt-inspector",
+      id,
+      tabindex: "-1",
+      "aria-label": "Details",
+      hidden: true,
+    });
+    const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
+    host.append(
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, clock),
+      graph.root,
+      notes,
+      badges,
+      panel,
+      el("h3", { class: "rt-caption" }, "Calls"),
+      falls.root,
+      live
+    );
+
+    function open(what) {
+      opened = opened === what ? null : what;
+      draw();
+      if (opened) panel.scrollIntoView({ block: "nearest" });
+    }
+
+    let inspected = "";
+    function inspect() {
+      const key = opened ? `${opened}|${JSON.stringify([value.nodes, value.route])}` : "";
+      if (key === inspected) return;
+      inspected = key;
+      panel.hidden = !opened;
+      if (!opened) return panel.replaceChildren();
+      const close = el(
+        "button",
+        { type: "button", class: "rt-close", "aria-label": "Close", onclick: () => open(opened) },
+        icon("close")
+      );
+      const shown =
+        opened === "route" ? RouterPage.inspectRoute(value) : RouterPage.inspectNode(value, opened);
+      panel.replaceChildren(close, ...shown);
+    }
+
+    let badged = "";
+    function figures() {
+      const key = JSON.stringify([value.badges, opened === "route"]);
+      if (key === badged) return;
+      badged = key;
+      badges.replaceChildren(...(value.badges || []).map(badge));
+    }
+
+    function badge(one) {
+      const label = el("span", { class: "rt-badge-label" }, one.label);
+      const shown = el("span", { class: "rt-badge-value", title: one.value }, one.value);
+      const note = el("span", { class: "rt-badge-note", title: one.note }, one.note);
+      const attributes = { class: "rt-badge", "data-badge": one.name, "data-kind": one.kind };
+      if (one.name === "category" && value.route)
+        return el(
+          "button",
+          {
+            ...attributes,
+            type: "button",
+            "aria-expanded": String(opened === "route"),
+            "aria-controls": id,
+            onclick: () => open("route"),
+          },
+          label,
+          shown,
+          note
+        );
+      if (one.name === "request")
+        return el("button", { ...attributes, type: "button", onclick: copy }, label, shown, note);
+      return el("div", attributes, label, shown, note);
+    }
+
+    async function copy(event) {
+      const note = event.currentTarget.querySelector(".rt-badge-note");
+      await navigator.clipboard.writeText(value.id);
+      note.textContent = "copied";
+    }
+
+    let noted = "";
+    function explain() {
+      const key = JSON.stringify([value.notes, value.reranked]);
+      if (key === noted) return;
+      noted = key;
+      const lines = (value.notes || []).map((note) => note.text);
+      if (value.reranked)
+        lines.push(`New order for ${value.reranked.category}: ${value.reranked.after.join(", ")}.`);
+      notes.replaceChildren(...lines.map((text) => el("li", {}, text)));
+      notes.hidden = !lines.length;
+    }
+
+    function now() {
+      if (value.phase !== "running") return value.at_ms;
+      return value.at_ms + (performance.now() - cameAt);
+    }
+
+    function draw() {
+      host.dataset.phase = value.phase;
+      host.dataset.request = value.id;
+      phase.textContent = PHASES[value.phase];
+      phase.dataset.phase = value.phase;
+      graph.draw(value, opened);
+      figures();
+      explain();
+      inspect();
+      tick();
+    }
+
+    // Twenty times a second is smooth for bars; the browser stops it in a tab that is not seen.
+    let last = 0;
+    function tick(stamp = performance.now()) {
+      cancelAnimationFrame(frame);
+      if (stamp - last > 45 || value.phase !== "running") {
+        last = stamp;
+        const at = now();
+        falls.draw(value, at);
+        clock.textContent = value.phase === "idle" ? "" : `${(at / 1000).toFixed(1)} s`;
+      }
+      if (value.phase === "running" && host.isConnected) frame = requestAnimationFrame(tick);
+    }
+
+    return (next) => {
+      if (value === null || next.id !== value.id) opened = opened && next.id ? opened : null;
+      value = next;
+      cameAt = performance.now();
+      if (live.textContent !== value.say) live.textContent = value.say;
+      draw();
+    };
+  };
+})();

@@ -1,0 +1,105 @@
+"""One request on its way to one tab: events are folded as they come, frames keep their own pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from config.errors import RouterError
+from ui.view import View
+
+FRAME_S = 0.04
+"""A browser draws 60 frames a second and drowns in more; 25 a second look like all of them."""
+
+Events = AsyncIterator[dict[str, Any]]
+
+
+class Run:
+    """Folds a stream into a view. `stop` may be called at any time, from the same event loop."""
+
+    def __init__(self, view: View, events: Events) -> None:
+        self.view = view
+        self._events = events
+        self._pump: asyncio.Task[None] | None = None
+        self._stir = asyncio.Event()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the request: both upstream calls are closed within milliseconds."""
+        self._stopped = True
+        if self._pump is not None:
+            self._pump.cancel()
+        self._stir.set()
+
+    async def frames(self) -> AsyncIterator[View]:
+        """The view whenever it changed, at most 25 times a second; the last one is complete.
+
+        Leaving the iterator ends the request.
+        """
+        if self._stopped:
+            self.view.end(stopped=True)
+            yield self.view
+            return
+        self._pump = asyncio.create_task(self._fold(), name="page-run")
+        self._pump.add_done_callback(lambda _: self._stir.set())
+        try:
+            while not self._pump.done():
+                await self._stir.wait()
+                self._stir.clear()
+                if not self._pump.done():
+                    yield self.view
+                    await asyncio.wait({self._pump}, timeout=FRAME_S)
+            self._settle(self._pump)
+            yield self.view
+        finally:
+            await self._leave(self._pump)
+
+    async def _fold(self) -> None:
+        async with aclosing(self._events) as events:  # type: ignore[type-var]
+            async for event in events:
+                self.view.apply(event)
+                self._stir.set()
+
+    def _settle(self, pump: asyncio.Task[None]) -> None:
+        if pump.cancelled():
+            self.view.end(stopped=True)
+            return
+        error = pump.exception()
+        if isinstance(error, RouterError):
+            self.view.end(error=str(error))
+        elif error is not None:
+            self.view.end(error="Something went wrong inside the router; its log says what.")
+            raise error
+        else:
+            self.view.end()
+
+    async def _leave(self, pump: asyncio.Task[None]) -> None:
+        pump.cancel()
+        while not pump.done():
+            await asyncio.wait({pump})
+
+
+class Runs:
+    """The running request of each tab, so that its stop button and its closing can end it."""
+
+    def __init__(self) -> None:
+        self._by_tab: dict[str, Run] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_tab)
+
+    def begin(self, tab: str, run: Run) -> None:
+        self.stop(tab)
+        self._by_tab[tab] = run
+
+    def end(self, tab: str, run: Run) -> None:
+        if self._by_tab.get(tab) is run:
+            del self._by_tab[tab]
+
+    def stop(self, tab: str) -> None:
+        """End what the tab is waiting for, if anything."""
+        run = self._by_tab.pop(tab, None)
+        if run is not None:
+            run.stop()

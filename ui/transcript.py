@@ -1,0 +1,171 @@
+"""A conversation as the messages of a chat, and the way back from a message to its request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from providers.base import Message
+from ui import wording
+from ui.view import View
+
+ChatMessage = dict[str, Any]
+
+_CODE = re.compile(
+    r"(^[ \t]*(```+|~~~+).*?(?:^[ \t]*\2[ \t]*$|\Z))|(`+)(?!`).*?(?<!`)\3(?!`)", re.S | re.M
+)
+"""Fenced blocks and code spans: Markdown shows their content as it stands."""
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
+
+
+@dataclass
+class Conversation:
+    """The turns of one tab, oldest first; each is the view of one request."""
+
+    turns: list[View] = field(default_factory=list)
+
+    def messages(self) -> list[ChatMessage]:
+        """What the chat shows; the first message of an answer is always the answer itself."""
+        return [message for view in self.turns for message in _turn(view)]
+
+    def turn_at(self, index: int) -> int | None:
+        """The number of the turn that the message of that index belongs to."""
+        passed = 0
+        for number, view in enumerate(self.turns):
+            passed += len(list(_turn(view)))
+            if index < passed:
+                return number
+        return None
+
+    def history(self) -> list[Message]:
+        """The turns that were answered, as the router takes them."""
+        said: list[Message] = []
+        for view in self.turns:
+            if view.text:
+                said.append(Message(role="user", content=str(view.asked["prompt"])))
+                said.append(Message(role="assistant", content=view.text))
+        return said
+
+    def of(self, request_id: str) -> View | None:
+        return next((view for view in self.turns if view.request_id == request_id), None)
+
+
+def _turn(view: View) -> Iterator[ChatMessage]:
+    yield _text("user", _plain(str(view.asked["prompt"])))
+    yield _text("assistant", _answer(view))
+    if view.phase == "running":
+        return
+    for note in view.notes:
+        yield _fold(f"⇄ {note['to']} took over", note["text"], open_=True)
+    yield from _extras(view)
+
+
+def _answer(view: View) -> str:
+    if view.text:
+        stopped = "\n\n*Stopped here.*" if view.phase == "stopped" else ""
+        return shown(view.text) + stopped
+    match view.phase:
+        case "failed":
+            return f"**No answer.** {_plain(sentence(view.error or 'nobody answered'))}"
+        case "stopped":
+            return "*Stopped before the first word.*"
+        case _:
+            return f"*{_plain(_waiting_for(view))}*"
+
+
+def _waiting_for(view: View) -> str:
+    asked = [a["provider"] for a in view.attempts.values() if a["outcome"] == "running"]
+    if asked:
+        return f"Asking {' and '.join(dict.fromkeys(asked))} …"
+    return "Retrieving …" if view.route else "Choosing a model …"
+
+
+def _extras(view: View) -> Iterator[ChatMessage]:
+    """What can be opened under an answer: how it came to be, sources, the loser, a late answer."""
+    answer = view.answer
+    if answer is None:
+        return
+    yield _fold(_byline(view), _how(view))
+    if answer.get("sources"):
+        count = len(answer["sources"])
+        title = f"{count} source{'s' if count > 1 else ''}"
+        yield _fold(title, "\n\n".join(_source(n, s) for n, s in enumerate(answer["sources"], 1)))
+    loser = view.loser()
+    if view.late is not None:
+        seconds = wording.seconds(view.late["latency_ms"])
+        title = f"{view.late['provider']} answered after all, after {seconds}"
+        yield _fold(title, shown(str(view.late["text"])))
+    elif loser is not None:
+        yield _fold(f"What {loser['provider']} had to say", shown(str(loser["text"])))
+
+
+def _byline(view: View) -> str:
+    answer = view.answer or {}
+    parts = [wording.seconds(answer.get("latency_ms")), wording.usd(answer.get("cost_usd"))]
+    if answer.get("provider"):
+        kind = wording.KINDS.get(view.terms.kind(str(answer["provider"])), "")
+        parts = [str(answer["provider"]), kind, *parts]
+    return " · ".join(part for part in parts if part)
+
+
+def _how(view: View) -> str:
+    route, answer = view.route or {}, view.answer or {}
+    sure = wording.percent(route.get("confidence"))
+    lines = [f"Category **{_plain(str(route.get('category', 'unknown')))}**, {sure} sure."]
+    if answer.get("note"):
+        lines.append(_plain(sentence(str(answer["note"]))))
+    lines += [
+        f"- {_plain(a['provider'])} ({a['role']}) {_plain(wording.how_ended(a))}"
+        f", {_plain(wording.usd(a.get('cost_usd')))}"
+        for _, a in sorted(view.attempts.items())
+    ]
+    if answer.get("finish_reason") == "length":
+        lines.append("The answer reached its longest allowed length and was cut there.")
+    if view.logged is False:
+        lines.append("This request could not be written to the log.")
+    lines.append(f"Request `{view.request_id}`")
+    return "\n".join(lines)
+
+
+def _source(number: int, source: dict[str, Any]) -> str:
+    score = wording.percent(source.get("score"))
+    quote = "\n".join(f"> {_plain(line)}" for line in str(source["text"]).strip().splitlines())
+    return f"{number}. **{_plain(source['title'])}** {_plain(source['source'])}, {score}\n\n{quote}"
+
+
+def _text(role: str, text: str, **extra: Any) -> ChatMessage:
+    """As a part of its own type: a bare string would lose the indentation of code."""
+    return {"role": role, "content": [{"type": "text", "text": text}], **extra}
+
+
+def _fold(title: str, text: str, *, open_: bool = False) -> ChatMessage:
+    metadata = {"title": title} if open_ else {"title": title, "status": "done"}
+    return _text("assistant", text, metadata=metadata)
+
+
+def shown(text: str) -> str:
+    """A model's Markdown, without HTML: what looks like a tag is shown as what it is."""
+    parts: list[str] = []
+    end = 0
+    for code in _CODE.finditer(text):
+        parts += [_no_tags(text[end : code.start()]), code.group()]
+        end = code.end()
+    return "".join([*parts, _no_tags(text[end:])])
+
+
+def _no_tags(text: str) -> str:
+    return text.replace("<", "&lt;")
+
+
+def _plain(text: str) -> str:
+    """A text that is no Markdown, for a place that shows Markdown."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def sentence(text: str) -> str:
+    """With a capital first and a full stop last."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
