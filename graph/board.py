@@ -82,10 +82,7 @@ class Board:
         self._draw = draw
         self._cursor: int | None = None
         self._ready = False
-        self.breakers = {
-            p.name: Breaker(settings.breaker, partial(self._breaker_changed, p.name))
-            for p in settings.providers
-        }
+        self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
 
     # -- breakers -----------------------------------------------------------------------------
@@ -105,6 +102,11 @@ class Board:
             spare = [name for name in names if not self.breakers[name].told_to_wait(now)]
         return nearest(((name, self.breakers[name]) for name in spare), now)
 
+    def forget_breakers(self) -> None:
+        """Every provider may be asked again: after a mended configuration, or between two tests."""
+        for name in self.breakers:
+            self.breakers[name] = self._breaker(name)
+
     def why_not(self, name: str) -> str:
         breaker = self.breakers[name]
         wait_s = max((breaker.retry_at or 0.0) - self._clock(), 0.0)
@@ -122,6 +124,9 @@ class Board:
             yield watch
         finally:
             watch.dropped()
+
+    def _breaker(self, name: str) -> Breaker:
+        return Breaker(self._settings.breaker, partial(self._breaker_changed, name))
 
     def _breaker_changed(self, name: str, change: Transition) -> None:
         logger.info("breaker", provider=name, state=change.after, why=change.why)
