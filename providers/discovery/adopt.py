@@ -3,129 +3,158 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import asdict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from config import editor
 from config.models import Provider, Settings
 from config.probe_sets import load_probes
+from providers.discovery import memory
+from providers.discovery.calls import Contender, Reply, smoke
 from providers.discovery.candidates import Candidate
+from providers.discovery.download import fetch
 from providers.discovery.entry import Place, entry_for, fields_for, provider_for
 from providers.discovery.result import SearchResult
-from providers.discovery.trial import (
-    SHARES,
-    Contender,
-    Event,
-    Reply,
-    Rules,
-    Verdict,
-    compare,
-    smoke,
-)
+from providers.discovery.sources import Gguf, SourceError
+from providers.discovery.trial import SHARES, Event, Rules, Verdict, compare
 from providers.registry import Providers
 
 
+@dataclass(frozen=True, slots=True)
 class Adoption:
     """One candidate on its way into one category."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        providers: Providers,
-        result: SearchResult,
-        candidate: Candidate,
-        hub: str | None,
-    ) -> None:
-        self.settings = settings
-        self.providers = providers
-        self.result = result
-        self.category = result.category
-        self.candidate = candidate
-        self.hub = hub
+    settings: Settings
+    providers: Providers
+    result: SearchResult
+    candidate: Candidate
+    hub: str | None
 
-    async def run(self) -> AsyncIterator[Event]:
+    async def run(self) -> AsyncGenerator[Event]:
         """See `Search.try_and_append`."""
-        place = self._place()
-        yield self._event("chosen", host=place.host, model=place.model, name=self.candidate.name)
+        place: Place | None = None
+        async with aclosing(self._placed()) as steps:
+            async for step in steps:
+                if isinstance(step, Place):
+                    place = step
+                else:
+                    yield step
+        if place is None:
+            return
         tried = provider_for(self.candidate, place, self.settings)
-        trial_settings = self.settings.model_copy(
-            update={"providers": (*self.settings.providers, tried)}
-        )
-        ours = self.providers
-        providers = Providers(trial_settings, clock=ours.clock, sleep=ours.sleep)
-        try:
-            contender = self._contender(providers, tried)
-            answer = await smoke(contender)
-            yield self._event("smoke", **_told(answer))
-            if answer.error:
-                yield self._event("refused", reason=f"it does not answer: {answer.error}")
-                return
-            verdict = Verdict("undecided", "this category has no probes")
-            async for event in self._compared(contender, tried):
+        verdict = Verdict("unusable", "it was not tried")
+        async with aclosing(self._tried(tried)) as events:
+            async for event in events:
                 if isinstance(event, Verdict):
                     verdict = event
                 else:
                     yield self._event(**event)
+        yield self._event("decided", **asdict(verdict))
+        if verdict.outcome in SHARES:
+            yield await self._append(place, tried, verdict)
+        else:
+            self._discard(place)
+            yield self._event("refused", reason=verdict.reason, outcome=verdict.outcome)
+
+    async def _placed(self) -> AsyncGenerator[Event | Place]:
+        """Where it is served: at the cheapest host, else here, once its weights are here."""
+        if self.candidate.offers:
+            offer = self.candidate.offers[0]
+            yield self._chosen(offer.host, offer.model)
+            yield Place(offer.host, offer.model, offer)
+            return
+        gguf, host = self.candidate.weights[0], str(self.result.embedded_host)
+        yield self._chosen(host, f"{gguf.repository}, {gguf.file}")
+        try:
+            _fits(gguf)
+            async with aclosing(fetch(gguf, self.settings.data_dir, self.hub)) as steps:
+                async for step in steps:
+                    if isinstance(step, Path):
+                        yield self._event("downloaded", file=str(step), sha256=gguf.sha256)
+                        yield Place(host, str(step))
+                    else:
+                        yield self._event("downloading", done=step.done, total=step.total)
+        except SourceError as error:
+            yield self._event("refused", reason=str(error), outcome="not tried")
+
+    async def _tried(self, tried: Provider) -> AsyncGenerator[Event | Verdict]:
+        """Smoke call and comparison, with connections that end with the trial."""
+        ours = self.providers
+        known = self.settings.model_copy(update={"providers": (*self.settings.providers, tried)})
+        providers = Providers(known, clock=ours.clock, sleep=ours.sleep)
+        try:
+            contender = _contender(providers, tried)
+            answer = await smoke(contender)
+            yield {"type": "smoke", **_told(answer)}
+            if answer.error:
+                yield Verdict("unusable", f"it does not answer: {answer.error}")
+                return
+            async with aclosing(self._compared(contender, tried)) as events:
+                async for event in events:
+                    yield event
         finally:
             await providers.close()
-        yield self._event("decided", **asdict(verdict))
-        if verdict.outcome not in SHARES:
-            yield self._event("refused", reason=verdict.reason, outcome=verdict.outcome)
-            return
-        yield await self._append(place, tried, verdict)
 
-    def _place(self) -> Place:
-        offer = self.candidate.offers[0]
-        return Place(offer.host, offer.model, offer)
-
-    def incumbent(self) -> Provider | None:
-        """The category's first provider in the declared order that is not on trial itself."""
-        order = (self.settings.provider(name) for name in self.settings.order(self.category))
-        return next((p for p in order if p.trial is None), None)
-
-    async def _compared(self, mine: Contender, tried: Provider) -> AsyncIterator[Event | Verdict]:
+    async def _compared(self, mine: Contender, tried: Provider) -> AsyncGenerator[Event | Verdict]:
         probes = load_probes(self.settings.config_dir, self.category)
         incumbent = self.incumbent()
         if probes is None or incumbent is None:
+            missing = "no probes" if probes is None else "nobody to compare it with"
+            yield Verdict("undecided", f"the category has {missing}")
             return
         kinds = {self.settings.hosts[p.host].kind for p in (tried, incumbent)}
         rules = Rules(
             ttft_s=self.settings.limits_for(self.category).ttft_s,
             abreast=1 if "llama_cpp" in kinds else 4,
         )
-        theirs = self._contender(self.providers, incumbent)
-        async for event in compare(mine, theirs, probes.probes, rules):
-            yield event
+        theirs = _contender(self.providers, incumbent)
+        async with aclosing(compare(mine, theirs, probes.probes, rules)) as events:
+            async for event in events:
+                yield event
 
-    def _contender(self, providers: Providers, provider: Provider) -> Contender:
-        quality = provider.simulation.quality if provider.simulation else None
-        return Contender(providers.get(provider.name), provider.cost, quality)
+    @property
+    def category(self) -> str:
+        return self.result.category
+
+    def incumbent(self) -> Provider | None:
+        """The category's first provider in the declared order that is not on trial itself."""
+        order = (self.settings.provider(name) for name in self.settings.order(self.category))
+        able = (p for p in order if p.trial is None)
+        return next((p for p in able if self.providers.unavailable(p.name) is None), None)
 
     async def _append(self, place: Place, tried: Provider, verdict: Verdict) -> Event:
         day = datetime.fromtimestamp(self.result.now, UTC).date().isoformat()
         share = SHARES[verdict.outcome]
         fields = fields_for(self.candidate, place, self.settings)
-        entry = entry_for(fields, day, self._evidence(verdict), share)
-        note = f"found for {self.category}, {verdict.outcome} in its trial"
         change = await asyncio.to_thread(
             editor.append_provider,
             self.settings.config_dir,
             self.settings.data_dir,
-            entry,
+            entry_for(fields, day, self._evidence(verdict), share),
             {self.category: None},
-            note,
+            f"found for {self.category}, {verdict.outcome} in its trial",
         )
         return self._event("appended", provider=tried.name, share=share, file=change.file)
+
+    def _discard(self, place: Place) -> None:
+        """Weights that were fetched and refused are not kept, unless a provider uses them."""
+        used = {provider.resolved_model for provider in self.settings.providers}
+        if place.offer is None and place.model not in used:
+            Path(place.model).unlink(missing_ok=True)
 
     def _evidence(self, verdict: Verdict) -> dict[str, Any]:
         """What a person who finds the entry should know of how it came there."""
         known, incumbent = self.candidate.evidence, self.incumbent()
-        facts = {
+        local = not self.candidate.offers
+        facts: dict[str, Any] = {
             "category": self.category,
             "score": round(self.candidate.score.total, 3),
             "sources": list(self.candidate.sources),
+            "weights": _origin(self.candidate.weights[0]) if local else None,
             "licence": known.licence,
             "released": known.released.isoformat() if known.released else None,
             "trial": {
@@ -135,18 +164,33 @@ class Adoption:
                 "difference": [verdict.lower, verdict.difference, verdict.upper],
                 "cost_usd": verdict.cost_usd,
             },
+            "simulated": True if verdict.simulated else None,
         }
-        if verdict.simulated:
-            facts["simulated"] = True
         return {name: fact for name, fact in facts.items() if fact is not None}
 
+    def _chosen(self, host: str, model: str) -> Event:
+        return self._event("chosen", name=self.candidate.name, host=host, model=model)
+
     def _event(self, type: str, **fields: Any) -> Event:  # noqa: A002
-        return {
-            "type": type,
-            "candidate": self.candidate.key,
-            "category": self.category,
-            **fields,
-        }
+        return {"type": type, "candidate": self.candidate.key, "category": self.category, **fields}
+
+
+def _fits(gguf: Gguf) -> None:
+    """Raise SourceError where there is no memory for these weights beside what runs."""
+    needed, free = memory.needed_bytes(gguf.size), memory.available_bytes()
+    if needed > free:
+        raise SourceError(
+            f"{gguf.file} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free"
+        )
+
+
+def _contender(providers: Providers, provider: Provider) -> Contender:
+    quality = provider.simulation.quality if provider.simulation else None
+    return Contender(providers.get(provider.name), provider.cost, quality)
+
+
+def _origin(gguf: Gguf) -> dict[str, str]:
+    return {"repository": gguf.repository, "revision": gguf.revision, "sha256": gguf.sha256}
 
 
 def _told(answer: Reply) -> dict[str, Any]:

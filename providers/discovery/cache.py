@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from providers.discovery.sources import Answer
 
 FRESH_S = 6 * 3600.0
-REFUSED_S = 30 * 86_400.0
+REFUSED_S = {"worse": 30 * 86_400.0, "unusable": 86_400.0}
+"""How long a refusal is remembered, by its outcome: what did not answer may do so tomorrow."""
 _VERSION = 1
 
 
@@ -47,17 +48,19 @@ class Refusals:
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "discovery-refused.json"
 
-    def add(self, category: str, key: str, reason: str, at: float) -> None:
-        content = _read(self.path)
-        content[f"{category}/{key}"] = {"at": at, "reason": reason}
-        _write(self.path, content)
+    def add(self, category: str, key: str, outcome: str, reason: str, now: float) -> None:
+        """Remember a refusal, if its outcome is one to remember."""
+        if outcome in REFUSED_S:
+            content = _read(self.path)
+            content[f"{category}/{key}"] = {"until": now + REFUSED_S[outcome], "reason": reason}
+            _write(self.path, content)
 
     def get(self, category: str, key: str, now: float) -> str | None:
-        """Why it was refused in the last 30 days; None if it was not."""
+        """Why it was refused lately; None if it was not."""
         stored = _read(self.path).get(f"{category}/{key}")
-        if not isinstance(stored, dict) or not isinstance(stored.get("at"), int | float):
+        if not isinstance(stored, dict) or not isinstance(stored.get("until"), int | float):
             return None
-        return str(stored.get("reason")) if now - stored["at"] < REFUSED_S else None
+        return str(stored.get("reason")) if now < stored["until"] else None
 
 
 def _read(path: Path) -> dict[str, Any]:

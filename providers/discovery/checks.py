@@ -12,14 +12,18 @@ from config.probe_sets import Check, CsvShape, JsonShape, Probe, Span
 
 MAX_CHARACTERS = 8_000
 """Of an answer that is looked at: a pattern meets no more text than that."""
+ECHO = 60
+"""So much of the prompt's beginning in an answer: small models like to say it back."""
 _FENCE = re.compile(r"^\s*```[\w-]*\n(.*?)\n?```\s*$", re.DOTALL)
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _EDGES = " \t\n.,;:!?\"'`*_()[]"
 
 
 def grade(probe: Probe, answer: str) -> float:
-    """The share of the probe's checks that hold, in [0, 1]."""
+    """The share of the probe's checks that hold, in [0, 1]; 0 for a prompt that is said back."""
     text = answer[:MAX_CHARACTERS]
+    if _bare(probe.prompt)[:ECHO] in _bare(text):
+        return 0.0
     return sum(holds(check, text) for check in probe.checks) / len(probe.checks)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from providers.discovery.sources import SourceError
+from providers.discovery.sources import RefusedError, SourceError
 
 if TYPE_CHECKING:
     import httpx2
@@ -115,7 +115,7 @@ def _limit(request: httpx2.Request, bounds: Bounds) -> None:
 
 
 def check_address(url: str, bounds: Bounds) -> None:
-    """Raise SourceError unless a request may go to `url`; every redirect passes here too.
+    """Raise RefusedError unless a request may go to `url`; every redirect passes here too.
 
     The endpoint's own origin may always be asked. Another one only where `elsewhere` says so, and
     then not an address of a private network, unless the endpoint is in one itself.
@@ -124,11 +124,11 @@ def check_address(url: str, bounds: Bounds) -> None:
         return
     where = f"hub: {_host(bounds.endpoint)} led to {_host(url)}"
     if not bounds.elsewhere:
-        raise SourceError(f"{where}, which is not the configured hub: refused")
+        raise RefusedError(f"{where}, which is not the configured hub; refused")
     if _private(url) and not _private(bounds.endpoint):
-        raise SourceError(f"{where}, an address of a private network: refused")
+        raise RefusedError(f"{where}, an address of a private network; refused")
     if urlsplit(url).scheme != "https" and urlsplit(bounds.endpoint).scheme == "https":
-        raise SourceError(f"{where} without encryption: refused")
+        raise RefusedError(f"{where} without encryption; refused")
 
 
 def _origin(url: str) -> tuple[str, str, int]:

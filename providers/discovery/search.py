@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,10 +24,15 @@ from providers.discovery.openrouter import BASE_URL, OpenRouterSource
 from providers.discovery.result import SearchResult
 from providers.discovery.sources import Answer, Source, ask_all
 from providers.discovery.trial import Event
+from providers.discovery.watch import Decision, verdict
 from providers.registry import Providers
+from routing.standings import Standing
 
 Audit = Callable[[str, str, Mapping[str, object]], Awaitable[None]]
 """Keeps a step that the application took on its own: kind, subject, detail."""
+
+
+_AUDITED = {"chosen", "downloaded", "smoke", "probe", "decided", "appended", "refused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +97,55 @@ class Search:
 
     async def try_and_append(
         self, category: str, candidate: str | Candidate | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """Try a candidate (None: the most promising) and append it if it is not worse.
 
         Events: `chosen`, `downloading`, `downloaded`, `smoke`, `probe`, `decided`, and last
-        `appended` or `refused` with a `reason`. Raises UsageError for a candidate that is unknown
-        or cannot be served, ConfigError when the configuration cannot be written.
+        `appended` or `refused` with a `reason`; close the iterator to stop early. Raises UsageError
+        for a candidate that is unknown or cannot be served, ConfigError when the configuration
+        cannot be written.
         """
         result = await self.search(category)
         chosen = _choose(result, candidate)
         if chosen is None:
             reason = "no candidate is new, served by an enabled host and free of a refusal"
-            yield {"type": "refused", "candidate": None, "category": category, "reason": reason}
+            yield {
+                "type": "refused",
+                "candidate": None,
+                "category": category,
+                "reason": reason,
+                "outcome": "not tried",
+            }
             return
         adoption = Adoption(self.settings, self.providers, result, chosen, self.addresses.hub)
-        async for event in adoption.run():
-            if event["type"] in ("decided", "appended", "refused"):
-                subject = str(event.get("provider") or chosen.key)
-                await self.audit(f"discovery.{event['type']}", subject, event)
-            if event["type"] == "refused":
-                self.refusals.add(category, chosen.key, event["reason"], self.clock())
-            yield event
+        async with aclosing(adoption.run()) as events:
+            async for event in events:
+                kind = event["type"]
+                if kind in _AUDITED:
+                    subject = str(event.get("provider") or chosen.key)
+                    await self.audit(f"discovery.{kind}", subject, event)
+                if kind == "refused":
+                    outcome, reason = event["outcome"], event["reason"]
+                    self.refusals.add(category, chosen.key, outcome, reason, self.clock())
+                yield event
+
+    async def judge(
+        self, trial: Standing, others: Sequence[Standing], *, breaker_opened: bool = False
+    ) -> Decision:
+        """Keep, promote or roll back a provider on trial, and do it; see `watch.verdict`."""
+        decision = verdict(trial, others, breaker_opened=breaker_opened)
+        if decision.action == "promote":
+            await self._edit(editor.set_trial, trial.provider, None, decision.reason)
+        elif decision.action == "roll back":
+            await self._edit(editor.remove_provider, trial.provider, decision.reason)
+        if decision.action != "keep":
+            kind = "discovery.promoted" if decision.action == "promote" else "discovery.rolled_back"
+            await self.audit(kind, trial.provider, {"reason": decision.reason})
+        return decision
+
+    async def _edit(self, change: Callable[..., object], *arguments: object) -> None:
+        folders = self.settings.config_dir, self.settings.data_dir
+        await asyncio.to_thread(change, *folders, *arguments)
 
     async def undo(self) -> str:
         """Take back the last change that the application made; see `config.editor.undo`."""

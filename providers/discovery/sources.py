@@ -34,6 +34,10 @@ class SourceError(RouterError):
     """A source could not be asked, or its answer not understood; a sentence."""
 
 
+class RefusedError(SourceError):
+    """Not worth another attempt: it would end the same way, or must not be made."""
+
+
 class Gguf(Model):
     """Weights in a repository of the hub that llama.cpp can load."""
 

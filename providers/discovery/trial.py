@@ -8,50 +8,24 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from config.models import Cost
 from config.probe_sets import Probe
-from providers.base import CallOptions, ChatProvider, Message, ProviderError, Usage
-from providers.discovery.checks import MAX_CHARACTERS, grade
+from providers.discovery.calls import Contender, Reply, ask
+from providers.discovery.checks import grade
 from providers.discovery.confidence import PairedDifference
-from providers.prices import cost_usd, estimate_tokens
 
 Outcome = Literal["better", "worse", "undecided", "unusable"]
 Event = dict[str, Any]
 
-CALL_S = 60.0
-"""The longest that one call of a trial may take; the embedded LLaMA may have to load first."""
 FAILURES = 3
 """So many calls in a row that fail end the trial."""
 ENOUGH_FOR_SPEED = 5
 MAX_COST_USD = 0.50
 SHARES: dict[Outcome, float] = {"better": 0.05, "undecided": 0.02}
 """Of the category's traffic, for a candidate that is taken in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One side of the trial. `quality`, of a simulated one, stands for the answers' checks."""
-
-    provider: ChatProvider
-    cost: Cost | None = None
-    quality: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One call's answer or its failure; times since the call began."""
-
-    text: str = ""
-    ttft_ms: float | None = None
-    latency_ms: float = 0.0
-    cost_usd: float | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,45 +58,6 @@ class Verdict:
     cost_usd: float | None = 0.0
     """Of both sides; None where a price is unknown."""
     simulated: bool = False
-
-
-async def ask(contender: Contender, prompt: str, max_tokens: int, limit_s: float = CALL_S) -> Reply:
-    """One call, timed; a failure is part of the reply."""
-    started = time.perf_counter()
-    pieces: list[str] = []
-    ttft, usage = None, None
-    messages = [Message(role="user", content=prompt)]
-    options = CallOptions(max_tokens=max_tokens, temperature=0.0)
-    error = None
-    try:
-        async with (
-            asyncio.timeout(limit_s),
-            aclosing(contender.provider.stream(messages, options)) as deltas,  # type: ignore[type-var]
-        ):
-            async for delta in deltas:
-                if delta.text and ttft is None:
-                    ttft = (time.perf_counter() - started) * 1000
-                pieces.append(delta.text)
-                usage = delta.usage or usage
-    except ProviderError as failure:
-        error = f"{failure.kind}: {failure}"
-    except TimeoutError:
-        error = f"timeout: no complete answer within {limit_s:g} s"
-    text = "".join(pieces)[:MAX_CHARACTERS]
-    read = 0 if error and not text else estimate_tokens(prompt)  # nobody bills a refusal
-    counted = usage or Usage(read, estimate_tokens(text))
-    return Reply(
-        text=text,
-        ttft_ms=ttft,
-        latency_ms=(time.perf_counter() - started) * 1000,
-        cost_usd=cost_usd(contender.cost, counted),
-        error=error,
-    )
-
-
-async def smoke(candidate: Contender) -> Reply:
-    """Whether it answers at all: one short call."""
-    return await ask(candidate, "Reply with the single word: ready", max_tokens=16)
 
 
 @dataclass
@@ -196,7 +131,7 @@ Scored = tuple[Reply, float]
 
 async def compare(
     candidate: Contender, incumbent: Contender, probes: Sequence[Probe], rules: Rules
-) -> AsyncIterator[Event | Verdict]:
+) -> AsyncGenerator[Event | Verdict]:
     """An event for each pair as it is judged, and the verdict last."""
     order = list(probes)
     random.Random(rules.seed).shuffle(order)
