@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from config.errors import ConfigError
 from config.probe_sets import Check, Probe, load_probes
 from providers.discovery.checks import grade, holds
-from tests.providers.discovery.right_answers import RIGHT
 
 CONFIG = Path(__file__).parents[3] / "config"
+ANSWERS = Path(__file__).with_name("right_answers.yaml")
+RIGHT: dict[str, dict[str, str]] = yaml.safe_load(ANSWERS.read_text())
 
 
 def probes(category: str) -> tuple[Probe, ...]:
