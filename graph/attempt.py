@@ -13,7 +13,6 @@ from graph.rendezvous import Rendezvous
 from graph.state import Branch, Options, Route, Services
 from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
-from routing.quality import RepetitionGuard, quality
 from routing.race import Side
 from telemetry.records import AttemptRow
 
@@ -146,7 +145,6 @@ async def attempt(
 async def _read(
     r: Rendezvous, call: Call, stream: AsyncIterator[Delta], role: Side, started: float
 ) -> None:
-    guard = RepetitionGuard()
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
             if delta.text:
@@ -161,10 +159,6 @@ async def _read(
                     )
                 call.parts.append(delta.text)
                 r.token(role, delta.text)
-                if guard.feed(delta.text):
-                    raise ProviderError(
-                        "bad_reply", f"{call.row['provider']} repeats itself without end"
-                    )
             elif delta.reasoning:
                 r.alive(role)
             if delta.finish_reason:
@@ -190,8 +184,6 @@ def _measure(
         row["cost_usd"] = cost_usd(services.settings.provider(row["provider"]).cost, usage)
     else:
         row["cost_usd"] = 0.0
-    if row["outcome"] == "ok":
-        row["quality"] = quality(messages[-1]["content"], text, call.finish_reason)
     row["text"] = text or None
     report(r, row)
 
