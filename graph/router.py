@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -16,6 +17,7 @@ import structlog
 from config.errors import NoAnswerError, NotFoundError, RouterError, StorageError, UsageError
 from config.loader import load
 from config.models import Settings
+from graph import reports
 from graph.admission import Gate
 from graph.builder import Graph, build, leave
 from graph.door import Door
@@ -26,6 +28,7 @@ from graph.state import Answer, Options, Route, Services, State
 from nodes.classify import route_of, understand
 from nodes.log import record_abandoned
 from providers.base import Message
+from telemetry.records import InteractionRow
 from vectorstore.passages import Retrieval
 
 logger = structlog.get_logger()
@@ -278,6 +281,29 @@ class Router:
         """The best passages alone: text, source, title and score, best first."""
         found: Retrieval = await self.services.knowledge.retrieve(question, k)
         return list(found.passages)
+
+    async def interactions(
+        self, limit: int | None = 20, category: str | None = None
+    ) -> list[InteractionRow]:
+        """The log's newest requests with their attempts, newest first; all of them with None."""
+        await self.start()
+        return await self.services.log.recent(limit, category)
+
+    async def priorities(self) -> dict[str, Any]:
+        """By category, the declared and the learned order with the figures behind it."""
+        await self.start()
+        return await reports.priorities(self.services)
+
+    def health(self) -> dict[str, Any]:
+        """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
+        return reports.health(self.services, self._gate)
+
+    def metrics(self) -> bytes:
+        """Prometheus text."""
+        services, now = self.services, time.monotonic()
+        states = {name: b.state(now) for name, b in services.board.breakers.items()}
+        late = len(services.late)
+        return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
 
     async def _follow(self) -> None:
         """Fold in what other replicas wrote; a log that cannot be read is told of once."""

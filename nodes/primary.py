@@ -27,7 +27,7 @@ async def primary(state: State, services: Services, r: Rendezvous) -> State:
                 calls[-1].watch.too_late()
             await cancel(task)
             if calls and decision.winner is None:
-                calls[-1].row.update(outcome="timed_out", error="timeout")
+                calls[-1].row["outcome"], calls[-1].row["error"] = "timed_out", "timeout"
     elif decision.winner == "fallback" and calls and calls[-1].ok:
         calls[-1].row["outcome"] = "late"
     return {"primary": branch_of(r, "primary", calls)}
@@ -79,7 +79,7 @@ def _callable(state: State, services: Services, r: Rendezvous) -> list[str]:
     for name in order:
         if name not in able:
             row = new_row(r, state["route"], services.providers.get(name), "primary")
-            row.update(outcome="skipped", detail=board.why_not(name), cost_usd=0.0)
+            row["outcome"], row["detail"], row["cost_usd"] = "skipped", board.why_not(name), 0.0
             report(r, row)
     return able
 
