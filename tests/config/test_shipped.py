@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from pypdf import PdfReader
 
 from config.environment import ROUTER_VARIABLES
 from config.loader import load
@@ -97,6 +98,8 @@ def test_everything_simulated_says_so_in_its_name() -> None:
 
 
 def text_of(path: Path) -> str:
+    if path.suffix == ".pdf":
+        return " ".join(page.extract_text() for page in PdfReader(path).pages)
     text = path.read_text(encoding="utf-8")
     return re.sub(r"<[^>]+>", " ", text) if path.suffix == ".html" else text
 
@@ -108,7 +111,7 @@ def test_the_knowledge_base_is_large_and_varied_enough() -> None:
     assert {path.parent.name for path in articles} == {"everyday", "science", "technology", "world"}
     kinds = [path.suffix for path in articles]
     assert kinds.count(".txt") >= 2
-    assert {".md", ".txt", ".csv", ".html"} <= set(kinds)
+    assert set(kinds) == {".md", ".txt", ".csv", ".html", ".pdf"}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
