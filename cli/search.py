@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import sys
 from contextlib import aclosing
+from typing import Any
 
-from config.errors import NotFoundError
 from config.loader import load
-from providers.discovery.search import Search, render_event, render_table
+from providers.discovery.render import render_table
+from providers.discovery.search import Search
 from providers.registry import Providers
 from telemetry.log import InteractionLog
 
@@ -20,24 +21,34 @@ def run(args: argparse.Namespace) -> int:
 
 async def _search(args: argparse.Namespace) -> int:
     settings = load(args.config, args.data)
-    if args.search not in settings.categories:
-        raise NotFoundError(
-            f"unknown category {args.search!r}; known are {', '.join(settings.categories)}"
-        )
     log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
     providers = Providers(settings)
     search = Search(settings, providers, log.audit)
     try:
-        result = await search.search(args.search)
-        print(render_table(result))
-        if not args.apply:
-            return 0
-        appended = False
-        async with aclosing(search.try_and_append(args.search)) as events:  # type: ignore[type-var]
-            async for event in events:
-                print(render_event(event), file=sys.stderr)
-                appended = appended or event["type"] == "appended"
-        return 0 if appended else 1
+        print(render_table(await search.search(args.search)))
+        return await _apply(search, args.search) if args.apply else 0
     finally:
         await providers.close()
         await log.close()
+
+
+async def _apply(search: Search, category: str) -> int:
+    """Try the best candidate, telling each step; 0 if it was appended."""
+    appended = False
+    async with aclosing(search.try_and_append(category)) as events:
+        async for event in events:
+            print(describe(event), file=sys.stderr)
+            appended = appended or event["type"] == "appended"
+    return 0 if appended else 1
+
+
+def describe(event: dict[str, Any]) -> str:
+    """One step of the trial as a line."""
+    told = {k: v for k, v in event.items() if k not in ("type", "candidate", "category")}
+    details = ", ".join(f"{k} {_short(v)}" for k, v in told.items() if v not in (None, "", [], {}))
+    return f"· {event['type']:<11} {details}"
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else " ".join(str(value).split())
+    return text if len(text) <= 120 else text[:117] + "…"

@@ -17,7 +17,7 @@ class Gate:
     """First come, first served; a request's clocks start when it is let in."""
 
     def __init__(self, limits: Admission) -> None:
-        self._limits = limits
+        self.limits = limits
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.racing = 0
 
@@ -35,10 +35,10 @@ class Gate:
             self._leave()
 
     async def _enter(self) -> None:
-        if self.racing < self._limits.races and not self._waiting:
+        if self.racing < self.limits.races and not self._waiting:
             self.racing += 1
             return
-        if len(self._waiting) >= self._limits.queue:
+        if len(self._waiting) >= self.limits.queue:
             raise OverloadedError(
                 f"{self.racing} requests are being answered and {len(self._waiting)} wait; "
                 "try again in a moment",

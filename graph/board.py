@@ -85,6 +85,18 @@ class Board:
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
 
+    def heir(self, settings: Settings) -> Board:
+        """A board for a new configuration; providers that stayed as they were keep their breaker.
+
+        It has yet to read the log: `ready` does.
+        """
+        board = Board(settings, clock=self._clock, draw=self._draw)
+        before = {p.name: p for p in self._settings.providers}
+        for provider in settings.providers:
+            if before.get(provider.name) == provider and settings.breaker == self._settings.breaker:
+                board.breakers[provider.name] = self.breakers[provider.name]
+        return board
+
     # -- breakers -----------------------------------------------------------------------------
 
     def allows(self, name: str) -> bool:

@@ -13,7 +13,7 @@ from graph.state import Services
 VERSION = "0.1.0"
 
 
-def health(services: Services, gate: Gate) -> dict[str, Any]:
+def health(services: Services, gate: Gate, config_problem: str | None = None) -> dict[str, Any]:
     """Quick and free of I/O.
 
     `status` is `ok`; `degraded` when answers suffer though they come (`problems` says why); `down`
@@ -25,7 +25,12 @@ def health(services: Services, gate: Gate) -> dict[str, Any]:
     knowledge = services.knowledge
     problems = [
         problem
-        for problem in (_log_problem(services), knowledge.problem, *_troubles(providers))
+        for problem in (
+            config_problem,
+            _log_problem(services),
+            knowledge.problem,
+            *_troubles(providers),
+        )
         if problem
     ]
     if not usable:

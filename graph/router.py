@@ -8,13 +8,14 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from config.errors import NoAnswerError, NotFoundError, RouterError, StorageError, UsageError
+from config.errors import ConfigError, NoAnswerError, NotFoundError, RouterError, UsageError
 from config.loader import load
 from config.models import Settings
 from graph import reports
@@ -22,6 +23,7 @@ from graph.admission import Gate
 from graph.builder import Graph, build, leave
 from graph.door import Door
 from graph.late import LateAnswer
+from graph.reload import Watched, renewed
 from graph.rendezvous import Event, Rendezvous, cancel
 from graph.services import open_services
 from graph.state import Answer, Options, Route, Services, State
@@ -30,6 +32,11 @@ from nodes.log import record_abandoned
 from providers.base import Message
 from telemetry.records import InteractionRow
 from vectorstore.passages import Retrieval
+
+if TYPE_CHECKING:
+    from providers.discovery.result import SearchResult
+    from providers.discovery.search import Search
+    from providers.registry import Providers
 
 logger = structlog.get_logger()
 
@@ -60,6 +67,9 @@ class Router:
         self._door = Door()
         self._follower: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[Any]] = set()
+        self._watched: Watched | None = None
+        self._retired: list[Providers] = []
+        self._config_problem: str | None = None
 
     @classmethod
     def from_config(
@@ -70,7 +80,10 @@ class Router:
         environ: Mapping[str, str] | None = None,
     ) -> Self:
         """Read and validate the configuration; opens nothing yet. Raises ConfigError."""
-        return cls(load(config, data, environ=environ))
+        read = partial(load, config, data, environ=environ)
+        router = cls(read())
+        router._watched = Watched(Path(config), read)
+        return router
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -116,6 +129,8 @@ class Router:
         await services.late.close(late_grace_s)
         if self._settling:
             await asyncio.wait(self._settling)
+        for providers in self._retired:
+            await providers.close_pools()
         await services.providers.close()
         services.knowledge.close()
         await services.log.close()
@@ -296,7 +311,7 @@ class Router:
 
     def health(self) -> dict[str, Any]:
         """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
-        return reports.health(self.services, self._gate)
+        return reports.health(self.services, self._gate, self._config_problem)
 
     def metrics(self) -> bytes:
         """Prometheus text."""
@@ -305,18 +320,67 @@ class Router:
         late = len(services.late)
         return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
 
+    # -- what goes on beside the requests -----------------------------------------------------
+
     async def _follow(self) -> None:
-        """Fold in what other replicas wrote; a log that cannot be read is told of once."""
-        told = False
+        """Once a second: rows of other replicas, an edited configuration, trials to be judged."""
+        told: str | None = None
         while True:
             try:
                 await self.services.board.catch_up(self.services.log)
-                told = False
-            except StorageError as error:
-                if not told:
-                    logger.error("log_unreadable", error=str(error))
-                told = True
+                await self._take_in_changes()
+                await self._judge_trials()
+                told = None
+            except RouterError as error:
+                if str(error) != told:
+                    logger.error("follow_failed", error=str(error))
+                told = str(error)
             await asyncio.sleep(FOLLOW_S)
+
+    async def _take_in_changes(self) -> None:
+        """An edit of the configuration is taken in without a restart; an invalid one is told of."""
+        if self._watched is None or not self._watched.changed():
+            return
+        try:
+            settings = await asyncio.to_thread(self._watched.read)
+        except ConfigError as error:
+            self._config_problem = f"{error}; the configuration before it stays in force"
+            logger.error("config_refused", error=str(error))
+            return
+        before = self.services
+        services = await asyncio.to_thread(renewed, before, settings)
+        await services.board.ready(services.log)
+        self._services, self._graph, self.settings = services, build(services), settings
+        self._gate.limits = settings.admission
+        self._retired.append(before.providers)
+        self._config_problem = None
+        logger.info("config_taken_in", providers=len(settings.providers))
+
+    async def _judge_trials(self) -> None:
+        """A provider on trial is kept, promoted or rolled back by what really happened."""
+        board = self.services.board
+        for provider in self.settings.providers:
+            if provider.trial is None or provider.disabled:
+                continue
+            for category in self.settings.categories:
+                entries = board.ranking.standings(category).entries
+                mine = [e for e in entries if e.provider == provider.name]
+                if mine:
+                    opened = board.breakers[provider.name].state(time.monotonic()) == "open"
+                    await self.discovery.judge(mine[0], entries, breaker_opened=opened)
+
+    @property
+    def discovery(self) -> Search:
+        """The search for better models, over the configuration in force."""
+        from providers.discovery.search import Search
+
+        services = self.services
+        return Search(services.settings, services.providers, services.log.audit)
+
+    async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
+        """Candidates for a category, ranked, each with its evidence; asks the model sources."""
+        await self.start()
+        return await self.discovery.search(category, refresh=refresh)
 
     # -- checking what comes in ---------------------------------------------------------------
 
@@ -360,6 +424,3 @@ class Router:
         raise NotFoundError(
             f"unknown provider {name!r}; enabled are {', '.join(enabled) or 'none'}"
         )
-
-
-__all__ = ["Router", "RouterError"]

@@ -40,7 +40,7 @@ def open_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         providers=Providers(settings),
-        classifier=_classifier(settings, embedder),
+        classifier=classifier_for(settings, embedder),
         embedder=embedder,
         knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
         log=log,
@@ -59,12 +59,10 @@ def _embedder() -> Embedder | None:
         return None
 
 
-def _classifier(settings: Settings, embedder: Embedder | None) -> Classifier:
+def classifier_for(settings: Settings, embedder: Embedder | None) -> Classifier:
     """The trained classifier from the data folder, or trained now and kept there."""
     path = settings.data_dir / "classifier.npz"
-    embed: Embed | None = None
-    if embedder is not None:
-        embed = partial(embedder.embed, kind="plain")
+    embed: Embed | None = partial(embedder.embed, kind="plain") if embedder else None
     model = embedder.name if embedder else ""
     with contextlib.suppress(OSError):
         known = Classifier.load(path.read_bytes(), settings.categories, embed, model)

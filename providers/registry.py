@@ -85,15 +85,30 @@ class Providers:
                 async for _ in self.get(name).stream(messages, CallOptions(max_tokens=1)):
                     pass
 
-    async def close(self) -> None:
-        """Close the running loop's connections and let go of the embedded LLaMA.
+    def heir(self, settings: Settings) -> Providers:
+        """The providers of a new configuration; embedded LLaMAs and simulations run on."""
+        heir = Providers(settings, clock=self.clock, sleep=self.sleep)
+        heir._llamas = self._llamas
+        same = {p.name for p in settings.providers if p in self.settings.providers}
+        heir._simulated = {name: p for name, p in self._simulated.items() if name in same}
+        return heir
 
-        Call it in each loop that used providers; a pool cannot be closed from another one.
-        """
+    async def close_pools(self) -> None:
+        """Close the running loop's connections alone: an heir goes on with the rest."""
         loop = self._loops.pop(asyncio.get_running_loop(), None)
         if loop is not None:
             for pool in loop.pools.values():
                 await pool.close()
+
+    async def close(self) -> None:
+        """Close the running loop's connections and let go of the embedded LLaMA.
+
+        Call it in each loop that used providers; a pool cannot be closed from another one. What
+        is used again afterwards opens again.
+        """
+        loop = self._loops.get(asyncio.get_running_loop())
+        for pool in loop.pools.values() if loop is not None else ():
+            await pool.close()
         for llama in self._llamas.values():
             await llama.stop()
 

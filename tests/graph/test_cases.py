@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from config.errors import NoAnswerError
+from config.errors import NoAnswerError, OverloadedError
+from config.models import Admission
 from providers.base import ProviderError
 from tests.graph.virtual import HANGS, SURE, Call, Scripted, Stage, fails, on_virtual_time, whole
 
@@ -267,13 +268,9 @@ def test_a_provider_whose_breaker_is_open_is_skipped_and_the_next_is_asked():
 
 
 def test_at_most_so_many_race_and_the_queue_is_bounded():
-    from config.errors import OverloadedError
-
     async def play():
         stage = Stage(primary(whole(100, "P")), fallback(HANGS))
-        stage.router._gate._limits = stage.router._gate._limits.model_copy(
-            update={"races": 1, "queue": 1}
-        )
+        stage.router._gate.limits = Admission(races=1, queue=1)
         one, two = asyncio.create_task(stage.play()), asyncio.create_task(stage.play())
         await asyncio.sleep(0.01)
         with pytest.raises(OverloadedError):
