@@ -1,0 +1,49 @@
+"""A running router takes in an edit of its configuration, and refuses a broken one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import yaml
+
+from graph.router import Router
+from tests.conftest import SettingsFor
+from tests.upstream import Behaviour, Upstream
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_an_edited_order_is_taken_in_without_a_restart(
+    upstream: Upstream, settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    settings_for(upstream)
+    upstream.behave("first", Behaviour(text="First."))
+    upstream.behave("second", Behaviour(text="Second."))
+    async with Router.from_config(tmp_path / "config", tmp_path / "data", environ={}) as router:
+        assert (await router.answer("Is everything well?")).provider == "first"
+        path = tmp_path / "config" / "providers.yaml"
+        written = yaml.safe_load(path.read_text())
+        written["priorities"] = {name: ["second", "first"] for name in written["priorities"]}
+        path.write_text(yaml.safe_dump(written))
+        await until(lambda: router.settings.priorities["general"] == ("second", "first"))
+        assert (await router.answer("Is everything well?")).provider == "second"
+
+
+async def test_a_broken_edit_keeps_the_old_configuration_and_says_so(
+    upstream: Upstream, settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    settings_for(upstream)
+    async with Router.from_config(tmp_path / "config", tmp_path / "data", environ={}) as router:
+        path = tmp_path / "config" / "providers.yaml"
+        good = path.read_text()
+        path.write_text(good + "\nnonsense: true\n")
+        await until(lambda: router.health()["status"] == "degraded")
+        assert "nonsense" in str(router.health()["problems"])
+        assert (await router.answer("Is everything well?")).provider == "first"
+        path.write_text(good)
+        await until(lambda: router.health()["status"] == "ok")
