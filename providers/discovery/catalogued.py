@@ -25,7 +25,7 @@ class CatalogueSource:
         self.catalogue = catalogue
 
     async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
-        return read(self._fields(entry) for entry in self.catalogue.entries)
+        return read(self.catalogue.entries, self._fields)
 
     def _fields(self, entry: CatalogueEntry) -> dict[str, Any]:
         ids = list(entry.ids.values())

@@ -16,7 +16,7 @@ import math
 
 TRUNCATION = 0.75
 """The paper's c: a bet may lose at most this share of its wealth."""
-GRID = 400
+GRID = 200
 
 
 class PairedDifference:

@@ -130,7 +130,7 @@ class _Download:
     def run(self, tell: Tell) -> None:
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self.target}.lock", timeout=1):
+            with FileLock(f"{self.target}.lock", timeout=0.2):
                 if not (self.target.is_file() and self._right(_Part(self.target))):
                     part = _Part(self.target.with_name(f"{self.target.name}.part"))
                     self._room(part)
@@ -184,7 +184,7 @@ class _Download:
             with get_session().stream("GET", url, headers=headers) as response:
                 self._accept(response, part)
                 with part.open() as file:
-                    for chunk in response.iter_bytes(CHUNK):
+                    for chunk in response.iter_bytes():
                         self._check(part.size + len(chunk))
                         part.write(file, chunk)
                         self._tell(part.size, tell)

@@ -54,7 +54,7 @@ class ModelsSource:
             headers["authorization"] = f"Bearer {self.host.key.get_secret_value().strip()}"
         reply = await get_json(http, self.name, f"{self.host.url}/models", headers)
         listed = entries(self.name, reply, "data", "models")
-        return read(self._fields(entry) for entry in listed if makes_text(entry))
+        return read(filter(makes_text, listed), self._fields)
 
     def _fields(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         details = [entry, *_places(entry)]
@@ -85,7 +85,7 @@ class OllamaSource:
     async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
         root = (self.host.url or "").removesuffix("/").removesuffix("/v1")
         reply = await get_json(http, self.name, f"{root}/api/tags")
-        return read(self._fields(entry) for entry in entries(self.name, reply, "models"))
+        return read(entries(self.name, reply, "models"), self._fields)
 
     def _fields(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         details = entry.get("details")
@@ -122,7 +122,7 @@ class OwnSource:
             entries = (e for e in self.catalogue.entries if self.host_name in e.ids)
             listed = {e.ids[self.host_name]: simulated(e, self.host_name) for e in entries}
         listed |= {p.resolved_model: self._fields(p) for p in mine}
-        return read(listed.values())
+        return read(listed.values(), dict)
 
     def _fields(self, provider: Provider) -> Mapping[str, Any]:
         return {

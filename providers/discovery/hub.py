@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from providers.discovery.hub_client import Bounds, bounded, endpoint
 from providers.discovery.identity import tuned
-from providers.discovery.sources import Found, SourceError, read
+from providers.discovery.sources import Found, Gguf, SourceError, read
 
 if TYPE_CHECKING:
     import httpx2
@@ -73,17 +75,25 @@ class HubSource:
         try:
             with bounded(Bounds(hub, until)):
                 api = HfApi(endpoint=hub)
-                found = {f.id: f for query in _queries(category) for f in self._list(api, query)}
-                return self._with_files(api, found)
+                return self._with_files(api, self._listed(api, category))
         except OfflineModeIsEnabled:
             raise SourceError("hub: switched off by HF_HUB_OFFLINE") from None
         except HfHubHTTPError as error:
             status = error.response.status_code
             raise SourceError(f"hub: {hub} answered with status {status}") from None
 
+    def _listed(self, api: HfApi, category: str) -> dict[str, Found]:
+        found: dict[str, Found] = {}
+        for query in _queries(category):
+            try:
+                found |= {one.id: one for one in self._list(api, query)}
+            except SourceError as error:
+                raise SourceError(str(error), list(found.values())) from error
+        return found
+
     def _list(self, api: HfApi, query: Mapping[str, Any]) -> Iterable[Found]:
         listed = api.list_models(**query, limit=PAGE, expand=list(_EXPAND))  # type: ignore[arg-type]
-        return read(_fields(info) for info in _whole(listed))
+        return read(_whole(listed), _fields)
 
     def _with_files(self, api: HfApi, found: dict[str, Found]) -> list[Found]:
         small = [
@@ -100,10 +110,8 @@ class HubSource:
                 info = api.model_info(candidate.id, files_metadata=True)
             except SourceError:
                 break  # out of time, or asked too often: what is listed is still good
-            if (fields := best_file(info, self.memory)) is not None:
-                found[candidate.id] = next(
-                    iter(read([{**candidate.model_dump(), "gguf": fields}])), candidate
-                )
+            gguf = best_file(info, self.memory)
+            found[candidate.id] = candidate.model_copy(update={"gguf": gguf})
         return list(found.values())
 
 
@@ -154,7 +162,7 @@ def _licence(info: ModelInfo, tags: Iterable[str]) -> str | None:
     return said if isinstance(said, str) else next(tagged, None)
 
 
-def best_file(info: ModelInfo, memory: int) -> dict[str, Any] | None:
+def best_file(info: ModelInfo, memory: int) -> Gguf | None:
     """The GGUF of a repository to load here: four bits first, whole, and small enough."""
     files = {
         sibling.rfilename: sibling.lfs
@@ -170,13 +178,16 @@ def best_file(info: ModelInfo, memory: int) -> dict[str, Any] | None:
         place = next((i for i, q in enumerate(_PREFERRED) if q in said), len(_PREFERRED))
         return place, files[name].size
 
-    if not files or not info.sha:
+    if not files:
         return None
     chosen = min(files, key=rank)
-    return {
-        "repository": info.id,
-        "revision": info.sha,
-        "file": chosen,
-        "size": files[chosen].size,
-        "sha256": files[chosen].sha256,
-    }
+    try:
+        return Gguf(
+            repository=info.id,
+            revision=info.sha or "",
+            file=chosen,
+            size=files[chosen].size,
+            sha256=files[chosen].sha256,
+        )
+    except ValidationError:
+        return None  # a name or a hash of a shape that no file should have

@@ -40,7 +40,7 @@ class OpenRouterSource:
                 break
             reply = await get_json(http, self.name, url)
             listed = entries(self.name, reply, "data")
-            found += read(_fields(entry) for entry in listed if makes_text(entry))
+            found += read(filter(makes_text, listed), _fields)
             url = self._next(url, reply)
         return found
 

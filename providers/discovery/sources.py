@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
@@ -21,6 +21,7 @@ from providers.discovery.identity import clean
 if TYPE_CHECKING:
     import httpx2
 
+T = TypeVar("T")
 CONNECT_S = 4.0
 MAX_REPLY_BYTES = 16 * 2**20
 
@@ -31,7 +32,14 @@ Count = Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)]
 
 
 class SourceError(RouterError):
-    """A source could not be asked, or its answer not understood; a sentence."""
+    """A source could not be asked, or its answer not understood; a sentence.
+
+    `found` is what it had said before.
+    """
+
+    def __init__(self, message: str, found: Sequence[Found] = ()) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class RefusedError(SourceError):
@@ -136,7 +144,7 @@ async def _ask(source: Source, category: str, http: httpx2.AsyncClient) -> Answe
     except TimeoutError:
         problem = f"{source.name} did not answer within {source.deadline_s:g} s"
     except SourceError as error:
-        problem = clean(error, 300)
+        problem, found = clean(error, 300), list(error.found)
     except httpx2.HTTPError as error:
         problem = f"{source.name} cannot be reached ({type(error).__name__})"
     return Answer(source=source.name, at=time.time(), found=tuple(found), problem=problem)
@@ -182,12 +190,12 @@ def entries(what: str, reply: object, *keys: str) -> list[Mapping[str, Any]]:
     return [entry for entry in listed if isinstance(entry, dict)]
 
 
-def read(candidates: Iterable[Mapping[str, Any]]) -> list[Found]:
+def read(listed: Iterable[T], describe: Callable[[T], Mapping[str, Any]]) -> list[Found]:
     """The entries that make sense; one that does not (an id with spaces) is nobody's model."""
     found = []
-    for fields in candidates:
+    for entry in listed:
         try:
-            found.append(Found.model_validate(fields))
-        except ValidationError:
-            continue
+            found.append(Found.model_validate(describe(entry)))
+        except (ValidationError, TypeError, ValueError, AttributeError):
+            continue  # strangers write these lists: any field may be of any type
     return found
