@@ -1,0 +1,87 @@
+"""What surrounds every request of the service: its id, its end at a shutdown, and bugs."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import Problem, crashed, stopping
+
+logger = structlog.get_logger()
+
+PREFIXES = ("/v1/", "/router/", "/health", "/metrics")
+"""The service's own paths; the page has its own ways."""
+
+
+class InFlight:
+    """The requests that are being answered, so that a shutdown can finish or name them."""
+
+    def __init__(self) -> None:
+        self.closing = False
+        self.tasks: dict[asyncio.Task[object], str] = {}
+
+    async def close(self, grace_s: float) -> None:
+        """Let nothing more in, wait `grace_s` seconds for what runs, then cancel it."""
+        self.closing = True
+        if self.tasks:
+            await asyncio.wait(set(self.tasks), timeout=grace_s)
+        for task in (left := set(self.tasks)):
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+
+
+class Boundary:
+    """ASGI middleware. A request is identified in `request.state` and in `x-request-id`.
+
+    A bug is logged with its traceback and answered with 500. A request that the server or a
+    shutdown cancels is logged and, where nothing was sent yet, answered with 503.
+    """
+
+    def __init__(self, app: ASGIApp, in_flight: InFlight) -> None:
+        self.app = app
+        self.in_flight = in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
+            await self.app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def sender(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        async def answer(problem: Problem) -> None:
+            if not started:
+                await problem.response()(scope, receive, sender)
+
+        if self.in_flight.closing:
+            await answer(stopping())
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self.in_flight.tasks[task] = request_id
+        try:
+            await self.app(scope, receive, sender)
+        except asyncio.CancelledError:
+            # The task ends here, so its cancellation needs no further passing on; uvicorn would
+            # print a traceback of it.
+            logger.warning("request_dropped", request=request_id, path=scope["path"])
+            await answer(stopping())
+        except Exception:
+            logger.exception("request_crashed", request=request_id, path=scope["path"])
+            if started:
+                raise
+            await answer(crashed(request_id))
+        finally:
+            self.in_flight.tasks.pop(task, None)

@@ -1,0 +1,54 @@
+"""`POST /v1/chat/completions`: the route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.body import read_json
+from api.completion import Completion
+from api.document import body_of, errors
+from api.listing import resolve
+from api.replies import LiveReply, SafeReply, WholeReply
+from api.wire import ChatRequest, parse
+from graph.router import Router
+
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
+    """`keep_alive_s`: how long a stream may be silent with `deliver: complete`."""
+    routes = APIRouter()
+
+    @routes.post(
+        "/v1/chat/completions",
+        operation_id="createChatCompletion",
+        response_model=Completion,
+        responses=STREAMED | errors(400, 404, 408, 413, 429, 503),
+        openapi_extra=body_of(ChatRequest),
+    )
+    async def create_chat_completion(request: Request) -> Response:
+        """Answer a conversation, whole or as server-sent events."""
+        asked = parse(await read_json(request))
+        category, provider = resolve(router.settings, asked.model)
+        live = asked.stream and router.settings.api.deliver == "live"
+        events = router.stream(
+            asked.prompt,
+            asked.history,
+            category,
+            provider,
+            options=asked.options,
+            request_id=request.state.request_id,
+            rewindable=not live,
+        )
+        if not asked.stream:
+            return WholeReply(events, asked, request.state.request_id)
+        if live:
+            return LiveReply(events, asked, request.state.request_id)
+        return SafeReply(events, asked, request.state.request_id, keep_alive_s=keep_alive_s)
+
+    return routes

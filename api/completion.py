@@ -1,0 +1,197 @@
+"""An answer in OpenAI's shapes: a completion, or the chunks of one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from graph.state import Answer
+from providers.prices import estimate_tokens
+
+FINISHED = frozenset({"stop", "length", "content_filter"})
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": the answer is under way\n\n"
+
+
+class Documented(BaseModel):
+    """Describes an answer in the OpenAPI document; answers themselves are plain dicts."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Usage(Documented):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Told(Documented):
+    """What the router did."""
+
+    request_id: str
+    category: str
+    confidence: float
+    provider: str | None
+    role: Literal["primary", "fallback"] | None
+    attempts: list[dict[str, Any]]
+    cost_usd: float | None
+    note: str | None
+    sources: list[dict[str, Any]]
+    grounded: bool
+
+
+class Spoken(Documented):
+    role: Literal["assistant"]
+    content: str
+
+
+class Choice(Documented):
+    index: int
+    message: Spoken
+    finish_reason: Literal["stop", "length", "content_filter"]
+
+
+class Completion(Documented):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    router: Told
+
+
+def told(answer: Answer) -> dict[str, Any]:
+    """The `router` object."""
+    attempts = [{k: v for k, v in row.items() if k != "text"} for row in answer.attempts]
+    return {
+        "request_id": answer.request_id,
+        "category": answer.category,
+        "confidence": answer.confidence,
+        "provider": answer.provider,
+        "role": answer.role,
+        "attempts": attempts,
+        "cost_usd": answer.cost_usd,
+        "latency_ms": answer.latency_ms,
+        "ttft_ms": answer.ttft_ms,
+        "note": answer.note,
+        "sources": answer.sources,
+        "grounded": answer.grounded,
+    }
+
+
+def usage(answer: Answer, prompt: str) -> dict[str, int]:
+    """Tokens of the attempt that was served; estimated where its provider did not count them."""
+    served = next((row for row in answer.attempts if row["served"]), None)
+    tokens_in = served["tokens_in"] if served else None
+    tokens_out = served["tokens_out"] if served else None
+    if tokens_in is None:
+        tokens_in = estimate_tokens(prompt)
+    if tokens_out is None:
+        tokens_out = estimate_tokens(answer.text)
+    total = tokens_in + tokens_out
+    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": total}
+
+
+def finish_reason(answer: Answer) -> str:
+    """OpenAI's word; a host's own word for a plain end is `stop`."""
+    reason = answer.finish_reason
+    return reason if reason is not None and reason in FINISHED else "stop"
+
+
+def completion(answer: Answer, prompt: str) -> bytes:
+    """The body of an answer that was not streamed."""
+    message = {"role": "assistant", "content": answer.text, "refusal": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": finish_reason(answer),
+    }
+    return orjson.dumps(
+        {
+            "id": f"chatcmpl-{answer.request_id}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": answer.provider,
+            "choices": [choice],
+            "usage": usage(answer, prompt),
+            "router": told(answer),
+        }
+    )
+
+
+class Chunks:
+    """The events of one streamed completion. What is the same in each is written once."""
+
+    def __init__(self, request_id: str, *, include_usage: bool) -> None:
+        self._id = f"chatcmpl-{request_id}"
+        self._created = int(time.time())
+        self._include_usage = include_usage
+        self._speaker: str | None = None
+        self._head = b""
+        self._tail = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+        if include_usage:
+            self._tail = self._tail.replace(b"]}\n\n", b'],"usage":null}\n\n')
+
+    def role(self, speaker: str) -> bytes:
+        """The first chunk."""
+        self._spoken_by(speaker)
+        return self._head + b'"role":"assistant","content":""' + self._tail
+
+    def text(self, text: str, speaker: str) -> bytes:
+        """A piece of the answer; `model` names who says it."""
+        if speaker != self._speaker:
+            self._spoken_by(speaker)
+        return self._head + b'"content":' + orjson.dumps(text) + self._tail
+
+    def end(self, answer: Answer, prompt: str) -> bytes:
+        """Everything from the finish chunk to `[DONE]`.
+
+        Usage is in one chunk alone, since clients add it up: in the finish chunk, or, where the
+        caller asked for it, in OpenAI's chunk without choices.
+        """
+        router, tokens = told(answer), usage(answer, prompt)
+        choice = {
+            "index": 0,
+            "delta": {},
+            "logprobs": None,
+            "finish_reason": finish_reason(answer),
+        }
+        finish = self._envelope(answer, [choice], None if self._include_usage else tokens, router)
+        if not self._include_usage:
+            return finish + DONE
+        return finish + self._envelope(answer, [], tokens, router) + DONE
+
+    def _spoken_by(self, speaker: str) -> None:
+        self._speaker = speaker
+        shared = orjson.dumps(
+            {
+                "id": self._id,
+                "object": "chat.completion.chunk",
+                "created": self._created,
+                "model": speaker,
+            }
+        )
+        self._head = b"data: " + shared[:-1] + b',"choices":[{"index":0,"delta":{'
+
+    def _envelope(
+        self,
+        answer: Answer,
+        choices: list[dict[str, Any]],
+        tokens: dict[str, int] | None,
+        router: dict[str, Any],
+    ) -> bytes:
+        chunk = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": answer.provider,
+            "choices": choices,
+            "usage": tokens,
+            "router": router,
+        }
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"

@@ -1,0 +1,130 @@
+"""Our errors as HTTP answers: OpenAI's error object, so that its clients raise their own types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from api.completion import Documented, told
+from config.errors import (
+    NoAnswerError,
+    NotFoundError,
+    OverloadedError,
+    RouterError,
+    StorageError,
+    UsageError,
+)
+from graph.state import Answer
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+
+
+class ErrorDetail(Documented):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(Documented):
+    """OpenAI's error object; `router` says what each provider said, where some were asked."""
+
+    error: ErrorDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as the caller sees it; `code` and `kind` are OpenAI's words where it has one."""
+
+    status: int
+    message: str
+    kind: str = INVALID
+    code: str | None = None
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    router: dict[str, Any] | None = None
+    """What each provider said, where some were asked."""
+
+    def body(self) -> dict[str, Any]:
+        error = {
+            "message": self.message,
+            "type": self.kind,
+            "param": self.param,
+            "code": self.code,
+        }
+        return {"error": error} if self.router is None else {"error": error, "router": self.router}
+
+    def event(self) -> bytes:
+        """How a stream ends that was not completed: no finish_reason and no `[DONE]` follow."""
+        return b"data: " + orjson.dumps(self.body()) + b"\n\n"
+
+    def response(self) -> Response:
+        body = orjson.dumps(self.body())
+        return Response(body, self.status, self.headers, media_type="application/json")
+
+
+class RefusedError(RouterError):
+    """The service refuses a request before the router sees it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def invalid(message: str, param: str | None = None, code: str | None = None) -> RefusedError:
+    """A request that is wrong in itself: 400."""
+    return RefusedError(Problem(400, message, param=param, code=code))
+
+
+def problem_of(error: RouterError) -> Problem:
+    """The answer to each of our own errors."""
+    match error:
+        case RefusedError():
+            return error.problem
+        case UsageError():
+            return Problem(400, str(error), param=error.param)
+        case NotFoundError():
+            return Problem(404, str(error), code="not_found")
+        case OverloadedError():
+            return too_many(str(error), error.retry_after_s, code="overloaded")
+        case NoAnswerError(answer=Answer() as answer):
+            return _no_answer(answer)
+        case StorageError():
+            return Problem(503, str(error), SERVER, "storage")
+        case _:
+            return Problem(503, str(error), SERVER, "no_answer")
+
+
+def too_many(message: str, retry_after_s: float, code: str) -> Problem:
+    """429; Retry-After is in whole seconds and at least one."""
+    headers = {"retry-after": str(max(1, math.ceil(retry_after_s)))}
+    return Problem(429, message, "rate_limit_error", code, headers=headers)
+
+
+def crashed(request_id: str) -> Problem:
+    """A bug: its traceback is in the service's own log, under this id."""
+    message = f"the service failed; its log has the details under request {request_id}"
+    return Problem(500, message, SERVER, "internal_error")
+
+
+def stopping() -> Problem:
+    message = "the service is shutting down; send the request again in a moment"
+    return Problem(503, message, SERVER, "shutting_down", headers={"retry-after": "5"})
+
+
+def _no_answer(answer: Answer) -> Problem:
+    """Nobody answered: the prompt's fault where all say so, else the providers'."""
+    message, router = answer.error or "no provider answered", told(answer)
+    if answer.error_kind == "content_filter":
+        return Problem(400, message, code="content_filter", param="messages", router=router)
+    failed = {row["error"] for row in answer.attempts if row["outcome"] in ("failed", "timed_out")}
+    if failed == {"context_length"}:
+        code = "context_length_exceeded"
+        return Problem(400, message, code=code, param="messages", router=router)
+    return Problem(503, message, SERVER, "no_answer", router=router)

@@ -1,0 +1,120 @@
+"""What the router did and learned: interactions, priorities, feedback, health, metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from api.auth import Keys
+from api.body import read_json
+from api.completion import Documented
+from api.document import body_of, errors
+from api.errors import Problem, RefusedError
+from api.wire import refusal
+from graph.router import Router
+from telemetry.metrics import Metrics
+
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+class Feedback(BaseModel):
+    """What the caller thinks of an answer; null takes it back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request_id: str = Field(min_length=1, max_length=64)
+    liked: bool | None
+
+
+class Health(Documented):
+    """`status` is `ok`, `degraded` or `down`; details need a key where keys are set."""
+
+    status: str
+    version: str
+
+
+DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Health}}
+
+
+def inspect_routes(router: Router, *, write: bool) -> APIRouter:
+    """The routes under `/router`. Without `write` nothing can be changed, and texts that others
+    wrote are not shown."""
+    routes = APIRouter()
+
+    @routes.get("/router/interactions", responses=errors(400, 503))
+    async def interactions(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+        category: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> list[dict[str, Any]]:
+        """Requests with their attempts, newest first."""
+        rows: list[dict[str, Any]] = [dict(r) for r in await router.interactions(limit, category)]
+        return rows if write else [_without_texts(row) for row in rows]
+
+    @routes.get("/router/priorities", responses=errors(503))
+    async def priorities() -> dict[str, Any]:
+        """The declared and the learned order of each category, with figures."""
+        return await router.priorities()
+
+    @routes.post(
+        "/router/feedback",
+        responses=errors(400, 403, 404, 408, 413, 503),
+        openapi_extra=body_of(Feedback),
+    )
+    async def feedback(request: Request) -> dict[str, Any]:
+        """Replace what the caller thinks of an answer."""
+        if not write:
+            message = "this open service takes no feedback"
+            raise RefusedError(Problem(403, message, code="read_only"))
+        given = await read_json(request)
+        try:
+            wanted = Feedback.model_validate(given)
+        except ValidationError as error:
+            raise refusal(error.errors(include_url=False)) from None
+        await router.feedback(wanted.request_id, wanted.liked)
+        return wanted.model_dump()
+
+    return routes
+
+
+def metrics_routes(router: Router) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses=TEXT | errors(),
+    )
+    async def metrics() -> Response:
+        """Prometheus text."""
+        return Response(router.metrics(), headers={"content-type": Metrics.content_type})
+
+    return routes
+
+
+def health_routes(router: Router, keys: Keys) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/health", response_model=Health, responses=DOWN | errors())
+    async def health(request: Request) -> JSONResponse:
+        """Whether anything can answer (503 if not), and how each provider does.
+
+        Open to everybody, so that probes need no key; what it says beyond that is not.
+        """
+        found = router.health()
+        status = 503 if found["status"] == "down" else 200
+        if not keys.accept(request):
+            found = {key: found[key] for key in ("status", "version")}
+        return JSONResponse(found, status)
+
+    return routes
+
+
+def _without_texts(row: dict[str, Any]) -> dict[str, Any]:
+    hidden = {"prompt": None, "answer": None}
+    attempts = [{**attempt, "text": None} for attempt in row["attempts"]]
+    return {**row, **{k: v for k, v in hidden.items() if k in row}, "attempts": attempts}

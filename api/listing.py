@@ -1,0 +1,96 @@
+"""`GET /v1/models`: the names that `model` can take."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+from fastapi import APIRouter
+
+from api.completion import Documented
+from api.document import errors
+from api.errors import Problem, RefusedError
+from config.models import Provider, Settings
+from graph.router import Router
+
+AUTO = "auto"
+
+
+class Listed(Documented):
+    """A name for `model`; `router` says what it stands for."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    router: dict[str, Any]
+
+
+class Listing(Documented):
+    object: Literal["list"] = "list"
+    data: list[Listed]
+
+
+def listing_routes(router: Router) -> APIRouter:
+    routes = APIRouter()
+    since = int(time.time())
+
+    @routes.get("/v1/models", operation_id="listModels", responses=errors())
+    async def list_models() -> Listing:
+        """`auto`, each `auto:<category>`, and each enabled provider."""
+        return Listing(data=listed(router.settings, since))
+
+    @routes.get("/v1/models/{model}", operation_id="retrieveModel", responses=errors(404))
+    async def retrieve_model(model: str) -> Listed:
+        for one in listed(router.settings, since):
+            if one.id == model:
+                return one
+        raise _unknown(router.settings, model)
+
+    return routes
+
+
+def listed(settings: Settings, since: int) -> list[Listed]:
+    """Every name, `auto` first; `since` is the Unix time to give as the date of creation."""
+    auto = {"kind": "auto", "categories": list(settings.categories)}
+    names = [Listed(id=AUTO, created=since, owned_by="router", router=auto)]
+    for name, category in settings.categories.items():
+        order = list(settings.order(name))
+        about = {"kind": "category", "description": category.description, "declared": order}
+        names.append(Listed(id=f"{AUTO}:{name}", created=since, owned_by="router", router=about))
+    for provider in settings.providers:
+        if provider.disabled is None:
+            about = _about(settings, provider)
+            names.append(
+                Listed(id=provider.name, created=since, owned_by=provider.host, router=about)
+            )
+    return names
+
+
+def resolve(settings: Settings, model: str) -> tuple[str | None, str | None]:
+    """The category and the provider that the name asks for; RefusedError (404) if it is unknown."""
+    kind, _, category = model.partition(":")
+    if model == AUTO:
+        return None, None
+    if kind == AUTO and category in settings.categories:
+        return category, None
+    if settings.enabled(model):
+        return None, model
+    raise _unknown(settings, model)
+
+
+def _about(settings: Settings, provider: Provider) -> dict[str, Any]:
+    return {
+        "kind": "provider",
+        "model": provider.resolved_model,
+        "simulated": settings.hosts[provider.host].kind == "simulated",
+        "cost": provider.cost.model_dump() if provider.cost else None,
+        "context": provider.context,
+    }
+
+
+def _unknown(settings: Settings, model: str) -> RefusedError:
+    off = next((p.disabled for p in settings.providers if p.name == model and p.disabled), None)
+    why = f"is disabled: {off}" if off else "does not exist; GET /v1/models lists what does"
+    message = f"the model {model[:80]!r} {why}"
+    return RefusedError(Problem(404, message, code="model_not_found", param="model"))

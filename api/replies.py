@@ -1,0 +1,215 @@
+"""How one answer travels: whole, streamed as it comes, or streamed once it is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.completion import KEEP_ALIVE, Chunks, completion
+from api.errors import Problem, crashed, problem_of, stopping
+from api.presence import Presence
+from api.wire import Asked
+from config.errors import NoAnswerError, RouterError
+from graph.rendezvous import Event, cancel
+from graph.state import Answer
+
+logger = structlog.get_logger()
+
+WRITE_S = 30.0
+"""A client that reads nothing for so long counts as gone: it holds a place of the race."""
+
+STREAM_START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ],
+}
+
+
+class Reply(Response):
+    """One request's answer. Each kind says how it waits and what it sends.
+
+    A client that leaves closes the events, and with them both calls upstream. What follows
+    `answered` (a reranking) is waited for once the answer is out.
+    """
+
+    def __init__(self, events: AsyncGenerator[Event], asked: Asked, request_id: str) -> None:
+        super().__init__()
+        self.events = events
+        self.asked = asked
+        self.request_id = request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self.events):
+            last: Answer | None = None
+            async with Presence(receive) as client:
+                last = await self.wait(send)
+            if client.left or last is None:
+                return
+            await self.finish(last, scope, receive, send)
+            async for _ in self.events:
+                pass
+
+    async def wait(self, send: Send) -> Answer:
+        """The answer, once it is in the log; what may be sent before is sent meanwhile."""
+        raise NotImplementedError
+
+    async def finish(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    async def answered(self) -> Answer:
+        """Let all events pass until the answer is there."""
+        async for event in self.events:
+            if event["type"] == "answered":
+                return Answer.from_dict(event["answer"])
+        raise RuntimeError("the graph ended without an answer")
+
+
+class WholeReply(Reply):
+    """Not streamed: one JSON object."""
+
+    async def wait(self, send: Send) -> Answer:
+        return await self.answered()
+
+    async def finish(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        if not answer.success:
+            response = problem_of(nobody(answer)).response()
+        else:
+            body = completion(answer, self.asked.prompt)
+            response = Response(body, media_type="application/json")
+        await response(scope, receive, send)
+
+
+class StreamReply(Reply):
+    """Streamed: server-sent events, whose first is sent when a failure is no longer expected.
+
+    A failure after that ends the stream with an error event, so that what was sent is never taken
+    for a complete answer.
+    """
+
+    def __init__(self, events: AsyncGenerator[Event], asked: Asked, request_id: str) -> None:
+        super().__init__(events, asked, request_id)
+        self.chunks = Chunks(request_id, include_usage=asked.include_usage)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.out = Out(send)
+        try:
+            await super().__call__(scope, receive, send)
+        except SlowReaderError:
+            logger.info("client_does_not_read", request=self.request_id)
+        except BaseException as error:
+            if not self.out.open:
+                raise
+            await self.out.end(self._problem(error).event())
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    async def finish(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        if answer.success:
+            await self.out.end(self.rest(answer) + self.chunks.end(answer, self.asked.prompt))
+        elif self.out.open:
+            await self.out.end(problem_of(nobody(answer)).event())
+        else:
+            await problem_of(nobody(answer)).response()(scope, receive, send)
+
+    def rest(self, answer: Answer) -> bytes:
+        """The chunks of the answer that were not sent yet."""
+        speaker = str(answer.provider)
+        return self.chunks.role(speaker) + self.chunks.text(answer.text, speaker)
+
+    def _problem(self, error: BaseException) -> Problem:
+        if isinstance(error, RouterError):
+            return problem_of(error)
+        if isinstance(error, asyncio.CancelledError):
+            return stopping()
+        logger.error("request_crashed", request=self.request_id, exc_info=error)
+        return crashed(self.request_id)
+
+
+class LiveReply(StreamReply):
+    """`deliver: live`: each token as it comes."""
+
+    async def wait(self, send: Send) -> Answer:
+        async for event in self.events:
+            kind = event["type"]
+            if kind == "token":
+                text = self.chunks.text(event["text"], event["provider"])
+                await self.out.write(
+                    text if self.out.open else self.chunks.role(event["provider"]) + text
+                )
+            elif kind == "answered":
+                return Answer.from_dict(event["answer"])
+            elif kind == "switched" and event["discard"]:
+                raise RuntimeError("text that was sent cannot be taken back")
+        raise RuntimeError("the graph ended without an answer")
+
+    def rest(self, answer: Answer) -> bytes:
+        return b"" if self.out.open else super().rest(answer)
+
+
+class SafeReply(StreamReply):
+    """`deliver: complete`: nothing before the whole answer is there, save signs of life.
+
+    The first of these commits the stream to status 200; a failure after it is an error event.
+    """
+
+    def __init__(
+        self,
+        events: AsyncGenerator[Event],
+        asked: Asked,
+        request_id: str,
+        *,
+        keep_alive_s: float,
+    ) -> None:
+        super().__init__(events, asked, request_id)
+        self.keep_alive_s = keep_alive_s
+
+    async def wait(self, send: Send) -> Answer:
+        reading = asyncio.create_task(self.answered(), name=f"reading-{self.request_id}")
+        try:
+            while not (await asyncio.wait({reading}, timeout=self.keep_alive_s))[0]:
+                await self.out.write(KEEP_ALIVE)
+            return reading.result()
+        finally:
+            await cancel(reading)
+
+
+class SlowReaderError(Exception):
+    """The client takes nothing off the connection."""
+
+
+class Out:
+    """The body of a streamed answer; its headers go out with the first write."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.open = False
+        """The headers are out and the end is not."""
+        self._started = False
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        try:
+            async with asyncio.timeout(WRITE_S):
+                if not self._started:
+                    self._started = self.open = True
+                    await self._send(STREAM_START)
+                await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        except TimeoutError:
+            self.open = False
+            raise SlowReaderError from None
+
+    async def end(self, data: bytes) -> None:
+        await self.write(data, more=False)
+        self.open = False
+
+
+def nobody(answer: Answer) -> NoAnswerError:
+    return NoAnswerError(answer.error or "no provider answered", answer)

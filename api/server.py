@@ -1,0 +1,137 @@
+"""The HTTP service: OpenAI's routes, and those that show what the router does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+
+from api.auth import Keys
+from api.boundary import Boundary, InFlight
+from api.chat import chat_routes
+from api.document import document
+from api.errors import Problem, invalid, problem_of
+from api.inspect import health_routes, inspect_routes, metrics_routes
+from api.listing import listing_routes
+from api.ratelimit import RateLimit
+from config.errors import RouterError
+from graph.reports import VERSION
+from graph.router import Router
+
+logger = structlog.get_logger()
+
+GRACE_S = 10.0
+"""How long a shutdown waits for running requests, beyond what the server itself waited."""
+
+KEEP_ALIVE_S = 15.0
+"""With `deliver: complete`, how long a stream may be silent; most proxies allow 30 to 60 s."""
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+def create_app(
+    router: Router,
+    *,
+    write: bool = True,
+    grace_s: float = GRACE_S,
+    keep_alive_s: float = KEEP_ALIVE_S,
+) -> FastAPI:
+    """The service over this router, which it starts, warms and closes with its own lifespan.
+
+    Keys are asked for where ROUTER_API_KEYS is set. On a Space requests are rate-limited.
+    `write=False` takes no feedback and shows no texts of others.
+    """
+    in_flight = InFlight()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await router.start()
+        try:
+            await _warm(router)
+            yield
+        finally:
+            await in_flight.close(grace_s)
+            await router.aclose()
+
+    app = FastAPI(
+        title="LLM router",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    app.add_middleware(Boundary, in_flight=in_flight)
+    _add_routes(app, router, write=write, keep_alive_s=keep_alive_s)
+    _add_errors(app)
+    return app
+
+
+def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: float) -> None:
+    environment = router.settings.environment
+    keys = Keys(environment.api_keys)
+    locked: list[Any] = []
+    if keys:
+        locked = [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
+    limited = [Depends(RateLimit().require)] if environment.space_id is not None else []
+    chat = chat_routes(router, keep_alive_s=keep_alive_s)
+    inspect = inspect_routes(router, write=write)
+    listing, metrics = listing_routes(router), metrics_routes(router)
+    app.include_router(chat, dependencies=locked + limited)
+    app.include_router(listing, dependencies=locked)
+    app.include_router(inspect, dependencies=locked + limited)
+    app.include_router(metrics, dependencies=locked)
+    app.include_router(health_routes(router, keys))
+    unknown = _unknown_route([*chat.routes, *listing.routes, *inspect.routes])
+    for prefix in ("/v1", "/router"):
+        app.add_api_route(
+            prefix + "/{rest:path}", unknown, methods=METHODS, include_in_schema=False
+        )
+
+
+def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Response]]:
+    """What is left under our prefixes: a page mounted at the root would answer it otherwise."""
+
+    async def unknown(request: Request) -> Response:
+        path = request.url.path[:200]
+        here = [r for r in known if r.matches(request.scope)[0] is Match.PARTIAL]
+        allowed = ", ".join(sorted({m for r in here for m in getattr(r, "methods", ())}))
+        if not allowed:
+            return Problem(404, f"there is no route {path}", code="not_found").response()
+        message = f"{path} takes {allowed}, not {request.method}"
+        headers = {"allow": allowed}
+        return Problem(405, message, code="method_not_allowed", headers=headers).response()
+
+    return unknown
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Handlers that answer with OpenAI's error object; bugs are the boundary's."""
+
+    async def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RouterError)
+        return problem_of(error).response()
+
+    async def wrong(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        return invalid(f"`{name}`: {first['msg']}", name, "invalid_value").problem.response()
+
+    app.add_exception_handler(RouterError, ours)
+    app.add_exception_handler(RequestValidationError, wrong)
+
+
+async def _warm(router: Router) -> None:
+    """Load what the first request would have to load; what fails costs quality, not the start."""
+    try:
+        await router.warm()
+    except RouterError as error:
+        logger.warning("not_warm", error=str(error))
