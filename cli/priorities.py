@@ -7,46 +7,62 @@ import asyncio
 import json
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from graph.router import Router
+from config.loader import load
+from graph.board import Board
+from graph.reports import priorities
+from telemetry.log import InteractionLog
+
+COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", "mean", "90%")
 
 
 def run(args: argparse.Namespace) -> int:
-    priorities = asyncio.run(_read(args))
+    told = asyncio.run(_read(args))
     if args.json:
-        print(json.dumps(priorities, ensure_ascii=False))
+        print(json.dumps(told, ensure_ascii=False))
         return 0
     console = Console()
-    for category, standing in priorities.items():
+    for category, standing in told.items():
         console.print(_table(category, standing))
-        if standing.get("last_change"):
-            console.print(f"  last change: {standing['last_change']['why']}", highlight=False)
+        if standing["last_change"]:
+            console.print(f"last change: {standing['last_change']['why']}\n", highlight=False)
     return 0
 
 
 async def _read(args: argparse.Namespace) -> dict[str, Any]:
-    async with Router.from_config(args.config, args.data) as router:
-        return await router.priorities()
+    """From the log alone: nothing is classified, so no model is loaded."""
+    settings = load(args.config, args.data)
+    log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
+    try:
+        return await priorities(settings, Board(settings), log)
+    finally:
+        await log.close()
 
 
 def _table(category: str, standing: dict[str, Any]) -> Table:
     declared = " > ".join(standing["declared"]) or "no provider is enabled"
-    table = Table(title=f"{category}   declared: {declared}", title_justify="left")
-    for name in ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "liked", "mean", "in"):
-        table.add_column(name, justify="left" if name == "provider" else "right")
+    title = f"[bold]{category}[/bold]  declared: {declared}"
+    table = Table(
+        title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for name in COLUMNS:
+        justify: Any = "left" if name == "provider" else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     for place, row in enumerate(standing["providers"], 1):
+        trial = f" (trial {row['trial']:.0%})" if row["trial"] else ""
         table.add_row(
             str(place),
-            row["provider"],
+            row["provider"] + trial,
             str(row["n"]),
             _figure(row["success"], "{:.2f}"),
             _figure(row["ttft_p50_ms"], "{:.2f}", 1000),
             _figure(row["ttft_p95_ms"], "{:.2f}", 1000),
             _figure(row["cost_usd"], "{:.5f}"),
-            _figure(row["liked"], "{:.2f}"),
-            _figure(row["mean"], "{:.3f}"),
+            f"{row['liked']}/{row['disliked']}",
+            _figure(row["mean"], "{:.2f}"),
             f"{row['low']:.2f}–{row['high']:.2f}",
         )
     return table

@@ -6,8 +6,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from config.models import Provider
+from config.models import Provider, Settings
 from graph.admission import Gate
+from graph.board import Board, Rows
 from graph.state import Services
 
 VERSION = "0.1.0"
@@ -48,15 +49,14 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
     }
 
 
-async def priorities(services: Services) -> dict[str, Any]:
+async def priorities(settings: Settings, board: Board, log: Rows) -> dict[str, Any]:
     """By category: `declared` and `learned` order, `providers` in the learned order with their
     figures (see `routing.standings.Standing`), and the `last_change` or None.
 
     As of the last row of the log; StorageError if it cannot be read.
     """
-    board, settings = services.board, services.settings
-    await board.ready(services.log)
-    await board.catch_up(services.log)
+    await board.ready(log)
+    await board.catch_up(log)
     told: dict[str, Any] = {}
     for category in settings.categories:
         standings = board.ranking.standings(category)

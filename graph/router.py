@@ -307,7 +307,7 @@ class Router:
     async def priorities(self) -> dict[str, Any]:
         """By category, the declared and the learned order with the figures behind it."""
         await self.start()
-        return await reports.priorities(self.services)
+        return await reports.priorities(self.settings, self.services.board, self.services.log)
 
     def health(self) -> dict[str, Any]:
         """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
