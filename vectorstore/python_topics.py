@@ -25,7 +25,7 @@ def python_topics() -> Iterator[tuple[str, str]]:
     """
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     seen: set[str] = set()
-    for name, text in sorted(topics.items(), key=lambda item: (len(item[1]), item[0])):
+    for name, text in sorted(topics.items(), key=_size_and_name):
         fresh = []
         for section in re.split(_HEADING, text):
             words = " ".join(re.sub(_RULE, "", section).split())
@@ -34,3 +34,9 @@ def python_topics() -> Iterator[tuple[str, str]]:
             seen.add(words)
         if any(section.strip() for section in fresh):
             yield f"python/{name}", "".join(fresh)
+
+
+def _size_and_name(topic: tuple[str, str]) -> tuple[int, bool, str]:
+    """Of two names for the same text, "if" and "else", the one that its heading has comes first."""
+    name, text = topic
+    return len(text), f'"{name}"' not in text.partition("\n")[0], name

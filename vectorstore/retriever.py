@@ -16,8 +16,9 @@ from config.errors import StorageError
 from vectorstore import ranking
 from vectorstore.catalog import Catalog
 from vectorstore.embeddings import Embedder
-from vectorstore.passages import Document, Passage, Retrieval
+from vectorstore.passages import Document, Retrieval
 from vectorstore.rerank import Reranker
+from vectorstore.search import Search
 from vectorstore.snapshot import Snapshot, paths, writer_is_busy
 from vectorstore.vectors import VectorStore
 
@@ -27,6 +28,8 @@ REFRESH_SHARE = 0.1
 """While an ingest commits, at most this share of the time goes into new snapshots."""
 QUESTION_TOKENS = 256
 """A longer prompt is embedded by its beginning: 30 ms of CPU at most."""
+
+VECTORS_MISSING = "The knowledge base has no vectors: run `python app.py --ingest`."
 
 
 class Retriever:
@@ -70,33 +73,30 @@ class Retriever:
     def retrieve(
         self, question: str, k: int, *, vector: np.ndarray | None = None, rerank: bool = False
     ) -> Retrieval:
+        """See `Knowledge.retrieve`."""
         began = time.perf_counter()
         self.problem = None
         snapshot = self._current()
         if snapshot is None or not snapshot.chunks or not question.strip() or k <= 0:
             return Retrieval(took_ms=_ms(began), mode="empty")
-        keyword = snapshot.keywords.scores(question)
-        rankings = [_top(keyword)]
-        similarities: dict[int, float] | None = None
+        search = Search(snapshot, question)
         store = self._open_vectors(snapshot)
         if store is not None and self._embedder is not None:
             if vector is None:
                 vector = self._embedder.embed([question], "query", QUESTION_TOKENS)[0]
-            similarities = self._nearest(store, snapshot, vector)
-        if similarities:
-            rankings.append(ranking.best_first(similarities))
-        order = _without_repeats(snapshot, ranking.best_first(ranking.fuse(*rankings)))
+            self._find(store, search, vector)
+        order = search.order()
         if rerank:
-            order = self._rerank(question, snapshot, order, k)
+            order = self._rerank(search, order, k)
         order = order[:k]
-        if similarities and store is not None and vector is not None:
-            self._complete(store, snapshot, vector, order, similarities)
-        passages = self._passages(snapshot, question, order, similarities or {})
+        if store is not None and vector is not None and search.similarities:
+            self._complete(store, search, vector, order)
+        passages = search.passages(order)
         return Retrieval(
             passages=tuple(passages),
-            confident=bool(passages) and max(p.score for p in passages) >= ranking.FLOOR,
+            confident=any(p.score >= ranking.FLOOR for p in passages),
             took_ms=_ms(began),
-            mode="hybrid" if similarities else "bm25",
+            mode="hybrid" if search.similarities else "bm25",
         )
 
     def close(self) -> None:
@@ -135,77 +135,43 @@ class Retriever:
             self._lose(error)
         return self._vectors
 
-    def _nearest(
-        self, store: VectorStore, snapshot: Snapshot, vector: np.ndarray
-    ) -> dict[int, float]:
+    def _find(self, store: VectorStore, search: Search, vector: np.ndarray) -> None:
+        """The dense candidates; none, with the problem noted, when Chroma fails."""
         try:
-            found = store.nearest(vector, ranking.CANDIDATES)
+            search.add_similarities(store.nearest(vector, ranking.CANDIDATES))
         except StorageError as error:
             self._lose(error)
-            return {}
-        return {snapshot.places[i]: s for i, s in found if i in snapshot.places}
+        else:
+            if not search.similarities:
+                self.problem = VECTORS_MISSING
 
     def _complete(
-        self,
-        store: VectorStore,
-        snapshot: Snapshot,
-        vector: np.ndarray,
-        order: Sequence[int],
-        similarities: dict[int, float],
+        self, store: VectorStore, search: Search, vector: np.ndarray, order: Sequence[int]
     ) -> None:
         """Similarities of those that only BM25 found."""
-        places = {snapshot.chunks[p].id: p for p in order if p not in similarities}
-        if places:
-            for i, stored in store.vectors(list(places)).items():
-                similarities[places[i]] = float(np.dot(vector, stored))
+        ids = [search.snapshot.chunks[p].id for p in order if p not in search.similarities]
+        if ids:
+            try:
+                stored = store.vectors(ids)
+            except StorageError as error:
+                self._lose(error)
+            else:
+                search.add_similarities([(i, float(vector @ v)) for i, v in stored.items()])
 
     def _lose(self, error: StorageError) -> None:
         self.problem = str(error)
         self._retry_at = time.monotonic() + RETRY_S
         self._vectors = None
 
-    def _rerank(self, question: str, snapshot: Snapshot, order: Sequence[int], k: int) -> list[int]:
-        if self._reranker is None:
-            self._reranker = Reranker.load()
-        head = order[: max(k, 8)]
-        scores = self._reranker.score(question, [snapshot.chunks[p].indexed for p in head])
-        return ranking.best_first(dict(zip(head, scores.tolist(), strict=True)))
-
-    def _passages(
-        self,
-        snapshot: Snapshot,
-        question: str,
-        order: Sequence[int],
-        similarities: dict[int, float],
-    ) -> list[Passage]:
-        coverage = snapshot.keywords.coverage(question, order)
-        passages = []
-        for place in order:
-            chunk = snapshot.chunks[place]
-            similarity = similarities.get(place)
-            score = ranking.probability(similarity, coverage[place])
-            passages.append(Passage(chunk.text, chunk.source, chunk.title, score, similarity))
-        return passages
-
-
-def _top(scores: np.ndarray) -> list[int]:
-    """Places of the best scores above nought, best first."""
-    n = min(ranking.CANDIDATES, len(scores))
-    best = np.argpartition(-scores, n - 1)[:n]
-    best = best[scores[best] > 0]
-    return [int(p) for p in best[np.lexsort((best, -scores[best]))]]
-
-
-def _without_repeats(snapshot: Snapshot, order: Sequence[int]) -> list[int]:
-    """The same text from two documents takes one place, not two."""
-    seen: set[str] = set()
-    kept = []
-    for place in order:
-        text = snapshot.chunks[place].text
-        if text not in seen:
-            seen.add(text)
-            kept.append(place)
-    return kept
+    def _rerank(self, search: Search, order: Sequence[int], k: int) -> list[int]:
+        """The order by the cross-encoder; unchanged, with the problem noted, when it is missing."""
+        try:
+            if self._reranker is None:
+                self._reranker = Reranker.load()
+        except StorageError as error:
+            self.problem = str(error)
+            return list(order)
+        return search.reranked(order, k, self._reranker.score)
 
 
 def _ms(began: float) -> float:
