@@ -7,7 +7,6 @@ import asyncio
 import json
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
