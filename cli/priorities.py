@@ -44,9 +44,7 @@ async def _read(args: argparse.Namespace) -> dict[str, Any]:
 def _table(category: str, standing: dict[str, Any]) -> Table:
     declared = " > ".join(standing["declared"]) or "no provider is enabled"
     title = f"[bold]{category}[/bold]  declared: {declared}"
-    table = Table(
-        title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0))
     for name in COLUMNS:
         justify: Any = "left" if name == "provider" else "right"
         table.add_column(name, justify=justify, no_wrap=True)
