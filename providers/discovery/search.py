@@ -180,7 +180,7 @@ class Search:
             for name, answer in stored.items()
             if answer and not refresh and now - answer.at < FRESH_S
         }
-        asked = await ask_all([s for s in sources if s.name not in fresh], category)
+        asked = await ask_all([s for s in sources if s.name not in fresh], category, self.clock)
         remote = {source.name for source in sources if source.cached}
         self.cache.put(category, [a for a in asked if a.source in remote and not a.problem])
         answers = fresh | {answer.source: answer for answer in asked}

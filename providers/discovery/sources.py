@@ -26,7 +26,7 @@ CONNECT_S = 4.0
 MAX_REPLY_BYTES = 16 * 2**20
 
 Text = Annotated[str, BeforeValidator(clean)]
-Id = Annotated[str, StringConstraints(pattern=r"^[\w@.:/+~-]{1,160}$", strict=True)]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@.:/+~-]{1,160}$", strict=True)]
 """A model's id as it is sent back to its host: one that is anything else is no id."""
 Count = Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)]
 
@@ -51,7 +51,7 @@ class Gguf(Model):
 
     repository: Id
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-    file: Annotated[str, StringConstraints(pattern=r"^[\w.+-]{1,120}\.gguf$")]
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,120}\.gguf$")]
     size: int = Field(gt=0)
     """Bytes."""
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -127,13 +127,17 @@ class Answer(Model):
     problem: str | None = None
 
 
-async def ask_all(sources: Sequence[Source], category: str) -> list[Answer]:
+async def ask_all(
+    sources: Sequence[Source], category: str, clock: Callable[[], float] = time.time
+) -> list[Answer]:
     """Every source's answer, in the order of `sources`; takes as long as the slowest deadline."""
     async with client() as http:
-        return list(await asyncio.gather(*(_ask(source, category, http) for source in sources)))
+        return list(await asyncio.gather(*(_ask(s, category, http, clock) for s in sources)))
 
 
-async def _ask(source: Source, category: str, http: httpx2.AsyncClient) -> Answer:
+async def _ask(
+    source: Source, category: str, http: httpx2.AsyncClient, clock: Callable[[], float]
+) -> Answer:
     import httpx2
 
     problem = None
@@ -147,7 +151,7 @@ async def _ask(source: Source, category: str, http: httpx2.AsyncClient) -> Answe
         problem, found = clean(error, 300), list(error.found)
     except httpx2.HTTPError as error:
         problem = f"{source.name} cannot be reached ({type(error).__name__})"
-    return Answer(source=source.name, at=time.time(), found=tuple(found), problem=problem)
+    return Answer(source=source.name, at=clock(), found=tuple(found), problem=problem)
 
 
 def client() -> httpx2.AsyncClient:
