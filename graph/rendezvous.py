@@ -107,6 +107,8 @@ class Rendezvous:
         self._arm()
 
     def token(self, side: Side, text: str) -> None:
+        if self._gives_way(side):
+            return
         race = self._race()
         floor = race.floor
         actions = race.token(side, text, self.now())
@@ -116,10 +118,12 @@ class Rendezvous:
             self._arm()
 
     def alive(self, side: Side) -> None:
-        self._feed(self._race().alive(side, self.now()))
+        if not self._gives_way(side):
+            self._feed(self._race().alive(side, self.now()))
 
     def done(self, side: Side) -> None:
-        self._feed(self._race().done(side, self.now()))
+        if not self._gives_way(side):
+            self._feed(self._race().done(side, self.now()))
 
     def failed(self, side: Side, reason: str, *, retrying: bool = False) -> None:
         race = self._race()
@@ -169,6 +173,10 @@ class Rendezvous:
             self._timer = None
 
     # -- how actions are carried out ----------------------------------------------------------
+
+    def _gives_way(self, side: Side) -> bool:
+        """A continuation was asked for and the call before it still talks: nobody listens."""
+        return side == "fallback" and self.continue_asked.is_set()
 
     def _race(self) -> Race:
         if self.race is None:

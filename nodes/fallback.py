@@ -51,7 +51,7 @@ async def _ask(
             )
             if ended:
                 watch.ended(call.row, call.error)
-        if not ended:
+        if not ended or r.continue_asked.is_set():
             continue
         if call.error is not None:
             r.failed("fallback", call.error.kind)
