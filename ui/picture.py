@@ -63,8 +63,6 @@ def badges(view: View) -> list[dict[str, Any]]:
         found.append(_badge("called", "Models called", str(len(called)), _names(called)))
     if view.answer is not None:
         found += _figures(view, called)
-    if view.request_id:
-        found.append(_badge("request", "Request", view.request_id[:8], "copy"))
     return found
 
 

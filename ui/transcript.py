@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from providers.base import Message
@@ -21,11 +20,16 @@ _CODE = re.compile(
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
 
 
-@dataclass
 class Conversation:
-    """The turns of one tab, oldest first; each is the view of one request."""
+    """The turns of one tab, oldest first; each is the view of one request.
 
-    turns: list[View] = field(default_factory=list)
+    No dataclass: gradio takes those in a session's state apart.
+    """
+
+    def __init__(self, turns: list[View] | None = None) -> None:
+        self.turns = turns or []
+        self.pending: View | None = None
+        """The last turn, while it is being answered."""
 
     def messages(self) -> list[ChatMessage]:
         """What the chat shows; the first message of an answer is always the answer itself."""
@@ -44,13 +48,14 @@ class Conversation:
         """The turns that were answered, as the router takes them."""
         said: list[Message] = []
         for view in self.turns:
-            if view.text:
+            if view.text and view is not self.pending:
                 said.append(Message(role="user", content=str(view.asked["prompt"])))
                 said.append(Message(role="assistant", content=view.text))
         return said
 
-    def of(self, request_id: str) -> View | None:
-        return next((view for view in self.turns if view.request_id == request_id), None)
+    def keep(self, turns: int) -> None:
+        """Forget what came after so many turns."""
+        del self.turns[turns:]
 
 
 def _turn(view: View) -> Iterator[ChatMessage]:

@@ -254,7 +254,7 @@ def test_badges_name_the_category_the_winner_and_the_price():
     assert found["called"]["value"] == "2"
     assert found["tokens"]["value"] == "60"
     assert found["cost"]["value"] == "$0.002"
-    assert found["request"]["value"] == "abc"
+    assert picture(fold(*won()))["id"] == "abc"
 
 
 def test_the_embedded_llama_is_called_demo_quality():

@@ -102,6 +102,7 @@ window.RouterPage = (() => {
     document.documentElement.lang = "en";
     const kept = localStorage.getItem("router-theme");
     if (kept) document.body.classList.toggle("dark", kept === "dark");
+    RouterPage.mend();
   }
 
   return { el, svg, icon, provider, nothing, glide, mount, views, toggleTheme, begin };

@@ -1,7 +1,7 @@
 // The request's picture: what is happening in words, the graph, the figures, the waterfall and
 // whatever of it was opened.
 (() => {
-  const { el, icon, provider } = RouterPage;
+  const { el, icon } = RouterPage;
   const PHASES = {
     idle: "Ready",
     running: "Running",
@@ -23,6 +23,14 @@
     const falls = RouterPage.waterfall();
     const phase = el("span", { class: "rt-phase" });
     const clock = el("span", { class: "rt-clock" });
+    const request = el("button", {
+      type: "button",
+      class: "rt-id",
+      title: "Copy the request id",
+      "aria-label": "Copy the request id",
+      hidden: true,
+      onclick: copy,
+    });
     const badges = el("div", { class: "rt-badges" });
     const notes = el("ul", { class: "rt-notes" });
     const panel = el("section", {
@@ -34,7 +42,7 @@
     });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, clock),
       graph.root,
       notes,
       badges,
@@ -94,15 +102,20 @@
           shown,
           note
         );
-      if (one.name === "request")
-        return el("button", { ...attributes, type: "button", onclick: copy }, label, shown, note);
       return el("div", attributes, label, shown, note);
     }
 
-    async function copy(event) {
-      const note = event.currentTarget.querySelector(".rt-badge-note");
+    async function copy() {
       await navigator.clipboard.writeText(value.id);
-      note.textContent = "copied";
+      live.textContent = "The request id was copied.";
+      request.replaceChildren("copied", icon("done"));
+    }
+
+    function name() {
+      request.hidden = !value.id;
+      if (request.dataset.id === value.id) return;
+      request.dataset.id = value.id;
+      request.replaceChildren(value.id.slice(0, 8), icon("copy"));
     }
 
     let noted = "";
@@ -128,6 +141,7 @@
       phase.textContent = PHASES[value.phase];
       phase.dataset.phase = value.phase;
       graph.draw(value, opened);
+      name();
       figures();
       explain();
       inspect();
@@ -148,6 +162,7 @@
     }
 
     return (next) => {
+      if (next.phase === "running") document.dispatchEvent(new Event("router-asked"));
       if (value === null || next.id !== value.id) opened = opened && next.id ? opened : null;
       value = next;
       cameAt = performance.now();

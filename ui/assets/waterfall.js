@@ -112,18 +112,23 @@
         ...line("limit", limits.ttft_ms, `first word by ${time((limits.ttft_s || 0) * 1000)}`, span),
         ...line("deadline", limits.deadline_ms, `deadline ${time(limits.deadline_ms)}`, span)
       );
+      lines.hidden = !lines.children.length;
+    }
+
+    function line(kind, at, text, span) {
+      const seen = at && at <= span;
+      root.toggleAttribute(`data-${kind}`, Boolean(seen));
+      if (!seen) return [];
+      const left = `${(at / span) * 100}%`;
+      root.style.setProperty(`--rt-${kind}`, left);
+      const side = at > span * 0.6 ? "left" : "right";
+      return [
+        el("span", { class: `rt-line-label rt-line-${kind}`, "data-side": side, style: { left } }, text),
+      ];
     }
 
     return { root, draw };
   };
-
-  function line(kind, at, text, span) {
-    if (!at || at > span) return [];
-    const left = (at / span) * 100;
-    const side = left > 60 ? "left" : "right";
-    const label = el("span", { class: "rt-line-label", "data-side": side }, text);
-    return [el("span", { class: `rt-line rt-line-${kind}`, style: { left: `${left}%` } }, label)];
-  }
 
   // The next of 1, 2, 4, 8 × 10^n that quarters well.
   function nice(ms) {

@@ -1,0 +1,91 @@
+// The frame of the page: the heading, what must be said before anything else, and the examples.
+(() => {
+  const { el, svg, icon } = RouterPage;
+
+  function logo() {
+    return svg(
+      "svg",
+      { class: "rt-logo", viewBox: "0 0 32 32", "aria-hidden": "true" },
+      svg("rect", { width: 32, height: 32, rx: 8 }),
+      svg("path", { d: "M7 16h5M12 16c4 0 3-6 7-6h2M12 16c4 0 3 6 7 6h2" }),
+      ...[[7, 16], [24, 10], [24, 22]].map(([cx, cy]) => svg("circle", { cx, cy, r: 2.6 }))
+    );
+  }
+
+  RouterPage.views.header = (host) => (value) => {
+    host.replaceChildren(
+      el(
+        "header",
+        { class: "rt-top" },
+        logo(),
+        el("h1", {}, value.title),
+        el("p", { class: "rt-tagline" }, value.tagline),
+        el(
+          "button",
+          {
+            type: "button",
+            class: "rt-theme",
+            "aria-label": "Switch between light and dark",
+            title: "Light or dark",
+            onclick: RouterPage.toggleTheme,
+          },
+          icon("theme")
+        )
+      ),
+      ...value.notices.map((notice) =>
+        el(
+          "p",
+          { class: "rt-notice", "data-kind": notice.kind },
+          el("strong", {}, notice.title),
+          ` ${notice.text}`
+        )
+      )
+    );
+  };
+
+  RouterPage.views.examples = (host, trigger) => {
+    document.addEventListener("router-asked", () => {
+      const details = host.querySelector("details");
+      if (details) details.open = false;
+    });
+    return (value) => {
+      host.replaceChildren(
+        el(
+          "details",
+          { class: "rt-examples", open: true },
+          el("summary", {}, "Examples"),
+          el("div", { class: "rt-example-groups" }, ...value.categories.map((c) => group(c, trigger)))
+        )
+      );
+    };
+  };
+
+  // What gradio's chat leaves unsaid or says too often to a screen reader.
+  RouterPage.mend = () => {
+    const mend = () => {
+      const log = document.querySelector('#talk [role="log"]');
+      if (log?.getAttribute("aria-live") === "polite") log.setAttribute("aria-live", "off");
+      for (const arrow of document.querySelectorAll("#talk .thought-group .arrow")) {
+        arrow.setAttribute("aria-hidden", "true");
+        arrow.querySelector("button")?.setAttribute("tabindex", "-1");
+      }
+    };
+    new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+    mend();
+  };
+
+  function group(category, trigger) {
+    return el(
+      "section",
+      {},
+      el("h3", { title: category.description }, category.name),
+      ...category.prompts.map((prompt) =>
+        el(
+          "button",
+          { type: "button", class: "rt-example", onclick: () => trigger("select", { prompt }) },
+          prompt
+        )
+      )
+    );
+  }
+})();

@@ -1,0 +1,109 @@
+"""What the page does with the router for its tabs: ask, stop, amend, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from graph.router import Router
+from ui.late import LateDesk
+from ui.run import Run, Runs
+from ui.terms import Terms
+from ui.transcript import Conversation
+from ui.view import View
+
+
+class Desk:
+    """One a process. A tab is known by its session's name."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self.terms = Terms.of(router.settings)
+        self.runs = Runs()
+        self._late = LateDesk(router.late)
+        self._awaited: dict[str, set[str]] = {}
+
+    def begin(
+        self, conversation: Conversation, prompt: str, category: str, provider: str
+    ) -> View | None:
+        """Add a turn that `answer` will fill; None where there is nothing to ask.
+
+        The turn has its request id from here on, so that a stopped one can be judged too.
+        """
+        if not prompt.strip() or conversation.pending is not None:
+            return None
+        asked = {
+            "prompt": prompt.strip(),
+            "turns before": len(conversation.turns),
+            "category": category or None,
+            "provider": provider or None,
+        }
+        view = View(asked, self.terms, request_id=uuid.uuid4().hex)
+        conversation.turns.append(view)
+        conversation.pending = view
+        return view
+
+    async def answer(self, conversation: Conversation, tab: str) -> AsyncIterator[View]:
+        """Ask for the pending turn and yield it as it grows, at 25 frames a second."""
+        view = conversation.pending
+        if view is None:
+            return
+        asked = view.asked
+        self._late.open()
+        self._late.expect(view.request_id)
+        events = self.router.stream(
+            asked["prompt"],
+            conversation.history(),
+            asked["category"],
+            asked["provider"],
+            request_id=view.request_id,
+        )
+        run = Run(view, events)
+        self.runs.begin(tab, run)
+        try:
+            async with aclosing(run.frames()) as frames:  # type: ignore[type-var]
+                async for frame in frames:
+                    yield frame
+        finally:
+            conversation.pending = None
+            self.runs.end(tab, run)
+            if not is_awaited(view):
+                self._late.forget(view.request_id)
+
+    async def amendment(self, conversation: Conversation, tab: str) -> View | None:
+        """The turn that a late answer amended, when it has come; None if there will be none."""
+        view = next((v for v in reversed(conversation.turns) if is_awaited(v)), None)
+        if view is None or view.request_id in self._awaited.get(tab, ()):
+            return None
+        future = self._late.expect(view.request_id)
+        self._awaited.setdefault(tab, set()).add(view.request_id)
+        limits = self.router.settings.limits_for((view.route or {})["category"])
+        try:
+            await asyncio.wait({future}, timeout=limits.late_s + 5)
+        finally:
+            self._awaited.get(tab, set()).discard(view.request_id)
+            if not future.done():
+                self._late.forget(view.request_id)
+        answer = future.result() if future.done() else None
+        if answer is None:
+            return None
+        view.apply(answer)
+        return view
+
+    def close(self, tab: str) -> None:
+        """The tab is gone: end its request and wait for nothing on its behalf."""
+        self.runs.stop(tab)
+        for request_id in self._awaited.pop(tab, set()):
+            self._late.forget(request_id)
+
+    async def judge(self, view: View, liked: bool | None) -> None:
+        """Replace what the reader thinks of an answer; it feeds the learned order."""
+        await self.router.feedback(view.request_id, liked)
+
+
+def is_awaited(view: View) -> bool:
+    """Its primary lost by time and may still come."""
+    timed_out = any(a["outcome"] == "timed_out" for a in view.attempts.values())
+    return view.phase == "done" and view.late is None and timed_out

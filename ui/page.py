@@ -1,0 +1,84 @@
+"""The page: chat, boards and named endpoints over one router."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graph.router import Router
+from ui import theme
+from ui.terms import Terms
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from fastapi import FastAPI
+
+TITLE = "LLM Router"
+TAGLINE = "Every prompt to the right model, always in time."
+MOST_EVENTS = 2_000
+"""Events that may run at once; gradio's own 40 would let a few waiting tabs stop all others."""
+MOST_UPLOAD = "20mb"
+
+
+def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
+    """The page; with `write` False whatever would change something is neither shown nor allowed."""
+    import gradio as gr
+
+    from ui.chat import chat_tab
+    from ui.desk import Desk
+    from ui.widget import widget
+
+    desk = Desk(router)
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
+    ) as demo:
+        widget("header", header(router), elem_id="top")
+        with gr.Tabs(elem_id="tabs"), gr.Tab("Chat", id="chat"):
+            chat_tab(demo, desk)
+    demo.queue(default_concurrency_limit=None)
+    demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
+    return demo
+
+
+def header(router: Router) -> dict[str, Any]:
+    """Title, and in plain words what kind of answers to expect."""
+    settings = router.settings
+    terms = Terms.of(settings)
+    kinds = {terms.kind(p.name) for p in settings.providers if p.disabled is None}
+    notices = []
+    if kinds == {"simulated"}:
+        text = (
+            "Every model here follows a script, so that the routing can be watched without a key."
+        )
+        notices.append({"kind": "simulated", "title": "Simulation.", "text": text})
+    elif kinds == {"embedded"}:
+        text = (
+            "Answers come from a very small LLaMA on this machine and are often wrong."
+            " One key in .env puts a real one in its place."
+        )
+        notices.append({"kind": "embedded", "title": "Demo quality.", "text": text})
+    return {"title": TITLE, "tagline": TAGLINE, "notices": notices}
+
+
+def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
+    """Serve the page at `/` of that application, after whatever routes it has already."""
+    import gradio as gr
+
+    given = router.settings.environment.ui_auth
+    login = [tuple(given.get_secret_value().split(":", 1))] if given else None
+    return gr.mount_gradio_app(
+        app,
+        build_page(router, write=write),
+        path="/",
+        auth=login,
+        auth_message="Sign in to use the router.",
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        pwa=False,
+        ssr_mode=False,
+        show_error=False,
+        max_file_size=MOST_UPLOAD,
+        theme=theme.theme(),
+        head=theme.head(),
+        js="() => RouterPage.begin()",
+    )

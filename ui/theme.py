@@ -1,0 +1,128 @@
+"""How the page looks and what it may load: nothing but itself."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ASSETS = Path(__file__).parent / "assets"
+STYLES = ("base", "picture", "shell", "boards")
+SCRIPTS = (
+    "core",
+    "graph",
+    "waterfall",
+    "inspector",
+    "picture",
+    "shell",
+    "priorities",
+    "log",
+    "providers",
+    "knowledge",
+    "route",
+    "models",
+    "settings",
+)
+
+CSP = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # gradio compiles its components
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",  # a model's answer cannot load a remote picture
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "media-src 'self' blob:",
+        "object-src 'none'",
+        "frame-src 'none'",
+        "form-action 'self'",
+        "base-uri 'self'",
+    )
+)
+
+
+@cache
+def css() -> str:
+    return "\n".join((ASSETS / f"{name}.css").read_text() for name in STYLES)
+
+
+@cache
+def head() -> str:
+    """The policy, then the page's own styles and scripts; nothing is fetched for them.
+
+    The styles stand here because gradio drops container queries from its `css` parameter.
+    """
+    code = "\n".join((ASSETS / f"{name}.js").read_text() for name in SCRIPTS)
+    icon = (ASSETS / "icon.svg.txt").read_text().strip()
+    return (
+        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
+        f'<link rel="icon" href="{icon}">'
+        f"<style>{css()}</style>"
+        f"<script>{code}</script>"
+    )
+
+
+def theme() -> Any:
+    """Gradio's own components in the colours of `base.css`, in fonts that gradio brings along."""
+    import gradio as gr
+
+    both = {
+        "body_background_fill": "var(--rt-bg)",
+        "body_text_color": "var(--rt-text)",
+        "body_text_color_subdued": "var(--rt-muted)",
+        "background_fill_primary": "var(--rt-card)",
+        "background_fill_secondary": "var(--rt-sunk)",
+        "border_color_primary": "var(--rt-line)",
+        "border_color_accent": "var(--rt-accent)",
+        "color_accent_soft": "var(--rt-accent-soft)",
+        "block_background_fill": "var(--rt-card)",
+        "block_border_color": "var(--rt-line)",
+        "block_label_text_color": "var(--rt-muted)",
+        "block_label_background_fill": "transparent",
+        "block_title_text_color": "var(--rt-muted)",
+        "block_info_text_color": "var(--rt-muted)",
+        "input_background_fill": "var(--rt-card)",
+        "input_border_color": "var(--rt-line)",
+        "input_border_color_focus": "var(--rt-accent)",
+        "input_placeholder_color": "var(--rt-muted)",
+        "button_primary_background_fill": "var(--rt-button)",
+        "button_primary_background_fill_hover": "var(--rt-button-hover)",
+        "button_primary_text_color": "#ffffff",
+        "button_secondary_background_fill": "var(--rt-card)",
+        "button_secondary_background_fill_hover": "var(--rt-sunk)",
+        "button_secondary_border_color": "var(--rt-line)",
+        "button_secondary_text_color": "var(--rt-text)",
+        "link_text_color": "var(--rt-accent)",
+        "link_text_color_hover": "var(--rt-accent)",
+        "link_text_color_visited": "var(--rt-accent)",
+        "panel_background_fill": "var(--rt-card)",
+        "code_background_fill": "var(--rt-sunk)",
+        "block_shadow": "none",
+        "block_border_width": "1px",
+        "input_border_width": "1px",
+        "button_secondary_border_color_hover": "var(--rt-line-strong)",
+    }
+    one = {
+        "color_accent": "var(--rt-accent)",
+        "block_radius": "var(--rt-radius)",
+        "container_radius": "var(--rt-radius)",
+        "input_radius": "8px",
+        "button_large_radius": "8px",
+        "button_medium_radius": "8px",
+        "button_small_radius": "8px",
+        "button_large_text_weight": "600",
+        "layout_gap": "14px",
+        "block_title_text_size": "12.5px",
+        "chatbot_text_size": "15px",
+        "body_text_size": "14px",
+    }
+    dark = {f"{name}_dark": value for name, value in both.items()}
+    base = gr.themes.Base(
+        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
+        font_mono=[
+            gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)),
+            "ui-monospace",
+            "monospace",
+        ],
+    )
+    return base.set(**both, **dark, **one)

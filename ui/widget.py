@@ -1,0 +1,23 @@
+"""A part of the page that our own script draws from plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def widget(view: str, value: Any = None, *, elem_id: str | None = None) -> Any:
+    """A `gr.HTML` whose template is static: values reach the DOM as text, through `core.js`.
+
+    `view` names the drawing function in `ui/assets`. It may trigger `select` with the data that
+    the listener finds in its `gr.EventData`.
+    """
+    import gradio as gr
+
+    return gr.HTML(
+        value=value,
+        html_template='<div class="rt-view"></div>',
+        js_on_load=f"RouterPage.mount('{view}', element, props, trigger, watch)",
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=[f"rt-{view}"],
+    )
