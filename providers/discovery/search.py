@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from config import editor
 from config.catalogue import Catalogue, load_catalogue
-from config.errors import UsageError
+from config.errors import NotFoundError, UsageError
 from config.models import Settings
 from providers.discovery import memory
 from providers.discovery.adopt import Adoption
@@ -132,12 +132,20 @@ class Search:
     async def judge(
         self, trial: Standing, others: Sequence[Standing], *, breaker_opened: bool = False
     ) -> Decision:
-        """Keep, promote or roll back a provider on trial, and do it; see `watch.verdict`."""
+        """Keep, promote or roll back a provider on trial, and do it; see `watch.verdict`.
+
+        An entry that a person wrote is never changed. Raises ConfigError when the file cannot be.
+        """
+        if self.settings.provider(trial.provider).added is None:
+            return Decision("keep", "a person put it on trial: only a person ends that")
         decision = verdict(trial, others, breaker_opened=breaker_opened)
-        if decision.action == "promote":
-            await self._edit(editor.set_trial, trial.provider, None, decision.reason)
-        elif decision.action == "roll back":
-            await self._edit(editor.remove_provider, trial.provider, decision.reason)
+        try:
+            if decision.action == "promote":
+                await self._edit(editor.set_trial, trial.provider, None, decision.reason)
+            elif decision.action == "roll back":
+                await self._edit(editor.remove_provider, trial.provider, decision.reason)
+        except NotFoundError:
+            return Decision("keep", "another process has ended the trial")
         if decision.action != "keep":
             kind = "discovery.promoted" if decision.action == "promote" else "discovery.rolled_back"
             await self.audit(kind, trial.provider, {"reason": decision.reason})

@@ -191,7 +191,7 @@ def _event(
         "number": number,
         "of": of,
         "id": probe.id,
-        "candidate": side(mine),
+        "tried": side(mine),
         "incumbent": side(theirs),
         "difference": round(tally.bounds.mean, 4),
         "lower": round(tally.bounds.lower, 4),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from config import editor
-from config.errors import ConfigError
+from config import editor, writer
+from config.errors import ConfigError, NotFoundError
 from config.loader import load
 from config.yaml_splice import plain
 
@@ -93,6 +93,12 @@ def test_a_removed_provider_leaves_no_trace(folders: tuple[Path, Path]) -> None:
     assert text_of(folders[0]) == PROVIDERS
 
 
+def test_a_change_that_changes_nothing_is_not_one(folders: tuple[Path, Path]) -> None:
+    editor.set_trial(*folders, "llama-a", None, "it is trusted already")
+    with pytest.raises(ConfigError, match="nothing to take back"):
+        editor.undo(*folders)
+
+
 def test_undo_does_not_lose_a_hand_edit(folders: tuple[Path, Path]) -> None:
     config, data = folders
     append(config, data)
@@ -128,7 +134,7 @@ def test_a_result_that_is_not_valid_is_never_written(folders: tuple[Path, Path])
 def test_removing_a_provider_that_is_needed_is_refused(folders: tuple[Path, Path]) -> None:
     with pytest.raises(ConfigError):
         editor.remove_provider(*folders, "llama-a", "")
-    with pytest.raises(ConfigError, match="no provider `nobody`"):
+    with pytest.raises(NotFoundError, match="no provider `nobody`"):
         editor.remove_provider(*folders, "nobody", "")
     assert text_of(folders[0]) == PROVIDERS
 
@@ -179,7 +185,7 @@ def test_a_second_writer_is_told_to_wait(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, data = folders
-    monkeypatch.setattr(editor, "LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr(writer, "LOCK_WAIT_S", 0.0)
     (data / "backups").mkdir(parents=True)
     with (
         FileLock(data / "backups" / "providers.lock"),
@@ -205,7 +211,7 @@ def test_a_hand_edit_in_the_middle_of_a_change_wins(folders: tuple[Path, Path]) 
 KILLED = """\
 import os, signal, sys
 from pathlib import Path
-from config import editor
+from config import editor, writer
 config, data, verb, at = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 def step(name):
     if name == at:

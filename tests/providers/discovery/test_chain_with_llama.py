@@ -94,6 +94,6 @@ async def test_a_gguf_of_the_hub_becomes_a_provider_and_leaves_again(
 
     worse = Standing(added.name, 1, 1, 0.1, 0.0, 0.2, 0.0, 50, *[None] * 5, 0, 0, trial=0.02)
     trusted = Standing("tiny", 0, 0, 0.8, 0.7, 0.9, 1.0, 50, *[None] * 5, 0, 0)
-    assert (await search.judge(worse, [trusted])).action == "roll back"
+    assert (await Search(after, served).judge(worse, [trusted])).action == "roll back"
     assert (folder / "providers.yaml").read_bytes() == before
     await providers.close()

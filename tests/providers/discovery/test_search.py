@@ -279,6 +279,8 @@ async def test_a_trial_is_promoted_kept_or_rolled_back_with_a_reason(
     async for _ in search.try_and_append("technical"):
         pass
     new = standing("llama-5-70b", mean, trial=0.05)
+    running = load(settings.config_dir, settings.data_dir, environ={}, dotenv=None)
+    search = world.search(running)
     decision = await search.judge(new, [standing("first", 0.72)])
     assert decision.action == action
     last_kind, subject, detail = world.rows[-1]
@@ -294,3 +296,20 @@ async def test_a_trial_is_promoted_kept_or_rolled_back_with_a_reason(
     else:
         assert "llama-5-70b" not in names
         assert (settings.config_dir / "providers.yaml").read_bytes() == before
+
+
+async def test_a_trial_that_another_process_ended_is_left_alone(world: World) -> None:
+    settings = world.configured()
+    async for _ in world.search(settings).try_and_append("technical"):
+        pass
+    running = load(settings.config_dir, settings.data_dir, environ={}, dotenv=None)
+    worse, trusted = standing("llama-5-70b", 0.5, trial=0.05), [standing("first", 0.72)]
+    assert (await world.search(running).judge(worse, trusted)).action == "roll back"
+    assert (await world.search(running).judge(worse, trusted)).action == "keep"
+
+
+async def test_an_entry_that_a_person_put_on_trial_is_left_alone(world: World) -> None:
+    search = world.search(world.configured())
+    mine = standing("second", 0.1, trial=0.05)
+    decision = await search.judge(mine, [standing("first", 0.9)], breaker_opened=True)
+    assert decision.action == "keep"

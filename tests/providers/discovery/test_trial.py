@@ -90,7 +90,7 @@ async def test_cost_and_time_of_both_sides_are_kept(get: Get) -> None:
     assert verdict.cost_usd is not None
     assert verdict.cost_usd > 0
     assert verdict.ttft_ms is not None
-    assert events[0]["candidate"]["latency_ms"] > 0
+    assert events[0]["tried"]["latency_ms"] > 0
 
 
 async def test_an_unknown_price_is_not_free(get: Get) -> None:
@@ -120,7 +120,7 @@ async def test_a_passing_fault_costs_one_probe_and_not_the_trial(get: Get, host:
     host.faults = [Reply.json({"error": {"message": "busy"}}, 503)]
     rules = Rules(ttft_s=5.0, abreast=1)
     events, verdict = await trial(Contender(get("first")), Contender(get("second")), rules=rules)
-    assert events[0]["candidate"]["error"].startswith("server:")
+    assert events[0]["tried"]["error"].startswith("server:")
     assert verdict.outcome == "better"
 
 

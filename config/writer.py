@@ -1,0 +1,185 @@
+"""One change of `providers.yaml` under its lock: whole, valid, journaled.
+
+A change goes: lock, read, edit the text in place, validate a temporary copy with the loader, keep
+a backup, note it in the journal, write beside the file, fsync, replace, fsync the folder. Killed at
+any step, the file is the old one or the new one; the journal names the hashes of both, so that
+`undo` knows which, and sees a hand edit in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ruamel.yaml.error import YAMLError
+
+from config.errors import ConfigError
+from config.journal import Change, Journal, sync_folder
+from config.loader import load
+from config.yaml_splice import plain
+
+LOCK_WAIT_S = 10.0
+Step = Callable[[str], None]
+"""Told the name of each step just done; tests kill the process there."""
+Edit = Callable[[str, Any], str]
+"""Gets the text and its values, changes the values and returns the text that says the same."""
+
+
+class Writer:
+    """Changes one configuration's `providers.yaml`; see the module's docstring."""
+
+    def __init__(self, config_dir: Path, data_dir: Path, step: Step) -> None:
+        self.path = Path(config_dir) / "providers.yaml"
+        self.data_dir = Path(data_dir)
+        self.backups = self.data_dir / "backups"
+        self.journal = Journal(self.backups)
+        self.step = step
+
+    def change(self, kind: str, subject: str, note: str, edit: Edit) -> Change:
+        with self._locked():
+            before = self._read()
+            after = self._edited(before, edit)
+            at = datetime.now(UTC)
+            ident = f"{at:%Y%m%d-%H%M%S-%f}"
+            backup = self.backups / f"{ident}-providers.yaml"
+            change = Change(
+                id=ident,
+                at=at.isoformat(timespec="seconds"),
+                kind=kind,
+                subject=subject,
+                note=note,
+                file=str(self.path.resolve()),
+                before=_sha256(before),
+                after=_sha256(after),
+                backup=backup.name,
+            )
+            if after == before:
+                return change  # done already, by another process
+            self._validate(after)
+            self._write_new(backup, before)
+            self.step("backed up")
+            self.journal.note(change)
+            self.step("journaled")
+            self._replace(after, expected=change.before)
+            return change
+
+    def undo(self) -> str:
+        with self._locked():
+            current = self._read()
+            change = self.journal.last(self.path, _sha256(current))
+            before = self.journal.backup(change)
+            self._validate(before)
+            self._replace(before, expected=change.after)
+            self.journal.note_undone(change)
+            self.step("noted")
+        what = {"append": "the addition of", "remove": "the removal of", "trial": "the trial of"}
+        return (
+            f"took back {what[change.kind]} `{change.subject}` of {change.at} ({change.note});"
+            f" {self.path} is as it was before"
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.backups.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.backups / "providers.lock", timeout=LOCK_WAIT_S):
+                self.step("locked")
+                yield
+        except Timeout:
+            raise ConfigError(
+                f"{self.path}: another process is changing it; try again when that is done"
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename or self.path}: cannot be written ({error.strerror}); give this"
+                " user the right to write there, or edit providers.yaml by hand"
+            ) from error
+
+    def _read(self) -> bytes:
+        if self.path.is_symlink():
+            raise ConfigError(
+                f"{self.path} is a symbolic link to {self.path.resolve()}: name the folder of the"
+                " real file with --config, or put a copy in the link's place"
+            )
+        if not self.path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError(f"{self.path} is read-only: `chmod u+w {self.path}`, then try again")
+        return self.path.read_bytes()
+
+    def _edited(self, before: bytes, edit: Edit) -> bytes:
+        """The new text; refused if it says anything but the old one and the wanted change."""
+        bom = b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b""
+        by_hand = f"{self.path}: cannot be edited by the application here"
+        try:
+            text = before.removeprefix(bom).decode()
+            wanted = _unshared(plain(text))
+            after = edit(text, wanted)
+            if plain(after) != wanted:
+                raise ConfigError(f"{by_hand} (a YAML alias or tag is in the way): write it out")
+        except (LookupError, TypeError, AttributeError, YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{by_hand}: `--check` says what is wrong ({error})") from error
+        self.step("edited")
+        return bom + after.encode()
+
+    def _validate(self, text: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for file in self.path.parent.glob("*.yaml"):
+                if not file.name.startswith("."):
+                    shutil.copy(file, folder)
+            (Path(folder) / self.path.name).write_bytes(text)
+            try:
+                load(Path(folder), self.data_dir)
+            except ConfigError as error:
+                said = str(error).replace(folder, str(self.path.parent))
+                raise ConfigError(
+                    f"nothing was changed, as the result is not valid: {said}"
+                ) from error
+        self.step("validated")
+
+    def _replace(self, text: bytes, expected: str) -> None:
+        for stale in self.path.parent.glob(".providers.yaml.*.tmp"):
+            stale.unlink()  # of a process killed here: the lock says that nobody else writes
+        temporary = self.path.with_name(f".providers.yaml.{os.getpid()}.tmp")
+        try:
+            self._write_new(temporary, text)
+            shutil.copymode(self.path, temporary)
+            with suppress(PermissionError):
+                owner = self.path.stat()
+                os.chown(temporary, owner.st_uid, owner.st_gid)
+            self.step("written")
+            if _sha256(self.path.read_bytes()) != expected:
+                raise ConfigError(
+                    f"{self.path}: was edited meanwhile; nothing was changed, try again"
+                )
+            os.replace(temporary, self.path)
+            self.step("replaced")
+            sync_folder(self.path.parent)
+            self.step("synced")
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @staticmethod
+    def _write_new(path: Path, text: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _unshared(data: Any) -> Any:
+    """A copy in which an aliased list is a list of its own: an edit must not show twice."""
+    if isinstance(data, dict):
+        return {key: _unshared(value) for key, value in data.items()}
+    return [_unshared(value) for value in data] if isinstance(data, list) else data
