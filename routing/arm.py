@@ -11,10 +11,10 @@ PRIOR_REWARD = 0.8
 PRIOR_STEP = 0.02
 """What a place further down in the declared order takes off the prior."""
 PRIOR_DEVIATION = 0.15
-RATE = 0.3
-"""Standard deviation of a success, a quality or a liking, as the short memory assumes it."""
-SHARE = 0.2
-"""The same for a latency or a cost share, as a part of its weight."""
+
+QUALITY_DEVIATION = 0.3
+SHARE_DEVIATION = 0.1
+"""Of a latency or a cost share, as a part of its weight, before it is measured."""
 
 OUTAGE_CHARGE = 2.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
@@ -30,7 +30,7 @@ class Arm:
         "expected",
         "generation",
         "half",
-        "healthy",
+        "known",
         "latency",
         "liked",
         "liking",
@@ -41,26 +41,28 @@ class Arm:
         "settled",
         "success",
         "usd",
+        "weight",
     )
 
-    def __init__(self, place: int) -> None:
+    def __init__(self, place: int, weights: Ranking) -> None:
         self.generation = 0
         self.prior = PRIOR_REWARD - PRIOR_STEP * place
         self.at = 0.0
         self.n = 0
+        self.weight = 0.0  # of the n observations, with forgetting
         self.liked = 0
         self.disliked = 0
-        self.healthy = (0.0, 0.0)  # weight and mean of success after the last one
         self.expected = self.prior  # its mean at the last rerank, and
         self.half = 0.0  # half the width of the interval that it had then
         self.reranked = -1  # the category's rerank that they belong to
-        self.settled: float | None = None
+        self.settled: float | None = None  # its mean and its
+        self.known: Estimate | None = None  # value, once asked for, while silence changes neither
         self.usd = 0.0  # mean cost, weighted like its share
-        self.success = Trace()
-        self.quality = Trace()
-        self.liking = Trace()
-        self.latency = Trace()
-        self.cost = Trace()
+        self.success = Trace.rate(reward.NEUTRAL_SUCCESS, weights.prior_strength)
+        self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
+        self.quality = Trace.amount(QUALITY_DEVIATION)
+        self.latency = Trace.amount(SHARE_DEVIATION * weights.latency_weight)
+        self.cost = Trace.amount(SHARE_DEVIATION * weights.cost_weight)
 
     def copy(self, generation: int) -> Arm:
         other = Arm.__new__(Arm)
@@ -68,34 +70,34 @@ class Arm:
         other.prior = self.prior
         other.at = self.at
         other.n = self.n
+        other.weight = self.weight
         other.liked = self.liked
         other.disliked = self.disliked
-        other.healthy = self.healthy
         other.expected = self.expected
         other.half = self.half
         other.reranked = self.reranked
         other.settled = self.settled
+        other.known = self.known
         other.usd = self.usd
         other.success = self.success.copy()
-        other.quality = self.quality.copy()
         other.liking = self.liking.copy()
+        other.quality = self.quality.copy()
         other.latency = self.latency.copy()
         other.cost = self.cost.copy()
         return other
 
     def add(self, seen: Observation, success: float, weights: Ranking, count: int) -> None:
-        """Take in an attempt that succeeded so far; `count` is the category's."""
+        """Take in an attempt that succeeded so far; `count` is the category's, this included."""
         keep, fast = weights.forgetting, weights.recent
         hours = (seen.at - self.at) / 3_600 if self.n else 0.0
         if hours > 0.0:
             aged = 2.0 ** (-hours / weights.half_life_h)
             keep, fast = min(keep, aged), min(fast, aged)
-        self.settled = None
+        self.settled = self.known = None
         self.at = max(self.at, seen.at)
         self.n += 1
+        self.weight = self.weight * keep + 1.0
         self.success.add(success, keep, fast, count)
-        if success == 1.0:
-            self.healthy = (self.success.weight, self.success.mean)
         if success > 0.0:
             if seen.quality is not None:
                 self.quality.add(seen.quality, keep, fast, count)
@@ -112,46 +114,60 @@ class Arm:
 
     def recover(self) -> None:
         """The provider is back from an outage."""
-        self.settled = None
-        self.success.recover(*self.healthy, OUTAGE_CHARGE)
-
-    def parts(self, weights: Ranking, count: int) -> tuple[Estimate, ...]:
-        """Estimates of success, quality, share liked, latency share and cost share."""
-        strength = weights.prior_strength
-        slow, dear = weights.latency_weight, weights.cost_weight
-        neutral = reward.NEUTRAL_SHARE
-        return (
-            self.success.estimate(reward.NEUTRAL_SUCCESS, RATE, count, strength),
-            self.quality.estimate(reward.NEUTRAL_QUALITY, RATE, count, strength),
-            self.liking.estimate(reward.NEUTRAL_LIKING, RATE, count, strength),
-            self.latency.estimate(neutral * slow, SHARE * slow, count, strength),
-            self.cost.estimate(neutral * dear, SHARE * dear, count, strength),
-        )
+        self.settled = self.known = None
+        self.success.recover(OUTAGE_CHARGE)
 
     def mean(self, weights: Ranking, count: int) -> float:
         """Posterior mean of the reward."""
         if self.settled is not None:
             return self.settled
+        if not self.n:
+            return self.prior
+        success, quality, liking = self.success, self.quality, self.liking
+        latency, cost = self.latency, self.cost
         slow, dear = weights.latency_weight, weights.cost_weight
-        liked = self.liking.level(reward.NEUTRAL_LIKING, RATE, count)
+        liked = liking.level(count) if liking.seen else reward.NEUTRAL_LIKING
         own = reward.reward(
-            self.success.level(reward.NEUTRAL_SUCCESS, RATE, count),
-            self.quality.level(reward.NEUTRAL_QUALITY, RATE, count),
+            success.level(count),
+            quality.level(count) if quality.seen else reward.NEUTRAL_QUALITY,
             1.0 - weights.feedback_weight * (1.0 - liked),
-            self.latency.level(reward.NEUTRAL_SHARE * slow, SHARE * slow, count),
-            self.cost.level(reward.NEUTRAL_SHARE * dear, SHARE * dear, count),
+            latency.level(count) if latency.seen else reward.NEUTRAL_SHARE * slow,
+            cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
         )
-        n = self.success.weight
-        mean = self.prior + (own - self.prior) * n / (n + weights.prior_strength)
-        if not any(trace.held for trace in self._traces()):
-            self.settled = mean  # silence will not change it
+        share = self.weight / (self.weight + weights.prior_strength)
+        mean = self.prior + (own - self.prior) * share
+        if not (
+            success.drifts()
+            or quality.drifts()
+            or liking.drifts()
+            or latency.drifts()
+            or cost.drifts()
+        ):
+            self.settled = mean
         return mean
 
-    def _traces(self) -> tuple[Trace, ...]:
-        return self.success, self.quality, self.liking, self.latency, self.cost
+    def parts(self, weights: Ranking, count: int) -> tuple[Estimate, ...]:
+        """Estimates of success, quality, share liked, latency share and cost share.
+
+        What was never observed is taken at its neutral value and without variance: asking more
+        often would not make it known.
+        """
+        neutral = (
+            (self.success, reward.NEUTRAL_SUCCESS),
+            (self.quality, reward.NEUTRAL_QUALITY),
+            (self.liking, reward.NEUTRAL_LIKING),
+            (self.latency, reward.NEUTRAL_SHARE * weights.latency_weight),
+            (self.cost, reward.NEUTRAL_SHARE * weights.cost_weight),
+        )
+        return tuple(
+            trace.estimate(count) if trace.seen else Estimate(otherwise, 0.0)
+            for trace, otherwise in neutral
+        )
 
     def value(self, weights: Ranking, count: int) -> Estimate:
         """Posterior mean and variance of the reward, by the delta method on its parts."""
+        if self.known is not None:
+            return self.known
         success, quality, liked, latency, cost = self.parts(weights, count)
         liking = reward.liking(liked.mean, weights)
         worth = max(0.0, quality.mean * liking - latency.mean - cost.mean)
@@ -161,8 +177,11 @@ class Arm:
             + latency.variance
             + cost.variance
         )
-        n = self.success.weight
-        own = n / (n + weights.prior_strength)
-        return Estimate(
-            self.mean(weights, count), own**2 * variance + ((1.0 - own) * PRIOR_DEVIATION) ** 2
+        share = self.weight / (self.weight + weights.prior_strength)
+        value = Estimate(
+            self.mean(weights, count),
+            share**2 * variance + ((1.0 - share) * PRIOR_DEVIATION) ** 2,
         )
+        if self.settled is not None:
+            self.known = value
+        return value

@@ -1,33 +1,43 @@
-"""What is known of one provider in one category, with forgetting.
+"""What is known of one quantity of one provider in one category, with forgetting.
 
-Each part of the reward has a trace: a long memory, whose mean is steady, and a short one, which
-notices a change. The estimate is the long mean, held within the short one's interval: while a
-provider is what it was, the long mean stands and is precise; after a change the short one drags
-it along within a few observations. Both are weighted means whose weights do not depend on the
-values, so that the estimate never rises by a worse observation.
+A provider is taken to be in one of two states: as usual, or otherwise since a while (slow, down,
+overloaded). A trace keeps a long mean for the first, a short one for the second, and by Bayes'
+rule the probability that the first still holds: a hidden Markov model with two states, whose
+levels are learned as it goes. So a steady provider is judged by its long, precise mean; a change
+is noticed within a few values; and when it is over, the old mean is at once the right one again,
+without having to be learned anew.
 
-A provider that is not asked for a while loses the weight of its short memory first. So one that
-was good, then bad, and has not been seen since, may be good again and is worth another try,
-while one that has been bad all along is not. (The idea of discounted Thompson sampling, Raj and
-Kalyani 2017, arXiv:1707.09727, with two discounts.)
+While nothing is heard of a provider in trouble, the probability that it is as usual again grows,
+up to half the share of its life in which it was: worth another try for one that had been good,
+not for one that has been bad all along.
 """
 
 from __future__ import annotations
 
-from math import ceil, log, sqrt
+from math import exp, log
 from typing import NamedTuple
 
-WIDTH = 1.5
-"""Half width of the short memory's interval, in standard errors of its weight."""
+SURE = 0.99
+"""No state is ever taken for more certain than this."""
 
-STALE = 0.98
-"""Weight that the short memory keeps at each observation that the category makes elsewhere."""
+PURE = 6
+"""A value counts for the long mean by the probability of the usual state to this power: what
+came amid trouble must not wear down the memory of what is usual."""
 
-STALE_MIN = 0.25
-"""The estimate never takes it for less: silence alone does not make a failing provider first."""
+SILENCE = 0.98
+"""Weight that the last state keeps at each observation that the category makes elsewhere."""
 
-_LONG = ceil(log(STALE_MIN, STALE))
-_STALENESS = tuple(STALE**gap for gap in range(_LONG))
+RETURN = 0.5
+"""How likely trouble is over after a long silence, for one that was never in trouble before."""
+
+SURPRISE = 3.0
+"""No single value says more than this (in nats) for one state against the other."""
+
+EDGE = 0.02
+"""No rate is taken for less, or for more than 1 - EDGE, when values are compared with it."""
+
+TOLD = 0.02
+"""Weight of a value in the running estimate of the noise."""
 
 
 class Estimate(NamedTuple):
@@ -36,77 +46,135 @@ class Estimate(NamedTuple):
 
 
 class Trace:
-    """The long and the short memory of one quantity in [0, 1]."""
+    """One quantity in [0, 1].
 
-    __slots__ = ("fast", "fast_weight", "held", "mean", "seen", "spread", "weight")
+    A rate (`Trace.rate`) is the mean of values that are 0 or 1, or a share of 1, and starts from
+    a prior; a worse value never raises it. An amount (`Trace.amount`) varies by what is measured,
+    at first by `deviation`, and is unknown until its first value.
+    """
 
-    def __init__(self) -> None:
-        self.weight = 0.0
-        self.mean = 0.0
-        self.spread = 0.0  # variance about the long mean
-        self.fast_weight = 0.0
-        self.fast = 0.0
-        self.held = False  # whether the short memory moved the last estimate
-        self.seen = 0  # the category's count when it was last told something
+    __slots__ = (
+        "fast",
+        "fast_weight",
+        "is_rate",
+        "mean",
+        "noise",
+        "seen",
+        "spread",
+        "strange",
+        "usual",
+        "weight",
+    )
+
+    def __init__(self, mean: float, weight: float, deviation: float, is_rate: bool) -> None:
+        self.is_rate = is_rate
+        self.mean = self.fast = mean
+        self.weight = self.fast_weight = weight
+        self.strange = 0.0  # weight of the other state
+        self.spread = deviation**2  # variance of a value about the long mean
+        self.noise = deviation**2  # variance of a value about the short mean before it
+        self.usual = SURE  # probability of the usual state, when last heard of
+        self.seen = 0  # the category's count at that moment; 0: never
+
+    @classmethod
+    def rate(cls, prior: float, strength: float) -> Trace:
+        return cls(prior, strength, 0.0, True)
+
+    @classmethod
+    def amount(cls, deviation: float) -> Trace:
+        return cls(0.0, 0.0, deviation, False)
 
     def copy(self) -> Trace:
         other = Trace.__new__(Trace)
-        other.weight = self.weight
+        other.is_rate = self.is_rate
         other.mean = self.mean
-        other.spread = self.spread
-        other.fast_weight = self.fast_weight
         other.fast = self.fast
-        other.held = self.held
+        other.weight = self.weight
+        other.fast_weight = self.fast_weight
+        other.strange = self.strange
+        other.spread = self.spread
+        other.noise = self.noise
+        other.usual = self.usual
         other.seen = self.seen
         return other
 
     def add(self, value: float, keep: float, keep_fast: float, count: int) -> None:
-        """Take in a value; `keep` and `keep_fast` are what the memories keep of the past."""
-        gap = count - self.seen - 1
-        if gap > 0:
-            keep_fast *= STALE**gap
-        self.seen = count
-        self.weight = weight = self.weight * keep + 1.0
-        off = value - self.mean
-        self.mean += off / weight
-        self.spread += (off * (value - self.mean) - self.spread) / weight
-        self.fast_weight = weight = self.fast_weight * keep_fast + 1.0
-        self.fast += (value - self.fast) / weight
+        """Take in a value; `keep` and `keep_fast` are what the two memories keep of the past.
 
-    def level(self, neutral: float, deviation: float, count: int) -> float:
-        """The estimate of the mean; `neutral` while nothing is known.
-
-        `deviation` is the standard deviation of one value that the short memory's interval
-        assumes; `count` is the category's, and says how long nothing was heard.
+        `count` is the category's, this value included.
         """
-        if self.weight == 0.0:
-            return neutral
-        mean, weight = self.mean, self.fast_weight
-        if weight > 0.0:
-            gap = count - self.seen
-            stale = _STALENESS[gap] if gap < _LONG else STALE_MIN
-            half = WIDTH * deviation / sqrt(weight * stale)
-            low, high = self.fast - half, self.fast + half
-            self.held = not low <= mean <= high
-            if self.held:
-                return high if mean > high else low
-        return mean
+        off, off_fast = value - self.mean, value - self.fast
+        usual = self.usual
+        if usual < RETURN:
+            usual = self.chance(count - 1)
+        if self.fast_weight > 0.0:
+            if off != off_fast:
+                odds = exp(self._says(value, off, off_fast)) * usual / (1.0 - usual)
+                usual = min(SURE, max(1.0 - SURE, odds / (1.0 + odds)))
+            self.noise += TOLD * (off_fast * off_fast - self.noise)
+        self.usual = usual
+        self.seen = count
+        self.strange = self.strange * keep + 1.0 - usual
+        pure = usual**PURE
+        weight = self.weight = self.weight * keep + pure
+        self.mean += off * pure / weight
+        self.spread += pure * (off * off - self.spread) / (weight + 4.0)
+        weight = self.fast_weight = self.fast_weight * keep_fast + 1.0
+        self.fast += off_fast / weight
+        if usual < 0.5 and self.strange > self.weight:
+            self._settle_down()
 
-    def estimate(self, neutral: float, deviation: float, count: int, strength: float) -> Estimate:
-        """`level` and the variance of it, by a prior of `strength` values."""
-        if self.weight == 0.0:
-            return Estimate(neutral, deviation**2 / strength)
-        mean = self.level(neutral, deviation, count)
-        # It may be on its way back to what it was: that doubt grows with the silence.
-        stale = max(STALE_MIN, STALE ** (count - self.seen))
-        back = (1.0 - stale) * (self.mean - mean) ** 2
-        total = self.weight + strength
-        spread = (self.weight * self.spread + strength * deviation**2) / total
-        return Estimate(mean, spread / total + back)
+    def _says(self, value: float, off: float, off_fast: float) -> float:
+        """The logarithm of how much likelier the value is as usual than otherwise."""
+        if self.is_rate:
+            usual = min(1.0 - EDGE, max(EDGE, self.mean))
+            other = min(1.0 - EDGE, max(EDGE, self.fast))
+            says = value * log(usual / other)
+            if value < 1.0:
+                says += (1.0 - value) * log((1.0 - usual) / (1.0 - other))
+        else:
+            says = (off_fast * off_fast - off * off) / (2.0 * self.noise)
+        return max(-SURPRISE, min(SURPRISE, says))
 
-    def recover(self, weight: float, mean: float, charge: float) -> None:
-        """An outage is over: go back to what was known before it, less `charge` failures."""
-        self.weight = weight + charge
-        self.mean = weight * mean / self.weight
-        self.fast_weight = 0.0
-        self.held = False
+    def chance(self, count: int) -> float:
+        """The probability that it is in its usual state at this count of the category."""
+        usual = self.usual
+        if usual >= RETURN:
+            return usual
+        back = RETURN * self.weight / (self.weight + self.strange)
+        if usual >= back:
+            return usual
+        return back + (usual - back) * SILENCE ** (count - self.seen)
+
+    def level(self, count: int) -> float:
+        """The expected value."""
+        return self.fast + self.chance(count) * (self.mean - self.fast)
+
+    def estimate(self, count: int) -> Estimate:
+        """The expected value, and the variance of that expectation."""
+        usual, mean, fast = self.chance(count), self.mean, self.fast
+        spread, noise = self.spread, self.noise
+        if self.is_rate:
+            spread, noise = max(0.0, mean * (1.0 - mean)), max(0.0, fast * (1.0 - fast))
+        variance = (
+            usual * (1.0 - usual) * (mean - fast) ** 2
+            + usual * spread / (self.weight + 1.0)
+            + (1.0 - usual) * noise / (self.fast_weight + 1.0)
+        )
+        return Estimate(fast + usual * (mean - fast), variance)
+
+    def drifts(self) -> bool:
+        """Whether silence changes what is expected."""
+        return self.usual < RETURN
+
+    def recover(self, charge: float) -> None:
+        """Trouble is known to be over: as usual again, less `charge` values of zero."""
+        self.mean *= self.weight / (self.weight + charge)
+        self.weight += charge
+        self.usual = SURE
+        self.fast, self.fast_weight = self.mean, 1.0
+
+    def _settle_down(self) -> None:
+        """The other state has lasted longer than the usual one: it is what is usual now."""
+        self.mean, self.weight, self.strange = self.fast, self.fast_weight, 0.0
+        self.usual = SURE

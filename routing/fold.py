@@ -65,7 +65,7 @@ class Fold:
         self.rows: list[Observation] = []
         self.courses = {name: Course(tuple(order)) for name, order in declared.items()}
         self.arms = {
-            (category, name): Arm(place)
+            (category, name): Arm(place, weights)
             for category, order in declared.items()
             for place, name in enumerate(order)
         }
@@ -175,7 +175,15 @@ class Fold:
         ranked = [p for p in course.order if p not in self._on_trial]
         held = [p for p in course.order if p in self._on_trial]
         means = {p: self.arms[category, p].mean(self.weights, course.count) for p in ranked}
-        after = (*settle(ranked, means, self.weights.margin), *held)
+        after = (
+            *settle(
+                ranked,
+                means,
+                lambda p: self.arms[category, p].value(self.weights, course.count).variance,
+                self.weights.margin,
+            ),
+            *held,
+        )
         if after == course.order:
             return
         before, course.order = course.order, after

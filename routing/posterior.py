@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import erf, exp, sqrt
 
 from routing.evidence import Estimate
+
+LEAST_MARGIN = 0.25
 
 POINTS = 24
 REACH = 3.5
@@ -53,26 +55,40 @@ def _likely(posteriors: Sequence[Estimate]) -> list[int]:
     ]
 
 
-def settle(order: Sequence[str], means: Mapping[str, float], margin: float) -> tuple[str, ...]:
-    """The new order: one moves ahead of another only if it is better by more than the margin.
+def settle(
+    order: Sequence[str],
+    means: Mapping[str, float],
+    variance: Callable[[str], float],
+    margin: float,
+) -> tuple[str, ...]:
+    """The new order: one moves ahead of another only if it is better by enough.
 
-    From the first place on, the one that held it stays unless the best of the rest beats it.
+    Enough is the margin, or less where both are known well: the standard error of the
+    difference, but a quarter of the margin at least. From the first place on, the one that held
+    it stays unless the best of the rest beats it.
     """
+    least = LEAST_MARGIN * margin
     best_behind = -1.0
     for name in reversed(order):  # nearly always nothing moves, and that is quickly seen
-        if best_behind > means[name] + margin:
+        mean = means[name]
+        if best_behind > mean + least:
             break
-        best_behind = max(best_behind, means[name])
+        if mean > best_behind:
+            best_behind = mean
     else:
         return tuple(order)
-    rest = list(order)
-    settled = []
-    while rest:
-        first = rest[0]
-        best = max(rest, key=lambda name: means[name])
-        taken = best if means[best] > means[first] + margin else first
-        settled.append(taken)
-        rest.remove(taken)
+    settled: dict[str, None] = {}
+    by_mean = iter(sorted(order, key=means.__getitem__, reverse=True))
+    best = next(by_mean)
+    for first in order:
+        while first not in settled:
+            while best in settled:
+                best = next(by_mean)
+            ahead = means[best] - means[first]
+            moves = ahead > margin or (
+                ahead > least and ahead > sqrt(variance(best) + variance(first))
+            )
+            settled[best if moves else first] = None
     return tuple(settled)
 
 

@@ -23,6 +23,9 @@ RECENT = 2_000
 ENOUGH = 20
 """Times to first token below which a provider's p95 is not known."""
 
+UNSURE = 0.75
+"""Probability of another one being best from which on the most is explored."""
+
 LEAST = 0.005
 """Weight of a hopeless provider among those that may be explored: none is forgotten for good."""
 
@@ -188,7 +191,8 @@ class Ranking:
         first = weights.pop(ranked[0])
         others = sum(weights.values())
         unsure = others / (first + others)
-        explore = min(max(unsure, self._config.explore_min), self._config.explore_max)
+        least, most = self._config.explore_min, self._config.explore_max
+        explore = least + (most - least) * min(1.0, unsure / UNSURE)
         chances = {name: explore * weight / others for name, weight in weights.items()}
         return {ranked[0]: 1.0 - explore, **chances}
 
