@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,25 @@ from tests.conftest import CATEGORIES
 from tests.upstream import Upstream
 
 Row = tuple[str, ...]
+Routing = AbstractAsyncContextManager[Router]
+
+
+def router_on(upstream: Upstream, folder: Path, **sections: Mapping[str, Any]) -> Routing:
+    """A warm router whose primary `first` and fallback `cheap` are both at the upstream."""
+    return router_between(upstream.base_url, upstream.base_url, folder, **sections)
 
 
 @asynccontextmanager
-async def router_on(
-    upstream: Upstream | str, folder: Path, **sections: Mapping[str, Any]
+async def router_between(
+    primary_url: str, fallback_url: str, folder: Path, **sections: Mapping[str, Any]
 ) -> AsyncIterator[Router]:
-    """A warm router whose `first` is the primary and `cheap` the fallback, both at the upstream.
-
-    `upstream` is the server or its base URL; `sections` replace those of `providers.yaml`.
-    """
-    url = upstream if isinstance(upstream, str) else upstream.base_url
+    """The same with an upstream for each; `sections` replace those of `providers.yaml`."""
+    cost = {"input": 1.0, "output": 2.0}
     written: dict[str, Any] = {
-        "hosts": {"upstream": {"base_url": url}},
+        "hosts": {"near": {"base_url": primary_url}, "far": {"base_url": fallback_url}},
         "providers": [
-            {"name": n, "host": "upstream", "model": n, "cost": {"input": 1.0, "output": 2.0}}
-            for n in ("first", "cheap")
+            {"name": "first", "host": "near", "model": "first", "cost": cost},
+            {"name": "cheap", "host": "far", "model": "cheap", "cost": cost},
         ],
         "priorities": {category: ["first"] for category in CATEGORIES},
         "fallback": {"provider": "cheap"},
