@@ -107,12 +107,12 @@ class InteractionLog:
 
     async def since(
         self, cursor: int | None = None, limit: int = 5_000
-    ) -> tuple[list[InteractionRow], int]:
+    ) -> tuple[list[InteractionRow], queries.Cursor]:
         """What was written, revised or judged since the cursor, by whatever replica.
 
-        Oldest change first, about `limit` at a time; a cursor that stays means that the reader
-        is up to date. Nothing is missed, however commits overlap; a row may come again, and does
-        when it changed. None begins with the whole log.
+        Oldest change first, about `limit` at a time; nothing when the reader is up to date.
+        Nothing is missed, however commits overlap, and a row comes again only when it changed.
+        None begins with the whole log; a cursor is good for this process.
         """
         return await self._read(queries.since, cursor, limit)
 

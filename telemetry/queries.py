@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection, Select, func, select
@@ -36,36 +36,63 @@ def get(database: Database, request_id: str) -> InteractionRow | None:
     return rows[0] if rows else None
 
 
-def since(database: Database, cursor: int | None, limit: int) -> tuple[list[InteractionRow], int]:
-    """Rows stamped at or after the cursor, and the cursor to go on from.
+class Cursor(int):
+    """Where a reader is: all below is read, and of what lies above, the stamps in `seen`.
+
+    A stamp is a transaction, and a transaction is seen whole or not at all.
+    """
+
+    seen: frozenset[int]
+
+    def __new__(cls, low: int, seen: Iterable[int] = ()) -> Cursor:
+        cursor = super().__new__(cls, low)
+        cursor.seen = frozenset(stamp for stamp in seen if stamp >= low)
+        return cursor
+
+
+def since(
+    database: Database, cursor: int | None, limit: int
+) -> tuple[list[InteractionRow], Cursor]:
+    """The next rows of those that the cursor has not seen, and the cursor to go on from.
 
     What is stamped beyond the snapshot was restored from another server's copy: it was read by
     the first pass and is left out of the later ones.
     """
+    seen = cursor.seen if isinstance(cursor, Cursor) else frozenset()
     with database.read() as connection:
         low, high = database.window(connection)
-        found = _changed(connection, cursor, high, limit)
-        following = low
-        if len(found) == limit:
-            following = min(low, int(found[-1].changed))
-            if following in (cursor, found[0].changed):  # a page that would not move on
-                found, following = _changed(connection, cursor, high, None), low
+        ids, stamps, whole = _unseen(connection, cursor, seen, high, limit)
+        if not whole:
+            low = min(low, max(stamps) + 1)
         rows: list[InteractionRow] = []
-        ids = [row.request_id for row in found]
         for start in range(0, len(ids), BUNCH):
             bunch = _by_id(ids[start : start + BUNCH])
             rows += _joined(connection, bunch.order_by(interactions.c.changed))
-        return rows, following
+        return rows, Cursor(low, seen | stamps)
 
 
-def _changed(
-    connection: Connection, cursor: int | None, high: int, limit: int | None
-) -> Sequence[Any]:
+def _unseen(
+    connection: Connection, cursor: int | None, seen: frozenset[int], high: int, limit: int
+) -> tuple[list[str], set[int], bool]:
+    """About `limit` requests in the order of their stamps, their stamps, and whether that is all.
+
+    A transaction is never divided.
+    """
     changed = interactions.c.changed
-    query = select(interactions.c.request_id, changed).order_by(changed).limit(limit)
+    query = select(interactions.c.request_id, changed).order_by(changed)
     if cursor is not None:
-        query = query.where(changed >= cursor, changed < high)
-    return connection.execute(query).all()
+        query = query.where(changed >= int(cursor), changed < high)
+    ids: list[str] = []
+    stamps: set[int] = set()
+    with connection.execution_options(yield_per=1_000).execute(query) as found:
+        for request_id, stamp in found:
+            if stamp in seen:
+                continue
+            if len(ids) >= limit and stamp not in stamps:
+                return ids, stamps, False
+            ids.append(request_id)
+            stamps.add(stamp)
+    return ids, stamps, True
 
 
 def audits(
