@@ -21,7 +21,7 @@ from vectorstore.passages import IngestReport
 def run(args: argparse.Namespace) -> int:
     settings = load(args.config, args.data)
     folder = Path(args.ingest) if args.ingest else knowledge_folder(settings)
-    report = asyncio.run(_ingest(settings, folder))
+    report = asyncio.run(_ingest(settings, folder, topics=not args.ingest))
     print(
         f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.skipped)} skipped: {report.chunks} chunks "
@@ -38,7 +38,8 @@ def knowledge_folder(settings: Settings) -> Path:
     return own if own.is_dir() else Path(__file__).parent.parent / "config" / "knowledge"
 
 
-async def _ingest(settings: Settings, folder: Path) -> IngestReport:
+async def _ingest(settings: Settings, folder: Path, *, topics: bool) -> IngestReport:
+    """Take in the folder; Python's own topics belong to the shipped knowledge."""
     try:
         embedder: Embedder | None = Embedder.load(threads=2)
     except StorageError as error:
@@ -61,6 +62,6 @@ async def _ingest(settings: Settings, folder: Path) -> IngestReport:
             def progress(done: int, total: int, name: str) -> None:
                 bar.update(task, completed=done, total=total, name=name[-40:])
 
-            return await knowledge.ingest(folder, progress)
+            return await knowledge.ingest(folder, progress, topics=topics)
     finally:
         knowledge.close()

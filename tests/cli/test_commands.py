@@ -1,0 +1,225 @@
+"""The command line as a user types it: exit codes, what is printed where, what is written."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app import main
+from tests.conftest import SettingsFor
+from tests.upstream import FAULTS, Behaviour, Upstream
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def served() -> Iterator[Upstream]:
+    with Upstream.in_thread() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def run(
+    served: Upstream, settings_for: SettingsFor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    """Run `app.py` with these arguments on a configuration whose providers are at the upstream."""
+    settings_for(served)
+
+    def call(*arguments: str) -> Done:
+        folders = ("--config", str(tmp_path / "config"), "--data", str(tmp_path / "data"))
+        try:
+            code = main([*arguments, *folders])
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+        out, err = capfd.readouterr()
+        return Done(code, out, err)
+
+    return call
+
+
+def test_ask_streams_the_answer_to_stdout_and_its_trace_to_stderr(run: Run, served: Upstream):
+    served.behave("first", Behaviour(text="The sky scatters blue light."))
+    done = run("--ask", "Why is the sky blue?")
+    assert (done.code, done.out) == (0, "The sky scatters blue light.\n")
+    assert "category" in done.err
+    assert "first (primary) answered" in done.err
+
+
+def test_ask_json_prints_one_object(run: Run, served: Upstream):
+    served.behave("first", FAULTS["401"])
+    served.behave("second", FAULTS["401"])
+    served.behave("cheap", Behaviour(text="From the cheap one."))
+    done = run("--ask", "Why is the sky blue?", "--json")
+    answer = json.loads(done.out)
+    assert (done.code, answer["role"], answer["text"]) == (0, "fallback", "From the cheap one.")
+    assert answer["evidence"]["nearest"] is not None
+
+
+def test_ask_that_nobody_answers_exits_1_with_one_clear_line(run: Run, served: Upstream):
+    for name in ("first", "second", "cheap"):
+        served.behave(name, FAULTS["401"])
+    done = run("--ask", "Why?")
+    assert (done.code, done.out.strip()) == (1, "")
+    assert done.err.splitlines()[-1].startswith("error: no provider answered (first: ")
+    assert "Traceback" not in done.err
+
+
+def test_batch_keeps_input_order_and_writes_an_error_as_a_line(
+    run: Run, served: Upstream, tmp_path: Path
+):
+    served.behave("first", Behaviour(text="fine", header_delay_s=0.2), Behaviour(text="fine"))
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(
+        '{"prompt": "One?", "id": "a"}\n{"prompt": "Two?", "category": "nonsense"}\n'
+        '\n{"text": "no prompt"}\n{"prompt": "Three?", "category": "creative"}\n'
+    )
+    done = run("--batch", str(prompts), "--concurrency", "3")
+    lines = results(tmp_path / "prompts.results.jsonl")
+    assert done.code == 1
+    assert [line["line"] for line in lines] == [1, 2, 4, 5]
+    assert [bool(line["error"]) for line in lines] == [False, True, True, False]
+    assert (lines[0]["id"], lines[3]["category"]) == ("a", "creative")
+    assert "nonsense" in lines[1]["error"]
+    assert "4 prompts" in done.out
+
+
+def test_batch_resumes_what_is_missing_and_tries_its_errors_again(
+    run: Run, served: Upstream, tmp_path: Path
+):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("One?\nTwo?\nThree?\n")
+    out = tmp_path / "out.jsonl"
+    kept = {"line": 1, "id": None, "prompt": "One?", "answer": "kept", "error": None}
+    failed = {"line": 2, "id": None, "prompt": "Two?", "answer": None, "error": "it failed"}
+    out.write_text(f"{json.dumps(kept)}\n{json.dumps(failed)}\n")
+    served.behave("first", Behaviour(text="new"))
+    done = run("--batch", str(prompts), "--out", str(out), "--resume")
+    assert done.code == 0
+    assert [line["answer"] for line in results(out)] == ["kept", "new", "new"]
+    assert len(served.calls("first")) == 2
+    assert not out.with_name("out.jsonl.partial").exists()
+
+
+def test_batch_that_is_interrupted_keeps_what_is_done(
+    served: Upstream, settings_for: SettingsFor, tmp_path: Path
+):
+    settings_for(served)
+    for name in ("first", "second", "cheap"):
+        served.behave(name, Behaviour(text="fine"), FAULTS["hang before headers"])
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("One?\nTwo?\n")
+    folders = ["--config", str(tmp_path / "config"), "--data", str(tmp_path / "data")]
+    command = [sys.executable, "app.py", "--batch", str(prompts), "--concurrency", "1", *folders]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    partial = tmp_path / "prompts.results.jsonl.partial"
+    while not (partial.exists() and partial.read_text().endswith("\n")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "1 prompts left: go on with --resume" in err
+    assert [line["answer"] for line in results(tmp_path / "prompts.results.jsonl")] == ["fine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--batch", "missing.txt"), "there is no file missing.txt"),
+        (("--log", "many"), "--log takes a number or `all`"),
+        (("--search", "nonsense"), "there is no category `nonsense`"),
+        (("--replay", "missing.jsonl"), "missing.jsonl cannot be read"),
+        (("--ask", "   "), "the prompt is empty"),
+        (("--resume",), "--resume goes with --batch"),
+        (("--ask", "x", "--port", "1"), "--port goes with serving"),
+    ],
+)
+def test_wrong_usage_exits_2_with_one_line_that_names_it(run: Run, arguments, said):
+    done = run(*arguments)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_invalid_config_exits_2_and_names_file_line_and_key(run: Run, tmp_path: Path):
+    path = tmp_path / "config" / "providers.yaml"
+    path.write_text(path.read_text() + "limts: {ttft_s: 1}\n")
+    done = run("--priorities")
+    assert done.code == 2
+    assert "providers.yaml" in done.err
+    assert "limts" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_check_tries_each_provider_and_names_what_is_wrong(run: Run, served: Upstream):
+    served.models = ["first", "cheap"]
+    served.behave("second", FAULTS["401"])
+    done = run("--check")
+    assert done.code == 0
+    assert "auth" in done.out
+    for name in ("first", "second", "cheap"):
+        served.behave(name, FAULTS["503"])
+    done = run("--check")
+    assert (done.code, "no provider is usable" in done.err) == (1, True)
+
+
+def test_log_priorities_and_replay_tell_of_what_happened(
+    run: Run, served: Upstream, tmp_path: Path
+):
+    run("--ask", "Is everything well?")
+    run("--ask", "Is everything still well?")
+    done = run("--log", "all")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["winner"] for row in rows] == ["first", "first"]
+    assert rows[0]["at"] < rows[1]["at"]
+    assert "prompt" not in rows[0]
+    assert len(run("--log", "1").out.splitlines()) == 1
+    (tmp_path / "log.jsonl").write_text(done.out)
+    assert "2 interactions" in run("--replay", str(tmp_path / "log.jsonl")).out
+    told = json.loads(run("--priorities", "--json").out)
+    counted = sum(row["n"] for standing in told.values() for row in standing["providers"])
+    assert counted == 2
+
+
+def test_route_is_a_dry_run(run: Run, served: Upstream):
+    told = json.loads(run("--route", "Write a haiku about rain.", "--json").out)
+    assert (told["category"], told["order"]) == ("creative", ["first", "second"])
+    assert served.requests == 0
+
+
+def test_ingest_names_what_it_skips(run: Run, tmp_path: Path):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "tides.md").write_text("# Tides\n\nThe moon pulls the sea.\n")
+    (folder / "empty.md").write_text("")
+    done = run("--ingest", str(folder))
+    assert done.code == 0
+    assert "skipped" in done.out
+    assert "empty.md" in done.out
+    assert "unchanged" in run("--ingest", str(folder)).out
+
+
+def test_serving_openly_without_keys_is_refused(run: Run):
+    done = run("--host", "0.0.0.0", "--port", "0")
+    assert done.code == 2
+    assert "ROUTER_API_KEYS and ROUTER_UI_AUTH" in done.err
+
+
+def results(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
