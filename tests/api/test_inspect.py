@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.api.conftest import Make, Serve, Service
+from tests.api.conftest import Make, Serve, Service, break_the_log
 from tests.conftest import CATEGORIES
 from tests.upstream import FAULTS, Upstream
 
@@ -148,7 +148,7 @@ async def test_an_open_breaker_is_a_degradation_that_is_named(
 
 async def test_a_log_that_fails_is_a_degradation_that_is_named(service: Service) -> None:
     await ask(service)
-    await service.router.services.log.close()
+    break_the_log(service)
     await ask(service)
     health = (await service.http.get("/health")).json()
     assert health["status"] == "degraded"

@@ -8,7 +8,8 @@ import json
 import openai
 import pytest
 
-from tests.api.conftest import Make, Service, serving
+from api.boundary import InFlight
+from tests.api.conftest import Make, serving
 from tests.upstream import Behaviour, Upstream
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -28,11 +29,6 @@ async def test_a_running_stream_is_finished(settings: Make, upstream: Upstream) 
         assert rest[-1].choices[0].finish_reason == "stop"
 
 
-async def drop(service: Service) -> None:
-    """Stop at once; the server's own patience is `stop_s`."""
-    service.server.leave.set()
-
-
 async def test_a_stream_that_takes_too_long_ends_with_an_error(
     settings: Make, upstream: Upstream
 ) -> None:
@@ -42,7 +38,7 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error(
         async with service.http.stream("POST", "/v1/chat/completions", json=body) as response:
             lines = response.aiter_lines()
             first = json.loads((await anext(lines)).removeprefix("data: "))
-            await drop(service)
+            service.server.leave.set()
             rest = [line async for line in lines if line]
     error = json.loads(rest[-1].removeprefix("data: "))["error"]
     assert first["choices"][0]["delta"]["role"] == "assistant"
@@ -61,7 +57,7 @@ async def test_a_request_that_is_dropped_is_told_and_logged(
         client = await service.client()
         running = asyncio.create_task(client.chat.completions.create(**BODY))
         await upstream.until(lambda: upstream.concurrent == 2)
-        await drop(service)
+        service.server.leave.set()
         with pytest.raises(openai.InternalServerError) as caught:
             await running
         assert caught.value.status_code == 503
@@ -72,12 +68,7 @@ async def test_a_request_that_is_dropped_is_told_and_logged(
     assert upstream.concurrent == 0
 
 
-async def test_the_application_waits_by_itself_under_a_server_that_does_not(
-    settings: Make, upstream: Upstream
-) -> None:
-    """The lifespan's own grace: what runs is finished, what comes is turned away."""
-    from api.boundary import InFlight
-
+async def test_the_application_waits_for_what_runs_whatever_the_server_did() -> None:
     in_flight = InFlight()
     done = asyncio.Event()
 
@@ -96,8 +87,6 @@ async def test_the_application_waits_by_itself_under_a_server_that_does_not(
 
 
 async def test_what_outlives_the_grace_is_cancelled() -> None:
-    from api.boundary import InFlight
-
     in_flight = InFlight()
     task: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
     in_flight.tasks[task] = "request"
