@@ -16,7 +16,7 @@ QUALITY_DEVIATION = 0.3
 SHARE_DEVIATION = 0.1
 """Of a latency or a cost share, as a part of its weight, before it is measured."""
 
-OUTAGE_CHARGE = 2.0
+OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
 
 
@@ -30,11 +30,13 @@ class Arm:
         "expected",
         "generation",
         "half",
+        "healthy",
         "known",
         "latency",
         "liked",
         "liking",
         "n",
+        "paid",
         "prior",
         "quality",
         "reranked",
@@ -57,7 +59,9 @@ class Arm:
         self.reranked = -1  # the category's rerank that they belong to
         self.settled: float | None = None  # its mean and its
         self.known: Estimate | None = None  # value, once asked for, while silence changes neither
-        self.usd = 0.0  # mean cost, weighted like its share
+        self.usd = 0.0  # mean cost
+        self.paid = 0.0  # and its weight
+        self.healthy = (0.0, 0.0)  # weight and mean of success when it last succeeded
         self.success = Trace.rate(reward.NEUTRAL_SUCCESS, weights.prior_strength)
         self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
         self.quality = Trace.amount(QUALITY_DEVIATION)
@@ -79,6 +83,8 @@ class Arm:
         other.settled = self.settled
         other.known = self.known
         other.usd = self.usd
+        other.paid = self.paid
+        other.healthy = self.healthy
         other.success = self.success.copy()
         other.liking = self.liking.copy()
         other.quality = self.quality.copy()
@@ -98,6 +104,8 @@ class Arm:
         self.n += 1
         self.weight = self.weight * keep + 1.0
         self.success.add(success, keep, fast, count)
+        if success == 1.0:
+            self.healthy = (self.success.weight, self.success.mean)
         if success > 0.0:
             if seen.quality is not None:
                 self.quality.add(seen.quality, keep, fast, count)
@@ -106,7 +114,8 @@ class Arm:
                 self.latency.add(share, keep, fast, count)
         if seen.cost_usd is not None:
             self.cost.add(reward.cost_share(seen.cost_usd, weights), keep, fast, count)
-            self.usd += (seen.cost_usd - self.usd) / self.cost.weight
+            self.paid = self.paid * keep + 1.0
+            self.usd += (seen.cost_usd - self.usd) / self.paid
         if seen.liked is not None:
             self.liking.add(1.0 if seen.liked else 0.0, keep, fast, count)
             self.liked += seen.liked
@@ -115,7 +124,7 @@ class Arm:
     def recover(self) -> None:
         """The provider is back from an outage."""
         self.settled = self.known = None
-        self.success.recover(OUTAGE_CHARGE)
+        self.success.recover(*self.healthy, OUTAGE_CHARGE)
 
     def mean(self, weights: Ranking, count: int) -> float:
         """Posterior mean of the reward."""

@@ -14,9 +14,11 @@ class Course:
     """One category: its order, and what was there at its last rerank."""
 
     __slots__ = (
+        "below",
         "cause",
         "changes",
         "count",
+        "first",
         "fresh",
         "generation",
         "last",
@@ -29,6 +31,8 @@ class Course:
         self.order = order
         self.count = 0  # observations so far
         self.fresh = 0  # of them since the last rerank
+        self.first = 0.0  # the mean of the first at the last rerank, and
+        self.below = 0.0  # the best mean of the others
         self.cause = ""
         self.reranks = 0
         self.changes = 0
@@ -39,6 +43,8 @@ class Course:
         other.generation = generation
         other.count = self.count
         other.fresh = self.fresh
+        other.first = self.first
+        other.below = self.below
         other.cause = self.cause
         other.reranks = self.reranks
         other.changes = self.changes

@@ -167,8 +167,10 @@ class Trace:
         """Whether silence changes what is expected."""
         return self.usual < RETURN
 
-    def recover(self, charge: float) -> None:
-        """Trouble is known to be over: as usual again, less `charge` values of zero."""
+    def recover(self, weight: float, mean: float, charge: float) -> None:
+        """Trouble is known to be over: what it was before holds, less `charge` values of zero."""
+        if weight > 0.0:
+            self.mean, self.weight = mean, weight
         self.mean *= self.weight / (self.weight + charge)
         self.weight += charge
         self.usual = SURE

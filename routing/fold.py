@@ -120,8 +120,9 @@ class Fold:
             while self._checkpoints[-1].index > dirty:
                 self._checkpoints.pop()
             start = self._restore(self._checkpoints[-1])
+        recent = len(self.rows) - CLOSE * STRETCH
         for index in range(start, len(self.rows)):
-            if index and index % STRETCH == 0 and index > self._checkpoints[-1].index:
+            if index % (STRETCH if index >= recent else CLOSE * STRETCH) == 0:
                 self._mark(index)
             self._step(index)
         self._done = len(self.rows)
@@ -148,8 +149,15 @@ class Fold:
         arm.add(seen, success, self.weights, course.count)
         if course.fresh >= self.weights.every:
             self._rerank(seen.category, course, index, "evidence")
-        elif abs(arm.mean(self.weights, course.count) - arm.expected) > arm.half:
+        elif self._surprises(arm, course, provider == course.order[0]):
             self._rerank(seen.category, course, index, "interval")
+
+    def _surprises(self, arm: Arm, course: Course, leads: bool) -> bool:
+        """Whether its reward left the interval that it had, or costs or wins the first place."""
+        mean, margin = arm.mean(self.weights, course.count), self.weights.margin
+        if abs(mean - arm.expected) > arm.half:
+            return True
+        return mean < course.below - margin if leads else mean > course.first + margin
 
     def _pulse(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
@@ -184,6 +192,8 @@ class Fold:
             ),
             *held,
         )
+        course.first = means.get(after[0], 0.0)
+        course.below = max((means[p] for p in ranked if p != after[0]), default=0.0)
         if after == course.order:
             return
         before, course.order = course.order, after
@@ -216,6 +226,8 @@ class Fold:
         return course
 
     def _mark(self, index: int) -> None:
+        if self._checkpoints and index <= self._checkpoints[-1].index:
+            return
         self._generation += 1
         self._checkpoints.append(
             Checkpoint(index, dict(self.arms), dict(self.courses), dict(self.pulses))

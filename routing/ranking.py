@@ -224,7 +224,7 @@ class Ranking:
             quality=quality.mean if arm.quality.weight else None,
             ttft_p50_ms=percentile(times, 0.5),
             ttft_p95_ms=percentile(times, 0.95),
-            cost_usd=arm.usd if arm.cost.weight else None,
+            cost_usd=arm.usd if arm.paid else None,
             liked=arm.liked,
             disliked=arm.disliked,
             trial=self._trials.get(name),
