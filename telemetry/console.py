@@ -43,6 +43,8 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    # On the handler too: a library that sets its own logger to DEBUG would pass the root's level.
+    handler.setLevel(max(logging.getLevelName(level), logging.WARNING))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(logging.getLevelName(level), logging.WARNING))
