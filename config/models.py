@@ -200,8 +200,9 @@ class Category(Model):
     description: str
     examples: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(min_length=1)
     """Prompts, either a list or a mapping of intent to list."""
-    keywords: tuple[str, ...] = ()
-    """Words and phrases, in any language, that speak for this category."""
+    keywords: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
+    """Words and phrases that speak for this category, either a list or a mapping of group to list;
+    `poem*` stands for every word that begins so."""
     signals: tuple[Signal, ...] = ()
     """Structure in the prompt that speaks for this category; see `routing.features`."""
 

@@ -1,27 +1,32 @@
-"""Which category a prompt belongs to, how surely, and why."""
+"""Which category a prompt belongs to, how surely, and why.
+
+Two stages, learned from the same examples. The lexical one sees keywords, structure and words, and
+decides what is plain to see in a quarter of a millisecond; the other one sees the embedding too.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from config.models import Category
-from routing.features import excerpt, view
+from routing import conversation
+from routing.features import divide, view
+from routing.learning import softmax
+from routing.reader import SCALE, Reader, Reading
+from routing.training import Embed, Example, examples, learn, stamp
+from routing.weights import Weights
 
-Embed = Callable[[Sequence[str]], np.ndarray]
-"""Texts to L2-normalised float32 vectors, one row a text; plain, without a query prefix."""
 UNSURE = "general"
 """Where a prompt goes when no category is clearly ahead, if there is a category of that name."""
-MARGIN = 0.05
+MARGIN = 0.08
 """Least lead of the best category over the second."""
+CLEAR = 0.95
+"""The probability from which the lexical stage decides alone: measured to cost no accuracy."""
 NEAREST = 3
-_VERSION = 1
+_FELT = 0.3  # the least strength with which a signal is reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,70 +35,62 @@ class Classification:
 
     category: str
     confidence: float
+    """Calibrated probability of `category`."""
     probabilities: dict[str, float]
     margin: float
+    """Probability of the likeliest category minus that of the second."""
     evidence: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Example:
-    text: str
-    category: str
-    intent: str
 
 
 class Classifier:
     """Immutable once trained; may be used from several threads at once."""
 
     def __init__(
-        self,
-        categories: Sequence[str],
-        examples: Sequence[_Example],
-        arrays: Mapping[str, np.ndarray],
-        embed: Embed,
-        fingerprint: str,
+        self, categories: Mapping[str, Category], weights: Weights, embed: Embed | None
     ) -> None:
-        self._categories = tuple(categories)
-        self._examples = tuple(examples)
-        self._arrays = dict(arrays)
+        self._names = tuple(categories)
+        self._examples = tuple(examples(categories))
+        self._weights = weights
         self._embed = embed
-        self._fingerprint = fingerprint
+        self._reader = Reader(categories, weights.vocabulary, weights.rarity)
 
     @classmethod
-    def train(cls, categories: Mapping[str, Category], embed: Embed, model: str = "") -> Classifier:
-        """Learn the categories from their examples; `model` names the embedding model."""
-        from sklearn.linear_model import LogisticRegression
+    def train(
+        cls,
+        categories: Mapping[str, Category],
+        embed: Embed | None,
+        model: str | None = None,
+    ) -> Classifier:
+        """Learn the categories from their examples, in a few seconds.
 
-        examples = _examples(categories)
-        vectors = embed([view(excerpt(example.text)) for example in examples])
-        labels = [list(categories).index(example.category) for example in examples]
-        fitted = LogisticRegression(C=8.0, class_weight="balanced", max_iter=2000)
-        fitted.fit(vectors, labels)
-        arrays = {"vectors": vectors, "weights": fitted.coef_.T, "bias": fitted.intercept_}
-        return cls(list(categories), examples, arrays, embed, fingerprint(categories, model))
+        `model` names the embedding model. Without `embed` the lexical stage decides everything.
+        """
+        return cls(categories, learn(categories, embed, model), embed)
 
     def dump(self) -> bytes:
-        """Everything learned, as the bytes of an npz file."""
-        buffer = io.BytesIO()
-        header = np.frombuffer(self._fingerprint.encode(), dtype=np.uint8)
-        arrays: dict[str, Any] = {"fingerprint": header, **self._arrays}
-        np.savez_compressed(buffer, **arrays)
-        return buffer.getvalue()
+        """Everything learned, for `load`."""
+        return self._weights.dump()
 
     @classmethod
     def load(
-        cls, data: bytes, categories: Mapping[str, Category], embed: Embed, model: str = ""
+        cls,
+        data: bytes,
+        categories: Mapping[str, Category],
+        embed: Embed | None,
+        model: str | None = None,
     ) -> Classifier | None:
         """What `dump` wrote, or None if it was learned from other categories or another model."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            stamp = arrays.pop("fingerprint").tobytes().decode()
-        except (ValueError, OSError, KeyError, EOFError):
+        weights = Weights.load(data)
+        if weights is None or weights.stamp != stamp(categories, model):
             return None
-        if stamp != fingerprint(categories, model):
+        if (weights.vectors is None) != (embed is None):
             return None
-        return cls(list(categories), _examples(categories), arrays, embed, stamp)
+        return cls(categories, weights, embed)
+
+    @staticmethod
+    def embedded(prompt: str) -> str:
+        """The text whose vector `classify` takes: some 64 tokens, however long the prompt is."""
+        return view(divide(prompt))
 
     def classify(
         self,
@@ -102,52 +99,102 @@ class Classifier:
         *,
         vector: np.ndarray | None = None,
     ) -> Classification:
-        """Classify a prompt in the light of the conversation before it."""
-        del history
-        if vector is None:
-            vector = self._embed([view(excerpt(prompt))])[0]
-        logits = vector @ self._arrays["weights"] + self._arrays["bias"]
-        shares = np.exp(logits - logits.max())
-        shares /= shares.sum()
-        order = np.argsort(-shares)
-        margin = float(shares[order[0]] - shares[order[1]]) if len(order) > 1 else 1.0
-        category = self._categories[order[0]]
-        unsure = margin < MARGIN and UNSURE in self._categories
-        if unsure:
-            category = UNSURE
-        probabilities = {n: float(p) for n, p in zip(self._categories, shares, strict=True)}
-        evidence: dict[str, object] = {
-            "stage": "embedding",
-            "unsure": unsure,
-            "nearest": self._nearest(vector),
-            "rules": [],
-        }
+        """Classify a prompt in the light of the conversation before it, oldest turn first.
+
+        `vector` is the embedding of `embedded(prompt)`, for callers who have it already.
+        """
+        shares, evidence = self._judge(self._reader.read(prompt), vector)
+        earlier = conversation.before(history)
+        if earlier is not None:
+            own = conversation.independence(prompt, float(shares.max()))
+            if own < 1:
+                context, _ = self._judge(self._reader.read(earlier), None)
+                shares = softmax(
+                    own * np.log(np.maximum(shares, 1e-9))
+                    + (1 - own) * np.log(np.maximum(context, 1e-9))
+                )
+                evidence["context"] = {"turn": earlier[:200], "weight": 1 - own}
+        return self._decide(shares, evidence)
+
+    def _decide(self, shares: np.ndarray, evidence: dict[str, object]) -> Classification:
+        first, second = np.argsort(-shares)[:2] if len(shares) > 1 else (0, 0)
+        margin = float(shares[first] - shares[second]) if len(shares) > 1 else 1.0
+        best = self._names[first]
+        unsure = margin < MARGIN and UNSURE in self._names
+        category = UNSURE if unsure else best
+        probabilities = {n: float(p) for n, p in zip(self._names, shares, strict=True)}
+        evidence["unsure"] = unsure
         return Classification(category, probabilities[category], probabilities, margin, evidence)
 
-    def _nearest(self, vector: np.ndarray) -> list[dict[str, object]]:
-        similar = self._arrays["vectors"] @ vector
+    def _judge(
+        self, reading: Reading, vector: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, object]]:
+        """The probability of each category, and what it rests on."""
+        weights = self._weights
+        row = reading.row
+        shares = _apply(weights.lexical, row)
+        similar = self._alike(row[self._reader.terms])
+        stage, why = "rules", None
+        if weights.full is None or weights.vectors is None:
+            why = "the embedding model is not installed"
+        elif vector is not None or shares.max() < CLEAR:
+            stage = "embedding"
+            vector = self._vector(reading) if vector is None else vector
+            similar = np.einsum("ij,j->i", weights.vectors, vector)
+            shares = _apply(weights.full, np.concatenate([vector, row]))
+        evidence = self._evidence(reading, similar) | {"stage": stage}
+        return shares, evidence | ({"limited": why} if why else {})
+
+    def _alike(self, terms: np.ndarray) -> np.ndarray:
+        """The cosine of a prompt's terms with those of each example."""
+        present = np.flatnonzero(terms)
+        similar: np.ndarray = np.einsum(
+            "ij,j->i", self._weights.terms[:, present], terms[present] / SCALE**2
+        )
+        return similar
+
+    def _vector(self, reading: Reading) -> np.ndarray:
+        assert self._embed is not None  # as `load` and `train` see to
+        vector: np.ndarray = self._embed([view(reading.parts)])[0]
+        return vector
+
+    def _evidence(self, reading: Reading, similar: np.ndarray) -> dict[str, object]:
+        nearest = [(self._examples[row], float(similar[row])) for row in np.argsort(-similar)]
+        nearest = nearest[:NEAREST]
+        return {
+            "intent": nearest[0][0].intent if nearest and nearest[0][1] > 0 else None,
+            "nearest": [_shown(example, value) for example, value in nearest if value > 0],
+            "rules": [*self._keywords_hit(reading), *self._signals_felt(reading)],
+        }
+
+    def _keywords_hit(self, reading: Reading) -> list[dict[str, object]]:
         return [
-            {
-                "example": self._examples[row].text[:200],
-                "category": self._examples[row].category,
-                "intent": self._examples[row].intent,
-                "similarity": round(float(similar[row]), 3),
-            }
-            for row in np.argsort(-similar)[:NEAREST]
+            {"rule": name, "category": category, "matched": sorted(hits)[:8]}
+            for (category, name), hits in zip(self._reader.groups, reading.hits, strict=True)
+            if hits
+        ]
+
+    def _signals_felt(self, reading: Reading) -> list[dict[str, object]]:
+        return [
+            {"rule": f"looks like {signal}", "category": category, "matched": []}
+            for signal, strength in zip(self._reader.signals, reading.strengths, strict=True)
+            for category in self._names
+            if strength > _FELT and self._reader.declares(category, signal)
         ]
 
 
-def fingerprint(categories: Mapping[str, Category], model: str) -> str:
-    """Changes whenever what was learned from these categories would change."""
-    content = {name: category.model_dump(mode="json") for name, category in categories.items()}
-    text = json.dumps([_VERSION, model, content])
-    return hashlib.sha256(text.encode()).hexdigest()
+def _apply(weights: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """The shares of the categories.
+
+    Not by BLAS, whose threads would take longer to wake than this takes on a busy machine.
+    """
+    return softmax(np.einsum("i,ij->j", row, weights[:-1]) + weights[-1])
 
 
-def _examples(categories: Mapping[str, Category]) -> list[_Example]:
-    found = []
-    for name, category in categories.items():
-        grouped = category.examples
-        intents = grouped if isinstance(grouped, dict) else {name: grouped}
-        found += [_Example(t, name, i) for i, texts in intents.items() for t in texts]
-    return found
+def _shown(example: Example, similarity: float) -> dict[str, object]:
+    return {
+        "example": example.text[:200],
+        "category": example.category,
+        "intent": example.intent,
+        "similarity": round(similarity, 3),
+    }

@@ -16,6 +16,7 @@ the caller has been shown so far is the "visible" text. The rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -112,12 +113,17 @@ class Race:
         admitted_at: float,
         start: Start = "immediate",
         hedge_after_s: float = 0.0,
+        may_hedge: Callable[[], bool] = lambda: True,
         rewindable: bool = True,
     ) -> None:
+        """`may_hedge` is asked at most once, when a hedge is due: the budget's word on it."""
         self._limits = limits
         self._deadline_at = admitted_at + limits.deadline_s
         self._start: Start = start
+        self._hedge_at = admitted_at
         self._hedge_after_s = hedge_after_s
+        self._may_hedge = may_hedge
+        self._hedging = start == "hedged"
         self._rewindable = rewindable
         self._begun_at = admitted_at
         self._primary = _Runner("primary")
@@ -148,6 +154,7 @@ class Race:
     def begin(self, now: float) -> list[Action]:
         """Both sides are ready to start; `ttft_s` counts from here."""
         self._begun_at = now
+        self._hedge_at = now + self._hedge_after_s
         self._primary.started = True
         return self._settle(now)
 
@@ -212,8 +219,8 @@ class Race:
         instants = [self._deadline_at]
         if self._primary.started and not self._primary.parts and not self._primary.dead:
             instants.append(self._begun_at + self._limits.ttft_s)
-        if self._start == "hedged" and not self._fallback.started:
-            instants.append(self._begun_at + self._hedge_after_s)
+        if self._hedging and not self._fallback.started:
+            instants.append(self._hedge_at)
         if self._floor:
             instants.append(self._floor.last_at + self._limits.stall_s)
         return min((t for t in instants if t > now), default=None)
@@ -264,11 +271,13 @@ class Race:
         if self._must_continue(now):
             return []
         out = self._primary_out(now)
-        hedge = self._start == "hedged" and now >= self._begun_at + self._hedge_after_s
+        hedge = not out and self._hedging and now >= self._hedge_at
+        if hedge:
+            hedge = self._hedging = self._may_hedge()
         if not (out or hedge or self._start == "immediate"):
             return []
         self._fallback.started = True
-        return [StartFallback(hedged=hedge and not out)]
+        return [StartFallback(hedged=hedge)]
 
     def _next_holder(self, now: float) -> _Runner | None:
         """Who should hold the floor now; None leaves it as it is."""
