@@ -14,6 +14,7 @@ import structlog
 from config.models import Settings
 from providers.base import ProviderError
 from routing.breaker import MISCONFIGURED, NEUTRAL, Breaker, Transition, nearest
+from routing.hedge import HedgeBudget
 from routing.observation import observations
 from routing.ranking import Ranking
 from routing.standings import Change, Choice
@@ -84,6 +85,7 @@ class Board:
         self._ready = False
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
+        self.hedges = HedgeBudget()
 
     def heir(self, settings: Settings) -> Board:
         """A board for a new configuration; providers that stayed as they were keep their breaker.

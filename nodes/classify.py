@@ -65,6 +65,7 @@ def _race(state: State, services: Services, r: Rendezvous, route: Route) -> Race
     preferred = route["preferred"]
     start: Start = wanted.start
     hedge_after_s = 0.0
+    services.board.hedges.earn()
     if preferred and services.providers.shares_embedded(preferred, wanted.provider):
         start = "when_out"
     elif start == "hedged" and preferred:
@@ -74,5 +75,6 @@ def _race(state: State, services: Services, r: Rendezvous, route: Route) -> Race
         admitted_at=r.admitted_at,
         start=start,
         hedge_after_s=hedge_after_s,
+        may_hedge=services.board.hedges.spend,
         rewindable=state.get("rewindable", True),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graph.rendezvous import Rendezvous
 from graph.state import AnswerState, Branch, Services, Source, State
+from routing.race import Side
 
 PASSAGES = "passages"
 """The provider's name of an extractive answer."""
@@ -26,9 +27,9 @@ def pick(state: State, *, can_replace: bool = True) -> AnswerState:
     """
     primary, fallback = state.get("primary", Branch()), state.get("fallback", Branch())
     if primary.get("won"):
-        return _answered(primary, None)
+        return _answered(state, "primary")
     if fallback.get("won"):
-        return _answered(fallback, _why_fallback(primary), fallback.get("sources", []))
+        return _answered(state, "fallback", _why_fallback(primary))
     if primary.get("refused"):
         detail = primary.get("detail") or "the provider's content filter rejected the prompt"
         return _failed("content_filter", detail)
@@ -38,18 +39,23 @@ def pick(state: State, *, can_replace: bool = True) -> AnswerState:
     return _failed("no_answer" if can_replace else "cut", _why_nobody(primary, fallback))
 
 
-def _answered(branch: Branch, note: str | None, sources: list[Source] | None = None) -> AnswerState:
+def _answered(state: State, role: Side, why: str | None = None) -> AnswerState:
+    branch = state["primary"] if role == "primary" else state["fallback"]
+    sources = branch.get("sources", [])
+    asked_for_less = "max_tokens" in (state.get("options") or {})
+    cut = branch.get("finish_reason") == "length" and not asked_for_less
+    notes = [why, "the answer was cut at the model's length limit" if cut else None]
     return AnswerState(
         text=branch["text"],
         provider=branch["provider"],
         model=branch.get("model"),
-        role="primary" if note is None else "fallback",
+        role=role,
         success=True,
         error=None,
         error_kind=None,
-        note=note,
+        note="; ".join(filter(None, notes)) or None,
         finish_reason=branch.get("finish_reason"),
-        sources=sources or [],
+        sources=sources,
         grounded=bool(sources),
     )
 

@@ -179,6 +179,27 @@ def test_a_content_filters_word_is_passed_on_not_laundered():
     on_virtual_time(play())
 
 
+def test_an_answer_cut_by_a_length_that_nobody_asked_for_is_marked():
+    async def play():
+        stage = Stage(primary(Call([(10, "half"), (20, "length")])), fallback(whole(500, "F")))
+        assert "length limit" in (await stage.play()).answer["note"]
+        asked = await stage.play(options={"max_tokens": 1})
+        assert asked.answer["note"] is None
+
+    on_virtual_time(play())
+
+
+def test_hedging_holds_the_fallback_back_and_spends_its_budget():
+    async def play():
+        cheap = fallback(whole(10, "F"))
+        stage = Stage(primary(whole(300, "P")), cheap, fallback={"start": "hedged"}, ttft_s=1)
+        for _ in range(20):
+            assert (await stage.play()).text == "P"
+        assert 2 <= len(cheap.calls) <= 3  # one saved, and a tenth of twenty
+
+    on_virtual_time(play())
+
+
 def test_a_caller_who_cannot_take_back_text_gets_a_continuation():
     async def play():
         cut = primary(Call([(10, "The sky "), (20, ProviderError("connection", "cut"))]))

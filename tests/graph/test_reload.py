@@ -13,8 +13,9 @@ from tests.upstream import Behaviour, Upstream
 
 
 async def until(condition) -> None:
+    """The router looks at its files once a second: an event that only it knows of."""
     async with asyncio.timeout(15):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a file was edited; nothing announces it
             await asyncio.sleep(0.02)
 
 

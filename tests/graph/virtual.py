@@ -66,7 +66,8 @@ class Inline(Executor):
 class Call:
     """What a scripted provider does in one call: `(at_ms, what)` since the call began.
 
-    `what` is text, "end", a ProviderError to raise, or None to hang for ever.
+    `what` is text, "end" or "length" (how it finishes), a ProviderError to raise, or None to
+    hang for ever.
     """
 
     steps: Sequence[tuple[float, str | ProviderError | None]]
@@ -98,8 +99,9 @@ class Scripted:
                     await asyncio.Event().wait()
                 elif isinstance(what, ProviderError):
                     raise what
-                elif what == "end":
-                    yield Delta(finish_reason="stop", usage=Usage(10, written))
+                elif what in ("end", "length"):
+                    reason = "stop" if what == "end" else "length"
+                    yield Delta(finish_reason=reason, usage=Usage(10, written))
                 else:
                     written += 1
                     yield Delta(text=what)

@@ -287,6 +287,13 @@ def test_a_hedged_fallback_starts_after_its_delay_or_when_the_primary_is_out():
     assert told.fallback_started_ms == pytest.approx(100)
 
 
+def test_a_hedge_beyond_the_budget_waits_until_the_primary_is_out():
+    held = Race(
+        LIMITS, admitted_at=0.0, start="hedged", hedge_after_s=0.25, may_hedge=lambda: False
+    )
+    assert play(held, whole("primary", 2000)).fallback_started_ms == pytest.approx(500)
+
+
 def test_text_that_cannot_be_taken_back_is_continued_never_replaced():
     live = Race(LIMITS.model_copy(update={"stall_s": 0.1}), admitted_at=0.0, rewindable=False)
     told = play(
