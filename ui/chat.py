@@ -48,7 +48,8 @@ class Parts:
 
 def chat_tab(demo: gr.Blocks, desk: Desk) -> None:
     """Lay out the chat and connect it."""
-    parts = _layout(desk)
+    with gr.Tab("Chat", id="chat"):
+        parts = _layout(desk)
     _connect_asking(parts, Handlers(desk))
     _connect_reading(demo, parts, Handlers(desk))
 
@@ -73,6 +74,7 @@ def _layout(desk: Desk) -> Parts:
             )
             box = gr.Textbox(
                 elem_id="prompt",
+                elem_classes="rt-prompt",
                 label="Prompt",
                 show_label=False,
                 placeholder="Ask anything. Enter sends, Shift+Enter starts a new line.",

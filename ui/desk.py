@@ -20,10 +20,18 @@ class Desk:
 
     def __init__(self, router: Router) -> None:
         self.router = router
-        self.terms = Terms.of(router.settings)
         self.runs = Runs()
         self._late = LateDesk(router.late)
         self._awaited: dict[str, set[str]] = {}
+        self._terms = (router.settings, Terms.of(router.settings))
+
+    @property
+    def terms(self) -> Terms:
+        """Of the configuration in force, which may change while the page is open."""
+        settings = self.router.settings
+        if self._terms[0] is not settings:
+            self._terms = (settings, Terms.of(settings))
+        return self._terms[1]
 
     def begin(
         self, conversation: Conversation, prompt: str, category: str, provider: str

@@ -23,17 +23,32 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     """The page; with `write` False whatever would change something is neither shown nor allowed."""
     import gradio as gr
 
+    from ui.boards.knowledge import knowledge_tab
+    from ui.boards.log import log_tab
+    from ui.boards.models import models_tab
+    from ui.boards.priorities import priorities_tab
+    from ui.boards.providers import providers_tab
+    from ui.boards.route import route_tab
+    from ui.boards.settings import settings_tab
     from ui.chat import chat_tab
     from ui.desk import Desk
     from ui.widget import widget
 
     desk = Desk(router)
-    with gr.Blocks(
+    demo: gr.Blocks = gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
-    ) as demo:
+    )
+    with demo:
         widget("header", header(router), elem_id="top")
-        with gr.Tabs(elem_id="tabs"), gr.Tab("Chat", id="chat"):
+        with gr.Tabs(elem_id="tabs"):
             chat_tab(demo, desk)
+            priorities_tab(desk)
+            log_tab(desk)
+            providers_tab(desk)
+            route_tab(desk)
+            knowledge_tab(desk, write=write)
+            models_tab(desk, write=write)
+            settings_tab(desk)
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
     return demo
@@ -65,7 +80,7 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
 
     given = router.settings.environment.ui_auth
     login = [tuple(given.get_secret_value().split(":", 1))] if given else None
-    return gr.mount_gradio_app(
+    served: FastAPI = gr.mount_gradio_app(
         app,
         build_page(router, write=write),
         path="/",
@@ -82,3 +97,4 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
         head=theme.head(),
         js="() => RouterPage.begin()",
     )
+    return served

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ def asked(row: InteractionRow) -> dict[str, Any]:
 
 def events(row: InteractionRow) -> list[dict[str, Any]]:
     """The events in their order; an instant that the log does not hold is its neighbour's."""
-    stamped = [{"request_id": row["request_id"], **event} for event in _events(row)]
+    plain: InteractionRow = json.loads(json.dumps(row))  # the database's keys are no plain strings
+    stamped = [{"request_id": plain["request_id"], **event} for event in _events(plain)]
     return sorted(stamped, key=lambda event: event["at_ms"])
 
 

@@ -83,14 +83,21 @@ window.RouterPage = (() => {
   }
 
   // Called by every gr.HTML of this page; `views[name](host, trigger)` returns its `show(value)`.
-  function mount(name, element, props, trigger, watch) {
+  function mount(name, element, props, trigger, watch, refresh, every) {
     const host = element.querySelector(".rt-view");
     const show = views[name](host, trigger);
     const update = () => {
-      if (props.value !== null && props.value !== undefined) show(props.value);
+      if (props.value && typeof props.value === "object") show(props.value);
     };
     update();
     watch("value", update);
+    let timer = 0;
+    new IntersectionObserver((seen) => {
+      clearInterval(timer);
+      if (!seen[seen.length - 1].isIntersecting) return;
+      trigger(refresh);
+      if (every) timer = setInterval(() => document.hidden || trigger(refresh), every);
+    }).observe(element);
   }
 
   function toggleTheme() {

@@ -1,0 +1,93 @@
+// Candidates with every term of their score, and the steps of a trial.
+(() => {
+  const { el, icon, nothing } = RouterPage;
+
+  function term(one) {
+    return el(
+      "div",
+      { class: "rt-term", title: `weight ${one.weight}` },
+      el("span", { class: "rt-muted" }, one.name),
+      el("span", { class: "rt-term-bar" }, el("span", { style: { width: `${one.value * 100}%` } })),
+      el("span", { class: "rt-term-said rt-wrap" }, one.said)
+    );
+  }
+
+  function candidate(row, trigger) {
+    return el(
+      "article",
+      { class: "rt-card rt-stack rt-candidate", "data-key": row.key },
+      el(
+        "header",
+        { class: "rt-candidate-head" },
+        el(
+          "div",
+          {},
+          el("h3", { class: "rt-wrap" }, row.name),
+          el("p", { class: "rt-muted rt-small" }, `${row.state}; known from ${row.sources}`)
+        ),
+        row.best ? el("span", { class: "rt-mark rt-best" }, "most promising") : null,
+        el("strong", { class: "rt-score", title: "score" }, row.score.toFixed(2)),
+        row.can_try
+          ? el(
+              "button",
+              {
+                type: "button",
+                class: "rt-button",
+                onclick: () => trigger("select", { key: row.key }),
+              },
+              "Try and append"
+            )
+          : null
+      ),
+      ...row.flags.map((flag) => el("p", { class: "rt-flag rt-small" }, flag)),
+      row.refused ? el("p", { class: "rt-flag rt-small" }, row.refused) : null,
+      el(
+        "details",
+        { open: row.best },
+        el("summary", { class: "rt-muted rt-small" }, "Evidence"),
+        el("div", { class: "rt-terms" }, ...row.terms.map(term))
+      )
+    );
+  }
+
+  RouterPage.views.candidates = (host, trigger) => {
+    host.replaceChildren(nothing("Search to see candidates, each with the evidence for its score."));
+    return (value) => {
+      host.dataset.busy = String(Boolean(value.busy));
+      if (value.busy) return host.replaceChildren(nothing("Asking the sources …"));
+      if (value.problem) return host.replaceChildren(nothing(value.problem));
+      host.dataset.count = String(value.count);
+      host.replaceChildren(
+        el(
+          "div",
+          { class: "rt-stack" },
+          el(
+            "p",
+            { class: "rt-muted" },
+            `${value.count} candidates for ${value.category}, from ${value.asked.join(", ")}`
+          ),
+          ...value.problems.map((problem) => el("p", { class: "rt-flag rt-small" }, problem)),
+          ...value.rows.map((row) => candidate(row, trigger))
+        )
+      );
+    };
+  };
+
+  RouterPage.views.steps = (host) => (value) => {
+    host.dataset.over = String(value.over);
+    host.replaceChildren(
+      el(
+        "ol",
+        { class: "rt-card rt-steps", role: "status" },
+        ...value.steps.map((step) =>
+          el(
+            "li",
+            { class: "rt-state", "data-state": step.state },
+            icon(step.state),
+            el("span", { class: "rt-wrap rt-step-text" }, step.text)
+          )
+        )
+      )
+    );
+  };
+})();

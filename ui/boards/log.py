@@ -1,0 +1,182 @@
+"""The interactions log: filter, search, open one and watch it again, take it along."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from config.errors import RouterError
+from telemetry.records import InteractionRow
+from ui import export, wording
+from ui.desk import Desk
+from ui.picture import empty, picture
+from ui.replay import asked, events
+from ui.run import FRAME_S
+from ui.view import View
+from ui.widget import widget
+
+EVERY_S = 3.0
+SEARCHED = 2_000
+"""The newest requests that a search looks through."""
+SHOWN = 100
+REPLAY_S = 3.0
+"""A replay runs at its real speed, or faster if it would take longer than this."""
+
+OUTCOMES = ("all", "answered", "by the fallback", "failed", "liked", "disliked")
+
+
+def log_tab(desk: Desk) -> None:
+    with gr.Tab("Log", id="log"):
+        with gr.Row(elem_classes="rt-filters"):
+            words = gr.Textbox(
+                label="Search", placeholder="Request, model, error, prompt", elem_id="log-search"
+            )
+            category = gr.Dropdown(_categories(desk), value="", label="Category")
+            outcome = gr.Dropdown(
+                list(OUTCOMES), value="all", label="Outcome", elem_id="log-outcome"
+            )
+            jsonl = gr.DownloadButton("Export JSONL", elem_id="export-jsonl", min_width=120)
+            csv = gr.DownloadButton("Export CSV", elem_id="export-csv", min_width=120)
+        with gr.Row(elem_classes="rt-log-row"):
+            with gr.Column(scale=6, min_width=320):
+                rows = widget("log", None, elem_id="log-rows", every_s=EVERY_S)
+            with gr.Column(scale=5, min_width=320):
+                shown = widget("picture", empty(), elem_id="replay")
+    filters = [words, category, outcome]
+    _connect(desk, filters, rows, shown)
+    _connect_export(desk, filters, jsonl, csv)
+
+
+def _categories(desk: Desk) -> list[tuple[str, str]]:
+    return [("all", ""), *((name, name) for name in desk.router.settings.categories)]
+
+
+def _connect(desk: Desk, filters: list[Any], rows: Any, shown: Any) -> None:
+    async def refresh(words: str, category: str, outcome: str) -> Any:
+        try:
+            found = await select(desk, words, category, outcome)
+        except RouterError as error:
+            return {"rows": [], "found": 0, "problem": str(error)}
+        return {
+            "rows": [line(row, desk) for row in found[:SHOWN]],
+            "found": len(found),
+            "problem": desk.router.services.log.problem,
+        }
+
+    async def open_one(event: gr.EventData) -> AsyncIterator[Any]:
+        request_id = str((event._data or {}).get("request_id", ""))
+        try:
+            row = await desk.router.services.log.get(request_id)
+        except RouterError as error:
+            gr.Warning(str(error))
+            return
+        async for frame in replayed(row, desk):
+            yield frame
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    rows.refresh(refresh, filters, rows, **quiet)
+    for one in filters:
+        one.change(refresh, filters, rows, trigger_mode="always_last", **quiet)
+    rows.select(open_one, None, shown, trigger_mode="multiple", concurrency_limit=None, **quiet)
+
+
+def _connect_export(desk: Desk, filters: list[Any], jsonl: Any, csv: Any) -> None:
+    async def write(kind: str, words: str, category: str, outcome: str) -> str:
+        found = await select(desk, words, category, outcome, limit=None)
+        text = export.jsonl(found) if kind == "jsonl" else export.csv(found)
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
+        file = folder / f"interactions.{kind}"
+        await asyncio.to_thread(file.write_text, text, encoding="utf-8", newline="")
+        return str(file)
+
+    async def as_jsonl(words: str, category: str, outcome: str) -> str:
+        return await write("jsonl", words, category, outcome)
+
+    async def as_csv(words: str, category: str, outcome: str) -> str:
+        return await write("csv", words, category, outcome)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    jsonl.click(as_jsonl, filters, jsonl, **quiet)
+    csv.click(as_csv, filters, csv, **quiet)
+
+
+async def select(
+    desk: Desk, words: str, category: str, outcome: str, limit: int | None = SEARCHED
+) -> list[InteractionRow]:
+    """The newest requests that match all filters, newest first."""
+    rows = await desk.router.interactions(limit=limit, category=category or None)
+    wanted = (words or "").lower().split()
+    return [row for row in rows if _is(row, outcome) and matches(row, wanted)]
+
+
+def matches(row: InteractionRow, words: list[str]) -> bool:
+    """Every word occurs somewhere in what the row says."""
+    if not words:
+        return True
+    told: list[object] = [row.get(k) for k in ("request_id", "category", "winner", "prompt")]
+    told += [row.get("error"), row.get("answer"), row.get("role")]
+    for attempt in row.get("attempts") or []:
+        told += [attempt.get(k) for k in ("provider", "model", "outcome", "error", "detail")]
+    text = " ".join(str(one) for one in told if one).lower()
+    return all(word in text for word in words)
+
+
+def _is(row: InteractionRow, outcome: str) -> bool:
+    match outcome:
+        case "answered":
+            return row["success"]
+        case "by the fallback":
+            return bool(row["success"] and row.get("fallback_used"))
+        case "failed":
+            return not row["success"]
+        case "liked":
+            return row.get("liked") is True
+        case "disliked":
+            return row.get("liked") is False
+        case _:
+            return True
+
+
+def line(row: InteractionRow, desk: Desk) -> dict[str, Any]:
+    """One request as a line of the table."""
+    winner = row.get("winner")
+    kind = desk.terms.kind(winner) if winner and winner != "passages" else "remote"
+    calls = [a for a in row.get("attempts") or [] if a["outcome"] != "skipped"]
+    return {
+        "id": row["request_id"],
+        "at": row["at"],
+        "category": row["category"],
+        "prompt": row.get("prompt"),
+        "winner": winner,
+        "kind": kind,
+        "mark": wording.KINDS[kind],
+        "state": "failed" if not row["success"] else "late" if row.get("fallback_used") else "done",
+        "word": "failed" if not row["success"] else str(row.get("role") or "answered"),
+        "calls": len(calls),
+        "took": wording.seconds(row["latency_ms"]),
+        "cost": wording.usd(row.get("cost_usd")),
+        "liked": row.get("liked"),
+    }
+
+
+async def replayed(row: InteractionRow, desk: Desk) -> AsyncIterator[dict[str, Any]]:
+    """The request as it happened, from its first event to its last."""
+    view = View(asked(row), desk.terms)
+    story = events(row)
+    length = max((event["at_ms"] for event in story), default=0.0) / 1000
+    pace = max(1.0, length / REPLAY_S)
+    waited = 0.0
+    for event in story:
+        due = event["at_ms"] / 1000 / pace
+        if due - waited >= FRAME_S:
+            yield picture(view)
+            await asyncio.sleep(due - waited)
+            waited = due
+        view.apply(event)
+    view.end()
+    yield picture(view)

@@ -1,0 +1,172 @@
+"""Finding better models: search, evidence, try with live progress, append, take back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from config.errors import RouterError
+from ui import wording
+from ui.desk import Desk
+from ui.transcript import sentence
+from ui.widget import widget
+
+if TYPE_CHECKING:
+    from providers.discovery.candidates import Candidate
+    from providers.discovery.result import SearchResult
+
+SHOWN = 25
+
+
+def models_tab(desk: Desk, *, write: bool) -> None:
+    categories = list(desk.router.settings.categories)
+    with gr.Tab("Models", id="models"):
+        with gr.Row(elem_classes="rt-filters"):
+            category = gr.Dropdown(
+                categories, value=categories[0], label="Category", elem_id="models-category"
+            )
+            search = gr.Button("Search for better models", variant="primary", elem_id="search")
+            if write:
+                undo = gr.Button("Undo the last change", elem_id="undo")
+        steps = widget("steps", None, elem_id="trial")
+        found = widget("candidates", None, elem_id="candidates")
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+    async def look(name: str) -> AsyncIterator[Any]:
+        yield {"busy": True}
+        yield await look_up(desk, name, write=write)
+
+    search.click(look, category, found, **quiet)
+    if write:
+
+        async def attempt(name: str, event: gr.EventData) -> AsyncIterator[Any]:
+            candidate = str((event._data or {}).get("key", "")) or None
+            async for frame in tried(desk, name, candidate):
+                yield frame
+
+        async def take_back() -> Any:
+            try:
+                said = await desk.router.discovery.undo()
+            except RouterError as error:
+                return {"steps": [_step("failed", sentence(str(error)))], "over": True}
+            return {"steps": [_step("done", sentence(said))], "over": True}
+
+        found.select(attempt, category, steps, concurrency_limit=None, **quiet)
+        undo.click(take_back, None, steps, **quiet)
+
+
+async def look_up(desk: Desk, category: str, *, write: bool) -> dict[str, Any]:
+    """The candidates of a search, ready to be drawn."""
+    try:
+        result = await desk.router.search(category)
+    except RouterError as error:
+        return {"problem": sentence(str(error)), "rows": []}
+    best = result.best()
+    return {
+        "category": category,
+        "asked": [f"{source} ({count})" for source, count in result.asked.items()],
+        "problems": [sentence(problem) for problem in result.problems],
+        "rows": [_row(c, result, best, write) for c in result.candidates[:SHOWN]],
+        "count": len(result.candidates),
+    }
+
+
+def _row(
+    candidate: Candidate, result: SearchResult, best: Candidate | None, write: bool
+) -> dict[str, Any]:
+    refused = result.refused.get(candidate.key)
+    servable = result.servable(candidate)
+    places = ", ".join(offer.host for offer in candidate.offers)
+    if candidate.configured:
+        state = f"configured as {', '.join(candidate.configured)}"
+    elif places:
+        state = f"served by {places}"
+    elif servable:
+        state = "can be loaded on this machine"
+    elif candidate.places:
+        state = f"would be served by {', '.join(candidate.places)}, which has no key"
+    else:
+        state = "served by no configured host"
+    return {
+        "key": candidate.key,
+        "name": candidate.name,
+        "score": candidate.score.total,
+        "terms": [
+            {"name": t.name, "value": t.value, "weight": wording.percent(t.weight), "said": t.said}
+            for t in candidate.score.terms
+        ],
+        "sources": ", ".join(candidate.sources),
+        "state": state,
+        "flags": list(candidate.flags),
+        "refused": refused and sentence(f"refused lately: {refused}"),
+        "best": candidate is best,
+        "can_try": write and servable and not candidate.configured,
+    }
+
+
+async def tried(desk: Desk, category: str, candidate: str | None) -> AsyncIterator[dict[str, Any]]:
+    """Frames of a trial; leaving them stops it."""
+    steps: list[dict[str, Any]] = [_step("running", "Preparing the trial.")]
+    yield {"steps": list(steps), "over": False}
+    try:
+        events = desk.router.discovery.try_and_append(category, candidate)
+        async with aclosing(events) as heard:
+            async for event in heard:
+                _note(steps, event)
+                yield {"steps": list(steps), "over": False}
+    except RouterError as error:
+        steps.append(_step("failed", sentence(str(error))))
+    if steps and steps[0]["state"] == "running":
+        steps[0] = _step("done", steps[0]["text"])
+    yield {"steps": list(steps), "over": True}
+
+
+def _note(steps: list[dict[str, Any]], event: dict[str, Any]) -> None:
+    """Add an event, or renew the last step where it only went on."""
+    if steps and steps[-1].get("type") == event["type"]:
+        steps.pop()
+    steps.append({**told(event), "type": event["type"]})
+
+
+def told(event: dict[str, Any]) -> dict[str, Any]:
+    """A step of a trial in words."""
+    match event["type"]:
+        case "chosen":
+            return _step("done", f"Chosen: {event['name']} at {event['host']}.")
+        case "downloading":
+            done, total = event.get("done") or 0, event.get("total") or 0
+            share = done / total if total else 0.0
+            text = f"Downloading: {done / 1e6:.0f} of {total / 1e6:.0f} MB."
+            return {**_step("running", text), "share": share}
+        case "downloaded":
+            return _step("done", "Downloaded and checked.")
+        case "smoke":
+            ok = not event.get("error")
+            why = "It answers." if ok else sentence(f"it does not answer: {event['error']}")
+            return _step("done" if ok else "failed", why)
+        case "probe":
+            return {**_step("done", _probe(event)), "share": event["number"] / event["of"]}
+        case "decided":
+            return _step("done", sentence(f"{event['outcome']}: {event['reason']}"))
+        case "appended":
+            return _step("done", f"Appended as {event.get('provider', event['candidate'])}.")
+        case "refused":
+            return _step("failed", sentence(f"not taken in: {event['reason']}"))
+        case other:
+            return _step("done", sentence(str(other)))
+
+
+def _probe(event: dict[str, Any]) -> str:
+    """The comparison so far: the mean difference to the incumbent with its interval."""
+    low, mean, high = event["lower"], event["difference"], event["upper"]
+    return (
+        f"Probe {event['number']} of {event['of']}: it is better by {mean:+.2f}"
+        f" than the incumbent, certainly between {low:+.2f} and {high:+.2f}."
+    )
+
+
+def _step(state: str, text: str) -> dict[str, Any]:
+    return {"state": state, "text": text}

@@ -1,0 +1,70 @@
+"""The order of the models: what was declared, what was learned, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ui import wording
+from ui.desk import Desk
+from ui.history import History
+from ui.widget import widget
+
+EVERY_S = 2.0
+
+
+def priorities_tab(desk: Desk) -> None:
+    history = History(desk.router)
+
+    async def refresh() -> Any:
+        told = await desk.router.priorities()
+        return board(told, await history.courses(), desk)
+
+    with gr.Tab("Priorities", id="priorities"):
+        shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
+        shown.refresh(refresh, None, shown, show_progress="hidden", api_visibility="private")
+
+
+def board(
+    told: dict[str, Any], courses: dict[str, list[dict[str, Any]]], desk: Desk
+) -> dict[str, Any]:
+    """What `Router.priorities` tells, ready to be drawn."""
+    return {
+        "categories": [
+            {
+                "name": name,
+                "observations": one["observations"],
+                "changes": one["changes"],
+                "why": (one["last_change"] or {}).get("why"),
+                "entries": [_entry(e, place, desk) for place, e in enumerate(one["providers"])],
+                "course": courses.get(name, []),
+            }
+            for name, one in told.items()
+        ]
+    }
+
+
+def _entry(entry: dict[str, Any], place: int, desk: Desk) -> dict[str, Any]:
+    kind = desk.terms.kind(entry["provider"])
+    success = entry["success"]
+    return {
+        "provider": entry["provider"],
+        "kind": kind,
+        "mark": wording.KINDS[kind],
+        "declared": entry["declared_position"] + 1,
+        "place": place + 1,
+        "rise": entry["declared_position"] - place,
+        "mean": entry["mean"],
+        "low": entry["low"],
+        "high": entry["high"],
+        "n": entry["n"],
+        "figures": [
+            ["Best with", wording.percent(entry["p_best"])],
+            ["Success", wording.percent(success)],
+            ["First word", wording.seconds(entry["ttft_p50_ms"])],
+            ["Cost", wording.usd(entry["cost_usd"]) if entry["n"] else "–"],
+            ["Judged", f"{entry['liked']} up, {entry['disliked']} down"],
+        ],
+        "trial": wording.percent(entry["trial"]) if entry.get("trial") else None,
+    }

@@ -1,0 +1,63 @@
+"""The dry run: where would this prompt go, and why? No model is called."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import gradio as gr
+
+from config.errors import RouterError
+from ui import wording
+from ui.desk import Desk
+from ui.picture import shown_route
+from ui.transcript import sentence
+from ui.widget import widget
+
+
+def route_tab(desk: Desk) -> None:
+    async def show(prompt: str) -> Any:
+        if not (prompt or "").strip():
+            return None
+        try:
+            return await board(desk, prompt)
+        except RouterError as error:
+            return {"problem": sentence(str(error))}
+
+    with gr.Tab("Route", id="route"):
+        box = gr.Textbox(
+            label="Prompt",
+            show_label=False,
+            placeholder="Where would this prompt go?",
+            submit_btn="Show the route",
+            elem_id="route-prompt",
+            elem_classes="rt-prompt",
+        )
+        shown = widget("route", None, elem_id="route")
+        box.submit(show, box, shown, show_progress="hidden", api_visibility="private")
+
+
+async def board(desk: Desk, prompt: str) -> dict[str, Any]:
+    """The route with what each of its models is, and which would be passed over now."""
+    router = desk.router
+    route = await asyncio.to_thread(router.route, prompt)
+    health = router.health()["providers"]
+    order = [_step(name, health[name]["breaker"], desk) for name in route["order"]]
+    fallback = router.settings.fallback.provider
+    limits = router.settings.limits_for(route["category"])
+    return {
+        **shown_route(dict(route)),
+        "confidence": wording.percent(route["confidence"]),
+        "margin": wording.percent(route["margin"]),
+        "steps": order,
+        "fallback": _step(fallback, health[fallback]["breaker"], desk),
+        "limit": wording.seconds(limits.ttft_s * 1000),
+        "propensity": wording.percent(route["propensity"]),
+    }
+
+
+def _step(name: str, breaker: dict[str, Any], desk: Desk) -> dict[str, Any]:
+    kind = desk.terms.kind(name)
+    left = breaker["state"] == "open"
+    why = f"left alone for {breaker['retry_in_s']:.0f} s: {breaker['why']}" if left else ""
+    return {"name": name, "kind": kind, "mark": wording.KINDS[kind], "why": why}

@@ -1,0 +1,31 @@
+"""The configuration in force, each value with where it came from; keys are never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from config.models import Settings
+from config.provenance import provenance
+from ui.desk import Desk
+from ui.widget import widget
+
+
+def settings_tab(desk: Desk) -> None:
+    def refresh() -> Any:
+        return board(desk.router.settings)
+
+    with gr.Tab("Settings", id="settings"):
+        shown = widget("settings", None, elem_id="settings")
+        shown.refresh(refresh, None, shown, show_progress="hidden", api_visibility="private")
+
+
+def board(settings: Settings) -> dict[str, Any]:
+    return {
+        "folder": str(settings.config_dir),
+        "rows": [
+            {"key": row.key, "value": row.value, "source": row.source, "variable": row.variable}
+            for row in provenance(settings)
+        ],
+    }
