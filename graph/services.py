@@ -16,7 +16,8 @@ from graph.board import Board
 from graph.late import LateAnswers
 from graph.state import Services
 from providers.registry import Providers
-from routing.classifier import Classifier, Embed
+from routing.classifier import Classifier
+from routing.training import Embed
 from telemetry.log import InteractionLog
 from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
