@@ -8,6 +8,7 @@ headers and a redirect to where the bytes are).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -101,7 +102,8 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body[: reply.cut])
+                with contextlib.suppress(ConnectionError):  # a client that left early
+                    self.wfile.write(reply.body[: reply.cut])
 
         do_GET = do_POST = do_HEAD = _serve  # noqa: N815
 

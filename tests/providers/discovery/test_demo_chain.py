@@ -13,6 +13,7 @@ from config.loader import load
 from config.models import Settings
 from providers.discovery.render import render_table
 from providers.discovery.search import Search
+from providers.discovery.telling import render_event
 from providers.registry import Providers
 
 DEMO = Path(__file__).parents[3] / "config" / "demo"
@@ -124,3 +125,16 @@ async def test_what_cannot_be_served_is_refused_in_a_sentence(settings: Settings
 async def test_undo_without_a_change_says_so(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="nothing to take back"):
         await search_of(settings).undo()
+
+
+async def test_each_step_is_told_in_a_sentence(settings: Settings) -> None:
+    search = search_of(settings)
+    told = [render_event(event) async for event in search.try_and_append("technical")]
+    assert told[0] == "trying sim-nova-70b at theatre (sim-nova-70b)"
+    assert told[1].startswith("it answers, first token after")
+    assert told[2].startswith("probe 1/42")
+    assert "(a simulation) after" in told[-2]
+    assert told[-1].startswith("appended as sim-nova-70b to ")
+    refused = {"type": "refused", "reason": "it is \x1b[31mworse"}
+    assert render_event(refused) == "not appended: it is [31mworse"
+    assert render_event({"type": "something-new"}) == "something-new"
