@@ -150,7 +150,9 @@ async def _ask(
     except SourceError as error:
         problem, found = clean(error, 300), list(error.found)
     except httpx2.HTTPError as error:
-        problem = f"{source.name} cannot be reached ({type(error).__name__})"
+        broken = not isinstance(error, httpx2.ConnectError)
+        what = f"broke off ({type(error).__name__})" if broken else "cannot be reached"
+        problem = f"{source.name} {what}"
     return Answer(source=source.name, at=clock(), found=tuple(found), problem=problem)
 
 
