@@ -28,7 +28,17 @@ def router_on(upstream: Upstream, folder: Path, **sections: Mapping[str, Any]) -
 async def router_between(
     primary_url: str, fallback_url: str, folder: Path, **sections: Mapping[str, Any]
 ) -> AsyncIterator[Router]:
-    """The same with an upstream for each; `sections` replace those of `providers.yaml`."""
+    """The same with an upstream for each."""
+    config = write_config(primary_url, fallback_url, folder, **sections)
+    async with Router.from_config(config, folder / "data", environ={}) as router:
+        await router.warm()
+        yield router
+
+
+def write_config(
+    primary_url: str, fallback_url: str, folder: Path, **sections: Mapping[str, Any]
+) -> Path:
+    """A configuration in the folder; `sections` replace those of `providers.yaml`."""
     cost = {"input": 1.0, "output": 2.0}
     written: dict[str, Any] = {
         "hosts": {"near": {"base_url": primary_url}, "far": {"base_url": fallback_url}},
@@ -45,9 +55,7 @@ async def router_between(
     config.mkdir(parents=True, exist_ok=True)
     (config / "providers.yaml").write_text(yaml.safe_dump(written))
     (config / "categories.yaml").write_text(yaml.safe_dump(CATEGORIES))
-    async with Router.from_config(config, folder / "data", environ={}) as router:
-        await router.warm()
-        yield router
+    return config
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
