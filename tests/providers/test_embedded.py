@@ -29,6 +29,22 @@ print(asyncio.run(llama.ensure()), flush=True)
 sys.stdin.read()
 """
 
+BUSY = """
+import asyncio, json, select, socket, sys
+from pathlib import Path
+from urllib.parse import urlsplit
+from providers.embedded import EmbeddedLlama
+address = asyncio.run(EmbeddedLlama("smollm2-135m-instruct", Path(sys.argv[1])).address())
+body = json.dumps({"messages": [{"role": "user", "content": "Tell a story."}], "stream": True})
+head = f"POST /v1/chat/completions HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: {len(body)}\\r\\n"
+head += f"authorization: Bearer {address.key}\\r\\n\\r\\n"
+clients = [socket.create_connection(("127.0.0.1", urlsplit(address.base_url).port))
+           for _ in range(6)]
+for client in clients:
+    client.sendall((head + body).encode())
+select.select(clients, [], [])
+"""
+
 
 @pytest.fixture
 async def llama(tmp_path: Path) -> AsyncIterator[EmbeddedLlama]:
@@ -165,3 +181,11 @@ def test_a_process_that_never_stopped_its_server_still_ends(tmp_path: Path) -> N
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(tmp_path.glob("embedded-*.json"))
+
+
+@pytest.mark.model
+def test_a_process_that_ends_in_the_middle_of_many_answers_ends_cleanly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY, str(tmp_path)], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")

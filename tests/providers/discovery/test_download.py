@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from pydantic import SecretStr
 
 from providers.discovery.download import Progress, fetch, place_of
+from providers.discovery.hub_client import HubPlace
 from providers.discovery.sources import Gguf, SourceError
 from tests.providers.discovery.services import Hub, HubModel, Reply
 
 CONTENT = b"GGUF" + bytes(range(256)) * 16_000  # 4 MB
+KEY = SecretStr("hf_secret")
 NAME = "org/Tiny-Llama-GGUF"
 
 
@@ -37,7 +40,9 @@ def gguf(content: bytes = CONTENT, **changed: object) -> Gguf:
 
 
 async def fetched(hub: Hub, data: Path, wanted: Gguf | None = None) -> tuple[list[Progress], Path]:
-    steps = [step async for step in fetch(wanted or gguf(), data, hub.url, pause_s=0)]
+    steps = [
+        step async for step in fetch(wanted or gguf(), data, HubPlace(hub.url, KEY), pause_s=0)
+    ]
     *progress, file = steps
     assert isinstance(file, Path)
     return [p for p in progress if isinstance(p, Progress)], file
@@ -145,7 +150,7 @@ async def test_two_at_once_do_not_write_into_each_other(hub: Hub, tmp_path: Path
 
 async def test_a_listener_who_leaves_ends_the_download(hub: Hub, tmp_path: Path) -> None:
     hub.cuts = [1_500_000, 0, 0, 0, 0]
-    async with aclosing(fetch(gguf(), tmp_path, hub.url, pause_s=30)) as steps:
+    async with aclosing(fetch(gguf(), tmp_path, HubPlace(hub.url), pause_s=30)) as steps:
         async for _ in steps:
             break
     target = place_of(gguf(), tmp_path)
@@ -159,6 +164,7 @@ async def test_bytes_at_another_host_are_fetched_from_there(hub: Hub, tmp_path: 
         _, file = await fetched(hub, tmp_path)
         assert file.read_bytes() == CONTENT
         assert len(cdn.asked) == 1
+        assert hub.asked[0].headers["authorization"] == "Bearer hf_secret"
         assert "authorization" not in cdn.asked[0].headers
 
 

@@ -7,9 +7,10 @@ from typing import cast
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from providers.discovery.hub import HubSource
-from providers.discovery.hub_client import Bounds, check_address
+from providers.discovery.hub_client import Bounds, HubPlace, check_address
 from providers.discovery.sources import Found, RefusedError, SourceError, ask_all
 from tests.providers.discovery.services import Hub, HubModel, Reply
 
@@ -68,7 +69,7 @@ def hub() -> Iterator[Hub]:
 
 
 async def found_at(hub: Hub, memory: int = 10**9, category: str = "technical") -> dict[str, Found]:
-    source = HubSource(memory, hub.url)
+    source = HubSource(memory, HubPlace(hub.url))
     return {found.id: found for found in await source.search(category, NO_HTTP)}
 
 
@@ -127,7 +128,7 @@ async def test_a_rate_limit_is_a_sentence_and_not_a_wait(hub: Hub) -> None:
 
 async def test_a_limit_in_the_middle_keeps_what_was_listed(hub: Hub) -> None:
     hub.limited_after = 1
-    [answer] = await ask_all([HubSource(10**9, hub.url)], "technical")
+    [answer] = await ask_all([HubSource(10**9, HubPlace(hub.url))], "technical")
     assert [found.id for found in answer.found] == [ORIGINAL.id]
     assert answer.problem is not None
 
@@ -152,13 +153,18 @@ async def test_a_limit_at_the_files_keeps_the_list(hub: Hub) -> None:
 )
 async def test_nonsense_from_the_hub_is_no_crash(hub: Hub, reply: Reply) -> None:
     hub.faults = [reply] * 4
-    [answer] = await ask_all([HubSource(10**9, hub.url)], "technical")
+    [answer] = await ask_all([HubSource(10**9, HubPlace(hub.url))], "technical")
     assert answer.found == ()
 
 
 async def test_an_unreachable_hub_is_named_at_once() -> None:
-    [answer] = await ask_all([HubSource(10**9, "http://127.0.0.1:9")], "technical")
+    [answer] = await ask_all([HubSource(10**9, HubPlace("http://127.0.0.1:9"))], "technical")
     assert answer.problem == "hub: 127.0.0.1:9 cannot be reached"
+
+
+async def test_the_login_goes_to_the_hub(hub: Hub) -> None:
+    await HubSource(0, HubPlace(hub.url, SecretStr("hf_secret"))).search("general", NO_HTTP)
+    assert hub.asked[0].headers["authorization"] == "Bearer hf_secret"
 
 
 async def test_a_next_page_elsewhere_is_refused(hub: Hub) -> None:
