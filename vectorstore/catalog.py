@@ -56,7 +56,9 @@ class Catalog:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(_SCHEMA)
+            made = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'version'").fetchone()
+            if made is None:
+                self._db.executescript(_SCHEMA)
 
     def version(self) -> int:
         """A number that grows with every change of the content."""
@@ -126,6 +128,14 @@ class Catalog:
                 [(c.id, row, n, c.title, c.text) for n, c in enumerate(chunks)],
             )
             self._db.execute("UPDATE version SET number = number + 1")
+
+    def move(self, source: str, folder: str, to: str) -> None:
+        """Let a document belong to another folder, as it is."""
+        with self._guard(), self._db:
+            self._db.execute(
+                "UPDATE documents SET folder = ? WHERE folder = ? AND source = ?",
+                (to, folder, source),
+            )
 
     def remove(self, folder: str, source: str) -> bool:
         """Whether there was such a document."""

@@ -18,6 +18,8 @@ TARGET = 800
 HARD_LIMIT = 4_000
 SLACK = 1.5
 """A section up to SLACK * TARGET stays in one piece: better than a tail of one sentence."""
+TITLE_LENGTH = 80
+"""A first line that is longer, or ends like a sentence, is no title."""
 
 _FENCE = re.compile(r"^\s{0,3}(```+|~~~+)")
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
@@ -56,15 +58,19 @@ def _says(title: str, heading: str) -> bool:
 
 
 def first_heading(text: str) -> str | None:
-    """The document's own title: its first heading, when nothing but blank lines stands above."""
-    first = next(_sections(text, keep_empty=True), None)
-    if first is None or first.blocks or not first.headings:
-        sections = _sections(text)
-        first = next(sections, None)
-    return first.headings[0] if first and first.headings else None
+    """The document's own title: its first heading, or a first line that stands alone."""
+    section = next(_sections(text), None)
+    if section is not None and section.headings:
+        return section.headings[0]
+    line, _, rest = text.strip().partition("\n")
+    line = line.strip()
+    alone = rest.startswith("\n") or not rest.split("\n", 1)[0].strip()
+    if rest.strip() and alone and len(line) <= TITLE_LENGTH and line[-1:].isalnum():
+        return line
+    return None
 
 
-def _sections(text: str, keep_empty: bool = False) -> Iterator[_Section]:
+def _sections(text: str) -> Iterator[_Section]:
     """Split at headings: Markdown's `#`, and a line underlined (or framed) by punctuation."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").split("\n")
     stack: list[tuple[int, str]] = []
@@ -84,13 +90,13 @@ def _sections(text: str, keep_empty: bool = False) -> Iterator[_Section]:
             continue
         level, heading, used = found
         blocks = tuple(_blocks(body))
-        if blocks or keep_empty:
+        if blocks:
             yield _Section(tuple(h for _, h in stack), blocks)
         stack = [(n, h) for n, h in stack if n < level] + [(level, heading)]
         body = []
         at += used
     blocks = tuple(_blocks(body))
-    if blocks or keep_empty:
+    if blocks:
         yield _Section(tuple(h for _, h in stack), blocks)
 
 
@@ -178,8 +184,8 @@ def _pieces(block: str, goal: float) -> list[tuple[str, str]]:
     pieces = []
     joiner = "\n\n"
     for sentence in _split_keeping(block):
-        for start in range(0, len(sentence), HARD_LIMIT):
-            pieces.append((joiner, sentence[start : start + HARD_LIMIT]))
+        for part in _cut_words(sentence, int(goal)) if len(sentence) > TARGET else [sentence]:
+            pieces.append((joiner, part))
             joiner = ""
     return pieces
 
@@ -193,6 +199,16 @@ def _split_keeping(block: str) -> list[str]:
         start = end.end()
     pieces.append(block[start:])
     return [p for p in pieces if p]
+
+
+def _cut_words(sentence: str, goal: int) -> list[str]:
+    """A sentence without end, such as a transcript: cut behind a blank, or anywhere if need be."""
+    parts = []
+    while len(sentence) > goal:
+        end = sentence.rfind(" ", goal // 2, goal) + 1 or goal
+        parts.append(sentence[:end])
+        sentence = sentence[end:]
+    return [*parts, sentence] if sentence else parts
 
 
 def _cut_lines(lines: list[str], goal: float) -> list[tuple[str, str]]:

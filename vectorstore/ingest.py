@@ -94,9 +94,10 @@ class Ingest:
     def run(self, folders: Sequence[Path], topics: bool, progress: Progress) -> IngestReport:
         """Raises StorageError; stops early, consistent, when the event is set."""
         began = time.monotonic()
+        items = list(self._items(folders, topics))
+        self._take_over({item.key for item in items})
         known = {(d.folder, d.source): d for d in self._catalog.documents()}
         lacking = self._lacking()
-        items = list(self._items(folders, topics))
         try:
             for done, item in enumerate(items, start=1):
                 self._take(item, known.get(item.key), item.key in lacking)
@@ -112,6 +113,16 @@ class Ingest:
             seconds=time.monotonic() - began,
             vectors=self._embedder is not None and self._vectors is not None,
         )
+
+    def _take_over(self, keys: Set[tuple[str, str]]) -> None:
+        """A folder that was moved or renamed keeps its documents, and they their vectors."""
+        documents = self._catalog.documents()
+        known = {(d.folder, d.source) for d in documents}
+        gone = {f for f in {d.folder for d in documents} if f != PYTHON and not Path(f).exists()}
+        orphans = {d.source: d.folder for d in documents if d.folder in gone}
+        for folder, source in sorted(keys - known):
+            if source in orphans and folder != PYTHON:
+                self._catalog.move(source, orphans.pop(source), folder)
 
     def _lacking(self) -> set[tuple[str, str]]:
         """Documents without all their vectors: the models came later, or Chroma was lost."""

@@ -64,7 +64,7 @@ class Knowledge:
 
     async def warm(self) -> None:
         """Load what the first retrieval would have to load."""
-        await self._read(self._retriever.refresh)
+        await self._read(self._retriever.warm)
 
     async def retrieve(
         self,
@@ -156,17 +156,15 @@ class Knowledge:
         stop: threading.Event,
     ) -> IngestReport:
         vectors = VectorStore(chroma, self._chroma_url) if self._embedder else None
-        self._retriever.writing = True
+
+        def committed(done: int, total: int, name: str) -> None:
+            self._retriever.renew(catalog, force=False)
+            progress(done, total, name)
+
         try:
-
-            def committed(done: int, total: int, name: str) -> None:
-                self._retriever.refresh(force=False)
-                progress(done, total, name)
-
-            ingest = Ingest(catalog, vectors, self._embedder, stop)
-            return ingest.run(folders, topics, committed)
+            with self._retriever.own_ingest(catalog):
+                ingest = Ingest(catalog, vectors, self._embedder, stop)
+                return ingest.run(folders, topics, committed)
         finally:
             if vectors is not None:
                 vectors.close()
-            self._retriever.refresh()
-            self._retriever.writing = False

@@ -26,7 +26,7 @@ class Retrieval:
 
     passages: tuple[Passage, ...] = ()
     confident: bool = False
-    """True when the best passage is above the learned floor: fit to be shown as an answer."""
+    """True when the first passage is above the learned floor: fit to be shown as an answer."""
     took_ms: float = 0.0
     mode: str = "hybrid"  # hybrid | bm25 | empty
 

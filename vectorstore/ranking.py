@@ -25,7 +25,7 @@ BM25_WEIGHT = 0.005
 
 HYBRID = (27.5, 4.6, -19.7)
 """Weights of similarity and coverage, and the intercept."""
-KEYWORDS_ONLY = (10.0, 0.88, -8.2)
+KEYWORDS_ONLY = (10.6, 0.87, -8.0)
 """Weights of coverage and of the number of the question's content words, and the intercept."""
 FLOOR = 0.5
 """Score from which a passage is fit to be shown as an answer."""

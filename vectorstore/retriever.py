@@ -1,13 +1,14 @@
 """The reading side: the current snapshot, its vectors, and the search over both.
 
-Lives in one thread, except `refresh`, which the ingest's thread calls too.
+Lives in one thread, except `own_ingest` and `renew`, which the ingest's thread calls too.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from vectorstore.vectors import VectorStore
 
 RETRY_S = 30.0
 """Between two attempts to open a Chroma that cannot be opened."""
-REFRESH_SHARE = 0.1
+RENEWAL_SHARE = 0.1
 """While an ingest commits, at most this share of the time goes into new snapshots."""
 QUESTION_TOKENS = 256
 """A longer prompt is embedded by its beginning: 30 ms of CPU at most."""
@@ -39,43 +40,61 @@ class Retriever:
         self._chroma_url = chroma_url
         self._catalog: Catalog | None = None
         self._snapshot: Snapshot | None = None
-        self._next_refresh = 0.0
-        self._refreshing = threading.Lock()
+        self._next_renewal = 0.0
+        self._renewing = threading.Lock()
         self._vectors: VectorStore | None = None
         self._vectors_version = -1
         self._retry_at = 0.0
         self._reranker: Reranker | None = None
-        self.problem: str | None = None
-        self.writing = False
+        self._problems: dict[str, str] = {}
+        self._writing = False
         """True while this process ingests: its own writes are seen without reopening."""
 
     @property
     def version(self) -> int:
         return self._snapshot.version if self._snapshot else 0
 
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, as sentences, since it was last seen to be right; None: nothing."""
+        return " ".join(self._problems.values()) or None
+
     def documents(self) -> list[Document]:
         catalog = self._open_catalog()
         return catalog.documents() if catalog else []
 
-    def refresh(self, force: bool = True) -> None:
-        """Take up the current version; unless forced, not more often than REFRESH_SHARE allows."""
-        with self._refreshing:
-            catalog = self._open_catalog()
+    def warm(self) -> None:
+        """Open and load what the first retrieval needs."""
+        snapshot = self._current()
+        if snapshot is not None:
+            self._open_vectors(snapshot)
+
+    @contextmanager
+    def own_ingest(self, catalog: Catalog) -> Iterator[None]:
+        """While this process writes through `catalog`, its thread renews the snapshot."""
+        self._writing = True
+        try:
+            yield
+        finally:
+            self.renew(catalog)
+            self._vectors_version = self.version
+            self._writing = False
+
+    def renew(self, catalog: Catalog, force: bool = True) -> None:
+        """Take up the current version; unless forced, not more often than RENEWAL_SHARE allows."""
+        with self._renewing:
             now = time.monotonic()
-            if catalog is None or catalog.version() == self.version:
-                return
-            if not force and now < self._next_refresh:
+            if catalog.version() == self.version or (not force and now < self._next_renewal):
                 return
             self._snapshot = Snapshot.read(catalog)
             ended = time.monotonic()
-            self._next_refresh = ended + (ended - now) / REFRESH_SHARE
+            self._next_renewal = ended + (ended - now) / RENEWAL_SHARE
 
     def retrieve(
         self, question: str, k: int, *, vector: np.ndarray | None = None, rerank: bool = False
     ) -> Retrieval:
         """See `Knowledge.retrieve`."""
         began = time.perf_counter()
-        self.problem = None
         snapshot = self._current()
         if snapshot is None or not snapshot.chunks or not question.strip() or k <= 0:
             return Retrieval(took_ms=_ms(began), mode="empty")
@@ -94,7 +113,7 @@ class Retriever:
         passages = search.passages(order)
         return Retrieval(
             passages=tuple(passages),
-            confident=any(p.score >= ranking.FLOOR for p in passages),
+            confident=bool(passages) and passages[0].score >= ranking.FLOOR,
             took_ms=_ms(began),
             mode="hybrid" if search.similarities else "bm25",
         )
@@ -110,11 +129,18 @@ class Retriever:
     def _current(self) -> Snapshot | None:
         """The snapshot to search: this process's ingest renews it; another's is looked up here."""
         try:
-            if self._snapshot is None or not self.writing:
-                self.refresh(force=self._snapshot is None or not writer_is_busy(self._paths[2]))
+            catalog = self._open_catalog()
+            stale = catalog is not None and catalog.version() != self.version
+            if catalog is not None and stale and not (self._writing and self._snapshot):
+                self.renew(catalog, force=self._snapshot is None or not self._other_writes())
         except StorageError as error:
-            self.problem = str(error)
+            self._problems["catalog"] = str(error)
+        else:
+            self._problems.pop("catalog", None)
         return self._snapshot
+
+    def _other_writes(self) -> bool:
+        return not self._writing and writer_is_busy(self._paths[2])
 
     def _open_catalog(self) -> Catalog | None:
         if self._catalog is None and self._paths[0].exists():
@@ -122,17 +148,26 @@ class Retriever:
         return self._catalog
 
     def _open_vectors(self, snapshot: Snapshot) -> VectorStore | None:
-        """Chroma, as new as the snapshot; None, with the problem noted, when it cannot be used."""
+        """Chroma, as new as the snapshot; None, with the problem noted, when it cannot be used.
+
+        While another process ingests, the vectors stay as they were: its documents are found by
+        their words until it is done.
+        """
         if self._embedder is None or time.monotonic() < self._retry_at:
             return None
+        stale = self._vectors_version != snapshot.version and not self._writing
         try:
             if self._vectors is None:
                 self._vectors = VectorStore(self._paths[1], self._chroma_url)
-            elif self._vectors_version != snapshot.version and not self.writing:
+            elif stale and not self._other_writes():
                 self._vectors.reopen()
+            else:
+                return self._vectors
             self._vectors_version = snapshot.version
         except StorageError as error:
             self._lose(error)
+        else:
+            self._problems.pop("vectors", None)
         return self._vectors
 
     def _find(self, store: VectorStore, search: Search, vector: np.ndarray) -> None:
@@ -143,7 +178,7 @@ class Retriever:
             self._lose(error)
         else:
             if not search.similarities:
-                self.problem = VECTORS_MISSING
+                self._problems["vectors"] = VECTORS_MISSING
 
     def _complete(
         self, store: VectorStore, search: Search, vector: np.ndarray, order: Sequence[int]
@@ -159,7 +194,7 @@ class Retriever:
                 search.add_similarities([(i, float(vector @ v)) for i, v in stored.items()])
 
     def _lose(self, error: StorageError) -> None:
-        self.problem = str(error)
+        self._problems["vectors"] = str(error)
         self._retry_at = time.monotonic() + RETRY_S
         self._vectors = None
 
@@ -169,7 +204,7 @@ class Retriever:
             if self._reranker is None:
                 self._reranker = Reranker.load()
         except StorageError as error:
-            self.problem = str(error)
+            self._problems["re-ranker"] = str(error)
             return list(order)
         return search.reranked(order, k, self._reranker.score)
 

@@ -53,14 +53,17 @@ class Search:
         scores = rerank(self.question, [self.snapshot.chunks[p].indexed for p in head])
         return ranking.reorder(head, scores.tolist())
 
+    def coverage(self, place: int) -> float:
+        """The share in [0, 1] of the question's content words that the chunk holds."""
+        return self.snapshot.keywords.coverage(self.terms, place)
+
     def passages(self, order: Sequence[int]) -> list[Passage]:
         return [self._passage(place) for place in order]
 
     def _passage(self, place: int) -> Passage:
         chunk = self.snapshot.chunks[place]
         similarity = self.similarities.get(place)
-        coverage = self.snapshot.keywords.coverage(self.terms, place)
-        score = ranking.score(similarity, coverage, len(self.terms))
+        score = ranking.score(similarity, self.coverage(place), len(self.terms))
         return Passage(chunk.text, chunk.source, chunk.title, score, similarity)
 
 

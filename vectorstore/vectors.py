@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 COLLECTION = f"knowledge-{MODEL}"
 """One collection a model: vectors of two models must never meet."""
 _BATCH = 1_000
+_OPENING = threading.Lock()
+"""Embedded clients of one folder share a system; Chroma counts them without a lock."""
 
 
 class VectorStore:
@@ -83,12 +86,12 @@ class VectorStore:
 
     def close(self) -> None:
         if self._client is not None:
-            with self._guard():
+            with self._guard(), _OPENING:
                 self._client.close()
             self._client = None
 
     def _open(self) -> Collection:
-        with self._guard():
+        with self._guard(), _OPENING:
             import chromadb
             from chromadb.config import Settings
 
