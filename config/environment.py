@@ -30,6 +30,7 @@ ROUTER_VARIABLES = (
     "ROUTER_CHROMA_URL",
     "ROUTER_API_KEYS",
     "ROUTER_UI_AUTH",
+    "HF_ENDPOINT",
     "SPACE_ID",
 )
 Source = Literal["environment", ".env"]
@@ -112,12 +113,16 @@ def router_environment(given: Variables) -> Environment:
     chroma = given.get("ROUTER_CHROMA_URL")
     if chroma is not None and (wrong := wrong_url(chroma)):
         raise ConfigError(f"ROUTER_CHROMA_URL: {wrong}")
+    hub = given.get("HF_ENDPOINT")
+    if hub is not None and (wrong := wrong_url(hub)):
+        raise ConfigError(f"HF_ENDPOINT: {wrong}")
     return Environment(
         database_url=database,
         chroma_url=chroma,
         api_keys=tuple(SecretStr(key) for key in keys if key),
         ui_auth=SecretStr(auth) if auth else None,
         space_id=given.get("SPACE_ID"),
+        hub_endpoint=hub.rstrip("/") if hub else None,
     )
 
 

@@ -215,6 +215,8 @@ class Environment(Model):
     api_keys: tuple[SecretStr, ...] = ()
     ui_auth: SecretStr | None = None
     space_id: str | None = None
+    hub_endpoint: str | None = None
+    """Another Hugging Face Hub than the public one."""
 
 
 class Settings(Model):

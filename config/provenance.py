@@ -124,4 +124,6 @@ def _environment(settings: Settings) -> Iterator[Effective]:
     keys = f"{len(given.api_keys)} × {MASK}" if given.api_keys else None
     yield _from(settings, "api_keys", "ROUTER_API_KEYS", keys)
     yield _from(settings, "ui_auth", "ROUTER_UI_AUTH", given.ui_auth)
+    hub = given.hub_endpoint or "https://huggingface.co"
+    yield _from(settings, "hub", "HF_ENDPOINT", hub)
     yield _from(settings, "space_id", "SPACE_ID", given.space_id)

@@ -18,6 +18,7 @@ from providers.discovery.calls import Contender, Reply, smoke
 from providers.discovery.candidates import Candidate
 from providers.discovery.download import fetch
 from providers.discovery.entry import Place, entry_for, fields_for, provider_for
+from providers.discovery.hub_client import HubPlace
 from providers.discovery.result import SearchResult
 from providers.discovery.sources import Gguf, SourceError
 from providers.discovery.trial import SHARES, Event, Rules, Verdict, compare
@@ -32,7 +33,7 @@ class Adoption:
     providers: Providers
     result: SearchResult
     candidate: Candidate
-    hub: str | None
+    hub: HubPlace
 
     async def run(self) -> AsyncGenerator[Event]:
         """See `Search.try_and_append`."""

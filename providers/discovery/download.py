@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from providers.discovery.hub_client import Bounds, bounded, endpoint
+from providers.discovery.hub_client import Bounds, HubPlace, bounded
 from providers.discovery.sources import Gguf, RefusedError, SourceError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def place_of(gguf: Gguf, data_dir: Path) -> Path:
 
 
 async def fetch(
-    gguf: Gguf, data_dir: Path, hub: str | None = None, *, pause_s: float = PAUSE_S
+    gguf: Gguf, data_dir: Path, hub: HubPlace | None = None, *, pause_s: float = PAUSE_S
 ) -> AsyncGenerator[Progress | Path]:
     """Progress, at most once a percent, and the checked file last.
 
@@ -63,7 +63,7 @@ async def fetch(
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Progress | None] = asyncio.Queue()
     stop = threading.Event()
-    job = _Download(gguf, place_of(gguf, data_dir), hub or endpoint(), stop, pause_s)
+    job = _Download(gguf, place_of(gguf, data_dir), hub or HubPlace(), stop, pause_s)
 
     def tell(progress: Progress | None) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
@@ -121,7 +121,7 @@ class _Download:
     """One file, in a thread."""
 
     def __init__(
-        self, gguf: Gguf, target: Path, hub: str, stop: threading.Event, pause_s: float
+        self, gguf: Gguf, target: Path, hub: HubPlace, stop: threading.Event, pause_s: float
     ) -> None:
         self.gguf, self.target, self.hub = gguf, target, hub
         self.stop, self.pause_s = stop, pause_s
@@ -154,7 +154,7 @@ class _Download:
 
     def _fetch(self, part: _Part, tell: Tell) -> None:
         failures = 0
-        with bounded(Bounds(self.hub, time.time() + LONGEST_S, elsewhere=True)):
+        with bounded(Bounds(self.hub.endpoint, time.time() + LONGEST_S, elsewhere=True)):
             while part.size < self.gguf.size:
                 before = part.size
                 try:
@@ -175,8 +175,9 @@ class _Download:
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         gguf = self.gguf
-        url = hf_hub_url(gguf.repository, gguf.file, revision=gguf.revision, endpoint=self.hub)
-        headers = {**build_hf_headers(), "accept-encoding": "identity"}
+        hub = self.hub.endpoint
+        url = hf_hub_url(gguf.repository, gguf.file, revision=gguf.revision, endpoint=hub)
+        headers = {**build_hf_headers(token=self.hub.key), "accept-encoding": "identity"}
         if part.size:
             headers["range"] = f"bytes={part.size}-"
         before = part.size

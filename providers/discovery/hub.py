@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from providers.discovery.hub_client import Bounds, bounded, endpoint
+from providers.discovery.hub_client import Bounds, HubPlace, bounded
 from providers.discovery.identity import tuned
 from providers.discovery.sources import Found, Gguf, SourceError, read
 
@@ -59,9 +59,9 @@ class HubSource:
     deadline_s = DEADLINE_S
     cached = True
 
-    def __init__(self, memory: int, endpoint: str | None = None) -> None:
+    def __init__(self, memory: int, place: HubPlace | None = None) -> None:
         self.memory = memory
-        self.endpoint = endpoint
+        self.place = place or HubPlace()
 
     async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
         until = time.time() + self.deadline_s - 0.5
@@ -71,10 +71,10 @@ class HubSource:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-        hub = self.endpoint or endpoint()
+        hub = self.place.endpoint
         try:
             with bounded(Bounds(hub, until)):
-                api = HfApi(endpoint=hub)
+                api = HfApi(endpoint=hub, token=self.place.key)
                 return self._with_files(api, self._listed(api, category))
         except OfflineModeIsEnabled:
             raise SourceError("hub: switched off by HF_HUB_OFFLINE") from None

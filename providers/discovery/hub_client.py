@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from providers.discovery.sources import RefusedError, SourceError
 
 if TYPE_CHECKING:
@@ -44,11 +46,23 @@ class Bounds:
 _bounds: ContextVar[Bounds | None] = ContextVar("hub_bounds", default=None)
 
 
-def endpoint() -> str:
-    """The hub that `HF_ENDPOINT` names, as the library read it; without a slash at its end."""
-    from huggingface_hub import constants
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """Which hub, and the login there; None: what the library finds by itself."""
 
-    return str(constants.ENDPOINT).rstrip("/")
+    url: str | None = None
+    token: SecretStr | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The address, without a slash at its end."""
+        from huggingface_hub import constants
+
+        return (self.url or str(constants.ENDPOINT)).rstrip("/")
+
+    @property
+    def key(self) -> str | None:
+        return self.token.get_secret_value().strip() if self.token else None
 
 
 @contextmanager

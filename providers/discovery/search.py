@@ -20,6 +20,7 @@ from providers.discovery.candidates import Candidate, join
 from providers.discovery.catalogued import CatalogueSource
 from providers.discovery.hosts import host_sources
 from providers.discovery.hub import HubSource
+from providers.discovery.hub_client import HubPlace
 from providers.discovery.openrouter import BASE_URL, OpenRouterSource
 from providers.discovery.result import SearchResult
 from providers.discovery.sources import Answer, Source, ask_all
@@ -117,7 +118,7 @@ class Search:
                 "outcome": "not tried",
             }
             return
-        adoption = Adoption(self.settings, self.providers, result, chosen, self.addresses.hub)
+        adoption = Adoption(self.settings, self.providers, result, chosen, self._hub())
         async with aclosing(adoption.run()) as events:
             async for event in events:
                 kind = event["type"]
@@ -166,6 +167,12 @@ class Search:
         hosts = self.settings.hosts.items()
         return next((n for n, h in hosts if h.kind == "llama_cpp" and h.disabled is None), None)
 
+    def _hub(self) -> HubPlace:
+        """With the login of a host that uses HF_TOKEN, wherever the loader found that."""
+        hosts = self.settings.hosts.values()
+        token = next((h.key for h in hosts if h.api_key_env == "HF_TOKEN" and h.key), None)
+        return HubPlace(self.addresses.hub or self.settings.environment.hub_endpoint, token)
+
     def _sources(self, catalogue: Catalogue) -> list[Source]:
         """Local ones first. Where every host is a simulation the network is left alone."""
         sources: list[Source] = [CatalogueSource(catalogue)]
@@ -173,7 +180,7 @@ class Search:
         kinds = {host.kind for host in self.settings.hosts.values() if host.disabled is None}
         if kinds != {"simulated"}:
             room = memory.available_bytes() if self._embedded_host() else 0
-            sources.append(HubSource(memory.largest_weights(room), self.addresses.hub))
+            sources.append(HubSource(memory.largest_weights(room), self._hub()))
             sources.append(OpenRouterSource(self.addresses.openrouter))
         return sources
 
