@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import sys
 from contextlib import aclosing
-from typing import Any
 
 from config.loader import load
 from providers.discovery.render import render_table
 from providers.discovery.search import Search
+from providers.discovery.telling import render_event
 from providers.registry import Providers
 from telemetry.log import InteractionLog
 
@@ -37,18 +37,6 @@ async def _apply(search: Search, category: str) -> int:
     appended = False
     async with aclosing(search.try_and_append(category)) as events:
         async for event in events:
-            print(describe(event), file=sys.stderr)
+            print(render_event(event), file=sys.stderr)
             appended = appended or event["type"] == "appended"
     return 0 if appended else 1
-
-
-def describe(event: dict[str, Any]) -> str:
-    """One step of the trial as a line."""
-    told = {k: v for k, v in event.items() if k not in ("type", "candidate", "category")}
-    details = ", ".join(f"{k} {_short(v)}" for k, v in told.items() if v not in (None, "", [], {}))
-    return f"· {event['type']:<11} {details}"
-
-
-def _short(value: Any) -> str:
-    text = f"{value:.3f}" if isinstance(value, float) else " ".join(str(value).split())
-    return text if len(text) <= 120 else text[:117] + "…"
