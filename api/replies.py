@@ -189,15 +189,16 @@ class SlowReaderError(Exception):
 class Out:
     """The body of a streamed answer; its headers go out with the first write."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, patience_s: float = WRITE_S) -> None:
         self._send = send
+        self._patience_s = patience_s
         self.open = False
         """The headers are out and the end is not."""
         self._started = False
 
     async def write(self, data: bytes, *, more: bool = True) -> None:
         try:
-            async with asyncio.timeout(WRITE_S):
+            async with asyncio.timeout(self._patience_s):
                 if not self._started:
                     self._started = self.open = True
                     await self._send(STREAM_START)
