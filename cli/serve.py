@@ -7,8 +7,9 @@ import asyncio
 import ipaddress
 import socket
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -58,11 +59,8 @@ def build(router: Router, *, write: bool = True) -> FastAPI:
     app = mount(create_app(router, write=write), router, write=write)
     inner = app.router.lifespan_context
 
-    from collections.abc import AsyncIterator
-    from contextlib import asynccontextmanager
-
     @asynccontextmanager
-    async def lifespan(served: FastAPI) -> AsyncIterator[object]:
+    async def lifespan(served: Any) -> AsyncIterator[Any]:
         async with inner(served) as state:
             task = asyncio.create_task(ingest(router), name="first-ingest")
             try:
