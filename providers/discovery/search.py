@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from config import editor
 from config.catalogue import Catalogue, load_catalogue
-from config.errors import NotFoundError, UsageError
+from config.errors import ConfigError, NotFoundError, UsageError
 from config.models import Settings
 from providers.discovery import memory
 from providers.discovery.adopt import Adoption
@@ -72,13 +72,13 @@ class Search:
     async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
         """The candidates for a category; `refresh` asks the remote sources anew.
 
-        What fails is named in the result. Raises UsageError for an unknown category, ConfigError
-        for a broken catalogue.
+        What fails is named in the result. Raises UsageError for an unknown category.
         """
         if category not in self.settings.priorities:
             known = ", ".join(self.settings.priorities)
             raise UsageError(f"there is no category `{category}`; there are {known}", "category")
-        sources = self._sources(load_catalogue(self.settings.config_dir))
+        catalogue, broken = self._catalogue()
+        sources = self._sources(catalogue)
         answers = await self._answers(sources, category, refresh)
         now = self.clock()
         today = datetime.fromtimestamp(now, UTC).date()
@@ -89,7 +89,7 @@ class Search:
             category=category,
             candidates=candidates,
             asked={answer.source: len(answer.found) for answer in answers},
-            problems=tuple(answer.problem for answer in answers if answer.problem),
+            problems=tuple(p for p in (broken, *(a.problem for a in answers)) if p),
             cached_at=min(old, default=None),
             now=now,
             embedded_host=self._embedded_host(),
@@ -166,6 +166,13 @@ class Search:
     def _embedded_host(self) -> str | None:
         hosts = self.settings.hosts.items()
         return next((n for n, h in hosts if h.kind == "llama_cpp" and h.disabled is None), None)
+
+    def _catalogue(self) -> tuple[Catalogue, str | None]:
+        """The catalogue, or an empty one and what is wrong with it: one source among several."""
+        try:
+            return load_catalogue(self.settings.config_dir), None
+        except ConfigError as error:
+            return Catalogue(date=date.min, sources={}, entries=()), str(error)
 
     def _hub(self) -> HubPlace:
         """With the login of a host that uses HF_TOKEN, wherever the loader found that."""

@@ -124,6 +124,20 @@ async def test_all_sources_become_one_ranked_table(world: World) -> None:
     assert "Llama Ancient 7B" in text
 
 
+@pytest.mark.parametrize("text", [None, "date: [\n", "date: yesterday\n"])
+async def test_a_missing_or_broken_catalogue_stops_nothing(world: World, text: str | None) -> None:
+    settings = world.configured()
+    file = settings.config_dir / "catalogue.yaml"
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    result = await world.search(settings).search("technical")
+    assert result.best() is not None
+    [problem] = result.problems
+    assert "catalogue.yaml" in problem
+
+
 async def test_remote_answers_are_remembered_with_their_age(world: World) -> None:
     settings = world.configured()
     await world.search(settings).search("technical")
