@@ -83,11 +83,22 @@ async def play(config: Path, data: Path, tally: Tally, load_s: float) -> None:
     )
     assert running.stdout is not None
     url = f"http://127.0.0.1:{int(await running.stdout.readline())}"
-    before = len(tally.whole)
+    try:
+        await load(url, tally, load_s, running)
+    finally:
+        if running.returncode is None:
+            running.kill()
+            await running.wait()
+    tally.rounds += 1
+
+
+async def load(url: str, tally: Tally, load_s: float, running: asyncio.subprocess.Process) -> None:
+    """Ask from many callers at once, and kill the service under them."""
+    enough = len(tally.whole) + CALLERS
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(None)) as session:
         await up(session, url)
         callers = [asyncio.create_task(ask(session, url, tally)) for _ in range(CALLERS)]
-        while len(tally.whole) < before + CALLERS:
+        while len(tally.whole) < enough:
             done, _ = await asyncio.wait(callers, timeout=0.01)
             if done:
                 raise RuntimeError("the service did not answer") from done.pop().exception()
@@ -95,7 +106,6 @@ async def play(config: Path, data: Path, tally: Tally, load_s: float) -> None:
         running.send_signal(signal.SIGKILL)
         await running.wait()
         await asyncio.gather(*callers, return_exceptions=True)
-    tally.rounds += 1
 
 
 def missing(data: Path, tally: Tally) -> list[str]:
