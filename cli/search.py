@@ -34,9 +34,14 @@ async def _search(args: argparse.Namespace) -> int:
 
 async def _apply(search: Search, category: str) -> int:
     """Try the best candidate, telling each step; 0 if it was appended."""
-    appended = False
+    appended, shown = False, -1
     async with aclosing(search.try_and_append(category)) as events:
         async for event in events:
+            if event["type"] == "downloading":
+                tenth = 10 * int(event["done"]) // max(int(event["total"]), 1)
+                if tenth == shown:
+                    continue
+                shown = tenth
             print(render_event(event), file=sys.stderr)
             appended = appended or event["type"] == "appended"
     return 0 if appended else 1
