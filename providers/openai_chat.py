@@ -1,7 +1,7 @@
 """Every host that speaks OpenAI's chat-completion dialect: hosted LLaMAs, vLLM, Ollama, llama.cpp.
 
 The wire is read here, not by a client library: ChatOpenAI spends 8 ms of CPU on a stream of 50
-tokens and this 0.6 ms (`python -m benchmarks.providers`). `chat_model` is the same provider for
+tokens and this 0.6 ms (`python -m benchmarks.stream_cost`). `chat_model` is the same provider for
 LangChain code.
 """
 

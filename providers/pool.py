@@ -89,7 +89,7 @@ class Pool:
         if self._session is None or self._session.closed:
             secure = url.startswith("https:")
             connector = (
-                aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=_tls())
+                aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=tls())
                 if secure
                 else aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True)
             )
@@ -128,8 +128,11 @@ class Pool:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
-    """The system's certificates and Mozilla's: some Python builds come without any of their own."""
+def tls() -> ssl.SSLContext:
+    """The system's certificates and Mozilla's: some Python builds come without any of their own.
+
+    Reading them takes 50 ms, once.
+    """
     import certifi
 
     context = ssl.create_default_context()

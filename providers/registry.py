@@ -76,14 +76,19 @@ class Providers:
     async def warm(self, names: Sequence[str]) -> None:
         """Start the embedded LLaMAs among these and let them read their instructions once.
 
-        Remote hosts are not called. Raises ProviderError if one cannot be started.
+        Remote hosts are not called; what the first call to one would import and read is. Raises
+        ProviderError if a LLaMA cannot be started.
         """
         for name in names:
-            provider = self._enabled(name)
-            if self.settings.hosts[provider.host].kind == "llama_cpp":
+            host, chat = self.settings.hosts[self._enabled(name).host], self.get(name)
+            if host.kind == "llama_cpp":
                 messages = [Message(role="user", content="Hello")]
-                async for _ in self.get(name).stream(messages, CallOptions(max_tokens=1)):
+                async for _ in chat.stream(messages, CallOptions(max_tokens=1)):
                     pass
+            elif host.kind == "openai" and (host.url or "").startswith("https:"):
+                from providers.pool import tls
+
+                await asyncio.to_thread(tls)
 
     def heir(self, settings: Settings) -> Providers:
         """The providers of a new configuration; embedded LLaMAs and simulations run on."""
