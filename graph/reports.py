@@ -30,7 +30,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
             config_problem,
             _log_problem(services),
             knowledge.problem,
-            *_troubles(providers),
+            *_troubles(providers, settings.fallback.provider),
         )
         if problem
     ]
@@ -80,19 +80,24 @@ def _provider(services: Services, provider: Provider) -> dict[str, Any]:
         "host": provider.host,
         "model": provider.resolved_model or provider.model,
         "simulated": services.settings.hosts[provider.host].kind == "simulated",
+        "enabled": provider.disabled is None,
         "unavailable": why,
         "breaker": services.board.breakers[name].snapshot(time.monotonic()),
     }
 
 
-def _troubles(providers: dict[str, Any]) -> list[str]:
-    """A sentence for each breaker that is not closed. What is disabled is no trouble."""
-    return [
-        f"the circuit breaker of {name} is {told['breaker']['state'].replace('_', '-')}"
-        f" ({told['breaker']['why']})"
-        for name, told in providers.items()
-        if told["unavailable"] is None and told["breaker"]["state"] != "closed"
-    ]
+def _troubles(providers: dict[str, Any], fallback: str) -> list[str]:
+    """What keeps providers from answering. One without a key is no trouble, save the fallback."""
+    troubles = []
+    for name, told in providers.items():
+        breaker = told["breaker"]
+        if told["unavailable"] is not None:
+            if told["enabled"] or name == fallback:
+                troubles.append(f"{name} cannot be used: {told['unavailable']}")
+        elif breaker["state"] != "closed":
+            state = breaker["state"].replace("_", "-")
+            troubles.append(f"the circuit breaker of {name} is {state} ({breaker['why']})")
+    return troubles
 
 
 def _log_problem(services: Services) -> str | None:

@@ -1,0 +1,54 @@
+"""What the router says of its health."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from graph.reports import VERSION
+from graph.router import Router
+from tests.conftest import SettingsFor
+
+KEYED = {
+    "upstream": {"base_url": "http://127.0.0.1:9/v1"},
+    "keyed": {"base_url": "http://127.0.0.1:9/v1", "api_key_env": "SOME_KEY"},
+}
+
+
+def test_the_version_is_the_projects() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    assert tomllib.loads(project.read_text())["project"]["version"] == VERSION
+
+
+def providers(**hosts: str) -> list[dict[str, str]]:
+    return [
+        {"name": name, "host": hosts.get(name, "upstream"), "model": name}
+        for name in ("first", "second", "cheap")
+    ]
+
+
+async def test_a_provider_without_a_key_is_no_trouble(settings_for: SettingsFor) -> None:
+    settings = settings_for(hosts=KEYED, providers=providers(second="keyed"))
+    async with Router(settings) as router:
+        health = router.health()
+    assert health["status"] == "ok"
+    assert "SOME_KEY" in health["providers"]["second"]["unavailable"]
+
+
+async def test_a_fallback_that_cannot_be_used_is_named(settings_for: SettingsFor) -> None:
+    settings = settings_for(hosts=KEYED, providers=providers(cheap="keyed"))
+    async with Router(settings) as router:
+        health = router.health()
+    assert health["status"] == "degraded"
+    assert any("cheap" in problem for problem in health["problems"])
+
+
+async def test_a_breaker_that_is_not_closed_is_named(settings_for: SettingsFor) -> None:
+    async with Router(settings_for()) as router:
+        await router.start()
+        breaker = router.services.board.breakers["first"]
+        breaker.record(False, 0.0, fatal=True)
+        health = router.health()
+    assert health["status"] == "degraded"
+    assert health["providers"]["first"]["breaker"]["state"] != "closed"
+    assert any("first" in problem for problem in health["problems"])
