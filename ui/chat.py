@@ -144,7 +144,7 @@ class Handlers:
     def begin_again(self, conversation: Conversation, event: gr.RetryData) -> Any:
         """Ask a prompt once more; what came after it is forgotten."""
         turn = conversation.turn_at(_index(event))
-        if turn is None or conversation.pending is not None:
+        if turn is None or conversation.running:
             return gr.skip(), gr.skip(), gr.skip()
         asked = conversation.turns[turn].asked
         conversation.keep(turn)
@@ -161,7 +161,10 @@ class Handlers:
             async for view in frames:
                 yield conversation.messages(), picture(view)
 
-    def idle(self) -> Any:
+    def idle(self, conversation: Conversation) -> Any:
+        """Give the box back, unless the next prompt runs already."""
+        if conversation.running:
+            return gr.skip()
         return gr.Textbox(submit_btn="Send", stop_btn=False)
 
     def stop(self, request: gr.Request) -> None:
@@ -190,7 +193,7 @@ class Handlers:
     def look(self, conversation: Conversation, event: gr.SelectData) -> Any:
         """The picture of the turn that was clicked."""
         turn = conversation.turn_at(_index(event))
-        if turn is None or conversation.pending is not None:
+        if turn is None or conversation.running:
             return gr.skip()
         return picture(conversation.turns[turn])
 
@@ -222,7 +225,7 @@ def _connect_asking(parts: Parts, do: Handlers) -> None:
     }
     for start in begun:
         start.then(do.respond, parts.conversation, [parts.talk, parts.picture], **live).then(
-            do.idle, None, parts.box, **quiet
+            do.idle, parts.conversation, parts.box, **quiet
         ).then(do.wait_for_late, parts.conversation, parts.amended, **live).then(
             do.amend, [parts.conversation, parts.amended], [parts.talk, parts.picture], **quiet
         )

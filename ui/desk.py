@@ -40,7 +40,7 @@ class Desk:
 
         The turn has its request id from here on, so that a stopped one can be judged too.
         """
-        if not prompt.strip() or conversation.pending is not None:
+        if not prompt.strip() or conversation.running:
             return None
         asked = {
             "prompt": prompt.strip(),
@@ -75,7 +75,8 @@ class Desk:
                 async for frame in frames:
                     yield frame
         finally:
-            conversation.pending = None
+            if conversation.pending is view:
+                conversation.pending = None
             self.runs.end(tab, run)
             if not is_awaited(view):
                 self._late.forget(view.request_id)

@@ -31,6 +31,10 @@ class Conversation:
         self.pending: View | None = None
         """The last turn, while it is being answered."""
 
+    @property
+    def running(self) -> bool:
+        return self.pending is not None and self.pending.phase == "running"
+
     def messages(self) -> list[ChatMessage]:
         """What the chat shows; the first message of an answer is always the answer itself."""
         return [message for view in self.turns for message in _turn(view)]
@@ -48,7 +52,7 @@ class Conversation:
         """The turns that were answered, as the router takes them."""
         said: list[Message] = []
         for view in self.turns:
-            if view.text and view is not self.pending:
+            if view.text and view.phase != "running":
                 said.append(Message(role="user", content=str(view.asked["prompt"])))
                 said.append(Message(role="assistant", content=view.text))
         return said

@@ -60,7 +60,7 @@ def _entry(entry: dict[str, Any], place: int, desk: Desk) -> dict[str, Any]:
         "high": entry["high"],
         "n": entry["n"],
         "figures": [
-            ["Best with", wording.percent(entry["p_best"])],
+            ["Chance to be best", wording.percent(entry["p_best"])],
             ["Success", wording.percent(success)],
             ["First word", wording.seconds(entry["ttft_p50_ms"])],
             ["Cost", wording.usd(entry["cost_usd"]) if entry["n"] else "–"],

@@ -1,0 +1,277 @@
+"""The page as people meet it: one server on loopback, a real Chromium, a fresh visitor a test.
+
+The server, the router and the misbehaving upstream share a thread and an event loop of their own;
+the tests drive the browser from outside. A visitor fails its test on any page error, console error
+or request that leaves the origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.environment import quiet
+from tests.conftest import CATEGORIES
+from tests.upstream import Behaviour, Upstream
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+WITHIN_MS = 20_000
+"""A step that takes longer than this on a busy machine hangs."""
+
+
+class Site:
+    """A served page. `run` carries out a coroutine on the server's loop."""
+
+    def __init__(self, config: Path, data: Path, *, write: bool, environ: dict[str, str]) -> None:
+        quiet()
+        self.config = config
+        self._write = write
+        self._ready = threading.Event()
+        self._over: asyncio.Event
+        self._data, self._environ = data, environ
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="site")
+
+    def __enter__(self) -> Site:
+        self._thread.start()
+        self._ready.wait()
+        if self._problem is not None:
+            raise self._problem
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def run(self, work: Awaitable[Any]) -> Any:
+        async def waited() -> Any:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(waited(), self.loop).result(30)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the upstream sees."""
+        self.run(self.upstream.until(condition, within_s=20))
+
+    async def _serve(self) -> None:
+        import uvicorn
+        from fastapi import FastAPI
+
+        from graph.router import Router
+        from ui.page import mount
+
+        self.loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with Upstream() as self.upstream:
+                write_config(self.config, self.upstream.base_url)
+                self.router = Router.from_config(self.config, self._data, environ=self._environ)
+                async with self.router:
+                    app = mount(FastAPI(), self.router, write=self._write)
+                    with socket.socket() as listener:
+                        listener.bind(("127.0.0.1", 0))
+                        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+                        server.install_signal_handlers = lambda: None
+                        serving = asyncio.create_task(server.serve([listener]))
+                        while not server.started:  # uvicorn has no event for it
+                            await asyncio.sleep(0.02)
+                        self._ready.set()
+                        await self._over.wait()
+                        server.should_exit = server.force_exit = True
+                        await serving
+        except BaseException as error:
+            self._problem = error
+            raise
+        finally:
+            self._ready.set()
+
+
+def write_config(folder: Path, upstream: str) -> None:
+    """Providers that behave on a script; `ttft_s` is far from what the quick ones need."""
+    cost = {"input": 0.5, "output": 1.0}
+
+    def simulated(name: str, tokens: int = 24, **phase: Any) -> dict[str, Any]:
+        steady = {"ttft_s": 0.02, "jitter": 0, "tokens_per_s": 400, **phase}
+        script = {"tokens": tokens, "phases": [steady]}
+        return {"name": name, "host": "theatre", "model": f"{name}-1", "cost": cost} | {
+            "simulation": script
+        }
+
+    def remote(name: str) -> dict[str, Any]:
+        return {"name": name, "host": "upstream", "model": name, "cost": cost}
+
+    providers = [
+        simulated("swift"),
+        simulated("steady"),
+        simulated("tardy", ttft_s=1.8),
+        simulated("broken", error="server"),
+        simulated("staller", error="stall"),
+        simulated("cheap"),
+        remote("remote"),
+        remote("hostile"),
+    ]
+    order = [p["name"] for p in providers if p["name"] != "cheap"]
+    written = {
+        "hosts": {
+            "theatre": {"kind": "simulated"},
+            "upstream": {"base_url": upstream},
+            "locked": {"base_url": "https://api.example.com/v1", "api_key_env": "LOCKED_KEY"},
+        },
+        "providers": [*providers, {"name": "unkeyed", "host": "locked", "model": "m"}],
+        "priorities": {name: order for name in CATEGORIES},
+        "fallback": {"provider": "cheap"},
+        "limits": {"ttft_s": 1.0, "stall_s": 0.5, "deadline_s": 60, "late_s": 20},
+        "ranking": {"explore_min": 0, "explore_max": 0},
+        "breaker": {"failures": 1000, "window": 1000, "share": 1.0},
+        "log": {"text": True},
+    }
+    folder.mkdir(parents=True)
+    (folder / "providers.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+    (folder / "categories.yaml").write_text(yaml.safe_dump(CATEGORIES, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "Chromium is not installed: apt-get install -y chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The page with everything allowed."""
+    folder = tmp_path_factory.mktemp("site")
+    with Site(folder / "config", folder / "data", write=True, environ={}) as site:
+        site.upstream.behave("remote", Behaviour(text="A remote answer."))
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """A module at a time: Playwright's synchronous interface keeps a loop in this thread."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One person at the page, with what a person would complain of."""
+
+    def __init__(self, context: Any, site: Site) -> None:
+        self.site = site
+        self.context = context
+        self.problems: list[str] = []
+        self.blocked: list[str] = []
+        """What the page's policy kept from loading or running."""
+        self.outside: list[str] = []
+        context.on("request", self._requested)
+        self.page = self._watched(context.new_page())
+
+    def _watched(self, page: Any) -> Any:
+        page.set_default_timeout(WITHIN_MS)
+        page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        page.on("console", self._said)
+        page.on("dialog", self._dialog)
+        return page
+
+    def open(self) -> Any:
+        self.page.goto(self.site.url)
+        self.page.wait_for_selector("#picture .rt-view[data-phase=idle]")
+        return self.page
+
+    def tab(self, name: str) -> None:
+        """Open a board, wherever the width of the window puts its name."""
+        tab = self.page.get_by_role("tab", name=name, exact=True)
+        if not tab.is_visible():
+            self.page.get_by_label("More tabs").click()
+            self.page.locator(".overflow-dropdown button", has_text=name).click()
+        else:
+            tab.click()
+
+    def choose(self, dropdown: str, option: str) -> None:
+        self.page.locator(f"#{dropdown} input").click()
+        self.page.get_by_role("option", name=option, exact=False).first.click()
+
+    def ask(self, prompt: str, provider: str | None = None) -> None:
+        if provider is not None:
+            self.choose("provider", provider)
+        self.page.locator("#prompt textarea").fill(prompt)
+        self.page.locator("#prompt textarea").press("Enter")
+
+    def see(self, phase: str, *, other_than: str | None = None) -> str:
+        """Wait until the picture shows that phase; the request that it shows."""
+        unlike = f':not([data-request="{other_than}"])' if other_than else ""
+        found = self.page.wait_for_selector(f'#picture .rt-view[data-phase="{phase}"]{unlike}')
+        return str(found.get_attribute("data-request"))
+
+    def answered(self, prompt: str, provider: str | None = None) -> str:
+        """Ask and wait for the whole answer; the request's id."""
+        before = self.page.locator("#picture .rt-view").get_attribute("data-request")
+        self.ask(prompt, provider)
+        return self.see("done", other_than=before)
+
+    def answer(self) -> Any:
+        """The last answer in the chat."""
+        return self.page.locator("#talk .bot-row").last.locator(".message-content").first
+
+    def node(self, name: str) -> Any:
+        return self.page.locator(f'#picture [data-node="{name}"]')
+
+    def _said(self, message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            self.blocked.append(message.text)
+        elif message.type == "error" and "ERR_BLOCKED_BY_CSP" not in message.text:
+            self.problems.append(f"console: {message.text}")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.problems.append(f"a dialog opened: {dialog.message}")
+        dialog.dismiss()
+
+    def _requested(self, request: Any) -> None:
+        if not request.url.startswith((self.site.url, "data:", "blob:")):
+            self.outside.append(request.url)
+
+
+@pytest.fixture
+def visitor_at(browser: Any) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors with a window, a colour scheme or a taste for stillness of their own."""
+    visitors: list[Visitor] = []
+
+    def arrive(site: Site, **how: Any) -> Visitor:
+        size = {"width": 1440, "height": 900}
+        context = browser.new_context(viewport=how.pop("viewport", size), **how)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        visitors.append(Visitor(context, site))
+        return visitors[-1]
+
+    yield arrive
+    for visitor in visitors:
+        visitor.context.close()
+    assert [p for v in visitors for p in v.problems] == []
+    assert [u for v in visitors for u in v.outside] == []
+
+
+@pytest.fixture
+def visitor(site: Site, visitor_at: Callable[..., Visitor]) -> Visitor:
+    arrived = visitor_at(site)
+    arrived.open()
+    return arrived

@@ -1,0 +1,238 @@
+"""Chatting with the page in a real browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.conftest import Visitor
+from tests.upstream import Behaviour
+
+pytestmark = pytest.mark.browser
+
+
+def test_an_answer_streams_in_and_the_graph_ends_as_it_should(visitor: Visitor):
+    visitor.answered("Why does TCP need a three-way handshake?", "swift")
+    expect(visitor.answer()).to_contain_text("swift pretends to answer")
+    states = {
+        name: visitor.node(name).get_attribute("data-state")
+        for name in ("classify", "primary", "join", "log")
+    }
+    assert set(states.values()) == {"done"}
+    assert visitor.node("fallback").get_attribute("data-state") in ("cancelled", "done")
+
+
+def test_the_prompt_box_is_emptied_and_given_back(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    expect(visitor.page.locator("#prompt textarea")).to_have_value("")
+    expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
+
+
+def test_an_empty_prompt_asks_nothing(visitor: Visitor):
+    visitor.ask("   ")
+    visitor.answered("Hello, how are you today?", "swift")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+
+
+def test_later_turns_carry_the_conversation(visitor: Visitor):
+    visitor.site.upstream.behave("remote", Behaviour(text="Canberra."))
+    visitor.answered("What is the capital of Australia?", "remote")
+    visitor.answered("And of Portugal?")
+    sent = visitor.site.upstream.calls("remote")[-1].body["messages"]
+    assert [m["content"] for m in sent] == [
+        "What is the capital of Australia?",
+        "Canberra.",
+        "And of Portugal?",
+    ]
+
+
+def test_a_category_that_was_chosen_wins(visitor: Visitor):
+    visitor.choose("category", "creative")
+    visitor.answered("Fix this SQL query.", "swift")
+    badge = visitor.page.locator("#picture [data-badge=category]")
+    expect(badge).to_contain_text("creative")
+    expect(badge).to_contain_text("chosen by you")
+
+
+def test_an_example_is_asked_by_a_click(visitor: Visitor):
+    example = visitor.page.locator(".rt-example").first
+    prompt = example.inner_text()
+    example.click()
+    visitor.see("done")
+    expect(visitor.page.locator("#talk .user-row")).to_contain_text(prompt)
+
+
+def test_stop_stops_upstream_and_keeps_what_was_said(visitor: Visitor):
+    upstream = visitor.site.upstream
+    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
+    aborted = upstream.aborted
+    visitor.ask("Tell me everything.", "remote")
+    expect(visitor.answer()).to_contain_text("word1")
+    visitor.page.locator("#prompt .stop-button").click()
+    visitor.see("stopped")
+    expect(visitor.answer()).to_contain_text("Stopped here.")
+    visitor.site.until(lambda: upstream.aborted > aborted)
+    expect(visitor.page.locator("#prompt .submit-button")).to_be_visible()
+
+
+def test_closing_the_tab_stops_upstream(visitor: Visitor):
+    upstream = visitor.site.upstream
+    upstream.behave("remote", Behaviour(tokens=1, gates={0: visitor.site.run(never())}))
+    aborted = upstream.aborted
+    called = upstream.requests
+    visitor.ask("Tell me nothing.", "remote")
+    visitor.site.until(lambda: upstream.requests > called)
+    visitor.page.close()
+    visitor.site.until(lambda: upstream.aborted > aborted)
+
+
+async def never():
+    import asyncio
+
+    return asyncio.Event()
+
+
+def test_a_switch_replaces_the_text_and_says_why(visitor: Visitor):
+    visitor.answered("Solve the equation 3x^2 - 5x + 2 = 0.", "staller")
+    expect(visitor.answer()).to_contain_text("cheap pretends")
+    expect(visitor.answer()).not_to_contain_text("staller pretends")
+    note = visitor.page.locator("#talk .thought").filter(has_text="cheap took over")
+    expect(note).to_contain_text("staller fell silent in the middle of its answer")
+    assert visitor.node("primary").get_attribute("data-state") == "late"
+
+
+def test_a_late_answer_is_an_amendment_that_opens(visitor: Visitor):
+    visitor.answered("Write a haiku about rain.", "tardy")
+    expect(visitor.answer()).to_contain_text("cheap pretends")
+    amendment = visitor.page.locator("#talk .thought").filter(has_text="tardy answered after all")
+    expect(amendment).to_be_visible()
+    expect(amendment).not_to_contain_text("tardy pretends")
+    amendment.locator(".title").press("Enter")
+    expect(amendment).to_contain_text("tardy pretends to answer")
+    expect(visitor.node("primary")).to_contain_text("Came late")
+
+
+def test_a_late_answer_finds_its_turn_though_another_was_asked_meanwhile(visitor: Visitor):
+    visitor.answered("Write a haiku about rain.", "tardy")
+    visitor.answered("What is the capital of Australia?", "swift")
+    first = visitor.page.locator("#talk .bot-row").first
+    expect(first).to_contain_text("tardy answered after all")
+    expect(visitor.answer()).to_contain_text("swift pretends")
+
+
+def test_the_loser_is_one_click_away(visitor: Visitor):
+    visitor.answered("Fix this SQL query, it returns duplicate rows.", "staller")
+    loser = visitor.page.locator("#talk .thought").filter(has_text="What staller had to say")
+    loser.locator(".title").press("Enter")
+    expect(loser).to_contain_text("staller pretends to answer")
+
+
+def test_a_primary_that_fails_is_told_in_a_sentence(visitor: Visitor):
+    visitor.answered("Compose a limerick about a cat.", "broken")
+    calls = visitor.page.locator("#picture .rt-fall").filter(has_text="broken").first
+    expect(calls).to_contain_text("failed after")
+    expect(calls).to_contain_text("its server failed")
+
+
+def test_asking_again_replaces_the_answer(visitor: Visitor):
+    first = visitor.answered("Tell me a short story about a lighthouse keeper.", "swift")
+    visitor.page.get_by_label("Retry").first.click()
+    second = visitor.see("done", other_than=first)
+    assert second != first
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+
+
+def test_a_thumb_feeds_the_ranking_and_can_be_taken_back(visitor: Visitor):
+    request = visitor.answered("How long do I boil an egg?", "swift")
+    log = visitor.site.router.services.log
+
+    def liked():
+        return visitor.site.run(log.get(request))["liked"]
+
+    visitor.page.get_by_label("Like", exact=True).first.click()
+    wait_for(lambda: liked() is True, visitor)
+    visitor.page.get_by_label("Dislike", exact=True).first.click()
+    wait_for(lambda: liked() is False, visitor)
+    visitor.page.get_by_label("Disliked", exact=True).first.click()
+    wait_for(lambda: liked() is None, visitor)
+
+
+def wait_for(condition, visitor: Visitor):
+    """The log is asked again after each round trip of the browser."""
+    for _ in range(200):
+        if condition():
+            return
+        visitor.page.wait_for_function("() => new Promise(requestAnimationFrame).then(() => true)")
+    raise AssertionError("it never came to hold")
+
+
+def test_an_answer_is_copied(visitor: Visitor):
+    visitor.answered("What should I see in Lisbon?", "swift")
+    visitor.page.locator("#talk .bot-row").get_by_label("Copy message").first.click()
+    copied = visitor.page.evaluate("() => navigator.clipboard.readText()")
+    assert "swift pretends to answer" in copied
+
+
+def test_a_new_conversation_forgets_the_old_one(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    visitor.page.locator("#fresh").click()
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(0)
+    visitor.site.upstream.behave("remote", Behaviour(text="Fresh."))
+    visitor.answered("Who are you?", "remote")
+    sent = visitor.site.upstream.calls("remote")[-1].body["messages"]
+    assert [m["content"] for m in sent] == ["Who are you?"]
+
+
+def test_two_tabs_do_not_see_each_other(visitor: Visitor, visitor_at):
+    other = visitor_at(visitor.site)
+    other.open()
+    visitor.answered("What is the capital of Australia?", "swift")
+    expect(other.page.locator("#talk .user-row")).to_have_count(0)
+
+
+def test_a_node_opens_to_its_input_and_output(visitor: Visitor):
+    visitor.answered("Why does TCP need a three-way handshake?", "swift")
+    visitor.node("primary").press("Enter")
+    details = visitor.page.locator("#picture .rt-inspector")
+    expect(details).to_contain_text("Input")
+    expect(details).to_contain_text("swift pretends to answer")
+    expect(visitor.node("primary")).to_have_attribute("aria-expanded", "true")
+    details.get_by_label("Close").click()
+    expect(details).to_be_hidden()
+
+
+def test_the_category_opens_to_its_evidence(visitor: Visitor):
+    visitor.answered("Why does TCP need a three-way handshake?", "swift")
+    visitor.page.locator("#picture [data-badge=category]").click()
+    details = visitor.page.locator("#picture .rt-inspector")
+    expect(details).to_contain_text("Nearest examples")
+    expect(details.locator(".rt-share")).to_have_count(3)
+
+
+def test_the_waterfall_shows_every_call_with_first_word_limit_and_cost(visitor: Visitor):
+    visitor.answered("Write a haiku about rain.", "tardy")
+    calls = visitor.page.locator("#picture .rt-fall")
+    expect(calls).to_have_count(2)
+    expect(calls.filter(has_text="cheap").locator(".rt-bar-tick")).to_be_visible()
+    expect(calls.first.locator(".rt-cost")).to_have_text(re.compile(r"\$|free|unknown"))
+    expect(visitor.page.locator("#picture .rt-line-limit")).to_have_text("first word by 1 s")
+
+
+def test_an_earlier_answer_brings_back_its_picture(visitor: Visitor):
+    first = visitor.answered("What is the capital of Australia?", "swift")
+    visitor.answered("How long do I boil an egg?", "steady")
+    visitor.page.locator("#talk .bot-row").first.locator(".message-content").first.click()
+    visitor.page.wait_for_selector(f'#picture [data-request="{first}"]')
+
+
+def test_the_request_id_is_copied(visitor: Visitor):
+    request = visitor.answered("What is the capital of Australia?", "swift")
+    visitor.page.get_by_label("Copy the request id").first.click()
+    expect(visitor.page.locator("#picture .rt-id")).to_have_text("copied")
+    assert visitor.page.evaluate("() => navigator.clipboard.readText()") == request
+
+
+def test_simulation_is_marked_wherever_a_name_is_shown(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    expect(visitor.page.locator("#picture .rt-fall .rt-mark").first).to_have_text("simulation")
+    expect(visitor.page.locator("#talk .thought").first).to_contain_text("simulation")
