@@ -98,6 +98,13 @@ async def serving(settings: Settings, **how: Any) -> AsyncIterator[Service]:
         await task
 
 
+async def settled(service: Service) -> None:
+    """Until what follows the answers, in the server and in the log, is done too."""
+    running = service.server.server_state.tasks
+    while left := {*running, *service.router._settling}:
+        await asyncio.wait(left)
+
+
 def break_the_log(service: Service) -> None:
     """Take a table away under the running service."""
     path = service.router.settings.data_dir / "router.db"

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.api.conftest import Make, Serve, Service
+from tests.api.conftest import Make, Serve, Service, settled
 from tests.upstream import Behaviour, Upstream
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
@@ -55,10 +55,8 @@ async def waiting(service: Service, many: int) -> None:
 async def nothing_is_left(service: Service, upstream: Upstream) -> None:
     """No race, no place taken, no call; the request is in the log."""
     await upstream.until(lambda: upstream.concurrent == 0)
-    services = service.router.services
-    while service.server.server_state.tasks or service.router._settling:
-        await asyncio.wait({*service.server.server_state.tasks, *service.router._settling})
-    assert services.races == {}
+    await settled(service)
+    assert service.router.services.races == {}
     assert service.router.health()["races"]["running"] == 0
     assert service.router.health()["queue"]["waiting"] == 0
 
