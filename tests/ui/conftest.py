@@ -23,10 +23,16 @@ from config.environment import quiet
 from tests.conftest import CATEGORIES
 from tests.upstream import Behaviour, Upstream
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --disable-dev-shm-usage"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
 WITHIN_MS = 20_000
 """A step that takes longer than this on a busy machine hangs."""
 
@@ -85,7 +91,7 @@ class Site:
                         server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
                         server.install_signal_handlers = lambda: None
                         serving = asyncio.create_task(server.serve([listener]))
-                        while not server.started:  # uvicorn has no event for it
+                        while not server.started:  # noqa: ASYNC110 - uvicorn has no event
                             await asyncio.sleep(0.02)
                         self._ready.set()
                         await self._over.wait()
@@ -130,7 +136,7 @@ def write_config(folder: Path, upstream: str) -> None:
             "locked": {"base_url": "https://api.example.com/v1", "api_key_env": "LOCKED_KEY"},
         },
         "providers": [*providers, {"name": "unkeyed", "host": "locked", "model": "m"}],
-        "priorities": {name: order for name in CATEGORIES},
+        "priorities": dict.fromkeys(CATEGORIES, order),
         "fallback": {"provider": "cheap"},
         "limits": {"ttft_s": 1.0, "stall_s": 0.5, "deadline_s": 60, "late_s": 20},
         "ranking": {"explore_min": 0, "explore_max": 0},
@@ -184,6 +190,7 @@ class Visitor:
         """What the page's policy kept from loading or running."""
         self.outside: list[str] = []
         context.on("request", self._requested)
+        context.on("requestfailed", self._failed)
         self.page = self._watched(context.new_page())
 
     def _watched(self, page: Any) -> Any:
@@ -245,6 +252,12 @@ class Visitor:
     def _dialog(self, dialog: Any) -> None:
         self.problems.append(f"a dialog opened: {dialog.message}")
         dialog.dismiss()
+
+    def _failed(self, request: Any) -> None:
+        """What the policy blocked was announced, and never sent."""
+        if "csp" in (request.failure or "").lower() and request.url in self.outside:
+            self.outside.remove(request.url)
+            self.blocked.append(request.url)
 
     def _requested(self, request: Any) -> None:
         if not request.url.startswith((self.site.url, "data:", "blob:")):

@@ -1,0 +1,235 @@
+"""The page itself: private, safe, reachable and legible."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.conftest import Site, Visitor
+from tests.upstream import Behaviour
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = """Hello <script>window.owned = 1</script><img src=x onerror="window.owned = 2">
+<iframe src="https://evil.example/frame"></iframe> <style>body { display: none }</style>
+![pixel](https://evil.example/pixel.png) [a link](javascript:window.owned=3)
+<a href="javascript:window.owned=4">raw link</a> ${window.owned = 5} {{constructor}}
+<svg onload="window.owned=6"></svg><form action="https://evil.example"><input name=x></form>
+<p style="position:fixed;inset:0">overlay</p> the end"""
+
+BOARDS = {
+    "Priorities": "#priorities .rt-rank",
+    "Log": "#log-rows .rt-link",
+    "Providers": "#providers .rt-provider-card",
+    "Route": "#route .rt-nothing",
+    "Knowledge": "#documents h2",
+    "Models": "#candidates .rt-nothing",
+    "Settings": "#settings td",
+}
+"""Each board and what it shows once it is there."""
+
+
+def show(visitor: Visitor, board: str) -> None:
+    visitor.tab(board)
+    visitor.page.wait_for_selector(BOARDS[board])
+
+
+def test_no_script_of_a_model_runs_and_nothing_of_it_is_loaded(visitor: Visitor):
+    visitor.site.upstream.behave("hostile", Behaviour(text=HOSTILE))
+    visitor.answered("Say something.", "hostile")
+    expect(visitor.answer()).to_contain_text("the end")
+    expect(visitor.answer()).to_contain_text("<script>")
+    visitor.node("primary").click()
+    expect(visitor.page.locator("#picture .rt-inspector")).to_contain_text("<script>")
+    answer = visitor.page.locator("#talk .bot-row")
+    for tag in ("script", "iframe", "style", "form", "svg[onload]", "[onerror]", "[style*=fixed]"):
+        expect(answer.locator(f".message-content {tag}")).to_have_count(0)
+    links = answer.locator(".message-content a").evaluate_all("all => all.map(a => a.href)")
+    assert not [link for link in links if link.startswith("javascript:")]
+    assert visitor.page.evaluate("() => window.owned") is None
+    assert visitor.page.evaluate("() => getComputedStyle(document.body).display") != "none"
+
+
+def test_a_hostile_prompt_is_shown_as_it_was_typed(visitor: Visitor):
+    prompt = "<img src=x onerror=window.owned=1> ${window.owned=2} **not bold**"
+    visitor.answered(prompt, "swift")
+    expect(visitor.page.locator("#talk .user-row")).to_contain_text(prompt)
+    visitor.page.locator("#picture [data-badge=category]").click()
+    visitor.node("classify").click()
+    expect(visitor.page.locator("#picture .rt-inspector")).to_contain_text("<img src=x")
+    visitor.tab("Log")
+    visitor.page.locator("#log-rows .rt-link").first.click()
+    visitor.page.wait_for_selector("#replay .rt-view[data-phase=done]")
+    assert visitor.page.evaluate("() => window.owned") is None
+
+
+def test_hostile_documents_are_data(visitor: Visitor, tmp_path):
+    document = tmp_path / "evil.md"
+    document.write_text(
+        "# <img src=x onerror=window.owned=1>\n\nThe zorble ${window.owned=2} hums."
+    )
+    visitor.tab("Knowledge")
+    visitor.page.locator("#upload input[type=file], input[type=file]").first.set_input_files(
+        document
+    )
+    expect(visitor.page.locator("#ingest-progress")).to_contain_text("Done")
+    visitor.page.locator("#knowledge-question textarea").fill("What does the zorble do?")
+    visitor.page.locator("#knowledge-question textarea").press("Enter")
+    expect(visitor.page.locator("#passages")).to_contain_text("${window.owned=2} hums")
+    expect(visitor.page.locator("#documents")).to_contain_text("<img src=x")
+    assert visitor.page.evaluate("() => window.owned") is None
+
+
+def test_the_policy_blocks_what_would_leave_the_origin(visitor: Visitor):
+    loaded = visitor.page.evaluate(
+        """() => new Promise((resolve) => {
+            const image = new Image();
+            image.onload = () => resolve("loaded");
+            image.onerror = () => resolve("blocked");
+            image.src = "https://evil.example/pixel.png";
+        })"""
+    )
+    assert loaded == "blocked"
+    assert visitor.blocked
+    fetched = visitor.page.evaluate(
+        "() => fetch('https://evil.example/').then(() => 'sent', () => 'blocked')"
+    )
+    assert fetched == "blocked"
+
+
+def test_every_board_opens_without_leaving_the_origin(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    for name in BOARDS:
+        show(visitor, name)
+
+
+def test_one_h1_and_headings_in_their_order(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    levels = visitor.page.evaluate(
+        "() => [...document.querySelectorAll('h1,h2,h3,h4')].filter(h => h.checkVisibility())"
+        ".map(h => Number(h.tagName[1]))"
+    )
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert visitor.page.evaluate("() => document.documentElement.lang") == "en"
+
+
+def test_every_control_has_a_name(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    for name in (None, *BOARDS):
+        if name:
+            show(visitor, name)
+        nameless = visitor.page.evaluate(
+            """() => [...document.querySelectorAll('button, input, textarea, select, a[href]')]
+            .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
+            .filter(e => !(e.innerText || '').trim() && !e.getAttribute('aria-label')
+                && !e.labels?.length && !e.title && e.type !== 'file')
+            .map(e => e.outerHTML.slice(0, 160))"""
+        )
+        assert nameless == [], name
+
+
+def test_what_happens_is_said_politely(visitor: Visitor):
+    live = visitor.page.locator("#picture [role=status]")
+    assert live.get_attribute("aria-live") == "polite"
+    visitor.answered("What is the capital of Australia?", "swift")
+    expect(live).to_contain_text("swift answered in")
+
+
+def test_the_keyboard_reaches_the_graph_and_shows_where_it_is(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    visitor.node("classify").focus()
+    visitor.page.keyboard.press("Tab")
+    focused = visitor.page.evaluate("() => document.activeElement.dataset.node")
+    assert focused == "primary"
+    outline = visitor.page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_states_differ_by_icon_word_and_stroke(visitor: Visitor):
+    visitor.answered("Write a haiku about rain.", "tardy")
+    looks = {}
+    for name in ("join", "primary", "rerank"):
+        node = visitor.node(name)
+        looks[name] = (
+            node.locator(".rt-icon").get_attribute("class"),
+            node.locator(".rt-node-word").inner_text(),
+            node.evaluate("n => getComputedStyle(n).borderWidth"),
+        )
+    assert all(len(set(column)) == 3 for column in zip(*looks.values(), strict=True))
+
+
+CONTRAST = """() => {
+  const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m };
+  const lum = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c[3] > 0.99) return c;
+    }
+    return [255, 255, 255, 1];
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll('.rt-view *, #talk p, button, [role=tab], label span')) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility() || e.closest('[aria-hidden=true]')) continue;
+    const box = e.getBoundingClientRect();
+    if (box.width < 2 || box.height < 2) continue;
+    const [a, b] = [lum(parse(getComputedStyle(e).color)), lum(behind(e))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) bad.push(`${ratio.toFixed(2)} ${e.className} ${e.textContent.slice(0, 40)}`);
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_is_enough_in_light_and_dark(site: Site, visitor_at, scheme: str):
+    visitor = visitor_at(site, color_scheme=scheme, reduced_motion="reduce")
+    visitor.open()
+    visitor.answered("Write a haiku about rain.", "tardy")
+    visitor.page.locator("#picture [data-badge=category]").click()
+    assert visitor.page.evaluate(CONTRAST) == []
+    for name in BOARDS:
+        show(visitor, name)
+        assert visitor.page.evaluate(CONTRAST) == [], name
+
+
+def test_the_theme_can_be_switched_and_is_kept(visitor: Visitor):
+    visitor.page.get_by_label("Switch between light and dark").click()
+    expect(visitor.page.locator("body.dark")).to_have_count(1)
+    visitor.page.reload()
+    expect(visitor.page.locator("body.dark")).to_have_count(1)
+
+
+def test_nothing_moves_for_who_wants_stillness(site: Site, visitor_at):
+    visitor = visitor_at(site, reduced_motion="reduce")
+    visitor.open()
+    visitor.ask("Write a haiku about rain.", "tardy")
+    visitor.see("running")
+    lasting = visitor.page.evaluate(
+        "() => document.getAnimations().filter(a => a.effect.getComputedTiming().endTime > 50).length"
+    )
+    assert lasting == 0
+    visitor.see("done")
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, visitor_at):
+    visitor = visitor_at(site, viewport={"width": 390, "height": 844}, has_touch=True)
+    visitor.open()
+    visitor.answered("Write a haiku about rain.", "tardy")
+    visitor.page.locator("#picture [data-badge=category]").click()
+    assert sideways(visitor) == 0
+    for name in BOARDS:
+        show(visitor, name)
+        assert sideways(visitor) == 0, name
+
+
+def sideways(visitor: Visitor) -> int:
+    return visitor.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+
+
+def test_prompts_are_not_kept_in_the_browser(visitor: Visitor):
+    visitor.answered("A very secret prompt", "swift")
+    kept = visitor.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "secret" not in kept
