@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 import structlog
 
-from config.models import Settings
+from config.errors import StorageError
+from config.models import Provider, Settings
 from providers.base import ProviderError
 from routing.breaker import MISCONFIGURED, NEUTRAL, Breaker, Transition, nearest
+from routing.budget import Allowance
 from routing.hedge import HedgeBudget
 from routing.observation import observations
 from routing.ranking import Ranking
@@ -29,6 +31,8 @@ class Rows(Protocol):
     async def since(
         self, cursor: int | None = None, limit: int = ...
     ) -> tuple[list[InteractionRow], int]: ...
+
+    async def spent_today(self) -> dict[str, float]: ...
 
 
 class Watch:
@@ -86,6 +90,8 @@ class Board:
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
+        self._spent: dict[str, float] = {}
+        self._free = {p.name for p in settings.providers if is_free(settings, p)}
 
     def heir(self, settings: Settings) -> Board:
         """A board for a new configuration; providers that stayed as they were keep their breaker.
@@ -102,8 +108,16 @@ class Board:
     # -- breakers -----------------------------------------------------------------------------
 
     def allows(self, name: str) -> bool:
-        """A call to this provider would be let through now."""
-        return self.breakers[name].usable(self._clock())
+        """A call to this provider would be let through now, by its breaker and by the budget."""
+        return self.breakers[name].usable(self._clock()) and self._barred(name) is None
+
+    @property
+    def allowance(self) -> Allowance:
+        """What today's spending leaves."""
+        return Allowance(self._settings.budget, self._spent)
+
+    def _barred(self, name: str) -> str | None:
+        return self.allowance.barred(name, free=name in self._free)
 
     def nearest(self, names: Sequence[str]) -> str | None:
         """Of providers that are all left alone now, the one whose time comes first.
@@ -111,7 +125,7 @@ class Board:
         A host that named its own time is not asked before it while the fallback can answer.
         """
         now = self._clock()
-        spare = names
+        spare = names = [name for name in names if self._barred(name) is None]
         if self.allows(self._settings.fallback.provider):
             spare = [name for name in names if not self.breakers[name].told_to_wait(now)]
         return nearest(((name, self.breakers[name]) for name in spare), now)
@@ -122,6 +136,8 @@ class Board:
             self.breakers[name] = self._breaker(name)
 
     def why_not(self, name: str) -> str:
+        if barred := self._barred(name):
+            return barred
         breaker = self.breakers[name]
         wait_s = max((breaker.retry_at or 0.0) - self._clock(), 0.0)
         return f"its circuit breaker is open for another {wait_s:.0f} s ({breaker.why})"
@@ -154,7 +170,8 @@ class Board:
         """
         order = self.ranking.order(category)
         allowed = [name for name in order if self.allows(name)]
-        choice = self.ranking.choose(category, allowed, self._draw())
+        lean = self.allowance.lean
+        choice = self.ranking.choose(category, allowed, self._draw(), lean)
         barred = tuple(name for name in order if name not in allowed)
         return Choice((*choice.order, *barred), choice.explored, choice.propensity)
 
@@ -163,14 +180,19 @@ class Board:
         return self.ranking.ttft_p95_s(name) or 0.0
 
     async def ready(self, log: Rows) -> None:
-        """The whole log is folded in, once."""
+        """The whole log is folded in, once. One that cannot be read costs the learned order, not
+        the answer."""
         if not self._ready:
             self._ready = True
-            await self.catch_up(log)
+            try:
+                await self.catch_up(log)
+            except StorageError as error:
+                logger.error("log_unreadable", error=str(error))
             self.ranking.settle()
 
     async def catch_up(self, log: Rows) -> None:
-        """Fold in what was written since the last time, by whatever replica."""
+        """Fold in what was written since the last time, by whatever replica, and what it cost."""
+        self._spent = await log.spent_today()
         while True:
             rows, self._cursor = await log.since(self._cursor)
             if not rows:
@@ -180,11 +202,21 @@ class Board:
     def fold(self, rows: Sequence[InteractionRow], category: str) -> str | None:
         """Fold in fresh rows; the cause to look at the category's order again, if there is one."""
         self.ranking.fold(observations(rows))
+        for attempt in (a for row in rows for a in row["attempts"]):
+            name, cost_usd = attempt["provider"], attempt.get("cost_usd") or 0.0
+            self._spent[name] = self._spent.get(name, 0.0) + cost_usd
         return self.ranking.due(category)
 
     def rerank(self, category: str) -> Change | None:
         """Take over the order that the rows so far give; the change if it is another one."""
         return self.ranking.rerank(category)
+
+
+def is_free(settings: Settings, provider: Provider) -> bool:
+    """Costs nothing to ask: a price of zero, or no vendor behind it. Unknown is not free."""
+    if settings.hosts[provider.host].kind == "llama_cpp":
+        return True
+    return provider.cost is not None and provider.cost.input == provider.cost.output == 0
 
 
 def ranking_of(settings: Settings, on_change: Callable[[Change], None] | None = None) -> Ranking:
