@@ -12,6 +12,7 @@ from pathlib import Path
 MAX_BYTES = 20_000_000
 """A larger file is left out: it would hold up ingest for an hour (45 ms a chunk)."""
 SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst", ".pdf", ".html", ".htm", ".csv", ".tsv"})
+_KINDS = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
 FORMAT = "1"
 """Part of every hash. Raise it when chunking changes: all documents are then taken in anew."""
 
@@ -44,34 +45,51 @@ class Refused:
 def files(folder: Path) -> Iterator[Found | Refused]:
     """The folder's files in a stable order. Hidden ones are not mentioned; links that lead out
     of the folder are not followed."""
-    root = folder.resolve()
-    for place, folders, names in os.walk(root, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in list(folders):
-            if (Path(place) / name).is_symlink():
-                yield Refused(Path(place) / name, "is a link to a folder")
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield _examine(Path(place) / name, root)
+    root = os.path.realpath(folder)
+    yield from _below(root, root, "")
 
 
-def _examine(path: Path, root: Path) -> Found | Refused:
-    if path.suffix.lower() not in SUFFIXES:
-        kinds = ", ".join(sorted(s[1:] for s in SUFFIXES))
-        return Refused(path, f"is of a kind that is not read (read are {kinds})")
+def _below(place: str, root: str, prefix: str) -> Iterator[Found | Refused]:
+    """Those of one folder and of the folders in it; `prefix` is its path below the root."""
     try:
-        if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root):
-            return Refused(path, "is a link that leaves the folder")
-        if not path.is_file():
-            return Refused(path, "is not a regular file")
-        size = path.stat().st_size
+        with os.scandir(place) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        return Refused(path, f"cannot be read: {error.strerror}")
+        yield Refused(Path(place), f"cannot be read: {error.strerror}")
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        source = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path, root, source + "/")
+            continue
+        reason = _objection(entry, root)
+        path = Path(entry.path)
+        yield Refused(path, reason) if reason else Found(path, source)
+
+
+def _objection(entry: os.DirEntry[str], root: str) -> str | None:
+    """Why a file is left out, as a phrase."""
+    try:
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path, strict=True)
+            if os.path.isdir(target):
+                return "is a link to a folder"
+            if os.path.commonpath([root, target]) != root:
+                return "is a link that leaves the folder"
+        if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+            return f"is of a kind that is not read (read are {_KINDS})"
+        if not entry.is_file():
+            return "is not a regular file"
+        size = entry.stat().st_size
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     if size == 0:
-        return Refused(path, "is empty")
+        return "is empty"
     if size > MAX_BYTES:
-        return Refused(path, f"is larger than {MAX_BYTES // 1_000_000} MB ({size / 1e6:.0f} MB)")
-    return Found(path, path.relative_to(root).as_posix())
+        return f"is larger than {MAX_BYTES // 1_000_000} MB ({size / 1e6:.0f} MB)"
+    return None
 
 
 def content_hash(data: bytes) -> str:
