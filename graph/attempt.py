@@ -13,7 +13,9 @@ from graph.rendezvous import Rendezvous
 from graph.state import Branch, Options, Route, Services
 from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
+from routing.quality import quality
 from routing.race import Side
+from routing.repetition import RepetitionGuard
 from telemetry.records import AttemptRow
 
 
@@ -145,6 +147,7 @@ async def attempt(
 async def _read(
     r: Rendezvous, call: Call, stream: AsyncIterator[Delta], role: Side, started: float
 ) -> None:
+    guard = RepetitionGuard()
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
             if delta.text:
@@ -159,6 +162,9 @@ async def _read(
                     )
                 call.parts.append(delta.text)
                 r.token(role, delta.text)
+                if guard.feed(delta.text):
+                    name = call.row["provider"]
+                    raise ProviderError("bad_reply", f"{name} repeats itself without end")
             elif delta.reasoning:
                 r.alive(role)
             if delta.finish_reason:
@@ -184,6 +190,8 @@ def _measure(
         row["cost_usd"] = cost_usd(services.settings.provider(row["provider"]).cost, usage)
     else:
         row["cost_usd"] = 0.0
+    if row["outcome"] == "ok":
+        row["quality"] = quality(r.prompt, call.prefix + text, call.finish_reason)
     row["text"] = text or None
     report(r, row)
 

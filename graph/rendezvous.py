@@ -52,6 +52,7 @@ class Rendezvous:
         self.admitted_at = self._loop.time()
         self.came_at = self.admitted_at if came_at is None else came_at
         self.at = time.time()
+        self.prompt = ""
         self.route: Route | None = None
         self.race: Race | None = None
         self.attempts: list[AttemptRow] = []

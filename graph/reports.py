@@ -10,6 +10,7 @@ from config.models import Provider, Settings
 from graph.admission import Gate
 from graph.board import Board, Rows
 from graph.state import Services
+from routing.budget import Allowance
 
 VERSION = "0.1.0"
 
@@ -24,10 +25,12 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
     providers = {p.name: _provider(services, p) for p in settings.providers}
     usable = [name for name, p in providers.items() if p["unavailable"] is None]
     knowledge = services.knowledge
+    allowance = services.board.allowance
     problems = [
         problem
         for problem in (
             config_problem,
+            _budget_problem(allowance),
             _log_problem(services),
             knowledge.problem,
             *_troubles(providers, settings.fallback.provider),
@@ -46,6 +49,12 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
         "races": {"running": gate.racing, "most": settings.admission.races},
         "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
         "late": len(services.late),
+        "budget": {
+            "daily_usd": settings.budget.daily_usd,
+            "providers": settings.budget.providers,
+            "spent_usd": allowance.total,
+            "lean": allowance.lean,
+        },
     }
 
 
@@ -98,6 +107,14 @@ def _troubles(providers: dict[str, Any], fallback: str) -> list[str]:
             state = breaker["state"].replace("_", "-")
             troubles.append(f"the circuit breaker of {name} is {state} ({breaker['why']})")
     return troubles
+
+
+def _budget_problem(allowance: Allowance) -> str | None:
+    if allowance.lean == 0.0:
+        return None
+    limit, total = allowance.budget.daily_usd, allowance.total
+    how = "is spent: paid models are skipped" if allowance.lean == 1.0 else "is nearly spent"
+    return f"today's budget of ${limit:g} {how} (${total:.4f})"
 
 
 def _log_problem(services: Services) -> str | None:

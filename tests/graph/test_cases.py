@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from config.errors import NoAnswerError, OverloadedError
-from config.models import Admission
+from config.models import Admission, Budget
 from providers.base import ProviderError
 from tests.graph.virtual import HANGS, SURE, Call, Scripted, Stage, fails, on_virtual_time, whole
 
@@ -284,6 +284,20 @@ def test_a_provider_whose_breaker_is_open_is_skipped_and_the_next_is_asked():
         played = await stage.play()
         assert (played.text, len(bad.calls)) == ("S", 1)
         assert outcomes(played.answer, "primary") == ["skipped", "ok"]
+
+    on_virtual_time(play())
+
+
+def test_paid_models_are_skipped_once_the_days_budget_is_spent():
+    async def play():
+        dear = primary(whole(10, "P"))
+        stage = Stage(dear, fallback(whole(20, "F")), retrieval=SURE, budget=Budget(daily_usd=1))
+        stage.log.spent = {"primary": 1.5}
+        played = await stage.play()
+        assert (played.answer["provider"], dear.calls) == ("passages", [])
+        (skipped,) = [a for a in played.answer["attempts"] if a["role"] == "primary"]
+        assert "budget of $1 is spent" in skipped["detail"]
+        assert "budget" in str(stage.router.health()["problems"])
 
     on_virtual_time(play())
 

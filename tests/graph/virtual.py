@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.models import Category, Fallback, Host, Limits, Provider, Settings
+from config.models import Budget, Category, Cost, Fallback, Host, Limits, Provider, Settings
 from graph.board import Board
 from graph.builder import build
 from graph.late import LateAnswers
@@ -139,6 +139,9 @@ class ScriptedProviders:
     def shares_embedded(self, a: str, b: str) -> bool:
         return self.shared
 
+    def unavailable(self, name: str) -> str | None:
+        return None
+
     async def warm(self, names: Sequence[str]) -> None:
         pass
 
@@ -150,6 +153,7 @@ class ScriptedProviders:
 class StubKnowledge:
     retrieval: Retrieval = field(default_factory=Retrieval)
     problem: str | None = None
+    version: int = 1
 
     async def retrieve(self, question: str, k: int = 4, **options: Any) -> Retrieval:
         return self.retrieval
@@ -165,6 +169,7 @@ class MemoryLog:
         self.rows: list[dict[str, Any]] = []
         self.revisions: list[dict[str, Any]] = []
         self.problem: str | None = None
+        self.spent: dict[str, float] = {}
 
     async def write(self, interaction: Any, attempts: Sequence[Any]) -> None:
         self.rows.append({**interaction, "attempts": [dict(a) for a in attempts]})
@@ -177,6 +182,9 @@ class MemoryLog:
 
     async def since(self, cursor: int | None = None, limit: int = 0) -> tuple[list[Any], int]:
         return [], 0
+
+    async def spent_today(self) -> dict[str, float]:
+        return dict(self.spent)
 
     async def close(self) -> None:
         pass
@@ -199,12 +207,17 @@ class Stage:
         retrieval: Retrieval | None = None,
         shared: bool = False,
         fallback: dict[str, Any] | None = None,
+        budget: Budget | None = None,
         **limits: float,
     ) -> None:
         named = {p.name: p for p in providers}
         settings = Settings(
             hosts={"here": Host(url="http://127.0.0.1:9/v1")},
-            providers=tuple(Provider(name=n, host="here", model="m") for n in named),
+            providers=tuple(
+                Provider(name=n, host="here", model="m", cost=Cost(input=1, output=1))
+                for n in named
+            ),
+            budget=budget or Budget(),
             priorities={"general": tuple(n for n in named if n != "fallback")},
             fallback=Fallback(provider="fallback", **(fallback or {})),
             limits=Limits(**limits),

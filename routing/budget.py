@@ -1,0 +1,48 @@
+"""Daily limits on what is spent: near one, cheap models first; at it, no paid ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.models import Budget
+
+NEAR = 0.8
+"""Share of the daily limit from which on the order leans to cheap models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What today's spending leaves; all figures in USD, days in UTC."""
+
+    budget: Budget
+    spent: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.spent.values())
+
+    @property
+    def lean(self) -> float:
+        """From 0 (spend freely) to 1 (at the limit): how much more the cost weighs."""
+        limit = self.budget.daily_usd
+        if limit is None:
+            return 0.0
+        if limit <= 0 or self.total >= limit:
+            return 1.0
+        return max(0.0, (self.total / limit - NEAR) / (1.0 - NEAR))
+
+    def barred(self, provider: str, *, free: bool) -> str | None:
+        """Why a provider may not be asked any more today, or None. What is free always may.
+
+        A provider whose price is unknown is not free.
+        """
+        if free:
+            return None
+        limit, own = self.budget.daily_usd, self.budget.providers.get(provider)
+        if limit is not None and self.total >= limit:
+            return f"today's budget of ${limit:g} is spent (${self.total:.4f})"
+        spent = self.spent.get(provider, 0.0)
+        if own is not None and spent >= own:
+            return f"today's budget of ${own:g} for {provider} is spent (${spent:.4f})"
+        return None

@@ -1,0 +1,54 @@
+"""Which language a text is in, as far as its script and its commonest words tell."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+LOOKED_AT = 2_000
+"""Characters at the beginning that decide."""
+
+_COMMON = {
+    "en": "the of and to is in that it for you with as are this be on not or by from what how why",
+    "es": "el la los las de y que en un una es por con para se del como qué cómo está más pero su",
+    "fr": "le la les des et que est une dans pour pas qui sur avec vous ce il je du au comment",
+    "de": "der die das und ist nicht ein eine zu den mit von sich auf für wie was ich im dem wird",
+    "it": "il lo gli di che è un una per con non sono come della del nel più questo cosa perché",
+    "pt": "o os as de que e um uma para com não é em por do da no na como mais são você qual",
+    "nl": "de het een en van is dat niet met voor op zijn te ik wat hoe aan er ook maar als",
+}
+_WORDS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
+_SCRIPTS = {
+    "CJK": "zh",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "CYRILLIC": "cyrillic",
+    "ARABIC": "arabic",
+    "HEBREW": "he",
+    "GREEK": "el",
+    "DEVANAGARI": "hi",
+    "THAI": "th",
+}
+
+
+def language(text: str) -> str | None:
+    """A language or script code; None when the text does not say, which short ones rarely do."""
+    head = re.sub(r"```.*?(```|$)", " ", text[:LOOKED_AT], flags=re.DOTALL)
+    letters = [c for c in head if c.isalpha()]
+    foreign = Counter(script for c in letters if ord(c) > 0x2FF and (script := _script(c)))
+    if foreign:
+        script, count = foreign.most_common(1)[0]
+        if count >= 4 and count > 0.3 * len(letters):
+            return "ja" if "ja" in foreign else script
+    words = re.findall(r"[^\W\d_]+", head.lower())
+    hits = Counter({name: sum(w in known for w in words) for name, known in _WORDS.items()})
+    (best, count), (_, second) = hits.most_common(2)
+    if count >= 3 and count >= 0.12 * len(words) and count >= 1.5 * second:
+        return best
+    return None
+
+
+def _script(character: str) -> str | None:
+    return _SCRIPTS.get(unicodedata.name(character, "").split(" ")[0])
