@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ class KeywordIndex:
     def __init__(self, texts: Sequence[str]) -> None:
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # sets itself to DEBUG on import
         tokens = [words(text) for text in texts]
         self._size = len(tokens)
         self._terms = [frozenset(t) for t in tokens]

@@ -52,8 +52,7 @@ class OnnxModel:
 
     def encode(self, text: str, pair: str | None = None) -> Encoding:
         """Tokens of a text or of a pair of texts, special tokens included, not truncated."""
-        bound = MAX_TOKENS * _CHARACTERS_PER_TOKEN
-        return self._tokenizer.encode(text[:bound], None if pair is None else pair[:bound])
+        return self._tokenizer.encode(_clean(text), None if pair is None else _clean(pair))
 
     def run(self, encoding: Encoding, max_tokens: int = MAX_TOKENS) -> np.ndarray:
         """The model's first output for one input, without the batch axis.
@@ -74,3 +73,9 @@ class OnnxModel:
         output: np.ndarray = self._session.run(None, feed)[0]
         first: np.ndarray = output[0]
         return first
+
+
+def _clean(text: str) -> str:
+    """The part of a text that can matter, without lone surrogates: the tokenizer refuses them."""
+    part = text[: MAX_TOKENS * _CHARACTERS_PER_TOKEN]
+    return part.encode("utf-8", "replace").decode("utf-8")

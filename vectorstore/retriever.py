@@ -166,8 +166,6 @@ class Retriever:
             self._vectors_version = snapshot.version
         except StorageError as error:
             self._lose(error)
-        else:
-            self._problems.pop("vectors", None)
         return self._vectors
 
     def _find(self, store: VectorStore, search: Search, vector: np.ndarray) -> None:
@@ -177,7 +175,9 @@ class Retriever:
         except StorageError as error:
             self._lose(error)
         else:
-            if not search.similarities:
+            if search.similarities:
+                self._problems.pop("vectors", None)
+            else:
                 self._problems["vectors"] = VECTORS_MISSING
 
     def _complete(
