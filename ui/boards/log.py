@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,10 @@ SHOWN = 100
 REPLAY_S = 3.0
 """A replay runs at its real speed, or faster if it would take longer than this."""
 
+KEPT_S = 600.0
+"""How long an exported file stays on the server."""
+SAVE = "() => requestAnimationFrame(() => document.querySelector('#export-file').click())"
+
 OUTCOMES = ("all", "answered", "by the fallback", "failed", "liked", "disliked")
 
 
@@ -40,8 +46,9 @@ def log_tab(desk: Desk) -> None:
             outcome = gr.Dropdown(
                 list(OUTCOMES), value="all", label="Outcome", elem_id="log-outcome"
             )
-            jsonl = gr.DownloadButton("Export JSONL", elem_id="export-jsonl", min_width=120)
-            csv = gr.DownloadButton("Export CSV", elem_id="export-csv", min_width=120)
+            jsonl = gr.Button("Export JSONL", elem_id="export-jsonl", min_width=120)
+            csv = gr.Button("Export CSV", elem_id="export-csv", min_width=120)
+            file = gr.DownloadButton("File", elem_id="export-file", visible="hidden")
         with gr.Row(elem_classes="rt-log-row"):
             with gr.Column(scale=6, min_width=320):
                 rows = widget("log", None, elem_id="log-rows", every_s=EVERY_S)
@@ -49,7 +56,7 @@ def log_tab(desk: Desk) -> None:
                 shown = widget("picture", empty(), elem_id="replay")
     filters = [words, category, outcome]
     _connect(desk, filters, rows, shown)
-    _connect_export(desk, filters, jsonl, csv)
+    _connect_export(desk, filters, {"jsonl": jsonl, "csv": csv}, file)
 
 
 def _categories(desk: Desk) -> list[tuple[str, str]]:
@@ -85,24 +92,31 @@ def _connect(desk: Desk, filters: list[Any], rows: Any, shown: Any) -> None:
     rows.select(open_one, None, shown, trigger_mode="multiple", concurrency_limit=None, **quiet)
 
 
-def _connect_export(desk: Desk, filters: list[Any], jsonl: Any, csv: Any) -> None:
-    async def write(kind: str, words: str, category: str, outcome: str) -> str:
-        found = await select(desk, words, category, outcome, limit=None)
-        text = export.jsonl(found) if kind == "jsonl" else export.csv(found)
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
-        file = folder / f"interactions.{kind}"
-        await asyncio.to_thread(file.write_text, text, encoding="utf-8", newline="")
-        return str(file)
+def _connect_export(
+    desk: Desk, filters: list[Any], buttons: dict[str, gr.Button], file: Any
+) -> None:
+    """What the filters let through, as a file that the browser saves at once."""
 
-    async def as_jsonl(words: str, category: str, outcome: str) -> str:
-        return await write("jsonl", words, category, outcome)
+    def writer(kind: str) -> Callable[[str, str, str], Awaitable[str]]:
+        async def write(words: str, category: str, outcome: str) -> str:
+            found = await select(desk, words, category, outcome, limit=None)
+            text = export.jsonl(found) if kind == "jsonl" else export.csv(found)
+            file = await asyncio.to_thread(_write, text, f"interactions.{kind}")
+            forget = partial(shutil.rmtree, file.parent, ignore_errors=True)
+            asyncio.get_running_loop().call_later(KEPT_S, forget)
+            return str(file)
 
-    async def as_csv(words: str, category: str, outcome: str) -> str:
-        return await write("csv", words, category, outcome)
+        return write
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    jsonl.click(as_jsonl, filters, jsonl, **quiet)
-    csv.click(as_csv, filters, csv, **quiet)
+    for kind, button in buttons.items():
+        button.click(writer(kind), filters, file, **quiet).then(None, None, None, js=SAVE)
+
+
+def _write(text: str, name: str) -> Path:
+    file = Path(tempfile.mkdtemp(prefix="router-export-")) / name
+    file.write_text(text, encoding="utf-8", newline="")
+    return file
 
 
 async def select(

@@ -1,0 +1,217 @@
+"""The operator's boards in a real browser."""
+
+import json
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.conftest import Site, Visitor
+
+pytestmark = pytest.mark.browser
+
+
+def rows_of(provider: str, outcome: str, count: int, category: str = "creative"):
+    """Requests as the log holds them, each with one attempt of that outcome."""
+    for n in range(count):
+        at = time.time() + n * 1e-4
+        own = {"request_id": f"{provider}-{outcome}-{at:.6f}", "at": at, "category": category}
+        ok = outcome == "ok"
+        attempt = {
+            **own,
+            "seq": 0,
+            "provider": provider,
+            "model": f"{provider}-1",
+            "host": "theatre",
+            "role": "primary",
+            "outcome": outcome,
+            "error": None if ok else "server",
+            "served": ok,
+            "started_ms": 5.0,
+            "ttft_ms": 50.0 if ok else None,
+            "latency_ms": 90.0,
+            "cost_usd": 0.0001,
+            "quality": 0.9 if ok else None,
+            "revision": 0,
+        }
+        row = {
+            **own,
+            "confidence": 0.9,
+            "evidence": {"probabilities": {category: 0.9}},
+            "winner": provider if ok else None,
+            "role": "primary" if ok else None,
+            "success": ok,
+            "latency_ms": 95.0,
+            "ttft_ms": 55.0,
+            "cost_usd": 0.0001,
+            "prompt_hash": "0" * 64,
+            "error": None if ok else "no provider answered",
+            "simulated": True,
+        }
+        yield row, [attempt]
+
+
+def write(site: Site, rows):
+    async def all_of_them():
+        for row, attempts in rows:
+            await site.router.services.log.write(row, attempts)
+        board = site.router.services.board
+        await board.catch_up(site.router.services.log)
+        board.ranking.settle()
+
+    site.run(all_of_them())
+
+
+def places(visitor: Visitor, category: str) -> list[str]:
+    items = visitor.page.locator(f'[data-category="{category}"] .rt-rank')
+    return items.evaluate_all("all => all.map(item => item.dataset.provider)")
+
+
+def test_bars_move_when_the_order_changes_and_the_reason_is_told(visitor: Visitor):
+    visitor.tab("Priorities")
+    visitor.page.wait_for_selector('[data-category="creative"] .rt-rank')
+    assert places(visitor, "creative")[0] == "swift"
+    write(visitor.site, [*rows_of("swift", "failed", 40), *rows_of("steady", "ok", 40)])
+    visitor.page.wait_for_function(
+        """() => document.querySelector('[data-category="creative"] .rt-rank').dataset.provider
+        !== "swift" """
+    )
+    card = visitor.page.locator('[data-category="creative"]')
+    expect(card.locator('[data-provider="steady"] .rt-rise')).to_contain_text("from 2")
+    expect(card.locator(".rt-why")).not_to_contain_text("The declared order stands")
+    expect(card.locator(".rt-course")).to_have_count(7)
+    told = visitor.site.run(visitor.site.router.priorities())["creative"]
+    assert places(visitor, "creative") == told["learned"]
+
+
+def test_the_log_is_searched_filtered_and_opened(visitor: Visitor):
+    request = visitor.answered("Why does a zebra have stripes?", "swift")
+    visitor.tab("Log")
+    visitor.page.get_by_label("Search").fill("zebra stripes")
+    expect(visitor.page.locator("#log-rows .rt-link")).to_have_count(1)
+    visitor.page.locator("#log-rows .rt-link").click()
+    visitor.page.wait_for_selector(f'#replay .rt-view[data-phase=done][data-request="{request}"]')
+    expect(visitor.page.locator('#replay [data-node="primary"]')).to_contain_text("swift")
+    expect(visitor.page.locator("#replay .rt-fall")).to_have_count(2)
+
+
+def test_a_replay_is_what_was_seen_live(visitor: Visitor):
+    request = visitor.answered("Write a haiku about rain.", "tardy")
+    visitor.page.locator("#talk .thought").filter(has_text="answered after all").wait_for()
+    live = visitor.page.locator("#picture .rt-graph").inner_text()
+    visitor.tab("Log")
+    visitor.page.locator(f'#log-rows tr[data-id="{request}"] .rt-link').click()
+    visitor.page.wait_for_selector(f'#replay .rt-view[data-phase=done][data-request="{request}"]')
+    replayed = visitor.page.locator("#replay .rt-graph").inner_text()
+
+    def words(text: str) -> list[str]:
+        return [line for line in text.splitlines() if line.isalpha() or line == "Came late"]
+
+    assert words(replayed) == words(live)
+
+
+def test_failed_requests_are_filtered(visitor: Visitor):
+    write(visitor.site, rows_of("broken", "failed", 2, "technical"))
+    visitor.tab("Log")
+    visitor.choose("log-outcome", "failed")
+    visitor.page.get_by_label("Search").fill("broken")
+    visitor.page.wait_for_selector('#log-rows .rt-state[data-state="failed"]')
+    states = visitor.page.locator("#log-rows td .rt-state")
+    expect(states.first).to_have_text("failed")
+    assert set(states.all_inner_texts()) == {"failed"}
+
+
+def test_the_log_is_taken_along_as_jsonl_and_csv(visitor: Visitor):
+    visitor.answered("What do quokkas eat?", "swift")
+    visitor.tab("Log")
+    visitor.page.get_by_label("Search").fill("quokkas")
+    expect(visitor.page.locator("#log-rows .rt-link")).to_have_count(1)
+    with visitor.page.expect_download() as download:
+        visitor.page.locator("#export-jsonl").click()
+    lines = download.value.path().read_text().splitlines()
+    assert [json.loads(line)["prompt"] for line in lines] == ["What do quokkas eat?"]
+    with visitor.page.expect_download() as download:
+        visitor.page.locator("#export-csv").click()
+    text = download.value.path().read_text().splitlines()
+    assert text[0].startswith("request_id,at,category")
+    assert len(text) == 3
+
+
+def test_providers_show_breaker_success_and_cost_and_say_what_is_missing(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    visitor.tab("Providers")
+    swift = visitor.page.locator('[data-provider="swift"].rt-provider-card')
+    expect(swift).to_contain_text("Closed")
+    expect(swift).to_contain_text("Cost today")
+    unkeyed = visitor.page.locator('[data-provider="unkeyed"]')
+    expect(unkeyed).to_contain_text("Not available")
+    expect(unkeyed).to_contain_text("LOCKED_KEY")
+
+
+def test_the_dry_run_shows_where_a_prompt_would_go(visitor: Visitor):
+    called = visitor.site.upstream.requests
+    visitor.tab("Route")
+    visitor.page.locator("#route-prompt textarea").fill("Write a Python function that sorts a list")
+    visitor.page.locator("#route-prompt textarea").press("Enter")
+    visitor.page.wait_for_selector('#route .rt-view[data-category="technical"]')
+    expect(visitor.page.locator("#route .rt-share")).to_have_count(3)
+    expect(visitor.page.locator("#route .rt-nearest li").first).to_be_visible()
+    expect(visitor.page.locator("#route ol .rt-step").first).to_contain_text("asked first")
+    assert visitor.site.upstream.requests == called
+
+
+def test_a_document_is_uploaded_ingested_and_found(visitor: Visitor, tmp_path):
+    document = tmp_path / "quantum-toaster.md"
+    document.write_text("# Quantum toasters\n\nA quantum toaster browns both sides of the bread.")
+    visitor.tab("Knowledge")
+    visitor.page.locator("input[type=file]").first.set_input_files(document)
+    expect(visitor.page.locator("#ingest-progress")).to_contain_text("1 added")
+    expect(visitor.page.locator("#documents")).to_contain_text("Quantum toasters")
+    visitor.page.locator("#knowledge-question textarea").fill("What does a quantum toaster brown?")
+    visitor.page.locator("#knowledge-question textarea").press("Enter")
+    expect(visitor.page.locator("#passages .rt-passage").first).to_contain_text("both sides")
+    expect(visitor.page.locator("#passages .rt-share-text").first).not_to_be_empty()
+
+
+def test_the_settings_name_their_source_and_hide_keys(visitor: Visitor):
+    visitor.tab("Settings")
+    row = visitor.page.locator("#settings tr").filter(has_text="limits.stall_s")
+    expect(row).to_contain_text("providers.yaml")
+    visitor.page.get_by_label("Filter the settings").fill("LOCKED_KEY")
+    expect(visitor.page.locator("#settings tbody tr:visible")).to_have_count(1)
+
+
+def test_a_search_that_finds_nothing_to_serve_says_so(visitor: Visitor):
+    visitor.tab("Models")
+    expect(visitor.page.locator("#candidates")).to_contain_text("Search to see candidates")
+    expect(visitor.page.locator("#undo")).to_be_visible()
+    visitor.page.locator("#undo").click()
+    expect(visitor.page.locator("#trial .rt-state")).to_be_visible()
+
+
+def test_a_page_without_write_actions_has_none(tmp_path_factory, visitor_at):
+    folder = tmp_path_factory.mktemp("space")
+    with Site(folder / "config", folder / "data", write=False, environ={}) as site:
+        visitor = visitor_at(site)
+        visitor.open()
+        visitor.tab("Knowledge")
+        visitor.page.wait_for_selector("#documents h2")
+        expect(visitor.page.locator("#renew, #upload, input[type=file]")).to_have_count(0)
+        visitor.tab("Models")
+        visitor.page.wait_for_selector("#candidates .rt-nothing")
+        expect(visitor.page.locator("#undo")).to_have_count(0)
+        visitor.context.close()
+
+
+def test_a_login_is_asked_for_where_one_is_set(tmp_path_factory, visitor_at):
+    folder = tmp_path_factory.mktemp("login")
+    auth = {"ROUTER_UI_AUTH": "ada:pass:word"}
+    with Site(folder / "config", folder / "data", write=True, environ=auth) as site:
+        visitor = visitor_at(site)
+        visitor.page.goto(site.url)
+        visitor.page.get_by_label("username").fill("ada")
+        visitor.page.get_by_label("password").fill("pass:word")
+        visitor.page.get_by_role("button", name="Login").click()
+        visitor.page.wait_for_selector("#picture .rt-view[data-phase=idle]")
+        visitor.problems.clear()  # the browser names the 401 that led to the login
+        visitor.context.close()
