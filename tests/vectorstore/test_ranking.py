@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore.ranking import CANDIDATES, FLOOR, fuse, score
+from vectorstore.ranking import CANDIDATES, FLOOR, rerank, score
+from vectorstore.ranking import fuse as fused_values
+
+
+def fuse(similarities: dict[int, float], bm25: dict[int, float]) -> list[int]:
+    return list(fused_values(similarities, bm25))
 
 
 def test_what_both_halves_find_comes_first() -> None:
@@ -42,3 +47,8 @@ def test_the_score_is_a_probability(similarity: float | None, coverage: float) -
 def test_without_similarity_no_word_in_common_scores_nothing() -> None:
     assert score(None, 0.0, 60) == 0.0
     assert score(None, 1.0, 3) > FLOOR
+
+
+def test_a_cross_encoder_overrules_a_narrow_lead_and_not_a_wide_one() -> None:
+    assert rerank({1: 0.180, 2: 0.179}, [-2.0, 3.0]) == [2, 1]
+    assert rerank({1: 0.280, 2: 0.100}, [-2.0, 3.0]) == [1, 2]
