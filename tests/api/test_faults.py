@@ -30,7 +30,8 @@ async def service(serve: Serve, settings: Make, upstream: Upstream) -> Service:
         upstream.behave(model_of(fault), FAULTS[fault])
     upstream.behave("cheap", Behaviour(text=FALLBACK))
     priorities = {category: ["cheap"] for category in ("technical", "creative", "general")}
-    made = settings(providers=providers, priorities=priorities, limits=LIMITS)
+    patient = {"slow_s": 60.0}  # a busy machine must not open the fallback's breaker
+    made = settings(providers=providers, priorities=priorities, limits=LIMITS, breaker=patient)
     return await serve(made)
 
 
