@@ -40,7 +40,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     )
     with demo:
-        widget("header", header(router), elem_id="top")
+        top = widget("header", header(router), elem_id="top")
         with gr.Tabs(elem_id="tabs"):
             chat_tab(demo, desk)
             priorities_tab(desk)
@@ -51,6 +51,14 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
             models_tab(desk, write=write)
             settings_tab(desk)
         add_endpoints(desk, write=write)
+        demo.load(
+            lambda: header(router),
+            None,
+            top,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
     return demo

@@ -51,8 +51,10 @@ class Run:
                 if not self._pump.done():
                     yield self.view
                     await asyncio.wait({self._pump}, timeout=FRAME_S)
-            self._settle(self._pump)
+            bug = self._settle(self._pump)
             yield self.view
+            if bug is not None:
+                raise bug
         finally:
             await self._leave(self._pump)
 
@@ -62,18 +64,20 @@ class Run:
                 self.view.apply(event)
                 self._stir.set()
 
-    def _settle(self, pump: asyncio.Task[None]) -> None:
+    def _settle(self, pump: asyncio.Task[None]) -> BaseException | None:
+        """End the view as the stream ended; an error that was not expected is given back."""
         if pump.cancelled():
             self.view.end(stopped=True)
-            return
+            return None
         error = pump.exception()
-        if isinstance(error, RouterError):
-            self.view.end(error=str(error))
-        elif error is not None:
-            self.view.end(error="Something went wrong inside the router; its log says what.")
-            raise error
-        else:
+        if error is None:
             self.view.end()
+        elif isinstance(error, RouterError):
+            self.view.end(error=str(error))
+        else:
+            self.view.end(error="something went wrong inside the router; its log says what")
+            return error
+        return None
 
     async def _leave(self, pump: asyncio.Task[None]) -> None:
         pump.cancel()

@@ -94,9 +94,15 @@ async def test_a_bug_is_raised_and_the_view_does_not_hang():
         raise ValueError("secret detail")
 
     run = Run(new_view(), stream(then=crash))
+    phases = []
+
+    async def watch():
+        async for view in run.frames():
+            phases.append(view.phase)
+
     with pytest.raises(ValueError, match="secret"):
-        await collect(run)
-    assert run.view.phase == "failed"
+        await watch()
+    assert phases[-1] == "failed"
     assert "secret" not in run.view.error
 
 

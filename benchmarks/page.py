@@ -1,0 +1,204 @@
+"""The page under load: how soon a token is seen, what many tabs cost, what an open tab costs.
+
+    python -m benchmarks.page
+
+The server runs in a process of its own, so that its CPU is counted alone; the tokens come from a
+loopback upstream in this one, the first from behind a gate whose opening starts the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import Row, print_table, write_config
+from benchmarks.page_server import Page, served
+from tests.upstream import Behaviour, Upstream
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"]
+ROUNDS = 30
+TABS = 20
+TOKENS, TOKENS_PER_S = 240, 30
+REFRESHES = 600
+"""As many as a board makes in twenty minutes."""
+HURRY = """const interval = window.setInterval;
+window.setInterval = (work, ms, ...more) => interval(work, ms === 2000 ? 20 : ms, ...more);"""
+IDLE = "#picture .rt-view[data-phase=idle]"
+DONE = "#picture .rt-view[data-phase=done]"
+
+
+async def measure() -> None:
+    limits = {"ttft_s": 30, "deadline_s": 120, "stall_s": 30}
+    fallback = {"provider": "cheap", "start": "hedged"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with Upstream() as upstream:
+            url = upstream.base_url
+            config = write_config(url, url, folder, limits=limits, fallback=fallback)
+            async with served(config, folder / "data") as page:
+                rows: list[Row] = [await first_token(upstream, page)]
+                rows += await many_tabs(upstream, page)
+                rows += await open_tab(page)
+    print_table("The page", ("what", "measured", "wanted"), rows)
+
+
+# -- how soon a token is seen ---------------------------------------------------------------------
+
+
+async def first_token(upstream: Upstream, page: Page) -> Row:
+    """From the opening of the upstream's gate to the word in the browser's document."""
+    async with chromium() as browser:
+        tab = await browser.new_page()
+        await tab.goto(page.url)
+        await tab.wait_for_selector(IDLE)
+        await tab.wait_for_selector("#talk [role=log]")
+        waits = [await _one_token(upstream, tab) for _ in range(ROUNDS)]
+    waits.sort()
+    said = f"median {statistics.median(waits):.0f} ms, p95 {waits[int(len(waits) * 0.95)]:.0f} ms"
+    return "first token, upstream to screen", said, "median 60 ms"
+
+
+async def _one_token(upstream: Upstream, tab: Any) -> float:
+    gate, word = asyncio.Event(), f"w{uuid.uuid4().hex[:8]}"
+    upstream.behave("first", Behaviour(text=f"{word} and the rest", gates={0: gate}))
+    calls = len(upstream.calls("first"))
+    await tab.evaluate(
+        """(word) => { window.seen = new Promise((resolve) => {
+            new MutationObserver((_, watcher) => {
+                if (!document.querySelector('#talk').textContent.includes(word)) return;
+                watcher.disconnect();
+                resolve(performance.timeOrigin + performance.now());
+            }).observe(document.querySelector('#talk'),
+                {childList: true, subtree: true, characterData: true});
+        }) }""",
+        word,
+    )
+    await tab.fill("#prompt textarea", "Say a word.")
+    await tab.press("#prompt textarea", "Enter")
+    await upstream.until(lambda: len(upstream.calls("first")) > calls, within_s=30)
+    await asyncio.sleep(0.2)  # nothing else is going on
+    opened = time.time()
+    gate.set()
+    seen = await tab.evaluate("() => window.seen")
+    await tab.wait_for_selector(DONE)
+    await tab.wait_for_selector("#prompt .submit-button")
+    await tab.click("#fresh")
+    await tab.wait_for_selector(IDLE)
+    return float(seen - opened * 1000)
+
+
+# -- many tabs at once ----------------------------------------------------------------------------
+
+
+async def many_tabs(upstream: Upstream, page: Page) -> list[Row]:
+    """Tabs that all stream at once, as the browser's own protocol reads them."""
+    import httpx
+
+    upstream.behave("first", Behaviour(tokens=TOKENS, token_s=1 / TOKENS_PER_S))
+    async with httpx.AsyncClient(base_url=page.url, timeout=120) as client:
+        config = (await client.get("/config")).json()
+        await _tab(client, config)
+        memory, used, began = page.rss_mb, page.cpu_s, time.monotonic()
+        frames = await asyncio.gather(*(_tab(client, config) for _ in range(TABS)))
+        wall = time.monotonic() - began
+        cores = (page.cpu_s - used) / wall
+    rate = statistics.mean(frames) / (TOKENS / TOKENS_PER_S)
+    grown = (page.rss_mb - memory) * 1000 / TABS
+    return [
+        (f"{TABS} tabs at once, server CPU", f"{cores:.2f} cores", "under 1"),
+        (f"{TABS} tabs at once, frames a tab", f"{rate:.1f}/s", "up to 25/s"),
+        (f"{TABS} tabs at once, memory a tab", f"{grown:.0f} kB", ""),
+        ("server, resident", f"{page.rss_mb:.0f} MB", ""),
+    ]
+
+
+async def _tab(client: Any, config: dict[str, Any]) -> int:
+    """Ask once as a tab does; the number of frames that came."""
+    session = uuid.uuid4().hex
+    begin, respond = _steps(config)
+    asked = {
+        "data": ["Say many words.", "", "", None],
+        "fn_index": begin["id"],
+        "session_hash": session,
+    }
+    (await client.post("/gradio_api/run/predict", json=asked)).raise_for_status()
+    joined = {"data": [None], "fn_index": respond["id"], "session_hash": session}
+    (await client.post("/gradio_api/queue/join", json=joined)).raise_for_status()
+    frames = 0
+    async with client.stream("GET", f"/gradio_api/queue/data?session_hash={session}") as stream:
+        async for line in stream.aiter_lines():
+            if not line.startswith("data:"):
+                continue
+            message = json.loads(line[5:])["msg"]
+            frames += message == "process_generating"
+            if message == "process_completed":
+                return frames
+    raise RuntimeError("the stream ended before the answer")
+
+
+def _steps(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The events that a prompt sets off: its beginning, and what streams after it."""
+    box = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "prompt")
+    found = config["dependencies"]
+    begin = next(d for d in found if [box, "submit"] in d["targets"])
+    return begin, next(d for d in found if d.get("trigger_after") == begin["id"])
+
+
+# -- a tab that stays open ------------------------------------------------------------------------
+
+
+async def open_tab(page: Page) -> list[Row]:
+    """A board that refreshes many times: neither the heap nor the document may grow with it."""
+    async with chromium() as browser:
+        tab = await browser.new_page()
+        await tab.add_init_script(HURRY)
+        await tab.goto(page.url)
+        await tab.wait_for_selector(IDLE)
+        await tab.get_by_role("tab", name="Providers", exact=True).click()
+        await tab.wait_for_selector("#providers .rt-provider-card")
+        devtools = await tab.context.new_cdp_session(tab)
+        asked: list[str] = []
+        tab.on("requestfinished", lambda r: "queue/join" in r.url and asked.append(r.url))
+        for times in (60, REFRESHES):
+            before = await _weight(devtools)
+            asked.clear()
+            while len(asked) < times:  # noqa: ASYNC110 - the browser counts, no event tells
+                await asyncio.sleep(0.1)
+        after = await _weight(devtools)
+    return [
+        (f"heap after {REFRESHES} refreshes", f"{after[0] - before[0]:+.2f} MB", "no growth"),
+        (f"nodes after {REFRESHES} refreshes", f"{after[1] - before[1]:+.0f}", "no growth"),
+    ]
+
+
+async def _weight(devtools: Any) -> tuple[float, float]:
+    """Megabytes of heap and number of nodes, after garbage was collected."""
+    await devtools.send("HeapProfiler.collectGarbage")
+    counters = await devtools.send("Memory.getDOMCounters")
+    usage = await devtools.send("Runtime.getHeapUsage")
+    return usage["usedSize"] / 1e6, counters["nodes"]
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Any]:
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=FLAGS
+        )
+        yield browser
+        await browser.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(measure())
