@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +194,10 @@ class Retriever:
     def _lose(self, error: StorageError) -> None:
         self._problems["vectors"] = str(error)
         self._retry_at = time.monotonic() + RETRY_S
-        self._vectors = None
+        lost, self._vectors = self._vectors, None
+        if lost is not None:
+            with suppress(StorageError):  # it is broken: that it cannot be closed is no news
+                lost.close()
 
     def _reranked(self, search: Search, fused: Mapping[int, float], k: int) -> list[int]:
         """The order by the cross-encoder; unchanged, with the problem noted, when it is missing."""

@@ -80,15 +80,21 @@ class VectorStore:
         return dict(zip(found["ids"], np.asarray(embeddings), strict=True))
 
     def reopen(self) -> None:
-        """See what another process wrote: an open embedded Chroma does not."""
-        self.close()
-        self._collection = self._open()
+        """See what another process wrote: an open embedded Chroma does not, a server does."""
+        if self._url is None:
+            self.close()
+            self._collection = self._open()
 
     def close(self) -> None:
-        if self._client is not None:
-            with self._guard(), _OPENING:
-                self._client.close()
-            self._client = None
+        client, self._client = self._client, None
+        if client is None:
+            return
+        with self._guard(), _OPENING:
+            client.close()
+            for owner in (client, client._admin_client):
+                session = getattr(getattr(owner, "_server", None), "_session", None)
+                if session is not None:  # Chroma's HTTP client leaves its connections open
+                    session.close()
 
     def _open(self) -> Collection:
         with self._guard(), _OPENING:
