@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from config.models import Ranking
 from routing import reward
 from routing.evidence import Estimate, Trace
@@ -12,6 +14,11 @@ PRIOR_STEP = 0.02
 """What a place further down in the declared order takes off the prior."""
 PRIOR_DEVIATION = 0.15
 
+ELSEWHERE = 16.0
+"""How many observations the other categories are worth, at most."""
+ELSEWHERE_DEVIATION = 0.08
+"""By how much a provider's lead differs from one category to the other."""
+
 QUALITY_DEVIATION = 0.3
 SHARE_DEVIATION = 0.1
 """Of a latency or a cost share, as a part of its weight, before it is measured."""
@@ -20,12 +27,25 @@ OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
 
 
+class Prior(NamedTuple):
+    """What to expect of the reward before it is observed, worth `weight` observations.
+
+    `lead` is the part that is the provider's own lead in the other categories.
+    """
+
+    mean: float
+    variance: float
+    weight: float
+    lead: float = 0.0
+
+
 class Arm:
     """What was observed of a provider in a category, and what to expect of it."""
 
     __slots__ = (
         "at",
         "cost",
+        "declared",
         "disliked",
         "expected",
         "generation",
@@ -33,6 +53,8 @@ class Arm:
         "healthy",
         "known",
         "latency",
+        "lead",
+        "lead_weight",
         "liked",
         "liking",
         "n",
@@ -48,13 +70,17 @@ class Arm:
 
     def __init__(self, place: int, weights: Ranking) -> None:
         self.generation = 0
-        self.prior = PRIOR_REWARD - PRIOR_STEP * place
+        self.prior = self.declared = Prior(
+            PRIOR_REWARD - PRIOR_STEP * place, PRIOR_DEVIATION**2, weights.prior_strength
+        )
+        self.lead = 0.0  # mean reward beyond what the category gives anybody
+        self.lead_weight = 0.0
         self.at = 0.0
         self.n = 0
         self.weight = 0.0  # of the n observations, with forgetting
         self.liked = 0
         self.disliked = 0
-        self.expected = self.prior  # its mean at the last rerank, and
+        self.expected = self.prior.mean  # its mean at the last rerank, and
         self.half = 0.0  # half the width of the interval that it had then
         self.reranked = -1  # the category's rerank that they belong to
         self.settled: float | None = None  # its mean and its
@@ -62,7 +88,7 @@ class Arm:
         self.usd = 0.0  # mean cost
         self.paid = 0.0  # and its weight
         self.healthy = (0.0, 0.0)  # weight and mean of success when it last succeeded
-        self.success = Trace.rate(reward.NEUTRAL_SUCCESS, weights.prior_strength)
+        self.success = Trace.rate(reward.NEUTRAL_SUCCESS, 2.0 * weights.prior_strength)
         self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
         self.quality = Trace.amount(QUALITY_DEVIATION)
         self.latency = Trace.amount(SHARE_DEVIATION * weights.latency_weight)
@@ -71,7 +97,10 @@ class Arm:
     def copy(self, generation: int) -> Arm:
         other = Arm.__new__(Arm)
         other.generation = generation
+        other.declared = self.declared
         other.prior = self.prior
+        other.lead = self.lead
+        other.lead_weight = self.lead_weight
         other.at = self.at
         other.n = self.n
         other.weight = self.weight
@@ -92,34 +121,65 @@ class Arm:
         other.cost = self.cost.copy()
         return other
 
-    def add(self, seen: Observation, success: float, weights: Ranking, count: int) -> None:
-        """Take in an attempt that succeeded so far; `count` is the category's, this included."""
+    def add(self, seen: Observation, success: float, weights: Ranking, count: int) -> float:
+        """Take in an attempt that succeeded so far; `count` is the category's, this included.
+
+        Returns the reward that it earned, unknown parts at their neutral value.
+        """
         keep, fast = weights.forgetting, weights.recent
         hours = (seen.at - self.at) / 3_600 if self.n else 0.0
         if hours > 0.0:
             aged = 2.0 ** (-hours / weights.half_life_h)
-            keep, fast = min(keep, aged), min(fast, aged)
+            if aged < keep:
+                keep, fast = aged, min(fast, aged)
         self.settled = self.known = None
         self.at = max(self.at, seen.at)
         self.n += 1
         self.weight = self.weight * keep + 1.0
         self.success.add(success, keep, fast, count)
-        if success == 1.0:
-            self.healthy = (self.success.weight, self.success.mean)
-        if success > 0.0:
-            if seen.quality is not None:
-                self.quality.add(seen.quality, keep, fast, count)
-            if seen.ttft_ms is not None:
-                share = reward.latency_share(seen.ttft_ms, weights)
-                self.latency.add(share, keep, fast, count)
+        liking, quality = reward.NEUTRAL_LIKING, reward.NEUTRAL_QUALITY
+        latency = weights.latency_weight * reward.NEUTRAL_SHARE
+        cost = weights.cost_weight * reward.NEUTRAL_SHARE
         if seen.cost_usd is not None:
-            self.cost.add(reward.cost_share(seen.cost_usd, weights), keep, fast, count)
+            cost = reward.cost_share(seen.cost_usd, weights)
+            self.cost.add(cost, keep, fast, count)
             self.paid = self.paid * keep + 1.0
             self.usd += (seen.cost_usd - self.usd) / self.paid
         if seen.liked is not None:
-            self.liking.add(1.0 if seen.liked else 0.0, keep, fast, count)
+            liking = 1.0 if seen.liked else 0.0
+            self.liking.add(liking, keep, fast, count)
             self.liked += seen.liked
             self.disliked += not seen.liked
+        if success == 0.0:
+            return 0.0
+        if success == 1.0:
+            self.healthy = (self.success.weight, self.success.mean)
+        if seen.quality is not None:
+            quality = seen.quality
+            self.quality.add(quality, keep, fast, count)
+        if seen.ttft_ms is not None:
+            latency = reward.latency_share(seen.ttft_ms, weights)
+            self.latency.add(latency, keep, fast, count)
+        return reward.reward(success, quality, reward.liking(liking, weights), latency, cost)
+
+    def prior_from(self, base: float, lead: float, weight: float) -> Prior:
+        """What to expect from the other categories.
+
+        `base` is what this category gives anybody, `lead` what the provider has beyond that
+        elsewhere, of so much weight. The declared order counts as far as that is little.
+        """
+        declared = self.declared
+        known = weight / (weight + declared.weight)
+        return Prior(
+            declared.mean + known * (base + lead - declared.mean),
+            declared.variance + known * (ELSEWHERE_DEVIATION**2 - declared.variance),
+            declared.weight + min(weight, ELSEWHERE),
+            known * lead,
+        )
+
+    def expect(self, prior: Prior) -> None:
+        self.prior = prior
+        self.settled = self.known = None
 
     def recover(self) -> None:
         """The provider is back from an outage."""
@@ -131,7 +191,7 @@ class Arm:
         if self.settled is not None:
             return self.settled
         if not self.n:
-            return self.prior
+            return self.prior.mean
         success, quality, liking = self.success, self.quality, self.liking
         latency, cost = self.latency, self.cost
         slow, dear = weights.latency_weight, weights.cost_weight
@@ -143,8 +203,8 @@ class Arm:
             latency.level(count) if latency.seen else reward.NEUTRAL_SHARE * slow,
             cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
         )
-        share = self.weight / (self.weight + weights.prior_strength)
-        mean = self.prior + (own - self.prior) * share
+        prior = self.prior
+        mean = prior.mean + (own - prior.mean) * self.weight / (self.weight + prior.weight)
         if not (
             success.drifts()
             or quality.drifts()
@@ -186,10 +246,10 @@ class Arm:
             + latency.variance
             + cost.variance
         )
-        share = self.weight / (self.weight + weights.prior_strength)
+        share = self.weight / (self.weight + self.prior.weight)
         value = Estimate(
             self.mean(weights, count),
-            share**2 * variance + ((1.0 - share) * PRIOR_DEVIATION) ** 2,
+            share**2 * variance + (1.0 - share) ** 2 * self.prior.variance,
         )
         if self.settled is not None:
             self.known = value

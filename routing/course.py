@@ -14,6 +14,8 @@ class Course:
     """One category: its order, and what was there at its last rerank."""
 
     __slots__ = (
+        "base",
+        "base_weight",
         "below",
         "cause",
         "changes",
@@ -31,6 +33,8 @@ class Course:
         self.order = order
         self.count = 0  # observations so far
         self.fresh = 0  # of them since the last rerank
+        self.base = 0.0  # mean reward, less each provider's lead elsewhere
+        self.base_weight = 0.0
         self.first = 0.0  # the mean of the first at the last rerank, and
         self.below = 0.0  # the best mean of the others
         self.cause = ""
@@ -43,6 +47,8 @@ class Course:
         other.generation = generation
         other.count = self.count
         other.fresh = self.fresh
+        other.base = self.base
+        other.base_weight = self.base_weight
         other.first = self.first
         other.below = self.below
         other.cause = self.cause

@@ -78,7 +78,9 @@ class Trace:
 
     @classmethod
     def rate(cls, prior: float, strength: float) -> Trace:
-        return cls(prior, strength, 0.0, True)
+        trace = cls(prior, strength, 0.0, True)
+        trace.fast_weight = min(strength, 4.0)
+        return trace
 
     @classmethod
     def amount(cls, deviation: float) -> Trace:

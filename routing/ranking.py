@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from math import sqrt
 
 from config.models import Ranking as Weights
-from routing.fold import Z90, Fold
+from routing.fold import Fold
+from routing.ledger import Z90
 from routing.observation import Observation
 from routing.posterior import best_probabilities
 from routing.reason import percentile
@@ -80,14 +81,14 @@ class Ranking:
         `evidence`: so many new observations; `interval`: a provider's reward left the interval
         that it had; `recovery`: a provider is back from an outage.
         """
-        course = self._fold.courses[category]
+        course = self._fold.ledger.courses[category]
         return course.cause if course.reranks != self._served[category].reranks else None
 
     def rerank(self, category: str) -> Change | None:
         """Serve the order that the rows so far give; the change if it is another one."""
         before = self._served[category].order
         served = self._served[category] = self._serve(category)
-        last = self._fold.courses[category].last
+        last = self._fold.ledger.courses[category].last
         if served.order == before or last is None:
             return None
         return self._fold.explained(replace(last, before=before, after=served.order))
@@ -132,7 +133,7 @@ class Ranking:
 
     def standings(self, category: str) -> Standings:
         """The category's figures, in its served order."""
-        course = self._fold.courses[category]
+        course = self._fold.ledger.courses[category]
         served = self._served[category]
         times = self._times(category)
         entries = tuple(
@@ -165,8 +166,8 @@ class Ranking:
         return self._p95.get(provider)
 
     def _serve(self, category: str) -> Served:
-        course = self._fold.courses[category]
-        arms = {name: self._fold.arms[category, name] for name in course.order}
+        course = self._fold.ledger.courses[category]
+        arms = {name: self._fold.ledger.arms[category, name] for name in course.order}
         values = [arm.value(self._config, course.count) for arm in arms.values()]
         costs = [arm.parts(self._config, course.count)[4].mean for arm in arms.values()]
         weight = self._config.cost_weight or 1.0
@@ -206,8 +207,8 @@ class Ranking:
     def _standing(
         self, category: str, name: str, place: int, served: Served, times: list[float]
     ) -> Standing:
-        arm = self._fold.arms[category, name]
-        count = self._fold.courses[category].count
+        arm = self._fold.ledger.arms[category, name]
+        count = self._fold.ledger.courses[category].count
         mean, variance = arm.value(self._config, count)
         success, quality, *_ = arm.parts(self._config, count)
         half = Z90 * sqrt(variance)

@@ -135,6 +135,8 @@ def _parts(weights: Ranking) -> tuple[Part, ...]:
 
 
 def _comparison(rose: str, fell: str, tries: dict[str, list[Observation]], weights: Ranking) -> str:
+    if not tries[rose] and not tries[fell]:
+        return "by what is known of them from long ago"
     if not tries[rose] or not tries[fell]:
         known = tries[rose] or tries[fell]
         who = rose if tries[rose] else fell

@@ -6,11 +6,12 @@ success        1 for an answer in time, `late_credit` for one that came too late
 quality        heuristic quality in [0, 1], where it was measured
 liking         1, or 1 − `feedback_weight` after a thumb down
 latency share  `latency_weight` × t / (t + `latency_scale_s`), t the time to the first token
-cost share     `cost_weight` × c / (c + `cost_scale_usd`), c the cost of the attempt in USD
+cost share     `cost_weight` × min(1, c / 2 `cost_scale_usd`), c the cost of the attempt in USD
 
-Both shares saturate, so that one very slow or dear answer cannot outweigh many good ones, and
-both are worth half their weight at their scale. What is unknown is taken at a neutral value, not
-at its best: a provider whose price nobody wrote down is not free.
+Both shares are half their weight at their scale and never more than it, so that one very slow or
+dear answer cannot outweigh many good ones. The cost share is linear up to there: a dollar weighs
+the same wherever it is spent, else dear and cheap models are mixed at a loss. What is unknown is
+taken at a neutral value, not at its best: a provider without a price is not free.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def latency_share(ttft_ms: float, weights: Ranking) -> float:
 
 def cost_share(cost_usd: float, weights: Ranking) -> float:
     """What the price takes off the reward."""
-    return weights.cost_weight * cost_usd / (cost_usd + weights.cost_scale_usd)
+    return weights.cost_weight * min(1.0, cost_usd / (2.0 * weights.cost_scale_usd))
 
 
 def liking(share_liked: float, weights: Ranking) -> float:
