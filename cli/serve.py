@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if not (space or args.insecure or is_loopback(host)):
         check_guarded(environment, host)
     with listen(host, port) as server_socket:
+        router.open()  # what cannot be opened is said before anything is served
         app = build(router, write=not space)
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
         print(f"Serving on http://{shown}:{server_socket.getsockname()[1]}", file=sys.stderr)

@@ -66,6 +66,7 @@ class Router:
         self._graph: Graph | None = None
         self._door = Door()
         self._follower: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
         self._settling: set[asyncio.Task[Any]] = set()
         self._watched: Watched | None = None
         self._retired: list[Providers] = []
@@ -102,7 +103,7 @@ class Router:
     async def start(self) -> None:
         """Open the log, the models' files and the knowledge base; safe to call twice."""
         if self._services is None:
-            await asyncio.to_thread(self._open)
+            await asyncio.to_thread(self.open)
         if self._follower is None or self._follower.done():
             self._follower = asyncio.create_task(self._follow(), name="follow-the-log")
 
@@ -119,7 +120,12 @@ class Router:
         )
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
-        """Wait for late primaries, then close everything; safe to call twice."""
+        """Wait for running requests and late primaries, then close everything; safe to call twice.
+
+        Both are waited for `late_grace_s` seconds at most, then cancelled.
+        """
+        if self._running and late_grace_s > 0:
+            await asyncio.wait(set(self._running), timeout=late_grace_s)
         services, self._services, self._graph = self._services, None, None
         if self._follower:
             await cancel(self._follower)
@@ -141,7 +147,8 @@ class Router:
         self._door.run(self.aclose())
         self._door.close()
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Open the log and the models' files now; StorageError says what cannot be opened."""
         with self._lock:
             if self._services is None:
                 services = open_services(self.settings)
@@ -150,14 +157,14 @@ class Router:
 
     @property
     def services(self) -> Services:
-        self._open()
+        self.open()
         assert self._services is not None
         return self._services
 
     @property
     def graph(self) -> Graph:
         """The compiled LangGraph graph; `ainvoke({"prompt": …})` is enough to run it."""
-        self._open()
+        self.open()
         assert self._graph is not None
         return self._graph
 
@@ -225,6 +232,8 @@ class Router:
             raise UsageError(f"a request {r.request_id} is already running", "request_id")
         services.races[r.request_id] = r
         task = asyncio.create_task(graph.ainvoke(state), name=f"request-{r.request_id}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: events.put_nowait(None))
         trailing: list[Event] | None = None
         try:
@@ -246,15 +255,21 @@ class Router:
         self, state: State, services: Services, r: Rendezvous, task: asyncio.Task[Any]
     ) -> None:
         """Leave nothing behind; a request whose caller left is logged all the same."""
+        if r.logged and not task.done():
+            self._settle(task)  # it is answered and only learns: nothing is left to be paid for
+            return
         try:
             if not task.done():
                 await cancel(task)
         finally:
             leave(services, r)
             if r.route is not None and not r.logged:
-                settling = asyncio.create_task(record_abandoned(state, services, r))
-                self._settling.add(settling)
-                settling.add_done_callback(self._settling.discard)
+                self._settle(asyncio.create_task(record_abandoned(state, services, r)))
+
+    def _settle(self, task: asyncio.Task[Any]) -> None:
+        """Let a task end in its own time; `aclose` waits for it."""
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     def ask(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import structlog
@@ -52,7 +52,9 @@ def open_services(settings: Settings) -> Services:
     )
 
 
+@cache
 def _embedder() -> Embedder | None:
+    """One for the process: it is thread-safe, and 100 MB."""
     try:
         return Embedder.load()
     except StorageError as error:

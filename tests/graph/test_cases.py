@@ -250,6 +250,24 @@ def test_a_caller_that_leaves_ends_both_calls_and_is_logged():
     on_virtual_time(play())
 
 
+def test_a_caller_that_stops_at_the_answer_does_not_stop_the_learning():
+    async def play():
+        stage = Stage(primary(whole(20, "P")), fallback(whole(30, "F")), every=1)
+        learned = 0
+        for _ in range(12):
+            events = stage.router.stream("Why?")
+            async for event in events:
+                if event["type"] == "answered":
+                    break
+            await events.aclose()
+            await asyncio.sleep(1)
+            learned += stage.services.board.ranking.due("general") is None
+        assert learned == 12
+        assert stage.services.races == {}
+
+    on_virtual_time(play())
+
+
 def test_the_bare_graph_answers_a_prompt_and_forgets_it():
     async def play():
         stage = Stage(primary(whole(20, "P")), fallback(whole(30, "F")))

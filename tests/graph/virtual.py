@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.models import Budget, Category, Cost, Fallback, Host, Limits, Provider, Settings
+from config.models import (
+    Budget,
+    Category,
+    Cost,
+    Fallback,
+    Host,
+    Limits,
+    Provider,
+    Ranking,
+    Settings,
+)
 from graph.board import Board
 from graph.builder import build
 from graph.late import LateAnswers
@@ -208,6 +218,7 @@ class Stage:
         shared: bool = False,
         fallback: dict[str, Any] | None = None,
         budget: Budget | None = None,
+        every: int = 10,
         **limits: float,
     ) -> None:
         named = {p.name: p for p in providers}
@@ -218,6 +229,7 @@ class Stage:
                 for n in named
             ),
             budget=budget or Budget(),
+            ranking=Ranking(every=every),
             priorities={"general": tuple(n for n in named if n != "fallback")},
             fallback=Fallback(provider="fallback", **(fallback or {})),
             limits=Limits(**limits),
