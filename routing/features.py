@@ -16,6 +16,7 @@ INSTRUCTION, GIVEN = 230, 70
 _QUOTE = 40  # shorter quotations are part of the instruction
 _LINE = 240  # a longer line is not an instruction as a whole
 _AFTER_COLON = 60  # a shorter text after a colon is part of the instruction
+_SHORT = 16  # a colon after fewer characters follows a label, not an instruction
 _LAST = 100  # a longer last line is an instruction only if it asks
 
 _CONTROL = re.compile(
@@ -103,14 +104,14 @@ def _of_line(line: str, *, first: bool, last: bool) -> tuple[str, str]:
         if not (first or (last and _ASKS.search(sentences[-1])) or len(sentences) < 2):
             return "", line
         before, colon, after = sentences[0].partition(": ")
-        if colon and len(before) < _LINE:
+        if colon and _SHORT < len(before) < _LINE:
             return _around_colon(before, " ".join([after, *sentences[1:]]))
         asked = [s for s in sentences[1:-1] if _ASKS.search(s)]
         ends = [sentences[0], *asked, sentences[-1]] if len(sentences) > 1 else sentences
         rest = [s for s in sentences if s not in ends]
         return " ".join(ends), " ".join(rest)
     before, colon, after = line.partition(": ")
-    if colon and len(after) > _AFTER_COLON and not _ASKS.match(line):
+    if colon and len(before) > _SHORT and len(after) > _AFTER_COLON and not _ASKS.match(line):
         return _around_colon(before, after)
     closes = last and len(line) <= _LAST and not _ITEM.match(line)
     return (line, "") if first or closes or _ASKS.search(line) else ("", line)

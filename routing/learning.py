@@ -4,74 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 81)
+_EFFORT = {"maxiter": 300, "ftol": 1e-6, "gtol": 1e-3}  # the probabilities are then exact to 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be learned, in as few columns as there are rows.
+    """What is to be learned: `rows` in two blocks of columns, because most features are rare."""
 
-    A ridge penalty leaves nothing outside the span of the rows, so that thousands of features are
-    learned in hundreds of coordinates: rows = points @ basis.T, with an orthonormal basis.
-    """
-
-    points: np.ndarray  # (rows, rank)
-    basis: np.ndarray  # (features, rank)
-    offsets: np.ndarray  # (rows, classes): the logits that the prior alone gives
+    dense: np.ndarray  # (rows, dense features)
+    sparse: Any  # scipy.sparse.csr_array (rows, sparse features)
     classes: np.ndarray  # (rows,) of int
+    prior: np.ndarray  # (features, classes): the weights where the rows say nothing
     strength: float  # inverse variance of the prior
 
+    def only(self, chosen: np.ndarray) -> Problem:
+        """The same problem with some of the rows."""
+        return Problem(
+            self.dense[chosen],
+            self.sparse[chosen],
+            self.classes[chosen],
+            self.prior,
+            self.strength,
+        )
 
-def pose(rows: np.ndarray, classes: np.ndarray, prior: np.ndarray, strength: float) -> Problem:
-    """Rows of features (n, d), their classes, and the weights believed before (d, classes)."""
-    values, vectors = np.linalg.eigh(rows @ rows.T)
-    used = values > values[-1] * 1e-7
-    scale = np.sqrt(values[used])
-    points = vectors[:, used] * scale
-    return Problem(points, rows.T @ (vectors[:, used] / scale), rows @ prior, classes, strength)
+    def logits(self, weights: np.ndarray) -> np.ndarray:
+        """By weights whose last row is the bias."""
+        width = self.dense.shape[1]
+        shares: np.ndarray = (
+            self.dense @ weights[:width] + self.sparse @ weights[width:-1] + weights[-1]
+        )
+        return shares
 
 
-def fit(problem: Problem, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable deviation from the prior (rank, classes), and the biases (classes).
+def fit(problem: Problem) -> np.ndarray:
+    """The most probable weights (features + 1, classes); the last row is the bias.
 
     Classes weigh alike, however many rows each has. The loss is convex, so L-BFGS (Nocedal and
-    Wright, chapter 7) finds its minimum. `rows` chooses the rows to learn from.
+    Wright, chapter 7) finds its minimum.
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    chosen = np.arange(len(problem.classes)) if rows is None else rows
-    points, offsets, classes = (
-        part[chosen] for part in (problem.points, problem.offsets, problem.classes)
-    )
-    rank, width = points.shape[1], offsets.shape[1]
-    sizes = np.bincount(classes, minlength=width)
-    weight = (len(classes) / (width * np.maximum(sizes, 1)))[classes]
-    target = np.eye(width)[classes]
+    height, width = problem.prior.shape
+    sizes = np.bincount(problem.classes, minlength=width)
+    importance = (len(problem.classes) / (width * np.maximum(sizes, 1)))[problem.classes]
+    target = np.eye(width)[problem.classes]
+    across, down = problem.dense.T, problem.sparse.T.tocsr()
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        deviation, bias = flat[:-width].reshape(rank, width), flat[-width:]
-        shares = softmax(points @ deviation + offsets + bias)
+        weights = flat.reshape(height + 1, width)
+        shares = softmax(problem.logits(weights))
+        off = weights[:-1] - problem.prior
         likelihood = np.log(np.maximum((shares * target).sum(axis=1), 1e-12))
-        value = problem.strength * (deviation * deviation).sum() / 2 - weight @ likelihood
-        slope = (shares - target) * weight[:, None]
-        gradient = points.T @ slope + problem.strength * deviation
+        value = problem.strength * (off * off).sum() / 2 - importance @ likelihood
+        slope = (shares - target) * importance[:, None]
+        gradient = np.vstack([across @ slope, down @ slope]) + problem.strength * off
         return float(value), np.concatenate([gradient.ravel(), slope.sum(axis=0)])
 
-    start = np.zeros((rank + 1) * width)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
-    return found[:-width].reshape(rank, width), found[-width:]
+    start = np.vstack([problem.prior, np.zeros(width)]).ravel()
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=_EFFORT)
+    weights: np.ndarray = found.x.reshape(height + 1, width)
+    return weights
 
 
 def held_out(problem: Problem, folds: Sequence[np.ndarray]) -> np.ndarray:
     """The logits of every row, as learned without the fold that the row is in."""
-    logits = np.zeros_like(problem.offsets)
+    logits = np.zeros((len(problem.classes), problem.prior.shape[1]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(problem.classes)), fold)
-        deviation, bias = fit(problem, rest)
-        logits[fold] = problem.points[fold] @ deviation + problem.offsets[fold] + bias
+        logits[fold] = problem.only(fold).logits(fit(problem.only(rest)))
     return logits
 
 

@@ -20,6 +20,8 @@ SCALE = 0.5
 BELIEF = 0.5
 """How far a keyword or a declared signal speaks for its category before any example is seen."""
 _OPENING = 3
+_COMMON = 6
+"""Texts that a term must occur in: rarer ones cost time and change nothing that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,10 @@ class Reader:
 
     @classmethod
     def learn(cls, categories: Mapping[str, Category], texts: Iterable[str]) -> Reader:
-        """Take as vocabulary the terms that occur in two of the texts or more."""
+        """Take as vocabulary the terms that occur in several of the texts."""
         documents = [set(_terms(words(divide(text).instruction))) for text in texts]
         counts = Counter(term for document in documents for term in document)
-        vocabulary = sorted(term for term, count in counts.items() if count > 1)
+        vocabulary = sorted(term for term, count in counts.items() if count >= _COMMON)
         shares = np.array([counts[term] / len(documents) for term in vocabulary])
         return cls(categories, vocabulary, (-np.log(shares)).astype(np.float32))
 

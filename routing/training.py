@@ -11,7 +11,7 @@ import numpy as np
 
 from config.models import Category
 from routing.features import view
-from routing.learning import fit, held_out, pose, temperature
+from routing.learning import Problem, fit, held_out, temperature
 from routing.reader import Reader
 from routing.weights import Weights
 
@@ -64,27 +64,32 @@ def _learn(categories: Mapping[str, Category], embed: Embed | None, model: str |
     folds = _folds(known)
     reader = Reader.learn(categories, (example.text for example in known))
     readings = [reader.read(example.text) for example in known]
-    rows = np.array([reading.row for reading in readings], dtype=np.float64)
-    terms = rows[:, reader.terms].astype(np.float32)
-    lexical = _calibrated(rows, classes, reader.prior(), folds)
+    rows = np.array([reading.row for reading in readings])
+    terms = rows[:, reader.terms].copy()
+    nothing = np.zeros((len(known), 0))
+    lexical = _calibrated(nothing, rows, classes, reader.prior(), folds)
     base = (stamp(categories, model), reader.vocabulary, reader.rarity, terms, lexical)
     if embed is None:
         return Weights(*base)
     vectors = embed([view(reading.parts) for reading in readings]).astype(np.float32)
     prior = np.vstack([np.zeros((vectors.shape[1], len(names))), reader.prior()])
-    full = _calibrated(np.hstack([vectors, rows]), classes, prior, folds)
+    full = _calibrated(vectors.astype(np.float64), rows, classes, prior, folds)
     return Weights(*base, vectors=vectors, full=full)
 
 
 def _calibrated(
-    rows: np.ndarray, classes: np.ndarray, prior: np.ndarray, folds: Sequence[np.ndarray]
+    vectors: np.ndarray,
+    rows: np.ndarray,
+    classes: np.ndarray,
+    prior: np.ndarray,
+    folds: Sequence[np.ndarray],
 ) -> np.ndarray:
     """Weights, then biases in the last row, divided by the temperature that fits unseen intents."""
-    problem = pose(rows, classes, prior, STRENGTH)
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+    problem = Problem(vectors, csr_array(rows.astype(np.float64)), classes, prior, STRENGTH)
     divisor = temperature(held_out(problem, folds), classes)
-    deviation, bias = fit(problem)
-    weights = np.vstack([prior + problem.basis @ deviation, bias]) / divisor
-    return weights.astype(np.float32)
+    return (fit(problem) / divisor).astype(np.float32)
 
 
 def _folds(known: Sequence[Example]) -> list[np.ndarray]:
