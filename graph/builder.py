@@ -65,7 +65,8 @@ def build(services: Services) -> Graph:
     return graph.compile(name="router")
 
 
-def is_rerank_due(state: State) -> bool:
+async def is_rerank_due(state: State) -> bool:
+    """Async, for LangGraph would send a plain function to a worker thread."""
     return bool(state.get("cause"))
 
 
