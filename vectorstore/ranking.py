@@ -22,7 +22,7 @@ CANDIDATES = 50
 RRF_K = 60
 SIMILARITY_WEIGHT = 0.2
 BM25_WEIGHT = 0.005
-RERANK_WEIGHT = 75.0
+RERANK_WEIGHT = 125.0
 
 HYBRID = (27.5, 4.6, -19.7)
 """Weights of similarity and coverage, and the intercept."""
@@ -56,8 +56,9 @@ def fuse(similarities: Mapping[int, float], bm25: Mapping[int, float]) -> dict[i
 def rerank(fused: Mapping[int, float], log_odds: Sequence[float]) -> list[int]:
     """The fused items as a cross-encoder would have them, one of its log-odds for each item.
 
-    Its word is added and not final: alone it makes easy questions worse (MRR 0.984 to 0.952 on the
-    shipped knowledge base), together with the fused value it does not.
+    Its word is added and not final: alone it makes the order worse (MRR 0.984 to 0.952 on the
+    shipped documents, 0.874 to 0.836 on a long manual); added to the fused value, it does not
+    (0.984 and 0.89).
     """
     values = zip(fused.items(), log_odds, strict=True)
     return _best_first({item: RERANK_WEIGHT * value + odds for (item, value), odds in values})
