@@ -1,0 +1,214 @@
+"""The proofs of the ranking: drift, a steady world, cost against reward, and speed.
+
+`python -m benchmarks.ranking` prints every table; `--replay FILE` only the one over a file of
+prompts (see `ranking_replay` for its format), `--generate FILE` makes such a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean, median
+
+from benchmarks import ranking_replay
+from benchmarks.ranking_worlds import (
+    Behaviour,
+    Chance,
+    Learner,
+    MovingAverage,
+    Result,
+    World,
+    fixed,
+    play,
+)
+from config.models import Ranking as Weights
+from routing.observation import Observation
+from routing.ranking import Ranking
+
+BAD, GOOD = 500, 1_500
+QUICK = Behaviour(ttft_s=0.4)
+STEADY = ((0, Behaviour(ttft_s=2.5)),)
+FLAKY = ((0, Behaviour(ttft_s=4.0, success=0.9)),)
+
+
+def drifting(name: str, bad: Behaviour, judged: float = 0.0) -> World:
+    """The best of three models is bad from request 500 to 1,500."""
+    best = ((0, QUICK), (BAD, bad), (GOOD, QUICK))
+    return World(name, {"quick": best, "steady": STEADY, "flaky": FLAKY}, judged=judged)
+
+
+DRIFTS = (
+    drifting("latency 0.4 s → 12 s", Behaviour(ttft_s=12.0)),
+    drifting("success 0.98 → 0.40", Behaviour(ttft_s=0.4, success=0.4)),
+    drifting("liked 0.95 → 0.20, told on 20%", Behaviour(ttft_s=0.4, right=0.2), judged=0.2),
+)
+STILL = World("nothing changes", {"quick": ((0, QUICK),), "steady": STEADY, "flaky": FLAKY})
+UPSIDE_DOWN = World(
+    "nothing changes, declared upside down",
+    {"flaky": FLAKY, "steady": STEADY, "quick": ((0, QUICK),)},
+)
+
+
+def policies(
+    world: World, weights: Weights, seeds: Sequence[int]
+) -> tuple[list[str], list[Result]]:
+    """A line for each policy, and the learner's runs."""
+    runs = [play(world, seed, weights, Learner) for seed in seeds]
+    averages = [play(world, seed, weights, MovingAverage) for seed in seeds]
+    chances = [play(world, seed, weights, Chance) for seed in seeds]
+    name, regret, right = fixed(world, weights)
+    lines = [f"  {'policy':<24}{'right model':>12}{'worst run':>11}{'regret':>9}"]
+    for label, results in (
+        ("learner", runs),
+        ("greedy moving average", averages),
+        ("random", chances),
+    ):
+        rights = [r.right for r in results]
+        lost = fmean(r.regret for r in results)
+        lines.append(f"  {label:<24}{fmean(rights):>12.3f}{min(rights):>11.3f}{lost:>9.1f}")
+    lines.append(f"  {'best fixed: ' + name:<24}{right:>12.3f}{right:>11.3f}{regret:>9.1f}")
+    lines.append(f"  {'oracle':<24}{1.0:>12.3f}{1.0:>11.3f}{0.0:>9.1f}")
+    return lines, runs
+
+
+def requests_until(run: Result, start: int, end: int, *, first: bool) -> int | None:
+    """How many requests until the quick model is first (for 20 in a row), or is not."""
+    assert isinstance(run.policy, Learner)
+    for t in range(start, end):
+        stays = run.policy.first[t : t + (20 if first else 1)]
+        if all((name == "quick") is first for name in stays):
+            return t - start
+    return None
+
+
+def spread(values: Sequence[int | None], never: int) -> str:
+    """Median and slowest; a run that never got there is said, not left out."""
+    known = [never if value is None else value for value in values]
+    missing = sum(value is None for value in values)
+    tail = f", {missing} of {len(values)} runs not within {never}" if missing else ""
+    return f"median {median(known):.0f}, slowest {max(known)}{tail}"
+
+
+def drift(weights: Weights, seeds: Sequence[int]) -> Iterator[str]:
+    yield f"1. Drift: the best of three models is bad from {BAD} to {GOOD}, {len(seeds)} runs"
+    for world in DRIFTS:
+        lines, runs = policies(world, weights, seeds)
+        noticed = [requests_until(r, BAD, GOOD, first=False) for r in runs]
+        returned = [requests_until(r, GOOD, world.requests, first=True) for r in runs]
+        yield ""
+        yield f"  {world.name}"
+        yield from lines
+        yield f"  requests to notice: {spread(noticed, GOOD - BAD)}"
+        yield f"  requests to return: {spread(returned, world.requests - GOOD)}"
+
+
+def stationary(weights: Weights, seeds: Sequence[int]) -> Iterator[str]:
+    yield f"2. Stationary, {len(seeds)} runs"
+    for world in (STILL, UPSIDE_DOWN):
+        lines, runs = policies(world, weights, seeds)
+        worths = sorted((world.worth(name, 0, weights) for name in world.models), reverse=True)
+        gap = worths[0] - fmean(worths[1:])
+        explored = fmean(r.policy.explored for r in runs if isinstance(r.policy, Learner))
+        share = explored / world.requests
+        lost = fmean(r.regret for r in runs) / world.requests
+        yield ""
+        yield f"  {world.name}"
+        yield from lines
+        yield (
+            f"  regret a request {lost:.5f}; exploration share {share:.4f} × mean gap {gap:.4f}"
+            f" = {share * gap:.5f}; ceiling {weights.explore_max:g} × gap"
+            f" = {weights.explore_max * gap:.5f}"
+        )
+
+
+def cost(folder: Path) -> Iterator[str]:
+    yield "3. Cost and quality, on generated prompts"
+    for unlike, title in ((0.10, "models differ by category"), (0.04, "models hardly differ")):
+        path = folder / f"prompts-{unlike}.jsonl"
+        ranking_replay.generate(path, prompts=6_000, unlike=unlike)
+        yield ""
+        yield f"  {title}"
+        yield from ranking_replay.report(path, seeds=(0, 1))
+
+
+def speed(weights: Weights) -> Iterator[str]:
+    """CPU seconds of this thread, so that a busy machine does not count as ours."""
+    rng = random.Random(1)
+    categories = [f"category-{n}" for n in range(10)]
+    names = [f"model-{n}" for n in range(20)]
+    rows = [_row(rng, n, categories, names) for n in range(100_000)]
+    ranking = Ranking(weights, dict.fromkeys(categories, names))
+    started, wall = time.thread_time(), time.perf_counter()
+    ranking.fold(rows)
+    folded, waited = time.thread_time() - started, time.perf_counter() - wall
+    ranking.settle()
+    draws = [rng.random() for _ in range(5_000)]
+    started = time.thread_time()
+    for draw in draws:
+        ranking.choose(categories[0], names, draw)
+    decided = (time.thread_time() - started) / len(draws)
+    started = time.thread_time()
+    ranking.update(rows[-60]._replace(revision=1, liked=False))
+    revised = time.thread_time() - started
+    yield "4. Ten categories, twenty models, 100,000 interactions"
+    yield f"  folding them all     {folded:8.2f} s of CPU ({waited:.2f} s on the clock)"
+    yield f"  one decision         {1_000 * decided:8.3f} ms"
+    yield f"  one late revision    {1_000 * revised:8.2f} ms"
+
+
+def _row(rng: random.Random, n: int, categories: list[str], names: list[str]) -> Observation:
+    place = min(int(rng.expovariate(0.5)), len(names) - 1)
+    ok = rng.random() < 0.98 - 0.01 * place
+    return Observation(
+        at=float(n),
+        request_id=f"{n:08d}",
+        seq=0,
+        category=rng.choice(categories),
+        provider=names[place],
+        outcome="ok" if ok else "failed",
+        ttft_ms=rng.lognormvariate(6, 0.4) if ok else None,
+        cost_usd=0.0005 if ok else 0.0,
+        quality=0.9 if ok else None,
+        liked=rng.choice((True, False)) if rng.random() < 0.05 else None,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranking", description=__doc__)
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="proof 3 over this file alone")
+    parser.add_argument("--generate", type=Path, metavar="FILE", help="make a file for --replay")
+    parser.add_argument("--runs", type=int, default=24, help="runs a world (default 24)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.generate:
+            ranking_replay.generate(options.generate)
+            print(f"Wrote {options.generate}.")
+        if options.replay:
+            for line in ranking_replay.report(options.replay):
+                print(line, flush=True)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.generate or options.replay:
+        return 0
+    weights, seeds = Weights(), range(options.runs)
+    with tempfile.TemporaryDirectory() as folder:
+        for proof in (
+            drift(weights, seeds),
+            stationary(weights, seeds),
+            cost(Path(folder)),
+            speed(weights),
+        ):
+            for line in proof:
+                print(line, flush=True)
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
