@@ -70,11 +70,11 @@ def _figures(view: View, called: list[dict[str, Any]]) -> list[dict[str, Any]]:
     answer = view.answer or {}
     taken = sum(a.get("tokens_in") or 0 for a in called)
     given = sum(a.get("tokens_out") or 0 for a in called)
-    guessed = " (partly estimated)" if any(a.get("cost_estimated") for a in called) else ""
+    about = "about " if any(a.get("cost_estimated") for a in called) else ""
     first = answer.get("ttft_ms")
     word = f"first word {wording.seconds(first)}" if first is not None else "no word"
     return [
-        _badge("tokens", "Tokens", f"{taken + given}", f"{taken} in, {given} out{guessed}"),
+        _badge("tokens", "Tokens", f"{taken + given}", f"{about}{taken} in, {given} out"),
         _badge("time", "Time", wording.seconds(answer.get("latency_ms")), word),
         _badge("cost", "Cost", wording.usd(answer.get("cost_usd")), "all calls together"),
     ]

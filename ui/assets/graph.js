@@ -24,6 +24,7 @@
     function node(name) {
       const state = el("span", { class: "rt-node-state" });
       const title = el("span", { class: "rt-node-title" });
+      const took = el("span", { class: "rt-node-took" });
       const sub = el("span", { class: "rt-node-sub" });
       const button = el(
         "button",
@@ -35,12 +36,12 @@
           "aria-controls": panel,
           onclick: () => onOpen(name),
         },
-        el("span", { class: "rt-node-head" }, title),
+        el("span", { class: "rt-node-head" }, title, took),
         sub,
         state
       );
       root.append(button);
-      return { button, title, sub, state, drawn: "" };
+      return { button, title, took, sub, state, drawn: "" };
     }
 
     function draw(value, opened) {
@@ -57,12 +58,12 @@
           `${one.title}: ${[one.word, one.sub, one.took].filter(Boolean).join(", ")}`
         );
         part.title.textContent = one.title;
+        part.took.textContent = one.took || "";
         part.sub.textContent = one.sub || "\u00a0";
         part.sub.title = one.sub || "";
         part.state.replaceChildren(
           icon(one.state),
-          el("span", { class: "rt-node-word" }, one.word),
-          one.took ? el("span", { class: "rt-node-took" }, one.took) : ""
+          el("span", { class: "rt-node-word" }, one.word)
         );
       }
       const states = Object.fromEntries(value.nodes.map((n) => [n.name, n.state]));
