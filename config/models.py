@@ -138,7 +138,7 @@ class Ranking(Model):
     feedback_weight: Share = 0.5
     """What a thumb down takes off the quality of an answer."""
     late_credit: Share = 0.3
-    """What an answer is worth that came after its fallback was served, as a share of one in time."""
+    """What an answer is worth that came after its fallback was served; one in time is worth 1."""
     forgetting: float = Field(default=0.995, gt=0, le=1)
     """Weight that an observation keeps at each further one of the same provider."""
     recent: float = Field(default=0.9, gt=0, lt=1)
