@@ -26,6 +26,7 @@ MARGIN = 0.08
 CLEAR = 0.95
 """The probability from which the lexical stage decides alone: measured to cost no accuracy."""
 NEAREST = 3
+_SHOWN = 8  # words of a group of keywords
 _FELT = 0.3  # the least strength with which a signal is reported
 
 
@@ -167,16 +168,16 @@ class Classifier:
             "rules": [*self._keywords_hit(reading), *self._signals_felt(reading)],
         }
 
-    def _keywords_hit(self, reading: Reading) -> list[dict[str, object]]:
+    def _keywords_hit(self, reading: Reading) -> list[str]:
         return [
-            {"rule": name, "category": category, "matched": sorted(hits)[:8]}
+            f"{name} → {category} ({', '.join(sorted(hits)[:_SHOWN])})"
             for (category, name), hits in zip(self._reader.groups, reading.hits, strict=True)
             if hits
         ]
 
-    def _signals_felt(self, reading: Reading) -> list[dict[str, object]]:
+    def _signals_felt(self, reading: Reading) -> list[str]:
         return [
-            {"rule": f"looks like {signal}", "category": category, "matched": []}
+            f"looks like {signal} → {category}"
             for signal, strength in zip(self._reader.signals, reading.strengths, strict=True)
             for category in self._names
             if strength > _FELT and self._reader.declares(category, signal)

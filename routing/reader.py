@@ -20,8 +20,9 @@ SCALE = 0.5
 BELIEF = 0.5
 """How far a keyword or a declared signal speaks for its category before any example is seen."""
 _OPENING = 3
-_COMMON = 6
-"""Texts that a term must occur in: rarer ones cost time and change nothing that was measured."""
+_RARE, _RARE_SHARE = 2, 0.003
+"""A term must occur in more texts than one and in this share of them: rarer ones cost time and
+change nothing that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Reader:
         """Take as vocabulary the terms that occur in several of the texts."""
         documents = [set(_terms(words(divide(text).instruction))) for text in texts]
         counts = Counter(term for document in documents for term in document)
-        vocabulary = sorted(term for term, count in counts.items() if count >= _COMMON)
+        least = max(_RARE, round(_RARE_SHARE * len(documents)))
+        vocabulary = sorted(term for term, count in counts.items() if count >= least)
         shares = np.array([counts[term] / len(documents) for term in vocabulary])
         return cls(categories, vocabulary, (-np.log(shares)).astype(np.float32))
 

@@ -86,6 +86,7 @@ _READER = "you you're your you've tu eres du bist"
 _QUESTION_WORDS = frozenset(_ASKING.split())
 _I = frozenset(_SELF.split())
 _YOU = frozenset(_READER.split())
+_DIGIT = re.compile(r"\d")
 _ITEM = re.compile(r"^\s*(?:[-*•]|\(?\w{1,2}[.)])\s", re.M)
 _MANY = 3  # matches from which a signal is at full strength
 
@@ -107,15 +108,17 @@ def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
     size = max(1, len(text))
     lines = text.count("\n") + 1
     given_code = _count(_CODE_LINE, given) + _count(_CODE_WORD, given) > 1
-    wide = sum("\u3040" <= c <= "\u9fff" for c in text)
-    foreign = sum(c > "\u024f" for c in text) - wide
+    plain = text.isascii()
+    wide = 0 if plain else sum("\u3040" <= c <= "\u9fff" for c in text)
+    foreign = 0 if plain else sum(c > "\u024f" for c in text) - wide
+    accents = 0 if plain else sum("\u007f" < c <= "\u024f" for c in text)
     measures = (
         math.log1p(size) / 8.5,
         min(lines, 12) / 12,
         asked.rstrip().endswith(("?", "？")),
         "?" in asked or "？" in asked,
         bool(tokens) and tokens[0] in _QUESTION_WORDS,
-        min(1.0, 6 * sum(c.isdigit() for c in text) / size),
+        min(1.0, 6 * len(_DIGIT.findall(text)) / size),
         0.0 if given_code else min(1.0, len(given) / 150),
         min(1.0, len(given) / 150) if given_code else 0.0,
         min(1.0, given.count(",") / 4),
@@ -124,7 +127,7 @@ def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
         len(text) > 15 and text == text.lower(),
         any(token in _I for token in tokens),
         any(token in _YOU for token in tokens),
-        min(1.0, sum("\u007f" < c <= "\u024f" for c in text) * 20 / size),
+        min(1.0, 20 * accents / size),
         min(1.0, 2 * wide / size),
         min(1.0, 2 * foreign / size),
         len(tokens) < 4,
