@@ -127,9 +127,8 @@ class Arm:
         Returns the reward that it earned, unknown parts at their neutral value.
         """
         keep, fast = weights.forgetting, weights.recent
-        hours = (seen.at - self.at) / 3_600 if self.n else 0.0
-        if hours > 0.0:
-            aged = 2.0 ** (-hours / weights.half_life_h)
+        if self.n and seen.at > self.at:
+            aged = 2.0 ** ((self.at - seen.at) / 3_600 / weights.half_life_h)
             if aged < keep:
                 keep, fast = aged, min(fast, aged)
         self.settled = self.known = None

@@ -113,14 +113,16 @@ class Trace:
             if off != off_fast:
                 odds = exp(self._says(value, off, off_fast)) * usual / (1.0 - usual)
                 usual = min(SURE, max(1.0 - SURE, odds / (1.0 + odds)))
-            self.noise += TOLD * (off_fast * off_fast - self.noise)
+            if not self.is_rate:
+                self.noise += TOLD * (off_fast * off_fast - self.noise)
         self.usual = usual
         self.seen = count
         self.strange = self.strange * keep + 1.0 - usual
         pure = usual**PURE
         weight = self.weight = self.weight * keep + pure
         self.mean += off * pure / weight
-        self.spread += pure * (off * off - self.spread) / (weight + 4.0)
+        if not self.is_rate:
+            self.spread += pure * (off * off - self.spread) / (weight + 4.0)
         weight = self.fast_weight = self.fast_weight * keep_fast + 1.0
         self.fast += off_fast / weight
         if usual < 0.5 and self.strange > self.weight:
@@ -150,7 +152,8 @@ class Trace:
 
     def level(self, count: int) -> float:
         """The expected value."""
-        return self.fast + self.chance(count) * (self.mean - self.fast)
+        usual = self.usual if self.usual >= RETURN else self.chance(count)
+        return self.fast + usual * (self.mean - self.fast)
 
     def estimate(self, count: int) -> Estimate:
         """The expected value, and the variance of that expectation."""
