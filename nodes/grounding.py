@@ -9,6 +9,7 @@ from graph.state import Source
 from providers.base import Message
 from providers.prices import estimate_tokens
 from vectorstore.passages import Passage, Retrieval
+from vectorstore.words import words
 
 INSTRUCTION = (
     "Answer the question from the passages alone, in a few sentences. "
@@ -21,6 +22,9 @@ CONTINUE = (
 )
 _OVERHEAD_TOKENS = 16
 """What the chat template and the fences take."""
+
+SUPPORT = 0.5
+"""Share of an answer's own content words that its passages must hold."""
 
 _SHORTEST_PASSAGE_TOKENS = 24
 """A passage cut shorter than this says nothing."""
@@ -48,6 +52,23 @@ def fallback_messages(
         Message(role="system", content=INSTRUCTION),
         Message(role="user", content=content),
     ], sources
+
+
+def supported(answer: str, question: str, sources: Sequence[Source]) -> bool:
+    """Whether an answer can be presented as resting on its sources.
+
+    Most of the content words that the question did not bring must stand in the passages. That
+    catches an answer from elsewhere and an admission of not knowing; it does not prove the truth
+    of one that is made of the passages' words.
+    """
+    if not sources:
+        return False
+    asked = set(words(question))
+    said = [word for word in words(answer) if word not in asked]
+    known = set(words(" ".join(f"{s['title']} {s['text']}" for s in sources)))
+    if not said:
+        return bool(set(words(answer)) & known)
+    return sum(word in known for word in said) >= SUPPORT * len(said)
 
 
 def continuation(messages: Sequence[Message], text: str) -> list[Message]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graph.rendezvous import Rendezvous
 from graph.state import AnswerState, Branch, Services, Source, State
+from nodes.grounding import supported
 from routing.race import Side
 
 PASSAGES = "passages"
@@ -44,7 +45,12 @@ def _answered(state: State, role: Side, why: str | None = None) -> AnswerState:
     sources = branch.get("sources", [])
     asked_for_less = "max_tokens" in (state.get("options") or {})
     cut = branch.get("finish_reason") == "length" and not asked_for_less
-    notes = [why, "the answer was cut at the model's length limit" if cut else None]
+    grounded = supported(branch["text"], state["prompt"], sources)
+    notes = [
+        why,
+        "its passages do not bear the answer out" if sources and not grounded else None,
+        "the answer was cut at the model's length limit" if cut else None,
+    ]
     return AnswerState(
         text=branch["text"],
         provider=branch["provider"],
@@ -56,7 +62,7 @@ def _answered(state: State, role: Side, why: str | None = None) -> AnswerState:
         note="; ".join(filter(None, notes)) or None,
         finish_reason=branch.get("finish_reason"),
         sources=sources,
-        grounded=bool(sources),
+        grounded=grounded,
     )
 
 

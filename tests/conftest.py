@@ -128,5 +128,6 @@ def _defaults(upstream: Upstream | None, categories: list[str]) -> dict[str, Any
             ],
             "priorities": {category: ["first", "second"] for category in categories},
             "fallback": {"provider": "cheap"},
+            "ranking": {"explore_min": 0, "explore_max": 0},  # chance has no place in a test
         }
     )
