@@ -220,16 +220,13 @@ class Arm:
         What was never observed is taken at its neutral value and without variance: asking more
         often would not make it known.
         """
-        neutral = (
-            (self.success, reward.NEUTRAL_SUCCESS),
-            (self.quality, reward.NEUTRAL_QUALITY),
-            (self.liking, reward.NEUTRAL_LIKING),
-            (self.latency, reward.NEUTRAL_SHARE * weights.latency_weight),
-            (self.cost, reward.NEUTRAL_SHARE * weights.cost_weight),
-        )
-        return tuple(
-            trace.estimate(count) if trace.seen else Estimate(otherwise, 0.0)
-            for trace, otherwise in neutral
+        half, slow, dear = reward.NEUTRAL_SHARE, weights.latency_weight, weights.cost_weight
+        return (
+            _known(self.success, reward.NEUTRAL_SUCCESS, count),
+            _known(self.quality, reward.NEUTRAL_QUALITY, count),
+            _known(self.liking, reward.NEUTRAL_LIKING, count),
+            _known(self.latency, half * slow, count),
+            _known(self.cost, half * dear, count),
         )
 
     def value(self, weights: Ranking, count: int) -> Estimate:
@@ -253,3 +250,7 @@ class Arm:
         if self.settled is not None:
             self.known = value
         return value
+
+
+def _known(trace: Trace, otherwise: float, count: int) -> Estimate:
+    return trace.estimate(count) if trace.seen else Estimate(otherwise, 0.0)

@@ -112,7 +112,11 @@ class Trace:
         if self.fast_weight > 0.0:
             if off != off_fast:
                 odds = exp(self._says(value, off, off_fast)) * usual / (1.0 - usual)
-                usual = min(SURE, max(1.0 - SURE, odds / (1.0 + odds)))
+                usual = odds / (1.0 + odds)
+                if usual > SURE:
+                    usual = SURE
+                elif usual < 1.0 - SURE:
+                    usual = 1.0 - SURE
             if not self.is_rate:
                 self.noise += TOLD * (off_fast * off_fast - self.noise)
         self.usual = usual
@@ -138,7 +142,9 @@ class Trace:
                 says += (1.0 - value) * log((1.0 - usual) / (1.0 - other))
         else:
             says = (off_fast * off_fast - off * off) / (2.0 * self.noise)
-        return max(-SURPRISE, min(SURPRISE, says))
+        if says > SURPRISE:
+            return SURPRISE
+        return says if says > -SURPRISE else -SURPRISE
 
     def chance(self, count: int) -> float:
         """The probability that it is in its usual state at this count of the category."""

@@ -1,0 +1,81 @@
+"""Figures over rows of the log, for boards and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from telemetry.records import AttemptRow, InteractionRow
+
+ASKED = frozenset({"ok", "failed", "timed_out", "late"})
+"""Outcomes of calls that ran their course; a cancelled or skipped one says nothing of success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one provider did in one category. `cost_usd` is None when no call's cost is known."""
+
+    provider: str
+    category: str
+    n: int
+    success: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+    cost_usd: float | None
+    cost_unknown: int
+    """Calls whose cost is not known, and so not in the sum."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    asked: int = 0
+    ok: int = 0
+    ttfts: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    unknown: int = 0
+
+    def add(self, attempt: AttemptRow) -> None:
+        outcome = attempt.get("outcome")
+        if outcome == "skipped":
+            return
+        if outcome in ASKED:
+            self.asked += 1
+            self.ok += outcome == "ok"
+        if (ttft_ms := attempt.get("ttft_ms")) is not None:
+            self.ttfts.append(ttft_ms)
+        if (cost_usd := attempt.get("cost_usd")) is not None:
+            self.costs.append(cost_usd)
+        else:
+            self.unknown += 1
+
+
+def figures(rows: Iterable[InteractionRow]) -> list[Figures]:
+    """One entry a category and provider, sorted by both. Whoever was only skipped has none."""
+    tallies: dict[tuple[str, str], _Tally] = {}
+    for row in rows:
+        for attempt in row.get("attempts") or ():
+            if attempt.get("outcome") != "skipped":
+                category = attempt.get("category") or row.get("category") or ""
+                tallies.setdefault((category, attempt["provider"]), _Tally()).add(attempt)
+    return [_figures(*key, tally) for key, tally in sorted(tallies.items())]
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Nearest rank: the smallest value that at least this share does not exceed."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * round(100 * share) // 100) - 1)]
+
+
+def _figures(category: str, provider: str, tally: _Tally) -> Figures:
+    return Figures(
+        provider=provider,
+        category=category,
+        n=tally.asked,
+        success=tally.ok / tally.asked if tally.asked else None,
+        ttft_p50_ms=percentile(tally.ttfts, 0.5),
+        ttft_p95_ms=percentile(tally.ttfts, 0.95),
+        cost_usd=sum(tally.costs) if tally.costs else None,
+        cost_unknown=tally.unknown,
+    )

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+SAYS = """
+import structlog
+from telemetry.console import configure
+configure(json={json}, level="INFO")
+logger = structlog.get_logger()
+logger.debug("too quiet")
+logger.info("called", provider="model-a", header="Bearer abcdef123456", key="gsk_abcdefghij")
+print("an answer")
+"""
+
+
+def run(*, as_json: bool) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the set-up is the process's."""
+    return subprocess.run(
+        [sys.executable, "-c", SAYS.replace("{json}", str(as_json))],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+
+
+def test_events_are_one_json_line_each_on_stderr() -> None:
+    done = run(as_json=True)
+    assert done.stdout == "an answer\n"
+    (line,) = done.stderr.splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["level"], event["provider"]) == ("called", "info", "model-a")
+    assert event["timestamp"].endswith("Z")
+
+
+def test_events_are_readable_without_json() -> None:
+    (line,) = run(as_json=False).stderr.splitlines()
+    assert "called" in line
+    assert "model-a" in line
+
+
+def test_keys_never_reach_the_log() -> None:
+    for as_json in (True, False):
+        said = run(as_json=as_json).stderr
+        assert "abcdef123456" not in said
+        assert "gsk_abcdefghij" not in said
+        assert "***" in said
