@@ -79,9 +79,13 @@ class Router:
         data: str | Path = "data",
         *,
         environ: Mapping[str, str] | None = None,
+        dotenv: str | Path | None = ".env",
     ) -> Self:
-        """Read and validate the configuration; opens nothing yet. Raises ConfigError."""
-        read = partial(load, config, data, environ=environ)
+        """Read and validate the configuration; opens nothing yet. Raises ConfigError.
+
+        `environ` stands for the process environment, `dotenv` for the `.env` file; None for none.
+        """
+        read = partial(load, config, data, environ=environ, dotenv=dotenv)
         router = cls(read())
         router._watched = Watched(Path(config), read)
         return router

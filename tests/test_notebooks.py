@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.upstream import Behaviour, Upstream
+
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
@@ -16,6 +18,26 @@ def test_tour_runs_against_the_embedded_llama(tmp_path: Path) -> None:
     texts = run(NOTEBOOKS / "tour.ipynb", f"DATA = Path({str(tmp_path / 'data')!r})")
     assert "classify" in texts
     assert "primary llama-" in texts
+
+
+@pytest.mark.model
+def test_bring_your_key_measures_the_embedded_llama_and_a_real_api(tmp_path: Path) -> None:
+    with Upstream.in_thread(key="a-key") as upstream:
+        upstream.behave("llama-test", Behaviour(text="Answered by the real API."))
+        keys = {
+            "LLAMA_BASE_URL": upstream.base_url,
+            "LLAMA_API_KEY": "a-key",
+            "LLAMA_MODEL": "llama-test",
+        }
+        data = str(tmp_path / "data")
+        texts = run(
+            NOTEBOOKS / "bring_your_key.ipynb",
+            f"DATA = Path({data!r})\nKEYS = {keys!r}",
+        )
+    assert "The embedded LLaMA" in texts
+    assert "llama-api (primary)" in texts
+    assert "Answered by the real API." in texts
+    assert "a-key" not in texts
 
 
 def run(path: Path, parameters: str) -> str:
