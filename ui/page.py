@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from graph.router import Router
@@ -61,7 +62,15 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
         )
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
+    _without_statistics(demo)
     return demo
+
+
+def _without_statistics(demo: gr.Blocks) -> None:
+    """Gradio would keep the last 10,000 events and group them by pandas now and then; the page
+    shows none of it, and its boards make many events."""
+    demo._queue.ANALYTICS_MAX_EVENTS = 1
+    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
 
 def header(router: Router) -> dict[str, Any]:
