@@ -40,13 +40,22 @@ WITHIN_MS = 20_000
 class Site:
     """A served page. `run` carries out a coroutine on the server's loop."""
 
-    def __init__(self, config: Path, data: Path, *, write: bool, environ: dict[str, str]) -> None:
+    def __init__(
+        self,
+        config: Path,
+        data: Path,
+        *,
+        write: bool = True,
+        environ: dict[str, str] | None = None,
+        demo: bool = False,
+    ) -> None:
         quiet()
+        self._demo = demo
         self.config = config
         self._write = write
         self._ready = threading.Event()
         self._over: asyncio.Event
-        self._data, self._environ = data, environ
+        self._data, self._environ = data, environ or {}
         self._problem: BaseException | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="site")
 
@@ -81,7 +90,10 @@ class Site:
         self.loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         try:
             async with Upstream() as self.upstream:
-                write_config(self.config, self.upstream.base_url)
+                if self._demo:
+                    shutil.copytree("config/demo", self.config)
+                else:
+                    write_config(self.config, self.upstream.base_url)
                 self.router = Router.from_config(self.config, self._data, environ=self._environ)
                 async with self.router:
                     app = mount(FastAPI(), self.router, write=self._write)
@@ -163,7 +175,7 @@ def chromium() -> str:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The page with everything allowed."""
     folder = tmp_path_factory.mktemp("site")
-    with Site(folder / "config", folder / "data", write=True, environ={}) as site:
+    with Site(folder / "config", folder / "data") as site:
         site.upstream.behave("remote", Behaviour(text="A remote answer."))
         yield site
 

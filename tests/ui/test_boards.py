@@ -182,6 +182,28 @@ def test_the_settings_name_their_source_and_hide_keys(visitor: Visitor):
     expect(visitor.page.locator("#settings tbody tr:visible")).to_have_count(1)
 
 
+def test_a_model_is_found_tried_appended_and_taken_back(tmp_path_factory, visitor_at):
+    folder = tmp_path_factory.mktemp("search")
+    with Site(folder / "config", folder / "data", demo=True) as site:
+        written = site.config / "providers.yaml"
+        before = written.read_text()
+        visitor = visitor_at(site)
+        visitor.open()
+        visitor.tab("Models")
+        visitor.page.locator("#search").click()
+        best = visitor.page.locator(".rt-candidate").filter(has_text="most promising")
+        expect(best.locator(".rt-term")).to_have_count(7)
+        best.get_by_role("button", name="Try and append").click()
+        trial = visitor.page.locator("#trial")
+        expect(trial).to_contain_text("Appended as", timeout=60_000)
+        assert written.read_text() != before
+        visitor.page.locator("#undo").click()
+        expect(trial).not_to_contain_text("Appended as")
+        expect(trial.locator('[data-state="done"]')).to_be_visible()
+        assert written.read_text() == before
+        visitor.context.close()
+
+
 def test_a_search_that_finds_nothing_to_serve_says_so(visitor: Visitor):
     visitor.tab("Models")
     expect(visitor.page.locator("#candidates")).to_contain_text("Search to see candidates")
@@ -192,7 +214,7 @@ def test_a_search_that_finds_nothing_to_serve_says_so(visitor: Visitor):
 
 def test_a_page_without_write_actions_has_none(tmp_path_factory, visitor_at):
     folder = tmp_path_factory.mktemp("space")
-    with Site(folder / "config", folder / "data", write=False, environ={}) as site:
+    with Site(folder / "config", folder / "data", write=False) as site:
         visitor = visitor_at(site)
         visitor.open()
         visitor.tab("Knowledge")
@@ -207,7 +229,7 @@ def test_a_page_without_write_actions_has_none(tmp_path_factory, visitor_at):
 def test_a_login_is_asked_for_where_one_is_set(tmp_path_factory, visitor_at):
     folder = tmp_path_factory.mktemp("login")
     auth = {"ROUTER_UI_AUTH": "ada:pass:word"}
-    with Site(folder / "config", folder / "data", write=True, environ=auth) as site:
+    with Site(folder / "config", folder / "data", environ=auth) as site:
         visitor = visitor_at(site)
         visitor.page.goto(site.url)
         visitor.page.get_by_label("username").fill("ada")
