@@ -199,10 +199,10 @@ def fit(data: Path) -> None:
     hybrid, words, labels = [], [], []
     for question in questions("fit"):
         search = Search(snapshot, question.ask)
-        first = list(search.order())[:1]  # nothing, when no word of the question is known
+        first = search.order()[:1]  # nothing, when no word of the question is known
         words.append((search.coverage(first[0]) if first else 0.0, len(search.terms)))
         search.add_similarities(store.nearest(embedder.embed([question.ask], "query")[0], 50))
-        place = next(iter(search.order()))
+        place = search.order()[0]
         hybrid.append((search.similarities.get(place, 0.0), search.coverage(place)))
         labels.append(bool(question.sources))
     for name, features in (("HYBRID", hybrid), ("KEYWORDS_ONLY", words)):

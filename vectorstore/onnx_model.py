@@ -49,6 +49,8 @@ class OnnxModel:
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()  # the re-ranker's file pads every pair to 512 tokens
+        self._tokenizer.no_truncation()
 
     def encode(self, text: str, pair: str | None = None) -> Encoding:
         """Tokens of a text or of a pair of texts, special tokens included, not truncated."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -104,8 +104,8 @@ class Retriever:
             if vector is None:
                 vector = self._embedder.embed([question], "query", QUESTION_TOKENS)[0]
             self._find(store, search, vector)
-        fused = search.order()
-        order = (self._reranked(search, fused, k) if rerank else list(fused))[:k]
+        order = search.order()
+        order = (self._reranked(search, order, k) if rerank else order)[:k]
         if store is not None and vector is not None and search.similarities:
             self._complete(store, search, vector, order)
         passages = search.passages(order)
@@ -199,15 +199,15 @@ class Retriever:
             with suppress(StorageError):  # it is broken: that it cannot be closed is no news
                 lost.close()
 
-    def _reranked(self, search: Search, fused: Mapping[int, float], k: int) -> list[int]:
+    def _reranked(self, search: Search, order: list[int], k: int) -> list[int]:
         """The order by the cross-encoder; unchanged, with the problem noted, when it is missing."""
         try:
             if self._reranker is None:
                 self._reranker = Reranker.load()
         except StorageError as error:
             self._problems["re-ranker"] = str(error)
-            return list(fused)
-        return search.reranked(fused, k, self._reranker.score)
+            return order
+        return search.reranked(order, k, self._reranker.score)
 
 
 def _ms(began: float) -> float:

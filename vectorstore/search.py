@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -35,25 +34,24 @@ class Search:
         places = self.snapshot.places
         self.similarities |= {places[i]: s for i, s in found if i in places}
 
-    def order(self) -> dict[int, float]:
-        """Places of the candidates with their fused values, best first; the same text takes one
-        place, not two."""
+    def order(self) -> list[int]:
+        """Places of the candidates, best first; the same text takes one place, not two."""
         candidates = {*self.similarities, *_top(self._bm25, ranking.CANDIDATES)}
         bm25 = {p: float(self._bm25[p]) for p in candidates if self._bm25[p] > 0}
         seen: set[str] = set()
-        kept = {}
-        for place, value in ranking.fuse(self.similarities, bm25).items():
+        kept = []
+        for place in ranking.fuse(self.similarities, bm25):
             text = self.snapshot.chunks[place].text
             if text not in seen:
                 seen.add(text)
-                kept[place] = value
+                kept.append(place)
         return kept
 
-    def reranked(self, order: Mapping[int, float], k: int, read: CrossEncoder) -> list[int]:
-        """The head of the order with a cross-encoder's word added, which reads both together."""
-        head = dict(islice(order.items(), max(k, RERANKED)))
+    def reranked(self, order: Sequence[int], k: int, read: CrossEncoder) -> list[int]:
+        """The head of the order as a cross-encoder would have it, which reads both together."""
+        head = order[: max(k, RERANKED)]
         texts = [self.snapshot.chunks[place].indexed for place in head]
-        return ranking.rerank(head, read(self.question, texts).tolist())
+        return ranking.reorder(head, read(self.question, texts).tolist())
 
     def coverage(self, place: int) -> float:
         """The share in [0, 1] of the question's content words that the chunk holds."""

@@ -17,6 +17,7 @@ from config.errors import StorageError
 from vectorstore import knowledge as knowledge_module
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
+from vectorstore.onnx_model import OnnxModel, model_folder
 from vectorstore.snapshot import paths
 
 
@@ -294,3 +295,8 @@ async def test_a_chroma_server_is_used_and_its_loss_is_survived(
     assert knowledge.problem is not None
     assert url in knowledge.problem
     knowledge.close()
+
+
+def test_only_the_words_of_a_text_are_read_and_no_padding() -> None:
+    for name in ("bge_small_en", "reranker_en"):
+        assert len(OnnxModel(model_folder(name)).encode("a bee", "honey").ids) < 10

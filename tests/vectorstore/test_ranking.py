@@ -2,12 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore.ranking import CANDIDATES, FLOOR, rerank, score
-from vectorstore.ranking import fuse as fused_values
-
-
-def fuse(similarities: dict[int, float], bm25: dict[int, float]) -> list[int]:
-    return list(fused_values(similarities, bm25))
+from vectorstore.ranking import CANDIDATES, FLOOR, fuse, reorder, score
 
 
 def test_what_both_halves_find_comes_first() -> None:
@@ -49,6 +44,5 @@ def test_without_similarity_no_word_in_common_scores_nothing() -> None:
     assert score(None, 1.0, 3) > FLOOR
 
 
-def test_a_cross_encoder_overrules_a_narrow_lead_and_not_a_wide_one() -> None:
-    assert rerank({1: 0.180, 2: 0.179}, [-2.0, 3.0]) == [2, 1]
-    assert rerank({1: 0.280, 2: 0.100}, [-2.0, 3.0]) == [1, 2]
+def test_a_cross_encoder_has_the_last_word() -> None:
+    assert reorder([7, 5, 6], [-2.0, 3.0, 0.0]) == [5, 6, 7]
