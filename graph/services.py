@@ -71,6 +71,7 @@ def classifier_for(settings: Settings, embedder: Embedder | None) -> Classifier:
         known = Classifier.load(path.read_bytes(), settings.categories, embed, model)
         if known is not None:
             return known
+    logger.info("learning_the_categories_once", categories=list(settings.categories))
     trained = Classifier.train(settings.categories, embed, model)
     _keep(path, trained.dump())
     return trained
