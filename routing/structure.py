@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -11,8 +10,6 @@ import numpy as np
 from routing.features import Parts
 
 SHAPES = (
-    "length",
-    "lines",
     "asks at the end",
     "asks",
     "opens with a question word",
@@ -30,7 +27,10 @@ SHAPES = (
     "Cyrillic",
     "very short",
 )
-"""What is measured of every prompt; what each means for a category is learned."""
+"""What is measured of every prompt; what each means for a category is learned.
+
+The length is left out on purpose: it tells who wrote a prompt, not what is wanted.
+"""
 
 _CODE_LINE = re.compile(
     r"^[ \t]*(?:(?:def|class|import|from|return|if|elif|else|for|while|const|let|var|public|private"
@@ -44,7 +44,7 @@ _CODE_WORD = re.compile(
 _TRACE = re.compile(
     r"Traceback \(most|\b[A-Z]\w{2,40}(?:Error|Exception)\b|\b(?:error|warning):"
     r"|\bat [\w.$]{3,80}\(|segmentation fault|core dumped|stack ?trace|undefined reference"
-    r"|exit code|\bE[A-Z]{4,12}\b|\berrno\b|panicked at|cannot find module|null ?pointer",
+    r"|exit code|(?-i:\bE[A-Z]{4,12}\b)|\berrno\b|panicked at|cannot find module|null ?pointer",
     re.I | re.M,
 )
 _SHELL = re.compile(
@@ -106,19 +106,16 @@ def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
     """`SHAPES`, each in [0, 1]; `tokens` are the instruction's words."""
     text, asked, given = parts.text, parts.instruction, parts.given
     size = max(1, len(text))
-    lines = text.count("\n") + 1
     given_code = _count(_CODE_LINE, given) + _count(_CODE_WORD, given) > 1
     plain = text.isascii()
     wide = 0 if plain else sum("\u3040" <= c <= "\u9fff" for c in text)
     foreign = 0 if plain else sum(c > "\u024f" for c in text) - wide
     accents = 0 if plain else sum("\u007f" < c <= "\u024f" for c in text)
     measures = (
-        math.log1p(size) / 8.5,
-        min(lines, 12) / 12,
         asked.rstrip().endswith(("?", "？")),
         "?" in asked or "？" in asked,
         bool(tokens) and tokens[0] in _QUESTION_WORDS,
-        min(1.0, 6 * len(_DIGIT.findall(text)) / size),
+        min(1.0, 6 * len(_DIGIT.findall(asked)) / max(1, len(asked))),
         0.0 if given_code else min(1.0, len(given) / 150),
         min(1.0, len(given) / 150) if given_code else 0.0,
         min(1.0, given.count(",") / 4),
