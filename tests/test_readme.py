@@ -60,7 +60,7 @@ async def test_the_openai_example_runs(
     async with serving(settings_for(upstream)) as service:
         source = source.replace("http://127.0.0.1:7860", service.url)
         await asyncio.to_thread(exec, source, {})
-    assert capsys.readouterr().out.startswith("first word0")
+    assert "first word0" in capsys.readouterr().out
 
 
 def test_the_tree_has_a_line_for_every_module() -> None:
