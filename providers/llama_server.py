@@ -103,6 +103,11 @@ def start(path: Path) -> Server:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.model_alias = {BUNDLED_MODEL if path.name == BUNDLED_FILE else path.stem}
+    # A small model falls into loops. DRY damps what would go on with a sequence said before, and
+    # leaves facts alone, which a plain repeat penalty of 1.1 did not.
+    parameters.sampling.dry_multiplier = 0.8
+    parameters.sampling.dry_allowed_length = 4
+    parameters.sampling.dry_penalty_last_n = 512
     parameters.n_parallel = SLOTS
     parameters.n_ctx = SLOTS * SLOT_TOKENS
     parameters.sse_ping_interval = 1  # writes to a client that left are how it is noticed
