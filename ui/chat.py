@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -11,7 +10,7 @@ from ui.desk import Desk
 from ui.handlers import Handlers, categories, examples_of, providers
 from ui.picture import empty
 from ui.transcript import Conversation
-from ui.widget import widget
+from ui.widget import AT_ONCE, STREAMED, widget
 
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
@@ -83,43 +82,38 @@ def _layout(desk: Desk) -> Parts:
                 fresh = gr.Button("New conversation", elem_id="fresh", min_width=150)
             examples = widget("examples", examples_of(settings), elem_id="examples")
         with gr.Column(scale=5, min_width=320):
-            shown = widget("picture", empty(), elem_id="picture")
+            shown = widget("picture", empty(), elem_id="picture", events=("late",))
     conversation = gr.State(Conversation())
     amended = gr.State(None)
     return Parts(talk, box, category, provider, examples, fresh, shown, conversation, amended)
 
 
 def _connect_asking(parts: Parts, do: Handlers) -> None:
-    """Each way to ask begins at once, streams, gives the box back, then waits for a late answer."""
+    """Each way to ask begins at once, streams and gives the box back; where the primary may still
+    come, its late answer is waited for."""
     terms = [parts.category, parts.provider, parts.conversation]
     shown = [parts.box, parts.talk, parts.picture]
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     begun = (
-        parts.box.submit(do.begin, [parts.box, *terms], shown, trigger_mode="multiple", **quiet),
-        parts.examples.select(do.begin_example, terms, shown, trigger_mode="multiple", **quiet),
+        parts.box.submit(do.begin, [parts.box, *terms], shown, trigger_mode="multiple", **AT_ONCE),
+        parts.examples.select(do.begin_example, terms, shown, trigger_mode="multiple", **AT_ONCE),
         parts.talk.retry(
-            do.begin_again, parts.conversation, shown, trigger_mode="multiple", **quiet
+            do.begin_again, parts.conversation, shown, trigger_mode="multiple", **AT_ONCE
         ),
     )
-    live: dict[str, Any] = {
-        "show_progress": "hidden",
-        "api_visibility": "private",
-        "concurrency_limit": None,
-    }
     for start in begun:
-        start.then(do.respond, parts.conversation, [parts.talk, parts.picture], **live).then(
-            do.idle, parts.conversation, parts.box, **quiet
-        ).then(do.wait_for_late, parts.conversation, parts.amended, **live).then(
-            do.amend, [parts.conversation, parts.amended], [parts.talk, parts.picture], **quiet
+        start.then(do.respond, parts.conversation, [parts.talk, parts.picture], **STREAMED).then(
+            do.idle, parts.conversation, parts.box, **AT_ONCE
         )
-    parts.box.stop(do.stop, None, None, **quiet)
+    parts.picture.late(
+        do.wait_for_late, parts.conversation, parts.amended, trigger_mode="multiple", **STREAMED
+    ).then(do.amend, [parts.conversation, parts.amended], [parts.talk, parts.picture], **AT_ONCE)
+    parts.box.stop(do.stop, None, None, **AT_ONCE)
 
 
 def _connect_reading(demo: gr.Blocks, parts: Parts, do: Handlers) -> None:
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    parts.talk.like(do.judge, parts.conversation, None, **quiet)
-    parts.talk.select(do.look, parts.conversation, parts.picture, **quiet)
-    parts.fresh.click(do.forget, None, [parts.conversation, parts.talk, parts.picture], **quiet)
+    parts.talk.like(do.judge, parts.conversation, None, trigger_mode="multiple", **STREAMED)
+    parts.talk.select(do.look, parts.conversation, parts.picture, **AT_ONCE)
+    parts.fresh.click(do.forget, None, [parts.conversation, parts.talk, parts.picture], **AT_ONCE)
     demo.unload(do.close)
     offered = [parts.category, parts.provider, parts.examples]
-    demo.load(do.offer, None, offered, **quiet)
+    demo.load(do.offer, None, offered, **AT_ONCE)

@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 from graph.router import Router
 from ui.late import LateDesk
+from ui.picture import is_awaited
 from ui.run import Run, Runs
 from ui.terms import Terms
 from ui.transcript import Conversation
@@ -110,9 +111,3 @@ class Desk:
     async def judge(self, view: View, liked: bool | None) -> None:
         """Replace what the reader thinks of an answer; it feeds the learned order."""
         await self.router.feedback(view.request_id, liked)
-
-
-def is_awaited(view: View) -> bool:
-    """Its primary lost by time and may still come."""
-    timed_out = any(a["outcome"] == "timed_out" for a in view.attempts.values())
-    return view.phase == "done" and view.late is None and timed_out

@@ -35,10 +35,9 @@ class History:
                 self._begin(self._router.settings)
             log = self._router.services.log
             while True:
-                rows, cursor = await log.since(self._cursor)
-                if not rows or cursor == self._cursor:
+                rows, self._cursor = await log.since(self._cursor)
+                if not rows:
                     break
-                self._cursor = cursor
                 await asyncio.to_thread(self._take, rows)
             return {name: list(points) for name, points in self._points.items()}
 

@@ -34,7 +34,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     from ui.chat import chat_tab
     from ui.desk import Desk
     from ui.endpoints import add_endpoints
-    from ui.widget import widget
+    from ui.widget import AT_ONCE, widget
 
     desk = Desk(router)
     demo: gr.Blocks = gr.Blocks(
@@ -56,9 +56,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
             lambda: header(router),
             None,
             top,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **AT_ONCE,
         )
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS

@@ -40,7 +40,14 @@ def picture(view: View) -> dict[str, Any]:
         "route": _route(view),
         "notes": [{"at_ms": n["at_ms"], "text": n["text"]} for n in view.notes],
         "reranked": view.reranked,
+        "awaited": is_awaited(view),
     }
+
+
+def is_awaited(view: View) -> bool:
+    """Its primary lost by time and may still come."""
+    timed_out = any(a["outcome"] == "timed_out" for a in view.attempts.values())
+    return view.phase == "done" and view.late is None and timed_out
 
 
 def badges(view: View) -> list[dict[str, Any]]:

@@ -105,10 +105,21 @@ window.RouterPage = (() => {
     localStorage.setItem("router-theme", dark ? "dark" : "light");
   }
 
+  // Gradio's own parts fly in by script, which no style can slow: for whoever wants stillness an
+  // animation is over when it begins.
+  function still() {
+    const animate = Element.prototype.animate;
+    Element.prototype.animate = function (steps, timing) {
+      const how = typeof timing === "object" ? timing : {};
+      return animate.call(this, steps, { ...how, delay: 0, duration: 0 });
+    };
+  }
+
   function begin() {
     document.documentElement.lang = "en";
     const kept = localStorage.getItem("router-theme");
     if (kept) document.body.classList.toggle("dark", kept === "dark");
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) still();
     RouterPage.mend();
   }
 

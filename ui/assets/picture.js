@@ -12,7 +12,7 @@
 
   let made = 0;
 
-  RouterPage.views.picture = (host) => {
+  RouterPage.views.picture = (host, trigger) => {
     const id = `rt-inspector-${(made += 1)}`;
     let value = null;
     let opened = null; // a node's name, or "route"
@@ -161,6 +161,14 @@
       if (value.phase === "running" && host.isConnected) frame = requestAnimationFrame(tick);
     }
 
+    // Somewhat after the answer: gradio may lose an event that comes as another one ends.
+    let awaited = null;
+    function wait() {
+      if (!value.awaited || awaited === value.id) return;
+      awaited = value.id;
+      setTimeout(() => trigger("late"), 300);
+    }
+
     return (next) => {
       if (next.phase === "running") document.dispatchEvent(new Event("router-asked"));
       if (value === null || next.id !== value.id) opened = opened && next.id ? opened : null;
@@ -168,6 +176,7 @@
       cameAt = performance.now();
       if (live.textContent !== value.say) live.textContent = value.say;
       draw();
+      wait();
     };
   };
 })();

@@ -15,7 +15,7 @@ from config.models import Settings
 from ui import wording
 from ui.desk import Desk
 from ui.transcript import sentence
-from ui.widget import widget
+from ui.widget import AT_ONCE, STREAMED, widget
 from vectorstore.folders import SUFFIXES
 from vectorstore.passages import Document, IngestReport
 
@@ -38,7 +38,6 @@ def knowledge_tab(desk: Desk, *, write: bool) -> None:
         if write:
             _ingest_parts(desk)
         documents = widget("documents", None, elem_id="documents", every_s=5)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def refresh() -> Any:
         return await _documents(desk)
@@ -46,8 +45,8 @@ def knowledge_tab(desk: Desk, *, write: bool) -> None:
     async def find(question: str) -> Any:
         return await _passages(desk, question)
 
-    documents.refresh(refresh, None, documents, **quiet)
-    box.submit(find, box, passages, **quiet)
+    documents.refresh(refresh, None, documents, **AT_ONCE)
+    box.submit(find, box, passages, **AT_ONCE)
 
 
 def _ingest_parts(desk: Desk) -> None:
@@ -60,7 +59,6 @@ def _ingest_parts(desk: Desk) -> None:
         )
         renew = gr.Button("Bring up to date", elem_id="renew")
     progress = widget("progress", None, elem_id="ingest-progress")
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def add(files: list[str] | None) -> AsyncIterator[dict[str, Any]]:
         folder = uploads(desk.router.settings)
@@ -74,8 +72,8 @@ def _ingest_parts(desk: Desk) -> None:
         async for frame in ingest(desk, [f for f in folders if f.is_dir()], topics=True):
             yield frame
 
-    upload.upload(add, upload, progress, **quiet)
-    renew.click(bring_up_to_date, None, progress, **quiet)
+    upload.upload(add, upload, progress, **STREAMED)
+    renew.click(bring_up_to_date, None, progress, **STREAMED)
 
 
 def uploads(settings: Settings) -> Path:

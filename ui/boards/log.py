@@ -20,7 +20,7 @@ from ui.picture import empty, picture
 from ui.replay import asked, events
 from ui.run import FRAME_S
 from ui.view import View
-from ui.widget import widget
+from ui.widget import AT_ONCE, STREAMED, widget
 
 EVERY_S = 3.0
 SEARCHED = 2_000
@@ -85,11 +85,10 @@ def _connect(desk: Desk, filters: list[Any], rows: Any, shown: Any) -> None:
         async for frame in replayed(row, desk):
             yield frame
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    rows.refresh(refresh, filters, rows, **quiet)
+    rows.refresh(refresh, filters, rows, **AT_ONCE)
     for one in filters:
-        one.change(refresh, filters, rows, trigger_mode="always_last", **quiet)
-    rows.select(open_one, None, shown, trigger_mode="multiple", concurrency_limit=None, **quiet)
+        one.change(refresh, filters, rows, trigger_mode="always_last", **AT_ONCE)
+    rows.select(open_one, None, shown, trigger_mode="multiple", **STREAMED)
 
 
 def _connect_export(
@@ -108,9 +107,8 @@ def _connect_export(
 
         return write
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     for kind, button in buttons.items():
-        button.click(writer(kind), filters, file, **quiet).then(None, None, None, js=SAVE)
+        button.click(writer(kind), filters, file, **AT_ONCE).then(None, None, None, js=SAVE)
 
 
 def _write(text: str, name: str) -> Path:

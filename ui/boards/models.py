@@ -12,7 +12,7 @@ from config.errors import RouterError
 from ui import wording
 from ui.desk import Desk
 from ui.transcript import sentence
-from ui.widget import widget
+from ui.widget import AT_ONCE, STREAMED, widget
 
 if TYPE_CHECKING:
     from providers.discovery.candidates import Candidate
@@ -33,13 +33,12 @@ def models_tab(desk: Desk, *, write: bool) -> None:
                 undo = gr.Button("Undo the last change", elem_id="undo")
         steps = widget("steps", None, elem_id="trial")
         found = widget("candidates", None, elem_id="candidates")
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     async def look(name: str) -> AsyncIterator[Any]:
         yield {"busy": True}
         yield await look_up(desk, name, write=write)
 
-    search.click(look, category, found, **quiet)
+    search.click(look, category, found, **STREAMED)
     if write:
 
         async def attempt(name: str, event: gr.EventData) -> AsyncIterator[Any]:
@@ -54,8 +53,8 @@ def models_tab(desk: Desk, *, write: bool) -> None:
                 return {"steps": [_step("failed", sentence(str(error)))], "over": True}
             return {"steps": [_step("done", sentence(said))], "over": True}
 
-        found.select(attempt, category, steps, concurrency_limit=None, **quiet)
-        undo.click(take_back, None, steps, **quiet)
+        found.select(attempt, category, steps, **STREAMED)
+        undo.click(take_back, None, steps, **AT_ONCE)
 
 
 async def look_up(desk: Desk, category: str, *, write: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import gradio as gr
 from ui import wording
 from ui.desk import Desk
 from ui.history import History
-from ui.widget import widget
+from ui.widget import AT_ONCE, widget
 
 EVERY_S = 2.0
 
@@ -23,7 +23,7 @@ def priorities_tab(desk: Desk) -> None:
 
     with gr.Tab("Priorities", id="priorities"):
         shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
-        shown.refresh(refresh, None, shown, show_progress="hidden", api_visibility="private")
+        shown.refresh(refresh, None, shown, **AT_ONCE)
 
 
 def board(

@@ -10,7 +10,7 @@ import gradio as gr
 
 from ui import wording
 from ui.desk import Desk
-from ui.widget import widget
+from ui.widget import AT_ONCE, widget
 
 EVERY_S = 2.0
 RECENT = 400
@@ -32,7 +32,7 @@ def providers_tab(desk: Desk) -> None:
 
     with gr.Tab("Providers", id="providers"):
         shown = widget("providers", None, elem_id="providers", every_s=EVERY_S)
-        shown.refresh(refresh, None, shown, show_progress="hidden", api_visibility="private")
+        shown.refresh(refresh, None, shown, **AT_ONCE)
 
 
 def board(

@@ -12,7 +12,7 @@ from ui import wording
 from ui.desk import Desk
 from ui.picture import shown_route
 from ui.transcript import sentence
-from ui.widget import widget
+from ui.widget import AT_ONCE, widget
 
 
 def route_tab(desk: Desk) -> None:
@@ -34,7 +34,7 @@ def route_tab(desk: Desk) -> None:
             elem_classes="rt-prompt",
         )
         shown = widget("route", None, elem_id="route")
-        box.submit(show, box, shown, show_progress="hidden", api_visibility="private")
+        box.submit(show, box, shown, **AT_ONCE)
 
 
 async def board(desk: Desk, prompt: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import gradio as gr
 from config.models import Settings
 from config.provenance import provenance
 from ui.desk import Desk
-from ui.widget import widget
+from ui.widget import AT_ONCE, widget
 
 
 def settings_tab(desk: Desk) -> None:
@@ -18,7 +18,7 @@ def settings_tab(desk: Desk) -> None:
 
     with gr.Tab("Settings", id="settings"):
         shown = widget("settings", None, elem_id="settings")
-        shown.refresh(refresh, None, shown, show_progress="hidden", api_visibility="private")
+        shown.refresh(refresh, None, shown, **AT_ONCE)
 
 
 def board(settings: Settings) -> dict[str, Any]:
