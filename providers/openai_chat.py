@@ -19,7 +19,7 @@ from config.models import Provider
 from providers.answer_reader import AnswerReader
 from providers.base import DEFAULT_OPTIONS, CallOptions, Delta, Message
 from providers.failures import Place, from_exception, from_response
-from providers.pool import Address, Endpoint, Pool
+from providers.pool import Address, Endpoint, Pool, Sending
 from providers.request import payload, refusals, without
 
 if TYPE_CHECKING:
@@ -151,17 +151,33 @@ class OpenAIChat:
     async def _send(
         self, address: Address, place: Place, path: str, body: bytes | None
     ) -> aiohttp.ClientResponse:
-        """The response once its headers are there; GET without a body, POST with one."""
+        """The response once its headers are there; GET without a body, POST with one.
+
+        A kept connection may have been closed by the host at the moment it was written to: such a
+        request was not read by anyone and is sent once more.
+        """
         url = address.base_url + path
         headers = _headers(place, self.pool.host.headers, body)
-        try:
-            return await self.pool.session(url).request(
-                "GET" if body is None else "POST",
+        method, session = "GET" if body is None else "POST", self.pool.session(url)
+        sending = Sending()
+
+        async def send() -> aiohttp.ClientResponse:
+            return await session.request(
+                method,
                 url,
                 data=body,
                 headers=headers,
                 allow_redirects=False,
+                trace_request_ctx=sending,
             )
+
+        try:
+            try:
+                return await send()
+            except aiohttp.ServerDisconnectedError:
+                if not sending.reused:
+                    raise
+                return await send()
         except aiohttp.ClientConnectorError as error:
             moved = await self.endpoint.address() if self.endpoint.refused() else address
             if moved == address:

@@ -8,7 +8,8 @@ import ssl
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,9 +22,10 @@ CONNECTIONS = 1000
 100); admission control keeps the real number far below."""
 KEEPALIVE_S = 20.0
 """Below what hosted services grant an idle connection (a minute and more): a call written into a
-connection that is just being closed looks like a failing provider. Over plain HTTP no connection
-is kept at all: llama.cpp's server closes it after every stream, although it promises 5 s, and a
-new one costs 0.15 ms of CPU where a TLS handshake costs a tenth of a second."""
+connection that is just being closed looks like a failing provider."""
+KEEPALIVE_PLAIN_S = 3.0
+"""Below the five seconds of uvicorn (vLLM and most servers of one's own). llama.cpp's server
+closes a connection after every stream, whatever it promises, so none is kept there."""
 
 LINGER_S = 0.25
 """How long a connection may take to end a body whose answer is complete before it is closed."""
@@ -87,19 +89,21 @@ class Pool:
     def session(self, url: str) -> aiohttp.ClientSession:
         """The open session; no cookies, no `.netrc`, no time limit but for connecting."""
         if self._session is None or self._session.closed:
-            secure = url.startswith("https:")
-            connector = (
-                aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=tls())
-                if secure
-                else aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True)
-            )
             self._session = aiohttp.ClientSession(
-                connector=connector,
+                connector=self._connector(url.startswith("https:")),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
                 proxy=_proxy(url),
+                trace_configs=[_noting_reuse()],
             )
         return self._session
+
+    def _connector(self, secure: bool) -> aiohttp.TCPConnector:
+        if secure:
+            return aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=tls())
+        if self.host.kind == "llama_cpp":
+            return aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True)
+        return aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_PLAIN_S)
 
     def keep(self, response: aiohttp.ClientResponse) -> None:
         """Let a response that has been read up to its end mark end by itself.
@@ -125,6 +129,23 @@ class Pool:
         closers, self.on_close = self.on_close, []
         for closer in closers:
             await closer()
+
+
+@dataclass(slots=True)
+class Sending:
+    """Told of a request while it is sent: pass it as `trace_request_ctx`."""
+
+    reused: bool = False
+    """It was written into a connection that had served an earlier one."""
+
+
+def _noting_reuse() -> aiohttp.TraceConfig:
+    async def note(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        context.trace_request_ctx.reused = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(note)
+    return tracing
 
 
 @functools.cache

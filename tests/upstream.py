@@ -69,6 +69,8 @@ class Behaviour:
     hang: Literal["before_headers", "after_headers"] | None = None
     reset: bool = False
     """TCP reset before the headers."""
+    hang_up: bool = False
+    """The connection is closed in good order before the headers."""
     cut_after: int | None = None
     """Break the connection after so many tokens, in the way of `cut`."""
     cut: Literal["rst", "close", "end"] = "rst"
@@ -344,6 +346,9 @@ class Answer:
             await asyncio.sleep(how.header_delay_s)
         if how.hang == "before_headers":
             await asyncio.Event().wait()
+        if how.hang_up:
+            exchange.close()
+            return
         if how.reset:
             exchange.reset()
         elif (refusal := self._refusal()) is not None:

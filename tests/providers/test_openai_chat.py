@@ -110,6 +110,32 @@ async def test_a_connection_that_stays_open_after_the_end_mark_is_closed(
     assert not upstream.connections
 
 
+async def test_a_connection_is_kept_for_the_next_call(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    await chat.models()
+    assert (await ask(chat)).error is None
+    assert upstream.connections_made == 1
+
+
+async def test_a_call_into_a_connection_that_the_host_just_closed_is_sent_again(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    await chat.models()
+    upstream.enqueue(Behaviour(hang_up=True))
+    assert (await ask(chat)).error is None
+    assert (upstream.requests, upstream.connections_made) == (2, 2)
+
+
+async def test_a_host_that_hangs_up_on_a_fresh_connection_is_not_asked_again(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    upstream.enqueue(Behaviour(hang_up=True))
+    reply = await ask(chat)
+    assert reply.error is not None
+    assert (reply.error.kind, upstream.requests) == ("connection", 1)
+
+
 # what is asked
 
 
