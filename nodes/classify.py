@@ -19,7 +19,7 @@ async def classify(state: State, services: Services, r: Rendezvous) -> State:
         services.thinkers, understand, state, services
     )
     route = route_of(state, services, found)
-    r.prompt, r.route = state["prompt"], route
+    r.prompt, r.route, r.vector = state["prompt"], route, found.vector
     r.emit("classified", **route)
     r.begin(_race(state, services, r, route))
     return {"request_id": r.request_id, "route": route}

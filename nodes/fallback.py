@@ -12,7 +12,7 @@ from nodes.grounding import continuation, fallback_messages, source_of
 
 
 async def fallback(state: State, services: Services, r: Rendezvous) -> State:
-    """Retrieve at once, generate when the race allows it; a fallback that loses is cancelled."""
+    """Retrieve and generate when the race allows it; a fallback that loses is cancelled."""
     calls: list[Call] = []
     given: list[Source] = []
     task = await r.until_decided("fallback", _ask(state, services, r, calls, given))
@@ -24,9 +24,14 @@ async def fallback(state: State, services: Services, r: Rendezvous) -> State:
 async def _ask(
     state: State, services: Services, r: Rendezvous, calls: list[Call], given: list[Source]
 ) -> None:
-    """Retrieve, wait for leave to generate, and answer; again where a continuation is asked for."""
+    """Retrieve, wait for leave to generate, and answer; again where a continuation is asked for.
+
+    A hedge is rarely called: it retrieves only then.
+    """
     settings, route = services.settings, state["route"]
     wanted = settings.fallback
+    if r.race is not None and r.race.start == "hedged":
+        await r.may_start.wait()
     r.retrieval = await services.knowledge.retrieve(
         state["prompt"], wanted.passages, vector=r.vector, rerank=wanted.rerank
     )

@@ -7,7 +7,7 @@ decides what is plain to see in a quarter of a millisecond; the other one sees t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,6 +41,9 @@ class Classification:
     margin: float
     """Probability of the likeliest category minus that of the second."""
     evidence: dict[str, object]
+    vector: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """The embedding of the whole prompt, if it was needed: None where the lexical stage decided
+    alone or the prompt was too long to be embedded in full. Spares retrieval an embedding."""
 
 
 class Classifier:
@@ -104,20 +107,24 @@ class Classifier:
 
         `vector` is the embedding of `embedded(prompt)`, for callers who have it already.
         """
-        shares, evidence = self._judge(self._reader.read(prompt), vector)
+        reading = self._reader.read(prompt)
+        shares, evidence, vector = self._judge(reading, vector)
         earlier = conversation.before(history)
         if earlier is not None:
             own = conversation.independence(prompt, float(shares.max()))
             if own < 1:
-                context, _ = self._judge(self._reader.read(earlier), None)
+                context, _, _ = self._judge(self._reader.read(earlier), None)
                 shares = softmax(
                     own * np.log(np.maximum(shares, 1e-9))
                     + (1 - own) * np.log(np.maximum(context, 1e-9))
                 )
                 evidence["context"] = {"turn": earlier[:200], "weight": 1 - own}
-        return self._decide(shares, evidence)
+        whole = view(reading.parts) == " ".join(prompt.split())
+        return self._decide(shares, evidence, vector if whole else None)
 
-    def _decide(self, shares: np.ndarray, evidence: dict[str, object]) -> Classification:
+    def _decide(
+        self, shares: np.ndarray, evidence: dict[str, object], vector: np.ndarray | None
+    ) -> Classification:
         first, second = np.argsort(-shares)[:2] if len(shares) > 1 else (0, 0)
         margin = float(shares[first] - shares[second]) if len(shares) > 1 else 1.0
         best = self._names[first]
@@ -125,12 +132,13 @@ class Classifier:
         category = UNSURE if unsure else best
         probabilities = {n: float(p) for n, p in zip(self._names, shares, strict=True)}
         evidence["unsure"] = unsure
-        return Classification(category, probabilities[category], probabilities, margin, evidence)
+        confidence = probabilities[category]
+        return Classification(category, confidence, probabilities, margin, evidence, vector)
 
     def _judge(
         self, reading: Reading, vector: np.ndarray | None
-    ) -> tuple[np.ndarray, dict[str, object]]:
-        """The probability of each category, and what it rests on."""
+    ) -> tuple[np.ndarray, dict[str, object], np.ndarray | None]:
+        """The probability of each category, what it rests on, and the vector if one was taken."""
         weights = self._weights
         row = reading.row
         shares = _apply(weights.lexical, row)
@@ -144,7 +152,7 @@ class Classifier:
             similar = np.einsum("ij,j->i", weights.vectors, vector)
             shares = _apply(weights.full, np.concatenate([vector, row]))
         evidence = self._evidence(reading, similar) | {"stage": stage}
-        return shares, evidence | ({"limited": why} if why else {})
+        return shares, evidence | ({"limited": why} if why else {}), vector
 
     def _alike(self, terms: np.ndarray) -> np.ndarray:
         """The cosine of a prompt's terms with those of each example."""
@@ -160,8 +168,7 @@ class Classifier:
         return vector
 
     def _evidence(self, reading: Reading, similar: np.ndarray) -> dict[str, object]:
-        nearest = [(self._examples[row], float(similar[row])) for row in np.argsort(-similar)]
-        nearest = nearest[:NEAREST]
+        nearest = [(self._examples[row], float(similar[row])) for row in _largest(similar)]
         return {
             "intent": nearest[0][0].intent if nearest and nearest[0][1] > 0 else None,
             "nearest": [_shown(example, value) for example, value in nearest if value > 0],
@@ -190,6 +197,14 @@ def _apply(weights: np.ndarray, row: np.ndarray) -> np.ndarray:
     Not by BLAS, whose threads would take longer to wake than this takes on a busy machine.
     """
     return softmax(np.einsum("i,ij->j", row, weights[:-1]) + weights[-1])
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """The rows of the NEAREST largest values, largest first."""
+    count = min(NEAREST, len(values))
+    rows = np.argpartition(-values, count - 1)[:count] if count else np.arange(0)
+    ordered: np.ndarray = rows[np.argsort(-values[rows], kind="stable")]
+    return ordered
 
 
 def _shown(example: Example, similarity: float) -> dict[str, object]:

@@ -137,6 +137,11 @@ class Race:
         self.decision: Decide | None = None
 
     @property
+    def start(self) -> Start:
+        """When the fallback may begin."""
+        return self._start
+
+    @property
     def floor(self) -> Side | None:
         """Who may speak now."""
         return self._floor.side if self._floor else None
