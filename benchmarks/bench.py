@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -11,25 +14,42 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from config.loader import load
 from graph.router import Router
+from graph.services import classifier_for
 from tests.conftest import CATEGORIES
 from tests.upstream import Upstream
+from vectorstore.embeddings import Embedder
+from vectorstore.knowledge import Knowledge
 
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "config"
 Row = tuple[str, ...]
 Routing = AbstractAsyncContextManager[Router]
 
 
 def router_on(upstream: Upstream, folder: Path, **sections: Mapping[str, Any]) -> Routing:
     """A warm router whose primary `first` and fallback `cheap` are both at the upstream."""
-    return router_between(upstream.base_url, upstream.base_url, folder, **sections)
+    return router_between(upstream.base_url, upstream.base_url, folder, None, **sections)
 
 
 @asynccontextmanager
 async def router_between(
-    primary_url: str, fallback_url: str, folder: Path, **sections: Mapping[str, Any]
+    primary_url: str,
+    fallback_url: str,
+    folder: Path,
+    learned: Path | None,
+    **sections: Mapping[str, Any],
 ) -> AsyncIterator[Router]:
-    """The same with an upstream for each."""
+    """The same with an upstream for each.
+
+    `learned` is a data folder that `learn_shipped` filled: the categories and documents are then
+    the ones that ship, which takes the time that it takes.
+    """
     config = write_config(primary_url, fallback_url, folder, **sections)
+    if learned is not None:
+        shutil.copytree(learned, folder / "data")
+        shutil.copy(SHIPPED / "categories.yaml", config)
     async with Router.from_config(config, folder / "data", environ={}) as router:
         await router.warm()
         yield router
@@ -56,6 +76,22 @@ def write_config(
     (config / "providers.yaml").write_text(yaml.safe_dump(written))
     (config / "categories.yaml").write_text(yaml.safe_dump(CATEGORIES))
     return config
+
+
+def learn_shipped(data: Path) -> None:
+    """Train on the shipped categories and take in the shipped documents; half a minute."""
+    data.mkdir(parents=True)
+    embedder = Embedder.load()
+    classifier_for(load(SHIPPED, data, environ={}, dotenv=None), embedder)
+    knowledge = Knowledge.open(data, embedder)
+    asyncio.run(knowledge.ingest(SHIPPED / "knowledge", topics=False))
+    knowledge.close()
+
+
+def prompts() -> list[str]:
+    """Several hundred prompts of every kind, none of them among the categories' examples."""
+    lines = (Path(__file__).parent / "data" / "classification.jsonl").read_text().splitlines()
+    return [str(json.loads(line)["prompt"]) for line in lines]
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -1,8 +1,9 @@
 """What the router costs and what it saves: `python -m benchmarks.speed`.
 
 The same loopback upstream is asked by the bare `openai` client, by LangChain's `with_fallbacks`
-and by the router, side by side in one run, although the router classifies, retrieves, makes two
-calls and commits to its log. Primary: first of 30 tokens after 50 ms, 200 ms in all.
+and by the router, side by side in one run, although the router classifies by the shipped
+categories, retrieves from the shipped documents, makes two calls and commits to its log. Primary:
+first of 30 tokens after 50 ms, 200 ms in all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import random
 import resource
 import statistics
@@ -21,13 +23,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import Row, print_table, router_between
+from benchmarks.bench import Row, learn_shipped, print_table, prompts, router_between
 from config.environment import quiet
 from graph.router import Router
 from tests.upstream import Behaviour, Upstream
 
 HEALTHY = '{"ttft_s": 0.05, "token_s": 0.00517, "tokens": 30}'
-PROMPT = "Why does TCP need a three-way handshake?"
+PROMPTS = itertools.cycle(prompts())
 Ask = Callable[[], Awaitable[tuple[float, float]]]
 """One request; seconds to the first token and to the end."""
 
@@ -51,7 +53,7 @@ async def process(behaviour: str) -> AsyncIterator[str]:
 def by_router(router: Router) -> Ask:
     async def ask() -> tuple[float, float]:
         started, first = time.perf_counter(), 0.0
-        events: AsyncGenerator[dict[str, Any]] = router.stream(PROMPT)
+        events: AsyncGenerator[dict[str, Any]] = router.stream(next(PROMPTS))
         async for event in events:
             if event["type"] == "token" and not first:
                 first = time.perf_counter() - started
@@ -70,7 +72,7 @@ def by_openai(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     async def ask() -> tuple[float, float]:
         started, first = time.perf_counter(), 0.0
         stream = await client.chat.completions.create(
-            model="first", messages=[{"role": "user", "content": PROMPT}], stream=True
+            model="first", messages=[{"role": "user", "content": next(PROMPTS)}], stream=True
         )
         async for chunk in stream:
             if not first and chunk.choices and chunk.choices[0].delta.content:
@@ -97,7 +99,7 @@ def by_langchain(url: str, cheap: str) -> Ask:
 
     async def ask() -> tuple[float, float]:
         started, first = time.perf_counter(), 0.0
-        async for chunk in chain.astream(PROMPT):
+        async for chunk in chain.astream(next(PROMPTS)):
             if not first and chunk.content:
                 first = time.perf_counter() - started
         return first, time.perf_counter() - started
@@ -130,14 +132,16 @@ def p99(values: list[float]) -> float:
     return sorted(values)[min(int(len(values) * 0.99), len(values) - 1)] * 1000
 
 
-async def added_and_throughput(folder: Path, scale: float) -> list[Row]:
+async def added_and_throughput(folder: Path, learned: Path, scale: float) -> list[Row]:
     """The first four figures: against the bare client and against LangChain."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(process(HEALTHY))
         cheap = await stack.enter_async_context(process(HEALTHY))
-        router = await stack.enter_async_context(router_between(url, cheap, folder / "plain"))
+        router = await stack.enter_async_context(
+            router_between(url, cheap, folder / "plain", learned)
+        )
         hedged = await stack.enter_async_context(
-            router_between(url, cheap, folder / "hedged", fallback={"start": "hedged"})
+            router_between(url, cheap, folder / "hedged", learned, fallback={"start": "hedged"})
         )
         openai, close = by_openai(url)
         stack.push_async_callback(close)
@@ -178,7 +182,7 @@ async def added_and_throughput(folder: Path, scale: float) -> list[Row]:
         return rows
 
 
-async def hanging_primary(folder: Path, scale: float) -> list[Row]:
+async def hanging_primary(folder: Path, learned: Path, scale: float) -> list[Row]:
     """The primary never answers; limit 1 s; the fallback needs 150 ms; 20 callers."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(process('{"hang": "before_headers"}'))
@@ -188,6 +192,7 @@ async def hanging_primary(folder: Path, scale: float) -> list[Row]:
                 url,
                 cheap,
                 folder / "hang",
+                learned,
                 limits={"ttft_s": 1.0, "late_s": 0.0},
                 breaker=NO_BREAKER,
             )
@@ -203,7 +208,7 @@ NO_BREAKER = {"failures": 10**6, "window": 10**6, "slow_s": 3600}
 """Every request shall meet the fault, not a breaker that already knows of it."""
 
 
-async def heavy_tail(folder: Path, scale: float) -> list[Row]:
+async def heavy_tail(folder: Path, learned: Path, scale: float) -> list[Row]:
     """Lognormal latencies, and the p99 that the same draws allow at best."""
     count, draw = int(600 * scale), random.Random(7)
     primary = [draw.lognormvariate(-1.609, 1.384) for _ in range(count)]
@@ -219,6 +224,7 @@ async def heavy_tail(folder: Path, scale: float) -> list[Row]:
             upstream.base_url,
             upstream.base_url,
             folder / "tail",
+            learned,
             limits={"ttft_s": limit, "late_s": 0.0},
             breaker=NO_BREAKER,
         ) as router:
@@ -228,13 +234,15 @@ async def heavy_tail(folder: Path, scale: float) -> list[Row]:
     return [judged("heavy tail, p99 over the draws' own", shown, "≤ 1.05 ×", ratio <= 1.05)]
 
 
-async def burst(folder: Path, scale: float) -> list[Row]:
+async def burst(folder: Path, learned: Path, scale: float) -> list[Row]:
     """A thousand requests at once; the primary is healthy and takes 0.4 s."""
     count = int(1000 * scale)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(process('{"header_delay_s": 0.4, "tokens": 10}'))
         cheap = await stack.enter_async_context(process('{"header_delay_s": 0.15, "tokens": 10}'))
-        router = await stack.enter_async_context(router_between(url, cheap, folder / "burst"))
+        router = await stack.enter_async_context(
+            router_between(url, cheap, folder / "burst", learned)
+        )
         ask = by_router(router)
         await volley(ask, 64, 128)
         gc.collect()
@@ -268,10 +276,10 @@ def judged(name: str, shown: str, target: str, ok: bool) -> Row:
     return (name, shown, target, "ok" if ok else "MISSED")
 
 
-async def measure(folder: Path, scale: float) -> list[Row]:
-    rows = await added_and_throughput(folder, scale)
-    for part in (hanging_primary, heavy_tail, burst):
-        rows += await part(folder, scale)
+async def measure(folder: Path, learned: Path, scale: float) -> list[Row]:
+    rows: list[Row] = []
+    for part in (added_and_throughput, hanging_primary, heavy_tail, burst):
+        rows += await part(folder, learned, scale)
     return rows
 
 
@@ -284,7 +292,8 @@ def main() -> int:
 
     configure(level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
-        rows = asyncio.run(measure(Path(folder), args.scale))
+        learn_shipped(learned := Path(folder) / "learned")
+        rows = asyncio.run(measure(Path(folder), learned, args.scale))
     print_table("Speed", ("figure", "measured", "target", ""), rows)
     return 1 if any(row[-1] == "MISSED" for row in rows) else 0
 
