@@ -14,6 +14,16 @@ from routing.budget import Allowance
 
 VERSION = "0.1.0"
 
+NEWS = (
+    "reranked",
+    "discovery.appended",
+    "discovery.promoted",
+    "discovery.rolled_back",
+    "discovery.refused",
+    "discovery.undone",
+)
+"""Kinds of audit rows that say that something is different now; the others are steps to it."""
+
 
 def health(services: Services, gate: Gate, config_problem: str | None = None) -> dict[str, Any]:
     """Quick and free of I/O.

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ from graph.state import Answer, Options, Route, Services, State
 from nodes.classify import route_of, understand
 from nodes.log import record_abandoned
 from providers.base import Message
-from telemetry.records import InteractionRow
+from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Retrieval
 
 if TYPE_CHECKING:
@@ -323,6 +324,12 @@ class Router:
         await self.start()
         return await self.services.log.recent(limit, category)
 
+    async def news(self, limit: int = 20) -> list[AuditRow]:
+        """What the router changed on its own, whichever replica did it, newest first: the learned
+        orders, and models that came on trial, were promoted, rolled back, refused or undone."""
+        await self.start()
+        return await self.services.log.audits(reports.NEWS, limit=limit)
+
     async def priorities(self) -> dict[str, Any]:
         """By category, the declared and the learned order with the figures behind it."""
         await self.start()
@@ -386,7 +393,12 @@ class Router:
                 mine = [e for e in entries if e.provider == provider.name]
                 if mine:
                     opened = board.breakers[provider.name].state(time.monotonic()) == "open"
-                    await self.discovery.judge(mine[0], entries, breaker_opened=opened)
+                    decision = await self.discovery.judge(
+                        mine[0], entries, category=category, breaker_opened=opened
+                    )
+                    if decision.action != "keep":
+                        told = {"provider": provider.name, "category": category}
+                        logger.info("trial_ended", **told, **asdict(decision))
 
     @property
     def discovery(self) -> Search:

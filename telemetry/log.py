@@ -117,9 +117,12 @@ class InteractionLog:
         return await self._read(queries.since, cursor, limit)
 
     async def audits(
-        self, kind: str | None = None, subject: str | None = None, limit: int | None = 100
+        self,
+        kind: str | Sequence[str] | None = None,
+        subject: str | None = None,
+        limit: int | None = 100,
     ) -> list[AuditRow]:
-        """Audit rows, newest first."""
+        """Audit rows of that kind or those kinds, newest first."""
         return await self._read(queries.audits, kind, subject, limit)
 
     async def hints(self) -> dict[str, dict[str, Any]]:

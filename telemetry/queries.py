@@ -96,11 +96,11 @@ def _unseen(
 
 
 def audits(
-    database: Database, kind: str | None, subject: str | None, limit: int | None
+    database: Database, kind: str | Sequence[str] | None, subject: str | None, limit: int | None
 ) -> list[AuditRow]:
     query = select(audited).order_by(audited.c.at.desc(), audited.c.id)
     if kind is not None:
-        query = query.where(audited.c.kind == kind)
+        query = query.where(audited.c.kind.in_([kind] if isinstance(kind, str) else kind))
     if subject is not None:
         query = query.where(audited.c.subject == subject)
     with database.read() as connection:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from graph.router import Router
 from ui import theme
+from ui.desk import Desk
 from ui.terms import Terms
+from ui.widget import AT_ONCE, widget
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -32,9 +34,8 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     from ui.boards.route import route_tab
     from ui.boards.settings import settings_tab
     from ui.chat import chat_tab
-    from ui.desk import Desk
     from ui.endpoints import add_endpoints
-    from ui.widget import AT_ONCE, widget
+    from ui.news import tell_news
 
     desk = Desk(router)
     demo: gr.Blocks = gr.Blocks(
@@ -52,6 +53,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
             models_tab(desk, write=write)
             settings_tab(desk)
         add_endpoints(desk, write=write)
+        tell_news(desk)
         demo.load(
             lambda: header(router),
             None,

@@ -21,6 +21,7 @@ SCRIPTS = (
     "knowledge",
     "route",
     "models",
+    "news",
     "settings",
 )
 

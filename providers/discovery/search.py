@@ -131,11 +131,17 @@ class Search:
                 yield event
 
     async def judge(
-        self, trial: Standing, others: Sequence[Standing], *, breaker_opened: bool = False
+        self,
+        trial: Standing,
+        others: Sequence[Standing],
+        *,
+        category: str | None = None,
+        breaker_opened: bool = False,
     ) -> Decision:
         """Keep, promote or roll back a provider on trial, and do it; see `watch.verdict`.
 
-        An entry that a person wrote is never changed. Raises ConfigError when the file cannot be.
+        `category` is where these standings are from; the audit row names it. An entry that a
+        person wrote is never changed. Raises ConfigError when the file cannot be.
         """
         if self.settings.provider(trial.provider).added is None:
             return Decision("keep", "a person put it on trial: only a person ends that")
@@ -149,7 +155,8 @@ class Search:
             return Decision("keep", "another process has ended the trial")
         if decision.action != "keep":
             kind = "discovery.promoted" if decision.action == "promote" else "discovery.rolled_back"
-            await self.audit(kind, trial.provider, {"reason": decision.reason})
+            detail = {"category": category, "reason": decision.reason}
+            await self.audit(kind, trial.provider, detail)
         return decision
 
     async def _edit(self, change: Callable[..., object], *arguments: object) -> None:

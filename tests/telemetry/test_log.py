@@ -191,6 +191,7 @@ async def test_audit_rows_come_newest_first(log: InteractionLog) -> None:
     await log.audit("append", "model-x", {})
     await log.audit("append", "model-y", {})
     assert [a["subject"] for a in await log.audits("append")] == ["model-y", "model-x"]
+    assert len(await log.audits(["append", "trial"])) == 3
     assert (await log.audits("trial", "model-x"))[0]["detail"] == {"verdict": "better", "pairs": 12}
 
 

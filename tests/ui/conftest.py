@@ -48,8 +48,10 @@ class Site:
         write: bool = True,
         environ: dict[str, str] | None = None,
         demo: bool = False,
+        edit: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         quiet()
+        self._edit = edit
         self._demo = demo
         self.config = config
         self._write = write
@@ -93,7 +95,7 @@ class Site:
                 if self._demo:
                     shutil.copytree("config/demo", self.config)
                 else:
-                    write_config(self.config, self.upstream.base_url)
+                    write_config(self.config, self.upstream.base_url, self._edit)
                 self.router = Router.from_config(self.config, self._data, environ=self._environ)
                 async with self.router:
                     app = mount(FastAPI(), self.router, write=self._write)
@@ -116,8 +118,11 @@ class Site:
             self._ready.set()
 
 
-def write_config(folder: Path, upstream: str) -> None:
-    """Providers that behave on a script; `ttft_s` is far from what the quick ones need."""
+def write_config(folder: Path, upstream: str, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Providers that behave on a script; `ttft_s` is far from what the quick ones need.
+
+    `edit` changes what is about to be written.
+    """
     cost = {"input": 0.5, "output": 1.0}
 
     def simulated(name: str, tokens: int = 24, **phase: Any) -> dict[str, Any]:
@@ -155,6 +160,7 @@ def write_config(folder: Path, upstream: str) -> None:
         "breaker": {"failures": 1000, "window": 1000, "share": 1.0},
         "log": {"text": True},
     }
+    edit(written)
     folder.mkdir(parents=True)
     (folder / "providers.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
     (folder / "categories.yaml").write_text(yaml.safe_dump(CATEGORIES, sort_keys=False))

@@ -62,6 +62,14 @@ window.RouterPage = (() => {
     );
   }
 
+  // An instant of the log, in the reader's own time: only the clock where it is today.
+  function moment(at) {
+    const date = new Date(at * 1000);
+    const today = date.toDateString() === new Date().toDateString();
+    const day = today ? "" : `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} `;
+    return day + date.toLocaleTimeString("en-GB");
+  }
+
   function nothing(text) {
     return el("p", { class: "rt-nothing" }, text);
   }
@@ -123,5 +131,5 @@ window.RouterPage = (() => {
     RouterPage.mend();
   }
 
-  return { el, svg, icon, provider, nothing, glide, mount, views, toggleTheme, begin };
+  return { el, svg, icon, provider, moment, nothing, glide, mount, views, toggleTheme, begin };
 })();

@@ -36,7 +36,7 @@
             },
             row.id.slice(0, 8)
           ),
-          el("div", { class: "rt-muted rt-small" }, when(row.at))
+          el("div", { class: "rt-muted rt-small" }, RouterPage.moment(row.at))
         ),
         el(
           "td",
@@ -103,12 +103,5 @@
   function said(value) {
     const shown = value.rows.length < value.found ? `, the newest ${value.rows.length} shown` : "";
     return `${value.found} request${value.found === 1 ? "" : "s"}${shown}`;
-  }
-
-  function when(at) {
-    const date = new Date(at * 1000);
-    const today = date.toDateString() === new Date().toDateString();
-    const day = today ? "" : `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} `;
-    return day + date.toLocaleTimeString("en-GB");
   }
 })();

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from config.errors import RouterError
+from providers.discovery.watch import verdict
 from ui import wording
 from ui.desk import Desk
+from ui.news import item as news_item
 from ui.transcript import sentence
 from ui.widget import AT_ONCE, STREAMED, widget
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from providers.discovery.result import SearchResult
 
 SHOWN = 25
+LATELY = 12
+"""Changes that the board tells of."""
+EVERY_S = 2.0
 
 
 def models_tab(desk: Desk, *, write: bool) -> None:
@@ -32,13 +37,22 @@ def models_tab(desk: Desk, *, write: bool) -> None:
             if write:
                 undo = gr.Button("Undo the last change", elem_id="undo")
         steps = widget("steps", None, elem_id="trial")
-        found = widget("candidates", None, elem_id="candidates")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=6, min_width=320):
+                found = widget("candidates", None, elem_id="candidates")
+            with gr.Column(scale=5, min_width=320):
+                trials = widget("trials", None, elem_id="trials", every_s=EVERY_S)
 
     async def look(name: str) -> AsyncIterator[Any]:
         yield {"busy": True}
         yield await look_up(desk, name, write=write)
 
+    async def refresh() -> Any:
+        news = await desk.router.news(LATELY)
+        return {"trials": on_trial(desk), "news": [news_item(row) for row in news]}
+
     search.click(look, category, found, **STREAMED)
+    trials.refresh(refresh, None, trials, **AT_ONCE)
     if write:
 
         async def attempt(name: str, event: gr.EventData) -> AsyncIterator[Any]:
@@ -55,6 +69,23 @@ def models_tab(desk: Desk, *, write: bool) -> None:
 
         found.select(attempt, category, steps, **STREAMED)
         undo.click(take_back, None, steps, **AT_ONCE)
+
+
+def on_trial(desk: Desk) -> list[dict[str, Any]]:
+    """Each provider on trial, with what the judge would say now and why."""
+    settings, ranking = desk.router.settings, desk.router.services.board.ranking
+    found: list[dict[str, Any]] = []
+    for category in settings.categories:
+        entries = ranking.standings(category).entries
+        for entry in entries:
+            if entry.trial is None:
+                continue
+            kind = desk.terms.kind(entry.provider)
+            figures = {"mean": entry.mean, "low": entry.low, "high": entry.high, "n": entry.n}
+            share, said = wording.percent(entry.trial), sentence(verdict(entry, entries).reason)
+            named = {"provider": entry.provider, "kind": kind, "mark": wording.KINDS[kind]}
+            found.append({**named, **figures, "category": category, "share": share, "said": said})
+    return found
 
 
 async def look_up(desk: Desk, category: str, *, write: bool) -> dict[str, Any]:

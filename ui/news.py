@@ -1,0 +1,75 @@
+"""What the router changed on its own, in words, on every page that is open; see `Router.news`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from telemetry.records import AuditRow
+from ui import wording
+from ui.desk import Desk
+from ui.transcript import sentence
+from ui.widget import AT_ONCE, widget
+
+TOLD = 8
+"""Changes that a page is told of at once; the board has more."""
+
+
+def tell_news(desk: Desk) -> None:
+    """A line in the corner when something changed, whatever the page shows."""
+
+    async def news(event: gr.EventData) -> Any:
+        found = [item(row) for row in await desk.router.news(TOLD)]
+        known = (event._data or {}).get("newest")
+        return gr.skip() if found and found[0]["id"] == known else {"items": found}
+
+    shown = widget("news", None, elem_id="news", events=("news",))
+    shown.news(news, None, shown, **AT_ONCE)
+
+
+def item(row: AuditRow) -> dict[str, Any]:
+    """One row as a line: a headline, the reason under it, and the board that shows more."""
+    kind, subject, detail = row["kind"], row["subject"], row["detail"]
+    category = str(detail.get("category") or "")
+    where = f"{category}: " if category else ""
+    reason = str(detail.get("reason") or "")
+    match kind:
+        case "reranked":
+            state, text, reason = "done", _reordered(category, detail), str(detail.get("why") or "")
+        case "discovery.appended":
+            share = detail.get("share")
+            state = "running"
+            text = f"{where}{subject} was taken in on trial"
+            text += f", with {wording.percent(_number(share))} of the traffic" if share else ""
+        case "discovery.promoted":
+            state, text = "done", f"{where}{subject} was promoted from its trial"
+        case "discovery.rolled_back":
+            state, text = "failed", f"{where}{subject} was taken out again: its trial failed"
+        case "discovery.refused":
+            state, text = "skipped", f"{where}{subject} was tried and not taken in"
+        case _:
+            state, text, reason = "cancelled", "A change was taken back", str(detail.get("said"))
+    return {
+        "id": f"{row['at']:.6f} {kind} {subject}",
+        "at": row["at"],
+        "state": state,
+        "text": text,
+        "why": sentence(reason) if reason else "",
+        "board": "Priorities" if kind == "reranked" else "Models",
+    }
+
+
+def _reordered(category: str, detail: dict[str, object]) -> str:
+    before, after = _names(detail.get("before")), _names(detail.get("after"))
+    if before[:1] != after[:1] and before and after:
+        return f"{category}: {after[0]} is asked first now, in the place of {before[0]}"
+    return f"{category}: the order is now {', '.join(after)}"
+
+
+def _names(order: object) -> list[str]:
+    return [str(name) for name in order] if isinstance(order, list | tuple) else []
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
