@@ -29,7 +29,8 @@ from graph.router import Router
 from tests.upstream import Behaviour, Upstream
 
 HEALTHY = '{"ttft_s": 0.05, "token_s": 0.00517, "tokens": 30}'
-PROMPTS = itertools.cycle(prompts())
+PROMPTS = (f"{prompt} #{turn}" for turn in itertools.count() for prompt in prompts())
+"""No prompt twice: vectors of prompts that come again are remembered."""
 Ask = Callable[[], Awaitable[tuple[float, float]]]
 """One request; seconds to the first token and to the end."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,8 +24,11 @@ UNSURE = "general"
 """Where a prompt goes when no category is clearly ahead, if there is a category of that name."""
 MARGIN = 0.08
 """Least lead of the best category over the second."""
-CLEAR = 0.95
-"""The probability from which the lexical stage decides alone: measured to cost no accuracy."""
+CLEAR = 0.9
+"""The probability from which the lexical stage decides alone. With whole intents held out, this
+decides 35% of the examples and costs none of them; 0.8 would decide 52% and cost 0.15%."""
+REMEMBERED = 1024
+"""Vectors that are kept, 1.5 MB: clients send a prompt again, and so do their retries."""
 NEAREST = 3
 _SHOWN = 8  # words of a group of keywords
 _FELT = 0.3  # the least strength with which a signal is reported
@@ -57,6 +61,7 @@ class Classifier:
         self._weights = weights
         self._embed = embed
         self._reader = Reader(categories, weights.vocabulary, weights.rarity)
+        self._vector = lru_cache(REMEMBERED)(self._embedding)
 
     @classmethod
     def train(
@@ -142,15 +147,16 @@ class Classifier:
         weights = self._weights
         row = reading.row
         shares = _apply(weights.lexical, row)
-        similar = self._alike(row[self._reader.terms])
-        stage, why = "rules", None
+        stage, why, similar = "rules", None, None
         if weights.full is None or weights.vectors is None:
             why = "the embedding model is not installed"
         elif vector is not None or shares.max() < CLEAR:
             stage = "embedding"
-            vector = self._vector(reading) if vector is None else vector
+            vector = self._vector(view(reading.parts)) if vector is None else vector
             similar = np.einsum("ij,j->i", weights.vectors, vector)
             shares = _apply(weights.full, np.concatenate([vector, row]))
+        if similar is None:
+            similar = self._alike(row[self._reader.terms])
         evidence = self._evidence(reading, similar) | {"stage": stage}
         return shares, evidence | ({"limited": why} if why else {}), vector
 
@@ -162,9 +168,10 @@ class Classifier:
         )
         return similar
 
-    def _vector(self, reading: Reading) -> np.ndarray:
+    def _embedding(self, text: str) -> np.ndarray:
         assert self._embed is not None  # as `load` and `train` see to
-        vector: np.ndarray = self._embed([view(reading.parts)])[0]
+        vector: np.ndarray = self._embed([text])[0]
+        vector.setflags(write=False)
         return vector
 
     def _evidence(self, reading: Reading, similar: np.ndarray) -> dict[str, object]:

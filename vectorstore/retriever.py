@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ RETRY_S = 30.0
 """Between two attempts to open a Chroma that cannot be opened."""
 RENEWAL_SHARE = 0.1
 """While an ingest commits, at most this share of the time goes into new snapshots."""
+REMEMBERED = 512
+"""Questions whose vectors are kept: they are asked again, by retries and in conversations."""
 QUESTION_TOKENS = 256
 """A longer prompt is embedded by its beginning: 30 ms of CPU at most."""
 
@@ -46,6 +49,7 @@ class Retriever:
         self._vectors_version = -1
         self._retry_at = 0.0
         self._reranker: Reranker | None = None
+        self._vector = lru_cache(REMEMBERED)(self._embedding)
         self._problems: dict[str, str] = {}
         self._writing = False
         """True while this process ingests: its own writes are seen without reopening."""
@@ -102,7 +106,7 @@ class Retriever:
         store = self._open_vectors(snapshot)
         if store is not None and self._embedder is not None:
             if vector is None:
-                vector = self._embedder.embed([question], "query", QUESTION_TOKENS)[0]
+                vector = self._vector(question)
             self._find(store, search, vector)
         order = search.order()
         order = (self._reranked(search, order, k) if rerank else order)[:k]
@@ -115,6 +119,12 @@ class Retriever:
             took_ms=_ms(began),
             mode="hybrid" if search.similarities else "bm25",
         )
+
+    def _embedding(self, question: str) -> np.ndarray:
+        assert self._embedder is not None  # else there is nothing to compare it with
+        vector: np.ndarray = self._embedder.embed([question], "query", QUESTION_TOKENS)[0]
+        vector.setflags(write=False)
+        return vector
 
     def close(self) -> None:
         if self._vectors is not None:
