@@ -22,6 +22,10 @@ from typing import Literal
 
 from config.models import Limits
 
+UNDERSTANDING_S = 0.1
+"""What classifying may take of `ttft_s`. It takes 5 ms; in a burst prompts queue for it, and a
+healthy primary shall not pay for that."""
+
 Side = Literal["primary", "fallback"]
 Start = Literal["immediate", "hedged", "when_out"]
 
@@ -157,8 +161,9 @@ class Race:
         return self._rewindable or not self._visible
 
     def begin(self, now: float) -> list[Action]:
-        """Both sides are ready to start; `ttft_s` counts from here."""
-        self._begun_at = now
+        """Both sides are ready to start; `ttft_s` counts from admission, for that is when the
+        caller began to wait, or from UNDERSTANDING_S ago if classifying took longer."""
+        self._begun_at = max(self._begun_at, now - UNDERSTANDING_S)
         self._hedge_at = now + self._hedge_after_s
         self._primary.started = True
         return self._settle(now)
