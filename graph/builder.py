@@ -65,6 +65,12 @@ def build(services: Services) -> Graph:
     return graph.compile(name="router")
 
 
+async def run_through(graph: Graph, state: State) -> None:
+    """Run the graph for what its nodes do and tell; its final state is not even gathered."""
+    async for _ in graph.astream(state, stream_mode=[]):
+        pass
+
+
 async def is_rerank_due(state: State) -> bool:
     """Async, for LangGraph would send a plain function to a worker thread."""
     return bool(state.get("cause"))

@@ -21,12 +21,12 @@ from config.loader import load
 from config.models import Settings
 from graph import reports
 from graph.admission import Gate
-from graph.builder import Graph, build, leave
+from graph.builder import Graph, build, leave, run_through
 from graph.door import Door
 from graph.late import LateAnswer
 from graph.reload import Watched, renewed
 from graph.rendezvous import Event, Rendezvous, cancel
-from graph.services import open_services
+from graph.services import calm_collector, open_services
 from graph.state import Answer, Options, Route, Services, State
 from nodes.classify import route_of, understand
 from nodes.log import record_abandoned
@@ -123,6 +123,7 @@ class Router:
             services.knowledge.warm(),
             asyncio.to_thread(services.classifier.classify, "Is everything warm?"),
         )
+        calm_collector()
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
         """Wait for running requests and late primaries, then close everything; safe to call twice.
@@ -236,7 +237,7 @@ class Router:
         if r.request_id in services.races:
             raise UsageError(f"a request {r.request_id} is already running", "request_id")
         services.races[r.request_id] = r
-        task = asyncio.create_task(graph.ainvoke(state), name=f"request-{r.request_id}")
+        task = asyncio.create_task(run_through(graph, state), name=f"request-{r.request_id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: events.put_nowait(None))
