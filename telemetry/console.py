@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -62,4 +64,20 @@ class _Stderr:
     """Loggers that find `sys.stderr` when they write, so that redirection works."""
 
     def __call__(self, *_: Any) -> Any:
-        return structlog.PrintLogger(file=sys.stderr)
+        return structlog.PrintLogger(file=_Lossy(sys.stderr))
+
+
+class _Lossy(io.TextIOBase):
+    """Drops what cannot be written: a full disk under the log must not cost an answer."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()

@@ -50,3 +50,19 @@ def test_keys_never_reach_the_log() -> None:
         assert "abcdef123456" not in said
         assert "gsk_abcdefghij" not in said
         assert "***" in said
+
+
+FULL = """
+import resource, sys, structlog
+from telemetry.console import configure
+configure()
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+structlog.get_logger().info("nowhere to go")
+sys.exit(7)
+"""
+
+
+def test_a_full_disk_under_stderr_stops_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "stderr").open("w") as file:
+        done = subprocess.run([sys.executable, "-c", FULL], stderr=file, check=False, cwd=ROOT)
+    assert done.returncode == 7
