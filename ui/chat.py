@@ -102,18 +102,19 @@ def _connect_asking(parts: Parts, do: Handlers) -> None:
     )
     for start in begun:
         start.then(do.respond, parts.conversation, [parts.talk, parts.picture], **STREAMED).then(
-            do.idle, parts.conversation, parts.box, **AT_ONCE
+            do.idle, parts.conversation, shown, **AT_ONCE
         )
     parts.picture.late(
         do.wait_for_late, parts.conversation, parts.amended, trigger_mode="multiple", **STREAMED
     ).then(do.amend, [parts.conversation, parts.amended], [parts.talk, parts.picture], **AT_ONCE)
-    parts.box.stop(do.stop, None, None, **AT_ONCE)
+    parts.box.stop(do.stop, parts.conversation, None, **AT_ONCE)
 
 
 def _connect_reading(demo: gr.Blocks, parts: Parts, do: Handlers) -> None:
     parts.talk.like(do.judge, parts.conversation, None, trigger_mode="multiple", **STREAMED)
     parts.talk.select(do.look, parts.conversation, parts.picture, **AT_ONCE)
-    parts.fresh.click(do.forget, None, [parts.conversation, parts.talk, parts.picture], **AT_ONCE)
+    begun_anew = [parts.conversation, parts.talk, parts.picture]
+    parts.fresh.click(do.forget, parts.conversation, begun_anew, **AT_ONCE)
     demo.unload(do.close)
     offered = [parts.category, parts.provider, parts.examples]
     demo.load(do.offer, None, offered, **AT_ONCE)

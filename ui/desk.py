@@ -51,12 +51,12 @@ class Desk:
         }
         view = View(asked, self.terms, request_id=uuid.uuid4().hex)
         conversation.turns.append(view)
-        conversation.pending = view
+        conversation.pending, conversation.stopped = view, False
         return view
 
     async def answer(self, conversation: Conversation, tab: str) -> AsyncIterator[View]:
         """Ask for the pending turn and yield it as it grows, at 25 frames a second."""
-        view = conversation.pending
+        view = conversation.take_up()
         if view is None:
             return
         asked = view.asked
@@ -71,13 +71,15 @@ class Desk:
         )
         run = Run(view, events)
         self.runs.begin(tab, run)
+        if conversation.stopped:
+            run.stop()
         try:
             async with aclosing(run.frames()) as frames:  # type: ignore[type-var]
                 async for frame in frames:
                     yield frame
         finally:
-            if conversation.pending is view:
-                conversation.pending = None
+            if conversation.current is view:
+                conversation.current = None
             self.runs.end(tab, run)
             if not is_awaited(view):
                 self._late.forget(view.request_id)
@@ -101,6 +103,16 @@ class Desk:
             return None
         view.apply(answer)
         return view
+
+    def stop(self, conversation: Conversation, tab: str) -> None:
+        """End what is being answered, or is about to be."""
+        conversation.stopped = True
+        self.runs.stop(tab)
+
+    def leave(self, conversation: Conversation, tab: str) -> None:
+        """End what is being answered, and show nothing more of this conversation."""
+        conversation.over = True
+        self.stop(conversation, tab)
 
     def close(self, tab: str) -> None:
         """The tab is gone: end its request and wait for nothing on its behalf."""

@@ -82,16 +82,22 @@ class Handlers:
         frames = self.desk.answer(conversation, tab_of(request))
         async with aclosing(frames):  # type: ignore[type-var]
             async for view in frames:
+                if conversation.over:
+                    return
                 yield conversation.messages(), picture(view)
 
     def idle(self, conversation: Conversation) -> Any:
-        """Give the box back, unless the next prompt runs already."""
+        """Give the box back, unless the next prompt runs already. Where the conversation was left
+        meanwhile, its last frame may have come after the new one's first: clear that away."""
         if conversation.running:
-            return gr.skip()
-        return gr.Textbox(submit_btn="Send", stop_btn=False)
+            return gr.skip(), gr.skip(), gr.skip()
+        box = gr.Textbox(submit_btn="Send", stop_btn=False)
+        if conversation.turns:
+            return box, gr.skip(), gr.skip()
+        return box, [], empty()
 
-    def stop(self, request: gr.Request) -> None:
-        self.desk.runs.stop(tab_of(request))
+    def stop(self, conversation: Conversation, request: gr.Request) -> None:
+        self.desk.stop(conversation, tab_of(request))
 
     async def wait_for_late(self, conversation: Conversation, request: gr.Request) -> View | None:
         return await self.desk.amendment(conversation, tab_of(request))
@@ -120,9 +126,9 @@ class Handlers:
             return gr.skip()
         return picture(conversation.turns[turn])
 
-    def forget(self, request: gr.Request) -> Any:
+    def forget(self, conversation: Conversation, request: gr.Request) -> Any:
         """A new conversation; what still runs is stopped."""
-        self.desk.runs.stop(tab_of(request))
+        self.desk.leave(conversation, tab_of(request))
         return Conversation(), [], empty()
 
     def offer(self) -> Any:

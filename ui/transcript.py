@@ -29,11 +29,25 @@ class Conversation:
     def __init__(self, turns: list[View] | None = None) -> None:
         self.turns = turns or []
         self.pending: View | None = None
-        """The last turn, while it is being answered."""
+        """The last turn, until somebody takes it up to be answered."""
+        self.current: View | None = None
+        """The turn that is being answered."""
+        self.stopped = False
+        """The pending turn was stopped before it was taken up."""
+        self.over = False
+        """Another conversation has taken its place: nothing of this one is shown any more."""
 
     @property
     def running(self) -> bool:
-        return self.pending is not None and self.pending.phase == "running"
+        asked = self.pending or self.current
+        return asked is not None and asked.phase == "running"
+
+    def take_up(self) -> View | None:
+        """The pending turn, for one caller alone: whoever sends twice has asked once."""
+        view, self.pending = self.pending, None
+        if view is not None:
+            self.current = view
+        return view
 
     def messages(self) -> list[ChatMessage]:
         """What the chat shows; the first message of an answer is always the answer itself."""

@@ -72,8 +72,11 @@ class View:
             handler(event)
 
     def end(self, *, stopped: bool = False, error: str | None = None) -> None:
-        """The stream is over; whatever still waits or runs will not happen any more."""
-        if stopped or error:
+        """The stream is over; whatever still waits or runs will not happen any more.
+
+        What was answered stays so, though its end was cut off.
+        """
+        if self.phase == "running" and (stopped or error):
             self.phase, self.error = ("stopped" if stopped else "failed"), error
             self.say = "Stopped." if stopped else str(error)
         for name, node in self.nodes.items():

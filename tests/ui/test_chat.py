@@ -236,3 +236,78 @@ def test_simulation_is_marked_wherever_a_name_is_shown(visitor: Visitor):
     visitor.answered("What is the capital of Australia?", "swift")
     expect(visitor.page.locator("#picture .rt-fall .rt-mark").first).to_have_text("simulation")
     expect(visitor.page.locator("#talk .thought").first).to_contain_text("simulation")
+
+
+def test_two_quick_sends_ask_once(visitor: Visitor):
+    upstream = visitor.site.upstream
+    upstream.behave("remote", Behaviour(text="Once."))
+    called = len(upstream.calls("remote"))
+    visitor.choose("provider", "remote")
+    visitor.page.locator("#prompt textarea").fill("Say it once.")
+    visitor.page.keyboard.press("Enter")
+    visitor.page.keyboard.press("Enter")
+    visitor.see("done")
+    expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
+    expect(visitor.answer()).to_contain_text("Once.")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+    assert len(upstream.calls("remote")) == called + 1
+
+
+def test_a_double_click_on_send_does_not_stop_what_it_began(visitor: Visitor):
+    visitor.page.locator("#prompt textarea").fill("Write a haiku about rain.")
+    visitor.page.locator("#prompt .submit-button").dblclick(delay=60)
+    visitor.see("done")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+
+
+def test_a_prompt_sent_while_another_runs_waits_in_the_box(visitor: Visitor):
+    upstream = visitor.site.upstream
+    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
+    visitor.ask("Tell me everything.", "remote")
+    expect(visitor.answer()).to_contain_text("word1")
+    visitor.ask("And then?")
+    visitor.page.locator("#prompt .stop-button").click()
+    visitor.see("stopped")
+    expect(visitor.page.locator("#prompt textarea")).to_have_value("And then?")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+
+
+def test_a_stop_that_comes_before_the_stream_is_not_lost(visitor: Visitor):
+    visitor.site.upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
+    visitor.choose("provider", "remote")
+    visitor.page.evaluate(
+        """() => new MutationObserver((_, watcher) => {
+            const stop = document.querySelector('#prompt .stop-button');
+            if (!stop) return;
+            watcher.disconnect();
+            stop.click();
+        }).observe(document.querySelector('#prompt'), {childList: true, subtree: true})"""
+    )
+    visitor.ask("Tell me everything.")
+    visitor.see("stopped")
+    expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
+
+
+def test_a_new_conversation_in_the_middle_of_an_answer_stays_empty(visitor: Visitor):
+    upstream = visitor.site.upstream
+    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.005))
+    aborted = upstream.aborted
+    visitor.ask("Tell me everything.", "remote")
+    expect(visitor.answer()).to_contain_text("word1")
+    visitor.page.locator("#fresh").click()
+    visitor.site.until(lambda: upstream.aborted > aborted)
+    expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
+    visitor.see("idle")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(0)
+    upstream.behave("remote", Behaviour(text="Fresh."))
+    visitor.answered("Who are you?")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+
+
+def test_an_error_is_a_sentence_and_the_page_goes_on(visitor: Visitor):
+    visitor.ask("x" * 400_001, "swift")
+    visitor.see("failed")
+    expect(visitor.answer()).to_contain_text("No answer. The prompt has 400001 characters")
+    expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
+    visitor.answered("What is the capital of Australia?")
+    expect(visitor.answer()).to_contain_text("swift pretends to answer")

@@ -115,3 +115,12 @@ def test_what_a_prompt_holds_is_not_markdown():
 def test_sentences_begin_and_end_as_such():
     assert sentence("no provider answered") == "No provider answered."
     assert sentence("Really?") == "Really?"
+
+
+def test_a_turn_is_taken_up_once():
+    conversation = Conversation()
+    conversation.pending = new_view()
+    assert conversation.running
+    assert conversation.take_up() is not None
+    assert conversation.take_up() is None
+    assert conversation.running

@@ -270,3 +270,10 @@ def test_kinds_come_from_the_configuration(settings_for):
     assert terms.kinds["first"] == "remote"
     assert terms.limits_ms["technical"][0] == settings.limits.ttft_s * 1000
     assert TERMS.kind("star") == "simulated"
+
+
+def test_what_was_answered_stays_so_though_its_end_was_cut_off():
+    view = fold(*won())
+    view.end(stopped=True)
+    assert view.phase == "done"
+    assert view.text == "Because packets."
