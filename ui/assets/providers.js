@@ -3,11 +3,16 @@
   const { el, icon, provider } = RouterPage;
   const ICONS = { done: "done", failed: "failed", late: "late", off: "skipped" };
 
-  function bar(share) {
+  function bar(share, state) {
     if (share === null || share === undefined) return null;
     return el(
       "div",
-      { class: "rt-budget", role: "img", "aria-label": `${Math.round(share * 100)} % of the budget` },
+      {
+        class: "rt-budget",
+        "data-state": state,
+        role: "img",
+        "aria-label": `${Math.round(share * 100)} % of the daily limit`,
+      },
       el("span", { style: { width: `${share * 100}%` } })
     );
   }
@@ -32,18 +37,33 @@
             { class: "rt-facts" },
             ...one.figures.map(([name, said]) => el("div", {}, el("dt", {}, name), el("dd", {}, said)))
           ),
-      bar(one.share)
+      bar(one.share, one.spending)
+    );
+  }
+
+  function spending(budget) {
+    return el(
+      "section",
+      { class: "rt-spending", "data-state": budget.state },
+      el("p", {}, el("strong", {}, budget.said)),
+      budget.word
+        ? el(
+            "p",
+            { class: "rt-state rt-wrapping", "data-state": budget.state },
+            icon(budget.state),
+            el("span", {}, budget.word)
+          )
+        : null,
+      bar(budget.share, budget.state)
     );
   }
 
   RouterPage.views.providers = (host) => (value) => {
-    const limit = value.budget ? ` of ${value.budget}` : ", without a limit";
     host.replaceChildren(
       el(
         "div",
         { class: "rt-stack" },
-        el("p", {}, el("strong", {}, "Spent today: "), value.spent + limit),
-        bar(value.share),
+        spending(value.budget),
         el("div", { class: "rt-cards" }, ...value.cards.map(card))
       )
     );

@@ -8,13 +8,17 @@ from typing import Any
 
 import gradio as gr
 
+from graph.board import is_free
+from routing.budget import Allowance
 from ui import wording
 from ui.desk import Desk
+from ui.transcript import sentence
 from ui.widget import AT_ONCE, widget
 
 EVERY_S = 2.0
 RECENT = 400
 """Requests that the figures are taken from."""
+UNTIL = "until midnight UTC"
 
 _BREAKERS = {
     "closed": ("done", "Closed: it is asked"),
@@ -39,18 +43,31 @@ def board(
     health: Mapping[str, Any], rows: Iterable[Any], spent: Mapping[str, float], desk: Desk
 ) -> dict[str, Any]:
     figures = seen(rows)
-    budget = desk.router.settings.budget
+    allowance = Allowance(desk.router.settings.budget, spent)
     cards = [
-        _card(name, one, figures.get(name, {}), spent.get(name, 0.0), desk)
-        for name, one in health.items()
+        _card(name, one, figures.get(name, {}), allowance, desk) for name, one in health.items()
     ]
-    total, limit = sum(spent.values()), budget.daily_usd
     return {
         "cards": sorted(cards, key=lambda card: card["state"] == "off"),
-        "spent": spent_so_far(total),
-        "budget": None if limit is None else wording.usd(limit),
-        "share": None if not limit else min(1.0, total / limit),
+        "budget": overall(allowance),
     }
+
+
+def overall(allowance: Allowance) -> dict[str, Any]:
+    """What today cost of what it may cost, and what follows from that, in words."""
+    limit, lean = allowance.budget.daily_usd, allowance.lean
+    spent = f"{spent_so_far(allowance.total)} spent today"
+    if limit is None:
+        return {"state": "", "said": f"{spent}, without a limit.", "word": "", "share": None}
+    said = f"{spent} of {wording.usd(limit)}."
+    if lean >= 1.0:
+        state, word = "failed", f"Limit reached: paid models are skipped {UNTIL}."
+    elif lean > 0.0:
+        state, word = "late", "Leaning to cheap models: the limit is near."
+    else:
+        state, word = "done", "Within the limit: the best model is asked, whatever it costs."
+    share = 1.0 if limit <= 0 else min(1.0, allowance.total / limit)
+    return {"state": state, "said": said, "word": word, "share": share}
 
 
 def seen(rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
@@ -76,30 +93,47 @@ def spent_so_far(usd: float) -> str:
 
 
 def _card(
-    name: str, one: Mapping[str, Any], mine: Mapping[str, Any], cost: float, desk: Desk
+    name: str,
+    one: Mapping[str, Any],
+    mine: Mapping[str, Any],
+    allowance: Allowance,
+    desk: Desk,
 ) -> dict[str, Any]:
-    kind, breaker = desk.terms.kind(name), one["breaker"]
-    state, word = _BREAKERS[breaker["state"]]
-    if breaker["state"] == "open":
-        word += f", for {breaker['retry_in_s']:.0f} s more"
+    settings, kind = desk.router.settings, desk.terms.kind(name)
+    barred = allowance.barred(name, free=is_free(settings, settings.provider(name)))
+    state, word, why = _may_be_asked(one, barred)
     calls, first = mine.get("calls", 0), sorted(mine.get("first", []))
-    limit = desk.router.settings.budget.providers.get(name)
+    limit, cost = allowance.budget.providers.get(name), allowance.spent.get(name, 0.0)
     return {
         "name": name,
         "kind": kind,
         "mark": wording.KINDS[kind],
         "model": one["model"],
         "host": one["host"],
-        "state": "off" if one["unavailable"] else state,
-        "word": "Not available" if one["unavailable"] else word,
-        "why": one["unavailable"] or (breaker["why"] if breaker["state"] != "closed" else ""),
+        "state": state,
+        "word": word,
+        "why": why,
         "figures": [
             ["Success", wording.percent(mine["ok"] / calls) if calls else "–"],
             ["Calls", str(calls)],
             ["First word, median", wording.seconds(first[len(first) // 2] if first else None)],
             ["First word, 95 %", wording.seconds(first[int(len(first) * 0.95)] if first else None)],
             ["Cost today", spent_so_far(cost)],
-            ["Budget", "no limit" if limit is None else wording.usd(limit)],
+            ["Daily limit", "none" if limit is None else wording.usd(limit)],
         ],
-        "share": None if not limit else min(1.0, cost / limit),
+        "share": None if limit is None else 1.0 if limit <= 0 else min(1.0, cost / limit),
+        "spending": "failed" if limit is not None and cost >= limit else "done",
     }
+
+
+def _may_be_asked(one: Mapping[str, Any], barred: str | None) -> tuple[str, str, str]:
+    """State, the state in words, and why."""
+    breaker = one["breaker"]
+    if one["unavailable"]:
+        return "off", "Not available", one["unavailable"]
+    if barred:
+        return "failed", f"Limit reached: it is skipped {UNTIL}", sentence(barred)
+    state, word = _BREAKERS[breaker["state"]]
+    if breaker["state"] == "open":
+        word += f", for {breaker['retry_in_s']:.0f} s more"
+    return state, word, breaker["why"] if breaker["state"] != "closed" else ""

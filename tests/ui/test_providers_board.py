@@ -1,0 +1,62 @@
+"""What today cost of what it may cost, said in words."""
+
+import pytest
+from playwright.sync_api import expect
+
+from config.models import Budget
+from routing.budget import Allowance
+from tests.ui.conftest import Site
+from tests.ui.test_boards import rows_of, write
+from ui.boards.providers import overall
+
+
+def said(daily_usd, spent):
+    told = overall(Allowance(Budget(daily_usd=daily_usd), {"a": spent}))
+    return told["state"], f"{told['said']} {told['word']}", told["share"]
+
+
+def test_spending_without_a_limit_is_a_plain_figure():
+    assert said(None, 0.25) == ("", "$0.2500 spent today, without a limit. ", None)
+
+
+def test_spending_within_the_limit():
+    state, words, share = said(1.0, 0.25)
+    assert (state, share) == ("done", 0.25)
+    assert words.startswith("$0.2500 spent today of $1.00. Within the limit")
+
+
+def test_near_the_limit_it_leans_to_cheap_models():
+    state, words, _ = said(1.0, 0.9)
+    assert state == "late"
+    assert "Leaning to cheap models" in words
+
+
+def test_at_the_limit_paid_models_are_skipped():
+    state, words, share = said(1.0, 1.2)
+    assert (state, share) == ("failed", 1.0)
+    assert "Limit reached: paid models are skipped until midnight UTC" in words
+    assert said(0.0, 0.0)[0] == "failed"
+
+
+def tight(written):
+    written["budget"] = {"daily_usd": 0.05, "providers": {"swift": 0.001}}
+
+
+@pytest.mark.browser
+def test_the_board_says_what_the_budget_leaves(tmp_path_factory, visitor_at):
+    folder = tmp_path_factory.mktemp("budget")
+    with Site(folder / "config", folder / "data", edit=tight) as site:
+        visitor = visitor_at(site)
+        visitor.open()
+        visitor.tab("Providers")
+        board = visitor.page.locator("#providers")
+        expect(board).to_contain_text("Within the limit")
+        write(site, rows_of("swift", "ok", 10))
+        swift = board.locator('[data-provider="swift"]')
+        expect(swift).to_contain_text("Limit reached: it is skipped until midnight UTC")
+        expect(swift).to_contain_text("Today's budget of $0.001 for swift is spent")
+        write(site, rows_of("steady", "ok", 430))
+        expect(board).to_contain_text("Leaning to cheap models: the limit is near")
+        write(site, rows_of("steady", "ok", 90))
+        expect(board).to_contain_text("Limit reached: paid models are skipped")
+        visitor.context.close()
