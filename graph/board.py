@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -87,6 +87,7 @@ class Board:
         self._draw = draw
         self._cursor: int | None = None
         self._ready = False
+        self._changed: set[str] = set()
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
@@ -99,6 +100,7 @@ class Board:
         It has yet to read the log: `ready` does.
         """
         board = Board(settings, clock=self._clock, draw=self._draw)
+        board._changed = self._changed  # the breakers that stay tell it there
         before = {p.name: p for p in self._settings.providers}
         for provider in settings.providers:
             if before.get(provider.name) == provider and settings.breaker == self._settings.breaker:
@@ -160,6 +162,20 @@ class Board:
 
     def _breaker_changed(self, name: str, change: Transition) -> None:
         logger.info("breaker", provider=name, state=change.after, why=change.why)
+        self._changed.add(name)
+
+    def take_changed(self) -> list[str]:
+        """Providers whose breaker changed here since this was last asked."""
+        changed = sorted(self._changed & self.breakers.keys())
+        self._changed.clear()
+        return changed
+
+    def hear(self, name: str, snapshot: Mapping[str, Any], age_s: float) -> None:
+        """Another replica's breaker of this provider, as it was `age_s` ago."""
+        untold = name in self._changed
+        self.breakers[name].restore(snapshot, self._clock(), age_s)
+        if not untold:
+            self._changed.discard(name)  # what was heard is not said again
 
     # -- the order ----------------------------------------------------------------------------
 

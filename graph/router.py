@@ -23,6 +23,7 @@ from graph import reports
 from graph.admission import Gate
 from graph.builder import Graph, build, leave, run_through
 from graph.door import Door
+from graph.gossip import Gossip
 from graph.late import LateAnswer
 from graph.reload import Watched, renewed
 from graph.rendezvous import Event, Rendezvous, cancel
@@ -350,11 +351,14 @@ class Router:
     # -- what goes on beside the requests -----------------------------------------------------
 
     async def _follow(self) -> None:
-        """Once a second: rows of other replicas, an edited configuration, trials to be judged."""
+        """Once a second: what other replicas learned, an edited configuration, trials to judge."""
         told: str | None = None
+        gossip = Gossip()
         while True:
             try:
-                await self.services.board.catch_up(self.services.log)
+                services = self.services
+                await services.board.catch_up(services.log)
+                await gossip.exchange(services.board, services.log, services.settings)
                 await self._take_in_changes()
                 await self._judge_trials()
                 told = None

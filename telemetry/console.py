@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -64,7 +64,7 @@ class _Stderr:
     """Loggers that find `sys.stderr` when they write, so that redirection works."""
 
     def __call__(self, *_: Any) -> Any:
-        return structlog.PrintLogger(file=_Lossy(sys.stderr))
+        return structlog.PrintLogger(file=cast(TextIO, _Lossy(sys.stderr)))
 
 
 class _Lossy(io.TextIOBase):

@@ -190,6 +190,12 @@ class MemoryLog:
     async def audit(self, kind: str, subject: str, detail: Any) -> None:
         pass
 
+    async def hint(self, name: str, detail: Any) -> None:
+        pass
+
+    async def hints(self) -> dict[str, dict[str, Any]]:
+        return {}
+
     async def since(self, cursor: int | None = None, limit: int = 0) -> tuple[list[Any], int]:
         return [], 0
 
