@@ -121,6 +121,17 @@ def _cut(text: str, tokens: int) -> str:
     return head[: ends[-1]] if ends and ends[-1] > len(head) // 2 else head
 
 
+_FENCES = re.compile(
+    r"""</?\s*(?:passages|text)\s*>      # ours
+      | <\|[^<>|\n]{1,40}\|>            # ChatML's and Llama 3's marks of a turn
+      | \[/?INST\] | <</?SYS>> | </?s>  # Llama 2's
+      | <(?:start|end)_of_turn>         # Gemma's
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
 def _unfence(text: str) -> str:
-    """A document cannot close the fence that it stands in."""
-    return re.sub(r"</?\s*(passages|text)\s*>", "", text, flags=re.IGNORECASE)
+    """A document can neither close the fence that it stands in nor end the user's turn: servers
+    take a chat template's own marks for what they are wherever they stand."""
+    return _FENCES.sub(" ", text)
