@@ -123,7 +123,6 @@ def _cut(text: str, tokens: int) -> str:
 
 _FENCES = re.compile(
     r"""</?\s*(?:passages|text)\s*>      # ours
-      | <\|[^<>|\n]{1,40}\|>            # ChatML's and Llama 3's marks of a turn
       | \[/?INST\] | <</?SYS>> | </?s>  # Llama 2's
       | <(?:start|end)_of_turn>         # Gemma's
     """,
@@ -134,4 +133,4 @@ _FENCES = re.compile(
 def _unfence(text: str) -> str:
     """A document can neither close the fence that it stands in nor end the user's turn: servers
     take a chat template's own marks for what they are wherever they stand."""
-    return _FENCES.sub(" ", text)
+    return _FENCES.sub(" ", text).replace("<|", "< |")  # ChatML's and Llama 3's marks

@@ -92,11 +92,10 @@ async def test_an_order_in_a_document_changes_nothing_that_the_router_does(
         expected = await ask(router, upstream)
     async with knowing(order, settings_for, upstream, tmp_path / "hostile") as router:
         assert await ask(router, upstream) == expected
-    (last,) = [call for call in upstream.calls("cheap")][-1:]
-    content = last.body["messages"][-1]["content"]
+    content = upstream.calls("cheap")[-1].body["messages"][-1]["content"]
     assert FACT in content
     assert (content.count("<passages>"), content.count("</passages>")) == (1, 1)
-    assert not re.search(r"<\||\|>|\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>", content)
+    assert not re.search(r"<\||\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>", content)
 
 
 async def test_an_order_in_a_document_is_quoted_as_what_it_is_when_no_model_answers(
