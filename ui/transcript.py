@@ -17,7 +17,10 @@ _CODE = re.compile(
 )
 """Fenced blocks and code spans: Markdown shows their content as it stands."""
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
+_ESCAPED = {ord(sign): f"\\{sign}" for sign in "`*_{}<>#+-.!|~"} | {
+    ord(sign): f"&#{ord(sign)};" for sign in "\\[]()$&"
+}
+"""Brackets are entities: after a backslash they would begin a formula."""
 
 
 class Conversation:
@@ -127,7 +130,7 @@ def _extras(view: View) -> Iterator[ChatMessage]:
 
 def _byline(view: View) -> str:
     answer = view.answer or {}
-    parts = [wording.seconds(answer.get("latency_ms")), wording.usd(answer.get("cost_usd"))]
+    parts = [wording.seconds(answer.get("latency_ms")), view.price]
     if answer.get("provider"):
         kind = wording.KINDS.get(view.terms.kind(str(answer["provider"])), "")
         parts = [str(answer["provider"]), kind, *parts]
@@ -139,18 +142,21 @@ def _how(view: View) -> str:
     sure = wording.percent(route.get("confidence"))
     lines = [f"Category **{_plain(str(route.get('category', 'unknown')))}**, {sure} sure."]
     if answer.get("note"):
-        lines.append(_plain(sentence(str(answer["note"]))))
-    lines += [
+        names = tuple(str(a["provider"]) for a in view.attempts.values())
+        note = str(answer["note"])
+        lines.append(_plain(f"{note}." if note.startswith(names) else sentence(note)))
+    calls = [
         f"- {_plain(a['provider'])} ({a['role']}) {_plain(wording.how_ended(a))}"
-        f", {_plain(wording.usd(a.get('cost_usd')))}"
+        f", {_plain(wording.price(a))}"
         for _, a in sorted(view.attempts.items())
     ]
+    lines.append("\n".join(calls))
     if answer.get("finish_reason") == "length":
         lines.append("The answer reached its longest allowed length and was cut there.")
     if view.logged is False:
         lines.append("This request could not be written to the log.")
     lines.append(f"Request `{view.request_id}`")
-    return "\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
 
 
 def _source(number: int, source: dict[str, Any]) -> str:
@@ -185,7 +191,7 @@ def _no_tags(text: str) -> str:
 
 def _plain(text: str) -> str:
     """A text that is no Markdown, for a place that shows Markdown."""
-    return _SPECIAL.sub(r"\\\1", text)
+    return text.translate(_ESCAPED)
 
 
 def sentence(text: str) -> str:

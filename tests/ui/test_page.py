@@ -49,7 +49,9 @@ def test_no_script_of_a_model_runs_and_nothing_of_it_is_loaded(visitor: Visitor)
 
 
 def test_a_hostile_prompt_is_shown_as_it_was_typed(visitor: Visitor):
-    prompt = "<img src=x onerror=window.owned=1> ${window.owned=2} **not bold**"
+    prompt = (
+        "<img src=x onerror=window.owned=1> ${window.owned=2} **not bold** f(x) [y] $$z$$ &amp;"
+    )
     visitor.answered(prompt, "swift")
     expect(visitor.page.locator("#talk .user-row")).to_contain_text(prompt)
     visitor.page.locator("#picture [data-badge=category]").click()
