@@ -9,7 +9,6 @@ from contextlib import aclosing
 
 from graph.router import Router
 from ui.late import LateDesk
-from ui.picture import is_awaited
 from ui.run import Run, Runs
 from ui.terms import Terms
 from ui.transcript import Conversation
@@ -81,12 +80,12 @@ class Desk:
             if conversation.current is view:
                 conversation.current = None
             self.runs.end(tab, run)
-            if not is_awaited(view):
+            if not view.awaited:
                 self._late.forget(view.request_id)
 
     async def amendment(self, conversation: Conversation, tab: str) -> View | None:
         """The turn that a late answer amended, when it has come; None if there will be none."""
-        view = next((v for v in reversed(conversation.turns) if is_awaited(v)), None)
+        view = next((v for v in reversed(conversation.turns) if v.awaited), None)
         if view is None or view.request_id in self._awaited.get(tab, ()):
             return None
         future = self._late.expect(view.request_id)

@@ -9,7 +9,6 @@ import gradio as gr
 from telemetry.records import AuditRow
 from ui import wording
 from ui.desk import Desk
-from ui.transcript import sentence
 from ui.widget import AT_ONCE, widget
 
 TOLD = 8
@@ -36,7 +35,7 @@ def item(row: AuditRow) -> dict[str, Any]:
     reason = str(detail.get("reason") or "")
     match kind:
         case "reranked":
-            state, text, reason = "done", _reordered(category, detail), str(detail.get("why") or "")
+            state, (text, reason) = "done", _reordered(category, detail)
         case "discovery.appended":
             share = detail.get("share")
             state = "running"
@@ -55,16 +54,19 @@ def item(row: AuditRow) -> dict[str, Any]:
         "at": row["at"],
         "state": state,
         "text": text,
-        "why": sentence(reason) if reason else "",
+        "why": reason if not reason or reason.endswith(".") else f"{reason}.",
         "board": "Priorities" if kind == "reranked" else "Models",
     }
 
 
-def _reordered(category: str, detail: dict[str, object]) -> str:
+def _reordered(category: str, detail: dict[str, object]) -> tuple[str, str]:
+    """What is different in a new order, and why without saying that again."""
     before, after = _names(detail.get("before")), _names(detail.get("after"))
-    if before[:1] != after[:1] and before and after:
-        return f"{category}: {after[0]} is asked first now, in the place of {before[0]}"
-    return f"{category}: the order is now {', '.join(after)}"
+    reason = str(detail.get("why") or "").removeprefix(f"{category}: ")
+    if not (before and after) or before[0] == after[0]:
+        return f"{category}: the order is now {', '.join(after)}", reason
+    text = f"{category}: {after[0]} is asked first now, in the place of {before[0]}"
+    return text, reason.removeprefix(f"{after[0]} before {before[0]}: ")
 
 
 def _names(order: object) -> list[str]:

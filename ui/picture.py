@@ -40,14 +40,8 @@ def picture(view: View) -> dict[str, Any]:
         "route": _route(view),
         "notes": [{"at_ms": n["at_ms"], "text": n["text"]} for n in view.notes],
         "reranked": view.reranked,
-        "awaited": is_awaited(view),
+        "awaited": view.awaited,
     }
-
-
-def is_awaited(view: View) -> bool:
-    """Its primary lost by time and may still come."""
-    timed_out = any(a["outcome"] == "timed_out" for a in view.attempts.values())
-    return view.phase == "done" and view.late is None and timed_out
 
 
 def badges(view: View) -> list[dict[str, Any]]:
@@ -83,7 +77,7 @@ def _figures(view: View, called: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         _badge("tokens", "Tokens", f"{taken + given}", f"{about}{taken} in, {given} out"),
         _badge("time", "Time", wording.seconds(answer.get("latency_ms")), word),
-        _badge("cost", "Cost", wording.usd(answer.get("cost_usd")), "all calls together"),
+        _badge("cost", "Cost", view.price, "all calls together"),
     ]
 
 
@@ -147,7 +141,7 @@ def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
         "kind": kind,
         "mark": wording.KINDS[kind],
         "ended": wording.how_ended(attempt),
-        "cost": "" if attempt["outcome"] == "running" else wording.usd(attempt.get("cost_usd")),
+        "cost": "" if attempt["outcome"] == "running" else wording.price(attempt),
         "took": wording.seconds(attempt.get("latency_ms")),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from telemetry.records import AttemptRow, InteractionRow
+from ui.view import total
 
 NOT_KEPT = "The log of this router keeps no texts, only their hashes."
 
@@ -15,6 +16,13 @@ def asked(row: InteractionRow) -> dict[str, Any]:
     """What the caller had sent, as far as the log knows."""
     prompt = row.get("prompt")
     return {"prompt": prompt or NOT_KEPT, "prompt_hash": row.get("prompt_hash")}
+
+
+def cost_of(row: InteractionRow) -> float | None:
+    """All calls together: what a late one cost is known to its own row alone."""
+    calls = [a for a in row.get("attempts") or [] if a["outcome"] != "skipped"]
+    known = row.get("cost_usd")
+    return total(a.get("cost_usd") for a in calls) if known is None and calls else known
 
 
 def events(row: InteractionRow) -> list[dict[str, Any]]:
@@ -103,7 +111,8 @@ def _branch(attempts: list[AttemptRow], row: InteractionRow) -> dict[str, Any]:
 def _answer(row: InteractionRow) -> dict[str, Any]:
     keep = ("request_id", "category", "confidence", "role", "success", "latency_ms", "ttft_ms")
     return {
-        **{key: row.get(key) for key in (*keep, "cost_usd", "error")},
+        **{key: row.get(key) for key in (*keep, "error")},
+        "cost_usd": cost_of(row),
         "text": row.get("answer") or "",
         "provider": row.get("winner"),
     }

@@ -7,7 +7,7 @@ view, whether they come live or from the log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,12 @@ _BRANCH_STATES = {
     "cancelled": "cancelled",
     "skipped": "skipped",
 }
+
+
+def total(costs: Iterable[float | None]) -> float | None:
+    """The sum; unknown where one of them is."""
+    known = list(costs)
+    return None if None in known else sum(cost or 0.0 for cost in known)
 
 
 @dataclass(slots=True)
@@ -218,10 +224,25 @@ class View:
                 attempt["latency_ms"], attempt["cost_usd"] = event["latency_ms"], event["cost_usd"]
                 attempt["ended_ms"] = attempt["started_ms"] + event["latency_ms"]
                 self.at_ms = max(self.at_ms, attempt["ended_ms"])
+        costs = [a.get("cost_usd") for a in self.attempts.values() if a["outcome"] != "skipped"]
+        if self.answer is not None:
+            self.answer["cost_usd"] = total(costs)
         self.nodes["primary"].state = "late"
         self.say = f"{event['provider']} answered after all; open the amendment to read it."
 
     # -- what is derived ----------------------------------------------------------------------
+
+    @property
+    def awaited(self) -> bool:
+        """Its primary lost by time and may still come."""
+        timed_out = any(a["outcome"] == "timed_out" for a in self.attempts.values())
+        return self.phase == "done" and self.late is None and timed_out
+
+    @property
+    def price(self) -> str:
+        """What all calls together cost, in words."""
+        cost = (self.answer or {}).get("cost_usd")
+        return "not known yet" if cost is None and self.awaited else wording.usd(cost)
 
     def loser(self) -> dict[str, Any] | None:
         """The text that was not served, where there is one: its provider, text and fate."""

@@ -56,6 +56,12 @@ def usd(cost: float | None) -> str:
     return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
 
 
+def price(attempt: Mapping[str, Any]) -> str:
+    """What one call cost; of one that was too late and may still come it is not known yet."""
+    cost = attempt.get("cost_usd")
+    return "not known yet" if cost is None and attempt["outcome"] == "timed_out" else usd(cost)
+
+
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.0f} %"
 

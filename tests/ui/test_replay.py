@@ -1,7 +1,7 @@
 """A request from the log gives the picture that it gave live."""
 
 from tests.ui.stories import ROUTE, TERMS, row_of
-from ui.replay import NOT_KEPT, asked, events
+from ui.replay import NOT_KEPT, asked, cost_of, events
 from ui.view import View
 
 
@@ -75,3 +75,13 @@ def test_a_request_that_nobody_answered_has_failed():
     view = replayed(row)
     assert view.phase == "failed"
     assert view.error == "no provider answered"
+
+
+def test_what_a_late_call_cost_is_read_from_its_own_row():
+    rows = [
+        row_of(0, "star", "primary", "late", latency_ms=2500),
+        row_of(1, "cheap", "fallback", "ok", latency_ms=1000, served=True),
+    ]
+    assert cost_of(logged(cost_usd=None, attempts=rows)) == 0.002
+    rows[0]["cost_usd"] = None
+    assert cost_of(logged(cost_usd=None, attempts=rows)) is None

@@ -277,3 +277,18 @@ def test_what_was_answered_stays_so_though_its_end_was_cut_off():
     view.end(stopped=True)
     assert view.phase == "done"
     assert view.text == "Because packets."
+
+
+def test_a_late_answer_makes_the_price_known():
+    view = fold(*timed_out())
+    view.answer["cost_usd"] = None
+    assert view.price == "not known yet"
+    late = {
+        "type": "late",
+        "provider": "star",
+        "text": "So.",
+        "latency_ms": 2500,
+        "cost_usd": 0.002,
+    }
+    fold(late, view=view)
+    assert view.price == "$0.003"

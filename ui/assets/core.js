@@ -70,6 +70,42 @@ window.RouterPage = (() => {
     return day + date.toLocaleTimeString("en-GB");
   }
 
+  // A table that a narrow window shows as a list; the roles keep it a table for a screen reader.
+  // `cells` of a row are [attributes, ...children]; `right` says from which column on figures stand.
+  function table(heads, right, rows) {
+    const side = (n) => (n >= right ? "rt-right" : "");
+    return el(
+      "div",
+      { class: "rt-card rt-table-wrap" },
+      el(
+        "table",
+        { role: "table" },
+        el(
+          "thead",
+          { role: "rowgroup" },
+          el(
+            "tr",
+            { role: "row" },
+            ...heads.map((h, n) => el("th", { scope: "col", role: "columnheader", class: side(n) }, h))
+          )
+        ),
+        el(
+          "tbody",
+          { role: "rowgroup" },
+          ...rows.map(([attributes, ...cells]) =>
+            el(
+              "tr",
+              { role: "row", ...attributes },
+              ...cells.map((cell, n) =>
+                el("td", { role: "cell", class: `rt-wrap ${side(n)}` }, ...[cell].flat())
+              )
+            )
+          )
+        )
+      )
+    );
+  }
+
   function nothing(text) {
     return el("p", { class: "rt-nothing" }, text);
   }
@@ -131,5 +167,5 @@ window.RouterPage = (() => {
     RouterPage.mend();
   }
 
-  return { el, svg, icon, provider, moment, nothing, glide, mount, views, toggleTheme, begin };
+  return { el, svg, icon, provider, moment, nothing, table, glide, mount, views, toggleTheme, begin };
 })();

@@ -46,12 +46,16 @@
     );
   };
 
+  function cells(row) {
+    const muted = (text) => el("span", { class: "rt-muted" }, text);
+    const unit = el("span", { class: "rt-unit" }, row.chunks === 1 ? " passage" : " passages");
+    return [row.title, muted(row.source), muted(row.folder), [row.chunks, unit], row.size];
+  }
+
   RouterPage.views.documents = (host) => {
-    const names = ["Title", "Source", "Folder", "Chunks", "Size"];
-    let open = true;
+    const names = ["Title", "Source", "Folder", "Passages", "Size"];
     return (value) => {
-      open = host.querySelector("details")?.open ?? open;
-      const chunks = value.chunks ? `, ${value.chunks} chunks` : "";
+      const chunks = value.chunks ? `, ${value.chunks} passages` : "";
       host.replaceChildren(
         el(
           "div",
@@ -59,30 +63,7 @@
           value.problem ? el("p", { class: "rt-notice" }, value.problem) : null,
           el("h2", {}, `${value.count} document${value.count === 1 ? "" : "s"}${chunks}`),
           value.rows.length
-            ? el(
-                "div",
-                { class: "rt-card rt-table-wrap" },
-                el(
-                  "table",
-                  {},
-                  el("thead", {}, el("tr", {}, ...names.map((n) => el("th", { scope: "col" }, n)))),
-                  el(
-                    "tbody",
-                    {},
-                    ...value.rows.map((row) =>
-                      el(
-                        "tr",
-                        {},
-                        el("td", { class: "rt-wrap" }, row.title),
-                        el("td", { class: "rt-muted rt-wrap" }, row.source),
-                        el("td", { class: "rt-muted" }, row.folder),
-                        el("td", { class: "rt-right" }, row.chunks),
-                        el("td", { class: "rt-right" }, row.size)
-                      )
-                    )
-                  )
-                )
-              )
+            ? RouterPage.table(names, 3, value.rows.map((row) => [{}, ...cells(row)]))
             : nothing("Nothing is in yet.")
         )
       );

@@ -11,6 +11,8 @@
       for (const row of host.querySelectorAll("tr[data-id]"))
         row.dataset.open = String(row.dataset.id === id);
       trigger("select", { request_id: id });
+      const shown = document.querySelector("#replay");
+      if (shown.getBoundingClientRect().top > innerHeight * 0.8) shown.scrollIntoView();
     }
 
     function judged(liked) {
@@ -20,44 +22,34 @@
     }
 
     function line(row) {
-      return el(
-        "tr",
-        { "data-id": row.id, "data-open": String(row.id === opened) },
-        el(
-          "td",
-          {},
-          el(
-            "button",
-            {
-              type: "button",
-              class: "rt-link",
-              "aria-label": `Open request ${row.id}`,
-              onclick: () => open(row.id),
-            },
-            row.id.slice(0, 8)
-          ),
-          el("div", { class: "rt-muted rt-small" }, RouterPage.moment(row.at))
-        ),
-        el(
-          "td",
-          {},
-          row.category,
-          row.prompt ? el("div", { class: "rt-muted rt-small rt-clip" }, row.prompt) : null
-        ),
-        el(
-          "td",
-          {},
-          row.winner ? provider(row.winner, row.kind, row.mark) : "nobody",
-          el(
-            "div",
-            { class: "rt-state rt-small", "data-state": row.state === "late" ? "" : row.state },
-            icon(ICONS[row.state]),
-            row.word
-          )
-        ),
-        el("td", { class: "rt-right" }, row.took, el("div", { class: "rt-muted rt-small" }, row.cost)),
-        el("td", { class: "rt-right" }, judged(row.liked))
+      const request = el(
+        "button",
+        {
+          type: "button",
+          class: "rt-link",
+          "aria-label": `Open request ${row.id}`,
+          onclick: () => open(row.id),
+        },
+        row.id.slice(0, 8)
       );
+      const state = el(
+        "div",
+        { class: "rt-state rt-small", "data-state": row.state === "late" ? "" : row.state },
+        icon(ICONS[row.state]),
+        row.word
+      );
+      const muted = (text) => el("div", { class: "rt-muted rt-small" }, text);
+      return [
+        { "data-id": row.id, "data-open": String(row.id === opened) },
+        [request, muted(RouterPage.moment(row.at))],
+        [
+          row.category,
+          row.prompt ? el("div", { class: "rt-muted rt-small rt-clip" }, row.prompt) : null,
+        ],
+        [row.winner ? provider(row.winner, row.kind, row.mark) : "nobody", state],
+        [row.took, muted(row.cost)],
+        judged(row.liked),
+      ];
     }
 
     return (value) => {
@@ -73,27 +65,12 @@
           value.problem ? el("p", { class: "rt-notice" }, value.problem) : null,
           el("p", { class: "rt-muted" }, said(value)),
           value.rows.length
-            ? el(
-                "div",
-                { class: "rt-card rt-table-wrap" },
-                el(
-                  "table",
-                  {},
-                  el(
-                    "thead",
-                    {},
-                    el(
-                      "tr",
-                      {},
-                      ...heads.map((h, n) =>
-                        el("th", { scope: "col", class: n > 2 ? "rt-right" : "" }, h)
-                      )
-                    )
-                  ),
-                  el("tbody", {}, ...value.rows.map(line))
-                )
+            ? RouterPage.table(heads, 3, value.rows.map(line))
+            : nothing(
+                value.narrowed
+                  ? "No request matches these filters."
+                  : "Nothing was asked yet. Each request is listed here as soon as it is answered."
               )
-            : nothing("No request matches.")
         )
       );
       if (focused) host.querySelector(`tr[data-id="${CSS.escape(focused)}"] button`)?.focus();

@@ -9,7 +9,7 @@
   // is on the board.
   RouterPage.views.news = (host, trigger) => {
     const shelf = el("div", { class: "rt-view rt-toasts", role: "status", "aria-live": "polite" });
-    document.body.append(shelf);
+    (document.querySelector(".gradio-container") || document.body).append(shelf);
     let known = null;
     let newest = "";
     const ask = () => document.hidden || trigger("news", { newest });

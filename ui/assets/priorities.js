@@ -46,7 +46,7 @@
                 "span",
                 { class: `rt-rise rt-rise-${rise}`, title: `declared at place ${entry.declared}` },
                 icon(rise),
-                `${Math.abs(entry.rise)} from ${entry.declared}`
+                `from place ${entry.declared}`
               )
             : el("span", { class: "rt-muted rt-small" }, "as declared")
         ),

@@ -2,6 +2,12 @@
 (() => {
   const { el, nothing } = RouterPage;
 
+  // Long names break after their dots and underscores, not within a word.
+  function name(key) {
+    const parts = key.split(/(?<=[._])/).flatMap((part) => [part, el("wbr")]);
+    return el("span", { class: "rt-mono" }, ...parts);
+  }
+
   RouterPage.views.settings = (host) => {
     const filter = el("input", {
       class: "rt-search",
@@ -10,37 +16,15 @@
       "aria-label": "Filter the settings",
       oninput: () => narrow(),
     });
-    const body = el("tbody");
     const where = el("p", { class: "rt-muted" });
+    const settings = el("div", { class: "rt-settings-table" });
     const none = nothing("No setting matches.");
-    host.replaceChildren(
-      el(
-        "div",
-        { class: "rt-stack" },
-        where,
-        filter,
-        el(
-          "div",
-          { class: "rt-card rt-table-wrap" },
-          el(
-            "table",
-            {},
-            el(
-              "thead",
-              {},
-              el("tr", {}, ...["Setting", "Value", "Comes from"].map((t) => el("th", { scope: "col" }, t)))
-            ),
-            body
-          )
-        ),
-        none
-      )
-    );
+    host.replaceChildren(el("div", { class: "rt-stack" }, where, filter, settings, none));
 
     function narrow() {
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
       let seen = 0;
-      for (const row of body.children) {
+      for (const row of settings.querySelectorAll("tbody tr")) {
         row.hidden = !words.every((word) => row.dataset.text.includes(word));
         if (!row.hidden) seen += 1;
       }
@@ -49,19 +33,13 @@
 
     return (value) => {
       where.textContent = `Read from ${value.folder}, .env and the environment. Keys are masked.`;
-      body.replaceChildren(
-        ...value.rows.map((row) => {
-          const source = row.variable ? `${row.source} (${row.variable})` : row.source;
-          const text = `${row.key} ${row.value} ${source}`.toLowerCase();
-          return el(
-            "tr",
-            { "data-text": text },
-            el("td", { class: "rt-mono rt-wrap" }, row.key),
-            el("td", { class: "rt-wrap" }, row.value),
-            el("td", { class: "rt-muted" }, source)
-          );
-        })
-      );
+      const rows = value.rows.map((row) => {
+        const source = row.variable ? `${row.source} (${row.variable})` : row.source;
+        const text = `${row.key} ${row.value} ${source}`.toLowerCase();
+        const cells = [name(row.key), row.value, el("span", { class: "rt-muted" }, source)];
+        return [{ "data-text": text }, ...cells];
+      });
+      settings.replaceChildren(RouterPage.table(["Setting", "Value", "Comes from"], 3, rows));
       narrow();
       host.dataset.ready = "true";
     };

@@ -29,7 +29,7 @@ def knowledge_tab(desk: Desk, *, write: bool) -> None:
         box = gr.Textbox(
             label="Question",
             show_label=False,
-            placeholder="What would the knowledge base say to this?",
+            placeholder="Try a question: which passages does it find?",
             submit_btn="Find passages",
             elem_id="knowledge-question",
             elem_classes="rt-prompt",
@@ -123,7 +123,7 @@ def report(done: IngestReport) -> dict[str, Any]:
     slow = "" if done.vectors else " Model files are missing, so words alone are searched."
     return {
         "over": True,
-        "said": f"{said}; {done.chunks} chunks in {wording.seconds(done.seconds * 1000)}.{slow}",
+        "said": f"{said}; {done.chunks} passages in {wording.seconds(done.seconds * 1000)}.{slow}",
         "skipped": [{"file": Path(file).name, "why": why} for file, why in done.skipped],
     }
 

@@ -17,7 +17,7 @@ from telemetry.records import InteractionRow
 from ui import export, wording
 from ui.desk import Desk
 from ui.picture import empty, picture
-from ui.replay import asked, events
+from ui.replay import asked, cost_of, events
 from ui.run import FRAME_S
 from ui.view import View
 from ui.widget import AT_ONCE, STREAMED, widget
@@ -40,7 +40,10 @@ def log_tab(desk: Desk) -> None:
     with gr.Tab("Log", id="log"):
         with gr.Row(elem_classes="rt-filters"):
             words = gr.Textbox(
-                label="Search", placeholder="Request, model, error, prompt", elem_id="log-search"
+                label="Search",
+                placeholder="Model, prompt, error",
+                max_lines=1,
+                elem_id="log-search",
             )
             category = gr.Dropdown(_categories(desk), value="", label="Category")
             outcome = gr.Dropdown(
@@ -52,7 +55,7 @@ def log_tab(desk: Desk) -> None:
         with gr.Row(elem_classes="rt-log-row"):
             with gr.Column(scale=6, min_width=320):
                 rows = widget("log", None, elem_id="log-rows", every_s=EVERY_S)
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
                 shown = widget("picture", empty(), elem_id="replay")
     filters = [words, category, outcome]
     _connect(desk, filters, rows, shown)
@@ -72,6 +75,7 @@ def _connect(desk: Desk, filters: list[Any], rows: Any, shown: Any) -> None:
         return {
             "rows": [line(row, desk) for row in found[:SHOWN]],
             "found": len(found),
+            "narrowed": bool(words or category or outcome != "all"),
             "problem": desk.router.services.log.problem,
         }
 
@@ -171,7 +175,7 @@ def line(row: InteractionRow, desk: Desk) -> dict[str, Any]:
         "word": "failed" if not row["success"] else str(row.get("role") or "answered"),
         "calls": len(calls),
         "took": wording.seconds(row["latency_ms"]),
-        "cost": wording.usd(row.get("cost_usd")),
+        "cost": wording.usd(cost_of(row)),
         "liked": row.get("liked"),
     }
 

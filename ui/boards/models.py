@@ -40,7 +40,7 @@ def models_tab(desk: Desk, *, write: bool) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
                 found = widget("candidates", None, elem_id="candidates")
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
                 trials = widget("trials", None, elem_id="trials", every_s=EVERY_S)
 
     async def look(name: str) -> AsyncIterator[Any]:

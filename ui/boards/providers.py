@@ -21,9 +21,9 @@ RECENT = 400
 UNTIL = "until midnight UTC"
 
 _BREAKERS = {
-    "closed": ("done", "Closed: it is asked"),
-    "open": ("failed", "Open: it is left alone"),
-    "half_open": ("late", "Half-open: one call tries it"),
+    "closed": ("done", "Breaker closed: it is asked"),
+    "open": ("failed", "Breaker open: it is left alone"),
+    "half_open": ("late", "Breaker half-open: one call tries it"),
 }
 
 
