@@ -16,7 +16,8 @@ from config.models import Category
 from routing import conversation
 from routing.features import divide, view
 from routing.learning import softmax
-from routing.reader import SCALE, Reader, Reading
+from routing.nearest import Nearest
+from routing.reader import Reader, Reading
 from routing.training import Embed, Example, examples, learn, stamp
 from routing.weights import Weights
 
@@ -61,6 +62,7 @@ class Classifier:
         self._weights = weights
         self._embed = embed
         self._reader = Reader(categories, weights.vocabulary, weights.rarity)
+        self._nearest = Nearest([example.text for example in self._examples])
         self._vector = lru_cache(REMEMBERED)(self._embedding)
 
     @classmethod
@@ -156,17 +158,9 @@ class Classifier:
             similar = np.einsum("ij,j->i", weights.vectors, vector)
             shares = _apply(weights.full, np.concatenate([vector, row]))
         if similar is None:
-            similar = self._alike(row[self._reader.terms])
+            similar = self._nearest.similarities(reading.tokens)
         evidence = self._evidence(reading, similar) | {"stage": stage}
         return shares, evidence | ({"limited": why} if why else {}), vector
-
-    def _alike(self, terms: np.ndarray) -> np.ndarray:
-        """The cosine of a prompt's terms with those of each example."""
-        present = np.flatnonzero(terms)
-        similar: np.ndarray = np.einsum(
-            "ij,j->i", self._weights.terms[:, present], terms[present] / SCALE**2
-        )
-        return similar
 
     def _embedding(self, text: str) -> np.ndarray:
         assert self._embed is not None  # as `load` and `train` see to

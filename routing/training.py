@@ -65,10 +65,9 @@ def _learn(categories: Mapping[str, Category], embed: Embed | None, model: str |
     reader = Reader.learn(categories, (example.text for example in known))
     readings = [reader.read(example.text) for example in known]
     rows = np.array([reading.row for reading in readings])
-    terms = rows[:, reader.terms].copy()
     nothing = np.zeros((len(known), 0))
     lexical = _calibrated(nothing, rows, classes, reader.prior(), folds)
-    base = (stamp(categories, model), reader.vocabulary, reader.rarity, terms, lexical)
+    base = (stamp(categories, model), reader.vocabulary, reader.rarity, lexical)
     if embed is None:
         return Weights(*base)
     vectors = embed([view(reading.parts) for reading in readings]).astype(np.float32)

@@ -18,7 +18,6 @@ class Weights:
     stamp: str  # what they were learned from
     vocabulary: tuple[str, ...]
     rarity: np.ndarray  # (terms,)
-    terms: np.ndarray  # (examples, terms): the examples as terms
     lexical: np.ndarray  # (features + 1, categories), divided by the temperature; last row: bias
     vectors: np.ndarray | None = None  # (examples, dimensions)
     full: np.ndarray | None = None  # (dimensions + features + 1, categories), likewise
