@@ -63,8 +63,10 @@ async def serve(folder: Path, data: Path) -> None:
     from fastapi import FastAPI
 
     from graph.router import Router
+    from telemetry.console import configure
     from ui.page import mount
 
+    configure(json=False, level="ERROR")  # standard output is for the address alone
     async with Router.from_config(folder, data, environ={}) as router:
         await router.warm()
         app = mount(FastAPI(), router, write=True)

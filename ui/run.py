@@ -44,13 +44,15 @@ class Run:
             return
         self._pump = asyncio.create_task(self._fold(), name="page-run")
         self._pump.add_done_callback(lambda _: self._stir.set())
+        clock, due = asyncio.get_running_loop().time, 0.0
         try:
             while not self._pump.done():
                 await self._stir.wait()
                 self._stir.clear()
                 if not self._pump.done():
+                    due = due + FRAME_S if clock() < due + 2 * FRAME_S else clock()
                     yield self.view
-                    await asyncio.wait({self._pump}, timeout=FRAME_S)
+                    await asyncio.wait({self._pump}, timeout=due + FRAME_S - clock())
             bug = self._settle(self._pump)
             yield self.view
             if bug is not None:
