@@ -39,6 +39,8 @@ class Conversation:
         """The pending turn was stopped before it was taken up."""
         self.over = False
         """Another conversation has taken its place: nothing of this one is shown any more."""
+        self._kept: dict[int, tuple[View, bool, list[ChatMessage]]] = {}
+        """The messages of turns that are over: a frame is made of the running one alone."""
 
     @property
     def running(self) -> bool:
@@ -54,16 +56,27 @@ class Conversation:
 
     def messages(self) -> list[ChatMessage]:
         """What the chat shows; the first message of an answer is always the answer itself."""
-        return [message for view in self.turns for message in _turn(view)]
+        return [message for number in range(len(self.turns)) for message in self._turn(number)]
 
     def turn_at(self, index: int) -> int | None:
         """The number of the turn that the message of that index belongs to."""
         passed = 0
-        for number, view in enumerate(self.turns):
-            passed += len(list(_turn(view)))
+        for number in range(len(self.turns)):
+            passed += len(self._turn(number))
             if index < passed:
                 return number
         return None
+
+    def _turn(self, number: int) -> list[ChatMessage]:
+        """The messages of a turn, copied, because gradio writes into what it is given."""
+        view = self.turns[number]
+        if view is self.current or view.phase == "running":
+            return list(_turn(view))
+        known = self._kept.get(number)
+        amended = view.late is not None
+        if known is None or known[0] is not view or known[1] != amended:
+            known = self._kept[number] = (view, amended, list(_turn(view)))
+        return [dict(message) for message in known[2]]
 
     def history(self) -> list[Message]:
         """The turns that were answered, as the router takes them."""

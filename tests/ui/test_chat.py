@@ -159,7 +159,7 @@ def test_a_thumb_feeds_the_ranking_and_can_be_taken_back(visitor: Visitor):
 
 def wait_for(condition, visitor: Visitor):
     """The log is asked again after each round trip of the browser."""
-    for _ in range(200):
+    for _ in range(1_000):
         if condition():
             return
         visitor.page.wait_for_function("() => new Promise(requestAnimationFrame).then(() => true)")

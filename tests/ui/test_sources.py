@@ -21,6 +21,7 @@ def library(tmp_path_factory):
     (documents / "zorble & co.md").write_text(f"# {TITLE}\n\n{TEXT}\n")
     with Site(folder / "config", folder / "data") as site:
         site.run(site.router.services.knowledge.ingest([documents], topics=False))
+        site.run(site.router.warm())
         yield site
 
 

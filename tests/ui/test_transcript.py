@@ -124,3 +124,15 @@ def test_a_turn_is_taken_up_once():
     assert conversation.take_up() is not None
     assert conversation.take_up() is None
     assert conversation.running
+
+
+def test_a_turn_that_is_over_still_shows_its_late_answer():
+    view = fold(*timed_out())
+    conversation = Conversation([view, fold(*won())])
+    before = titles(conversation)
+    late = {"type": "late", "provider": "star", "text": "So.", "latency_ms": 2500, "cost_usd": 0}
+    fold(late, view=view)
+    assert len(titles(conversation)) == len(before) + 1
+    conversation.keep(0)
+    conversation.turns.append(fold(*won()))
+    assert texts(conversation)[1] == "Because packets."
