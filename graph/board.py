@@ -24,6 +24,9 @@ from telemetry.records import AttemptRow, InteractionRow
 
 logger = structlog.get_logger()
 
+SPENT_S = 5.0
+"""How often the day's cost is summed up from the log; what this process spends counts at once."""
+
 
 class Rows(Protocol):
     """The part of the log that the board reads."""
@@ -92,6 +95,7 @@ class Board:
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
         self._spent: dict[str, float] = {}
+        self._ask_spent_at = 0.0
         self._free = {p.name for p in settings.providers if is_free(settings, p)}
 
     def heir(self, settings: Settings) -> Board:
@@ -208,7 +212,9 @@ class Board:
 
     async def catch_up(self, log: Rows) -> None:
         """Fold in what was written since the last time, by whatever replica, and what it cost."""
-        self._spent = await log.spent_today()
+        if self._clock() >= self._ask_spent_at:
+            self._spent = await log.spent_today()
+            self._ask_spent_at = self._clock() + SPENT_S
         while True:
             rows, self._cursor = await log.since(self._cursor)
             if not rows:

@@ -8,29 +8,26 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
-from config.errors import ConfigError, NoAnswerError, NotFoundError, RouterError, UsageError
+from config.errors import NoAnswerError, NotFoundError, UsageError
 from config.loader import load
 from config.models import Settings
 from graph import reports
 from graph.admission import Gate
-from graph.builder import Graph, build, leave, run_through
+from graph.builder import Graph, build
 from graph.door import Door
-from graph.gossip import Gossip
+from graph.following import Follower, discovery_over
 from graph.late import LateAnswer
-from graph.reload import Watched, renewed
-from graph.rendezvous import Event, Rendezvous, cancel
+from graph.reload import Watched
+from graph.rendezvous import Event, cancel
+from graph.runs import Runs
 from graph.services import calm_collector, open_services
 from graph.state import Answer, Options, Route, Services, State
 from nodes.classify import route_of, understand
-from nodes.log import record_abandoned
 from providers.base import Message
 from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Retrieval
@@ -40,13 +37,8 @@ if TYPE_CHECKING:
     from providers.discovery.search import Search
     from providers.registry import Providers
 
-logger = structlog.get_logger()
-
 MAX_PROMPT_CHARS = 400_000
 """A longer prompt is refused before anything is asked."""
-
-FOLLOW_S = 1.0
-"""How often the rows of other replicas are folded in."""
 
 LATE_GRACE_S = 5.0
 """How long `aclose` waits for late primaries."""
@@ -60,19 +52,18 @@ class Router:
     number of concurrent requests.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, watched: Watched | None = None) -> None:
+        """`watched` is the configuration's folder, if edits of it shall be taken in."""
         self.settings = settings
         self._gate = Gate(settings.admission)
         self._lock = threading.Lock()
         self._services: Services | None = None
         self._graph: Graph | None = None
         self._door = Door()
-        self._follower: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[Any]] = set()
-        self._settling: set[asyncio.Task[Any]] = set()
-        self._watched: Watched | None = None
+        self._runs = Runs()
+        self._follower = Follower(watched, lambda: self.services, self._adopt)
+        self._following: asyncio.Task[None] | None = None
         self._retired: list[Providers] = []
-        self._config_problem: str | None = None
 
     @classmethod
     def from_config(
@@ -88,9 +79,7 @@ class Router:
         `environ` stands for the process environment, `dotenv` for the `.env` file; None for none.
         """
         read = partial(load, config, data, environ=environ, dotenv=dotenv)
-        router = cls(read())
-        router._watched = Watched(Path(config), read)
-        return router
+        return cls(read(), watched=Watched(Path(config), read))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -110,8 +99,8 @@ class Router:
         """Open the log, the models' files and the knowledge base; safe to call twice."""
         if self._services is None:
             await asyncio.to_thread(self.open)
-        if self._follower is None or self._follower.done():
-            self._follower = asyncio.create_task(self._follow(), name="follow-the-log")
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follower.run(), name="follow-the-log")
 
     async def warm(self) -> None:
         """Load what the first request would have to load."""
@@ -131,17 +120,15 @@ class Router:
 
         Both are waited for `late_grace_s` seconds at most, then cancelled.
         """
-        if self._running and late_grace_s > 0:
-            await asyncio.wait(set(self._running), timeout=late_grace_s)
+        await self._runs.drain(late_grace_s)
         services, self._services, self._graph = self._services, None, None
-        if self._follower:
-            await cancel(self._follower)
-            self._follower = None
+        if self._following:
+            await cancel(self._following)
+            self._following = None
         if services is None:
             return
         await services.late.close(late_grace_s)
-        if self._settling:
-            await asyncio.wait(self._settling)
+        await self._runs.settled()
         for providers in self._retired:
             await providers.close_pools()
         await services.providers.close()
@@ -174,6 +161,12 @@ class Router:
         self.open()
         assert self._graph is not None
         return self._graph
+
+    def _adopt(self, services: Services) -> None:
+        """From now on requests run over these; those under way end where they began."""
+        self._retired.append(self.services.providers)
+        self._services, self._graph, self.settings = services, build(services), services.settings
+        self._gate.limits = services.settings.admission
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -225,58 +218,10 @@ class Router:
         came_at = asyncio.get_running_loop().time()
         await self.start()
         async with self._gate.place():
-            run = self._run(state, came_at)
+            run = self._runs.events(self.services, self.graph, state, came_at)
             async with aclosing(run):
                 async for event in run:
                     yield event
-
-    async def _run(self, state: State, came_at: float) -> AsyncGenerator[Event]:
-        """Run the graph in a task of our own: a cancelled caller must not leave it running."""
-        services, graph = self.services, self.graph
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        r = Rendezvous(state["request_id"], events.put_nowait, came_at=came_at)
-        if r.request_id in services.races:
-            raise UsageError(f"a request {r.request_id} is already running", "request_id")
-        services.races[r.request_id] = r
-        task = asyncio.create_task(run_through(graph, state), name=f"request-{r.request_id}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        trailing: list[Event] | None = None
-        try:
-            while (event := await events.get()) is not None:
-                if trailing is None:
-                    yield event
-                else:
-                    trailing.append(event)
-                if event["type"] == "answered":
-                    trailing = []
-                elif event["type"] == "reranked":
-                    for waiting in trailing or []:
-                        yield waiting
-            await task
-        finally:
-            await self._end(state, services, r, task)
-
-    async def _end(
-        self, state: State, services: Services, r: Rendezvous, task: asyncio.Task[Any]
-    ) -> None:
-        """Leave nothing behind; a request whose caller left is logged all the same."""
-        if r.logged and not task.done():
-            self._settle(task)  # it is answered and only learns: nothing is left to be paid for
-            return
-        try:
-            if not task.done():
-                await cancel(task)
-        finally:
-            leave(services, r)
-            if r.route is not None and not r.logged:
-                self._settle(asyncio.create_task(record_abandoned(state, services, r)))
-
-    def _settle(self, task: asyncio.Task[Any]) -> None:
-        """Let a task end in its own time; `aclose` waits for it."""
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
 
     def ask(
         self,
@@ -339,7 +284,7 @@ class Router:
 
     def health(self) -> dict[str, Any]:
         """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
-        return reports.health(self.services, self._gate, self._config_problem)
+        return reports.health(self.services, self._gate, self._follower.config_problem)
 
     def metrics(self) -> bytes:
         """Prometheus text."""
@@ -348,70 +293,12 @@ class Router:
         late = len(services.late)
         return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
 
-    # -- what goes on beside the requests -----------------------------------------------------
-
-    async def _follow(self) -> None:
-        """Once a second: what other replicas learned, an edited configuration, trials to judge."""
-        told: str | None = None
-        gossip = Gossip()
-        while True:
-            try:
-                services = self.services
-                await services.board.catch_up(services.log)
-                await gossip.exchange(services.board, services.log, services.settings)
-                await self._take_in_changes()
-                await self._judge_trials()
-                told = None
-            except RouterError as error:
-                if str(error) != told:
-                    logger.error("follow_failed", error=str(error))
-                told = str(error)
-            await asyncio.sleep(FOLLOW_S)
-
-    async def _take_in_changes(self) -> None:
-        """An edit of the configuration is taken in without a restart; an invalid one is told of."""
-        if self._watched is None or not self._watched.changed():
-            return
-        try:
-            settings = await asyncio.to_thread(self._watched.read)
-        except ConfigError as error:
-            self._config_problem = f"{error}; the configuration before it stays in force"
-            logger.error("config_refused", error=str(error))
-            return
-        before = self.services
-        services = await asyncio.to_thread(renewed, before, settings)
-        await services.board.ready(services.log)
-        self._services, self._graph, self.settings = services, build(services), settings
-        self._gate.limits = settings.admission
-        self._retired.append(before.providers)
-        self._config_problem = None
-        logger.info("config_taken_in", providers=len(settings.providers))
-
-    async def _judge_trials(self) -> None:
-        """A provider on trial is kept, promoted or rolled back by what really happened."""
-        board = self.services.board
-        for provider in self.settings.providers:
-            if provider.trial is None or provider.disabled:
-                continue
-            for category in self.settings.categories:
-                entries = board.ranking.standings(category).entries
-                mine = [e for e in entries if e.provider == provider.name]
-                if mine:
-                    opened = board.breakers[provider.name].state(time.monotonic()) == "open"
-                    decision = await self.discovery.judge(
-                        mine[0], entries, category=category, breaker_opened=opened
-                    )
-                    if decision.action != "keep":
-                        told = {"provider": provider.name, "category": category}
-                        logger.info("trial_ended", **told, **asdict(decision))
+    # -- better models ------------------------------------------------------------------------
 
     @property
     def discovery(self) -> Search:
         """The search for better models, over the configuration in force."""
-        from providers.discovery.search import Search
-
-        services = self.services
-        return Search(services.settings, services.providers, services.log.audit)
+        return discovery_over(self.services)
 
     async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
         """Candidates for a category, ranked, each with its evidence; asks the model sources."""

@@ -278,5 +278,5 @@ async def test_callers_that_leave_leave_nothing_behind(
         await upstream.until(lambda: upstream.concurrent == 0)
         assert router.services.races == {}
         assert len(router.services.late) == 0
-        await asyncio.gather(*router._settling)
+        await asyncio.gather(*router._runs._settling)
         assert {t for t in asyncio.all_tasks() - tasks if "follow" not in t.get_name()} == set()

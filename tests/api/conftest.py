@@ -101,7 +101,7 @@ async def serving(settings: Settings, **how: Any) -> AsyncIterator[Service]:
 async def settled(service: Service) -> None:
     """Until what follows the answers, in the server and in the log, is done too."""
     running = service.server.server_state.tasks
-    while left := {*running, *service.router._settling}:
+    while left := {*running, *service.router._runs._settling}:
         await asyncio.wait(left)
 
 
