@@ -19,6 +19,8 @@ from ui.view import View
 
 EXAMPLES = 3
 """Prompts shown for each category."""
+LENGTHS = range(15, 71)
+"""Characters of a prompt that says something and still fits a button."""
 
 Frame = tuple[list[dict[str, Any]], dict[str, Any]]
 
@@ -34,13 +36,15 @@ def providers(settings: Settings, terms: Terms) -> list[tuple[str, str]]:
 
 
 def examples_of(settings: Settings) -> dict[str, Any]:
-    """A few prompts of each category, for people to click."""
+    """A few prompts of each category, for people to click: the first that fit a button and are in
+    the page's language, as far as their letters tell."""
     groups = []
     for name, category in settings.categories.items():
         found = category.examples
         firsts = [texts[0] for texts in found.values()] if isinstance(found, dict) else found
-        short = sorted(firsts, key=len)[:EXAMPLES]
-        groups.append({"name": name, "description": category.description, "prompts": short})
+        fit = [text for text in firsts if len(text) in LENGTHS and text.isascii()]
+        shown = (fit or sorted(firsts, key=len))[:EXAMPLES]
+        groups.append({"name": name, "description": category.description, "prompts": shown})
     return {"categories": groups}
 
 
