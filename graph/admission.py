@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from config.errors import OverloadedError
@@ -26,13 +26,24 @@ class Gate:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places; OverloadedError at once when the queue is full."""
+    async def place(self) -> AsyncIterator[Callable[[], None]]:
+        """Hold one of the places; OverloadedError at once when the queue is full.
+
+        What is yielded gives the place back before the block ends.
+        """
         await self._enter()
+        held = True
+
+        def leave() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._leave()
+
         try:
-            yield
+            yield leave
         finally:
-            self._leave()
+            leave()
 
     async def _enter(self) -> None:
         if self.racing < self.limits.races and not self._waiting:

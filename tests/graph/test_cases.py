@@ -320,6 +320,20 @@ def test_paid_models_are_skipped_once_the_days_budget_is_spent():
     on_virtual_time(play())
 
 
+def test_a_place_is_free_again_with_the_answer():
+    async def play():
+        stage = Stage(primary(whole(10, "P")), fallback(HANGS))
+        stage.router._gate.limits = Admission(races=1, queue=0)
+        events = stage.router.stream("first")
+        async for event in events:
+            if event["type"] == "answered":
+                break
+        assert (await stage.router.answer("second")).text == "P"
+        await events.aclose()
+
+    on_virtual_time(play())
+
+
 def test_at_most_so_many_race_and_the_queue_is_bounded():
     async def play():
         stage = Stage(primary(whole(100, "P")), fallback(HANGS))
