@@ -74,6 +74,10 @@ class Trial(Model):
     share: Share
 
 
+OURS = frozenset({"model", "messages", "stream", "stream_options", "max_tokens", "tools"})
+"""Fields of a request's body that `extra` may not hold."""
+
+
 class Provider(Model):
     """A model at a host, under the name that logs, priorities and the API use."""
 
@@ -89,6 +93,9 @@ class Provider(Model):
     """Context window in tokens, where known."""
     instructions: str | None = None
     """System message put before the caller's own."""
+    extra: dict[str, Any] = {}
+    """More fields of the request's body, sent as they are: what one host knows and others do not,
+    such as `reasoning_effort`. The caller's win."""
     simulation: Simulation | None = None
     added: str | None = None
     evidence: dict[str, Any] | None = None
@@ -102,6 +109,8 @@ class Provider(Model):
     def _one_model(self) -> Provider:
         if (self.model is None) == (self.model_env is None):
             raise ValueError("needs exactly one of `model` and `model_env`")
+        if ours := OURS & self.extra.keys():
+            raise ValueError(f"cannot set `{min(ours)}` in `extra`: the application sets it itself")
         return self
 
 

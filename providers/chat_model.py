@@ -38,6 +38,7 @@ def langchain_model(provider: Provider, address: Address, pool: Pool) -> BaseCha
         max_tokens=provider.max_tokens,
         temperature=provider.temperature,
         top_p=provider.top_p,
+        extra_body=provider.extra or None,
         max_retries=0,
         timeout=timeout,
         stream_usage=True,

@@ -32,6 +32,7 @@ def payload(
         "messages": with_instructions(provider.instructions, messages),
         "stream": True,
         "stream_options": {"include_usage": True},
+        **provider.extra,
         **{name: value for name, value in chosen.items() if value is not None},
         **options.extra,
     }

@@ -389,6 +389,11 @@ MISTAKES = {
         "",
         "providers.yaml:13: `providers.big` needs exactly one of `model` and `model_env`",
     ),
+    "extra that is ours": (
+        "    model: llama-big\n",
+        "    model: llama-big\n    extra: {stream: false}\n",
+        "providers.yaml:13: `providers.big` cannot set `stream` in `extra`: the application sets it",
+    ),
     "duplicate provider": (
         "priorities:\n",
         "  - {name: big, host: here, model: m}\npriorities:\n",

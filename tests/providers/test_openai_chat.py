@@ -145,6 +145,7 @@ async def test_settings_of_the_provider_are_sent_and_the_callers_win(
     provider = {
         "name": "first", "host": "upstream", "model": "first", "max_tokens": 100,
         "temperature": 0.2, "top_p": 0.9, "instructions": "Be brief.",
+        "extra": {"reasoning_effort": "low", "seed": 1},
     }  # fmt: skip
     others = [{"name": n, "host": "upstream", "model": n} for n in ("second", "cheap")]
     chat = make_providers(settings_for(upstream, providers=[provider, *others])).get("first")
@@ -153,10 +154,12 @@ async def test_settings_of_the_provider_are_sent_and_the_callers_win(
     assert (sent["max_tokens"], sent["temperature"], sent["top_p"]) == (100, 0.2, 0.9)
     assert sent["messages"][0] == {"role": "system", "content": "Be brief."}
     assert sent["stream_options"] == {"include_usage": True}
+    assert (sent["reasoning_effort"], sent["seed"]) == ("low", 1)
     await ask(chat, options=CallOptions(7, 0.0, 0.5, ("END",), {"seed": 3}))
     sent = upstream.log[1].body
     assert (sent["max_tokens"], sent["temperature"], sent["top_p"]) == (7, 0.0, 0.5)
     assert (sent["stop"], sent["seed"]) == (["END"], 3)
+    assert sent["reasoning_effort"] == "low"
 
 
 async def test_all_system_messages_become_one(
