@@ -160,6 +160,8 @@ async def take(page: Page, name: str) -> None:
         await tab.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0) }")
         await tab.mouse.move(0, 0)
         await tab.wait_for_timeout(700)  # what moves comes to rest
+        for close in await tab.locator(".rt-toast .rt-close").all():
+            await close.click()
         file = PICTURES / f"{name}.png"
         await tab.screenshot(path=file)
     thin(file)

@@ -159,8 +159,8 @@ def _how(view: View) -> str:
         note = str(answer["note"])
         lines.append(_plain(f"{note}." if note.startswith(names) else sentence(note)))
     calls = [
-        f"- {_plain(a['provider'])} ({a['role']}) {_plain(wording.how_ended(a))}"
-        f", {_plain(wording.price(a))}"
+        f"- {_plain(a['provider'])} ({a['role']}) "
+        + _plain(", ".join(part for part in (wording.how_ended(a), wording.price(a)) if part))
         for _, a in sorted(view.attempts.items())
     ]
     lines.append("\n".join(calls))

@@ -57,8 +57,11 @@ def usd(cost: float | None) -> str:
 
 
 def price(attempt: Mapping[str, Any]) -> str:
-    """What one call cost; of one that was too late and may still come it is not known yet."""
+    """What one call cost: nothing to say of one that was skipped, and not known yet of one that was
+    too late and may still come."""
     cost = attempt.get("cost_usd")
+    if attempt["outcome"] == "skipped":
+        return ""
     return "not known yet" if cost is None and attempt["outcome"] == "timed_out" else usd(cost)
 
 

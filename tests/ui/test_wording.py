@@ -53,5 +53,6 @@ def test_a_switch_that_nobody_preceded_reads_well():
 
 def test_what_a_late_call_cost_is_not_known_yet():
     assert wording.price({"outcome": "timed_out", "cost_usd": None}) == "not known yet"
+    assert wording.price({"outcome": "skipped", "cost_usd": 0.0}) == ""
     assert wording.price({"outcome": "failed", "cost_usd": None}) == "price unknown"
     assert wording.price({"outcome": "ok", "cost_usd": 0.5}) == "$0.5000"
