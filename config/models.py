@@ -148,7 +148,7 @@ class Ranking(Model):
     """What a thumb down takes off the quality of an answer."""
     late_credit: Share = 0.3
     """What an answer is worth that came after its fallback was served; one in time is worth 1."""
-    forgetting: float = Field(default=0.995, gt=0, le=1)
+    forgetting: float = Field(default=0.999, gt=0, le=1)
     """Weight that an observation keeps at each further one of the same provider."""
     recent: float = Field(default=0.9, gt=0, lt=1)
     """The same for the short memory, which notices that a provider has changed."""

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from config.models import Ranking
 from routing import reward
 from routing.evidence import Estimate, Trace
 from routing.observation import Observation
+from routing.prior import Prior
 
-PRIOR_REWARD = 0.8
-PRIOR_STEP = 0.02
-"""What a place further down in the declared order takes off the prior."""
-PRIOR_DEVIATION = 0.15
+QUALITY_DEVIATION = 0.5
+"""Of a quality, before it is measured: the most there can be, where each is right or wrong."""
 
-ELSEWHERE = 16.0
-"""How many observations the other categories are worth, at most."""
-ELSEWHERE_DEVIATION = 0.08
-"""By how much a provider's lead differs from one category to the other."""
-
-QUALITY_DEVIATION = 0.3
 SHARE_DEVIATION = 0.1
 """Of a latency or a cost share, as a part of its weight, before it is measured."""
 
 OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
-
-
-class Prior(NamedTuple):
-    """What to expect of the reward before it is observed, worth `weight` observations.
-
-    `lead` is the part that is the provider's own lead in the other categories.
-    """
-
-    mean: float
-    variance: float
-    weight: float
-    lead: float = 0.0
 
 
 class Arm:
@@ -70,9 +49,7 @@ class Arm:
 
     def __init__(self, place: int, weights: Ranking) -> None:
         self.generation = 0
-        self.prior = self.declared = Prior(
-            PRIOR_REWARD - PRIOR_STEP * place, PRIOR_DEVIATION**2, weights.prior_strength
-        )
+        self.prior = self.declared = Prior.declared(place, weights)
         self.lead = 0.0  # mean reward beyond what the category gives anybody
         self.lead_weight = 0.0
         self.at = 0.0
@@ -139,11 +116,6 @@ class Arm:
         liking, quality = reward.NEUTRAL_LIKING, reward.NEUTRAL_QUALITY
         latency = weights.latency_weight * reward.NEUTRAL_SHARE
         cost = weights.cost_weight * reward.NEUTRAL_SHARE
-        if seen.cost_usd is not None:
-            cost = reward.cost_share(seen.cost_usd, weights)
-            self.cost.add(cost, keep, fast, count)
-            self.paid = self.paid * keep + 1.0
-            self.usd += (seen.cost_usd - self.usd) / self.paid
         if seen.liked is not None:
             liking = 1.0 if seen.liked else 0.0
             self.liking.add(liking, keep, fast, count)
@@ -153,6 +125,11 @@ class Arm:
             return 0.0
         if success == 1.0:
             self.healthy = (self.success.weight, self.success.mean)
+        if seen.cost_usd is not None:
+            cost = reward.cost_share(seen.cost_usd, weights)
+            self.cost.add(cost, keep, fast, count)
+            self.paid = self.paid * keep + 1.0
+            self.usd += (seen.cost_usd - self.usd) / self.paid
         if seen.quality is not None:
             quality = seen.quality
             self.quality.add(quality, keep, fast, count)
@@ -160,21 +137,6 @@ class Arm:
             latency = reward.latency_share(seen.ttft_ms, weights)
             self.latency.add(latency, keep, fast, count)
         return reward.reward(success, quality, reward.liking(liking, weights), latency, cost)
-
-    def prior_from(self, base: float, lead: float, weight: float) -> Prior:
-        """What to expect from the other categories.
-
-        `base` is what this category gives anybody, `lead` what the provider has beyond that
-        elsewhere, of so much weight. The declared order counts as far as that is little.
-        """
-        declared = self.declared
-        known = weight / (weight + declared.weight)
-        return Prior(
-            declared.mean + known * (base + lead - declared.mean),
-            declared.variance + known * (ELSEWHERE_DEVIATION**2 - declared.variance),
-            declared.weight + min(weight, ELSEWHERE),
-            known * lead,
-        )
 
     def expect(self, prior: Prior) -> None:
         self.prior = prior
@@ -203,7 +165,11 @@ class Arm:
             cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
         )
         prior = self.prior
-        mean = prior.mean + (own - prior.mean) * self.weight / (self.weight + prior.weight)
+        expected = prior.mean
+        if cost.seen:  # one answer tells its price, though it hardly tells how good it is
+            priced = prior.blind * self.paid / (self.paid + 1.0)
+            expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
+        mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
         if not (
             success.drifts()
             or quality.drifts()

@@ -58,26 +58,46 @@ class Course:
         return other
 
 
+FIT = 20
+"""How much health is remembered at most; each success adds one to it."""
+
+TOLL = 2
+"""What a failure takes off the health, up to as many in a row as make an outage."""
+
+TRUSTED = 5
+"""Health below which the end of an outage is not believed: it has been failing on and off."""
+
+
 class Pulse(NamedTuple):
     """Whether a provider is up, over all categories and roles."""
 
     failures: int = 0  # in a row
     skipped: bool = False  # since its last success, because its breaker was open
+    health: int = FIT // 2
+    """How well it did before: one that fails on and off all the time has had no outage."""
 
     def after(self, seen: Observation, weights: Ranking) -> tuple[Pulse, bool]:
         """The pulse after an attempt, and whether that was the end of an outage.
 
         The breaker itself is not in the log, but what opens and closes it is: so many failures
-        in a row or an attempt that was skipped, and then a success.
+        in a row or an attempt that was skipped, and then a success. A model that answers now
+        and then amid failures shows the same, so the end is believed of a healthy one only.
         """
+        failures, skipped, health = self
         if seen.outcome == "skipped":
-            return Pulse(self.failures, True), False
+            return self if skipped else Pulse(failures, True, health), False
         succeeded = reward.success(seen.outcome, seen.error, weights)
         if succeeded is None:
             return self, False
         if succeeded < 1.0:
-            return Pulse(self.failures + 1, self.skipped), False
-        return WELL, self.skipped or self.failures >= weights.outage
+            if failures < weights.outage:
+                health = max(0, health - TOLL)
+            return Pulse(failures + 1, skipped, health), False
+        back = (skipped or failures >= weights.outage) and health >= TRUSTED
+        return WELL if health + 1 >= FIT else Pulse(0, False, health + 1), back
 
 
-WELL = Pulse()
+WELL = Pulse(0, False, FIT)
+"""Of one that has long done well."""
+
+UNTRIED = Pulse()

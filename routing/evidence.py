@@ -27,6 +27,15 @@ came amid trouble must not wear down the memory of what is usual."""
 SILENCE = 0.98
 """Weight that the last state keeps at each observation that the category makes elsewhere."""
 
+OVER = 0.9
+"""Probability of the usual state from which on trouble is over."""
+
+STAYS = 2.0
+"""What lasts so many times as long as the usual state is what is usual now,"""
+
+PATIENCE = 150.0
+"""and so is what lasts so many values."""
+
 RETURN = 0.5
 """How likely trouble is over after a long silence, for one that was never in trouble before."""
 
@@ -62,6 +71,7 @@ class Trace:
         "seen",
         "spread",
         "strange",
+        "troubled",
         "usual",
         "weight",
     )
@@ -74,6 +84,7 @@ class Trace:
         self.spread = deviation**2  # variance of a value about the long mean
         self.noise = deviation**2  # variance of a value about the short mean before it
         self.usual = SURE  # probability of the usual state, when last heard of
+        self.troubled = False  # the short mean is that of the other state
         self.seen = 0  # the category's count at that moment; 0: never
 
     @classmethod
@@ -98,6 +109,7 @@ class Trace:
         other.noise = self.noise
         other.usual = self.usual
         other.seen = self.seen
+        other.troubled = self.troubled
         return other
 
     def add(self, value: float, keep: float, keep_fast: float, count: int) -> None:
@@ -127,9 +139,18 @@ class Trace:
         self.mean += off * pure / weight
         if not self.is_rate:
             self.spread += pure * (off * off - self.spread) / (weight + 4.0)
-        weight = self.fast_weight = self.fast_weight * keep_fast + 1.0
-        self.fast += off_fast / weight
-        if usual < 0.5 and self.strange > self.weight:
+        if usual < RETURN:
+            self.troubled = True
+        elif usual > OVER:
+            self.troubled = False
+        if self.troubled:  # a value that may well be as usual says little of the trouble
+            other = 1.0 - usual
+            weight = self.fast_weight = self.fast_weight * (1.0 - other * (1.0 - keep_fast)) + other
+            self.fast += off_fast * other / weight
+        else:
+            weight = self.fast_weight = self.fast_weight * keep_fast + 1.0
+            self.fast += off_fast / weight
+        if usual < 0.5 and self.strange > min(STAYS * self.weight, PATIENCE):
             self._settle_down()
 
     def _says(self, value: float, off: float, off_fast: float) -> float:
@@ -185,9 +206,11 @@ class Trace:
         self.mean *= self.weight / (self.weight + charge)
         self.weight += charge
         self.usual = SURE
+        self.troubled = False
         self.fast, self.fast_weight = self.mean, 1.0
 
     def _settle_down(self) -> None:
         """The other state has lasted longer than the usual one: it is what is usual now."""
         self.mean, self.weight, self.strange = self.fast, self.fast_weight, 0.0
         self.usual = SURE
+        self.troubled = False

@@ -14,7 +14,7 @@ from math import sqrt
 from config.models import Ranking
 from routing import reward
 from routing.arm import Arm
-from routing.course import WELL, Course, Pulse
+from routing.course import UNTRIED, WELL, Course, Pulse
 from routing.observation import Observation
 from routing.posterior import settle
 from routing.standings import Change
@@ -111,7 +111,7 @@ class Ledger:
 
     def _is_back(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
-        pulse = self.pulses.get(seen.provider, WELL)
+        pulse = self.pulses.get(seen.provider, UNTRIED)
         if pulse is WELL and seen.outcome == "ok":
             return False
         self.pulses[seen.provider], back = pulse.after(seen, self.weights)
@@ -174,7 +174,9 @@ class Ledger:
             weight -= arm.lead_weight
             if weight < 1.0:
                 continue
-            prior = arm.prior_from(base, (leads - arm.lead_weight * arm.lead) / weight, weight)
+            prior = arm.declared.informed(
+                base, (leads - arm.lead_weight * arm.lead) / weight, weight
+            )
             if abs(prior.mean - arm.prior.mean) > NOTED or prior.weight > arm.prior.weight + 1.0:
                 self._arm(category, provider).expect(prior)
 

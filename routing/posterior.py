@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import erf, exp, sqrt
 
-from routing.evidence import Estimate
+from routing.belief import Belief
 
 LEAST_MARGIN = 0.25
 
@@ -14,45 +14,50 @@ REACH = 3.5
 """Standard deviations that the integral covers on either side."""
 
 
-def best_probabilities(posteriors: Sequence[Estimate]) -> list[float]:
-    """For independent normal posteriors, the probability that each is the largest.
+def best_probabilities(beliefs: Sequence[Belief]) -> list[float]:
+    """For independent beliefs, each a mixture of normals, the probability that each is the largest.
 
-    P(i best) = ∫ φ_i(x) ∏_{j≠i} Φ_j(x) dx, by the midpoint rule over each one's own range.
+    P(i best) = ∫ p_i(x) ∏_{j≠i} P_j(x) dx, by the midpoint rule over each component's own range.
     """
-    likely = _likely(posteriors)
-    if len(likely) < len(posteriors):
-        chances = best_probabilities([posteriors[i] for i in likely])
-        found = dict(zip(likely, chances, strict=True))
-        return [found.get(i, 0.0) for i in range(len(posteriors))]
-    if len(posteriors) == 1:
-        return [1.0]
-    means = [p.mean for p in posteriors]
-    deviations = [max(sqrt(p.variance), 1e-6) for p in posteriors]
-    chances = []
-    for i, (mean, deviation) in enumerate(zip(means, deviations, strict=True)):
-        total = 0.0
-        for weight, z in _NODES:
-            x = mean + z * deviation
-            product = weight
-            for j, other in enumerate(means):
-                if j != i:
-                    product *= 0.5 + 0.5 * erf((x - other) / (deviations[j] * _ROOT2))
+    likely = _likely(beliefs)
+    found = dict.fromkeys(range(len(beliefs)), 0.0)
+    if len(likely) == 1:
+        return list((found | {likely[0]: 1.0}).values())
+    parts = {
+        i: [
+            (weight, mean, sqrt(variance) * _ROOT2 or 1e-6) for weight, mean, variance in beliefs[i]
+        ]
+        for i in likely
+    }
+    for i in likely:
+        others = [parts[j] for j in likely if j != i]
+        for share, mean, deviation in parts[i]:
+            for weight, z in _NODES:
+                x = mean + z * deviation / _ROOT2
+                product = share * weight
+                for other in others:
+                    below = 0.0
+                    for part, middle, width in other:
+                        below += part * (1.0 + erf((x - middle) / width))
+                    product *= 0.5 * below
                     if product < 1e-9:
                         break
-            total += product
-        chances.append(total)
-    whole = sum(chances) or 1.0
-    return [chance / whole for chance in chances]
+                found[i] += product
+    whole = sum(found.values()) or 1.0
+    return [chance / whole for chance in found.values()]
 
 
-def _likely(posteriors: Sequence[Estimate]) -> list[int]:
+def _likely(beliefs: Sequence[Belief]) -> list[int]:
     """Those that are not beaten by the best for certain; the others would only cost time."""
-    top = max(posteriors)
-    return [
-        i
-        for i, p in enumerate(posteriors)
-        if p is top or top.mean - p.mean < 4 * sqrt(top.variance + p.variance)
+    reach = [
+        (
+            min(mean - 4 * sqrt(variance) for _, mean, variance in belief),
+            max(mean + 4 * sqrt(variance) for _, mean, variance in belief),
+        )
+        for belief in beliefs
     ]
+    least = max((low for low, _ in reach), default=0.0)
+    return [i for i, (_, high) in enumerate(reach) if high >= least]
 
 
 def settle(

@@ -7,10 +7,13 @@ over what it found, and `choose` draws from that until the next one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 
 from config.models import Ranking as Weights
+from routing import exploration
+from routing.belief import belief
+from routing.exploration import Served
 from routing.fold import Fold
 from routing.ledger import Z90
 from routing.observation import Observation
@@ -23,23 +26,6 @@ RECENT = 2_000
 
 ENOUGH = 20
 """Times to first token below which a provider's p95 is not known."""
-
-UNSURE = 0.75
-"""Probability of another one being best from which on the most is explored."""
-
-LEAST = 0.005
-"""Weight of a hopeless provider among those that may be explored: none is forgotten for good."""
-
-
-@dataclass(slots=True)
-class Served:
-    """What `choose` draws from: the state at the last rerank."""
-
-    order: tuple[str, ...]
-    means: dict[str, float]
-    costs: dict[str, float]
-    p_best: dict[str, float]
-    reranks: int
 
 
 class Ranking:
@@ -123,11 +109,11 @@ class Ranking:
             return Choice((), False, 0.0)
         trials = {name: self._trials[name] for name in able if name in self._trials}
         ranked = [name for name in able if name not in trials] or able
-        chances = self._chances(served, ranked)
+        chances = exploration.chances(served, ranked, self._config)
         if ranked is not able:
             left = max(0.0, 1.0 - sum(trials.values()))
             chances = {name: chance * left for name, chance in chances.items()} | trials
-        chosen = _draw(chances, rng_value)
+        chosen = exploration.draw(chances, rng_value)
         rest = [name for name in able if name != chosen]
         return Choice((chosen, *rest), chosen != able[0], chances[chosen])
 
@@ -168,6 +154,7 @@ class Ranking:
     def _serve(self, category: str) -> Served:
         course = self._fold.ledger.courses[category]
         arms = {name: self._fold.ledger.arms[category, name] for name in course.order}
+        beliefs = [belief(arm, self._config, course.count) for arm in arms.values()]
         values = [arm.value(self._config, course.count) for arm in arms.values()]
         costs = [arm.parts(self._config, course.count)[4].mean for arm in arms.values()]
         weight = self._config.cost_weight or 1.0
@@ -175,7 +162,7 @@ class Ranking:
             order=course.order,
             means={name: value.mean for name, value in zip(arms, values, strict=True)},
             costs={name: cost / weight for name, cost in zip(arms, costs, strict=True)},
-            p_best=dict(zip(arms, best_probabilities(values), strict=True)) if values else {},
+            p_best=dict(zip(arms, best_probabilities(beliefs), strict=True)) if values else {},
             reranks=course.reranks,
         )
 
@@ -183,19 +170,6 @@ class Ranking:
         if lean <= 0.0:
             return served.order
         return sorted(served.order, key=lambda n: lean * served.costs[n] - served.means[n])
-
-    def _chances(self, served: Served, ranked: Sequence[str]) -> dict[str, float]:
-        """The probability of each to be asked; the first of `ranked` is the one to exploit."""
-        if len(ranked) == 1:
-            return {ranked[0]: 1.0}
-        weights = {name: max(served.p_best[name], LEAST) for name in ranked}
-        first = weights.pop(ranked[0])
-        others = sum(weights.values())
-        unsure = others / (first + others)
-        least, most = self._config.explore_min, self._config.explore_max
-        explore = least + (most - least) * min(1.0, unsure / UNSURE)
-        chances = {name: explore * weight / others for name, weight in weights.items()}
-        return {ranked[0]: 1.0 - explore, **chances}
 
     def _times(self, category: str) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
@@ -230,13 +204,3 @@ class Ranking:
             disliked=arm.disliked,
             trial=self._trials.get(name),
         )
-
-
-def _draw(chances: Mapping[str, float], rng_value: float) -> str:
-    """The name in whose share of [0, 1) the number falls."""
-    name, reached = "", 0.0
-    for name, chance in chances.items():
-        reached += chance
-        if rng_value < reached:
-            return name
-    return name

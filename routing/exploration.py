@@ -1,0 +1,74 @@
+"""Whom to ask: nearly always the first of the order, and now and then another, to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from config.models import Ranking
+
+UNSURE = 0.7
+"""Probability of another one being best from which on the most is explored; the share grows with
+its square, so that a small doubt costs little and a real one is soon settled."""
+
+LEAST = 0.005
+"""Weight of a hopeless provider among those that may be explored: none is forgotten for good."""
+
+FAR = 0.1
+"""Reward behind the first from which on that weight falls, with the square of the distance."""
+
+SLACK = 0.05
+"""Reward that trying another costs in any case: of two as likely to be best, the one that is
+expected to lose less is tried more often."""
+
+CHEAP = 0.02
+"""Of the dearest price; below it, dearer and cheaper are tried alike."""
+
+
+@dataclass(slots=True)
+class Served:
+    """What is drawn from: the state at the last rerank, by provider."""
+
+    order: tuple[str, ...]
+    means: dict[str, float]
+    costs: dict[str, float]
+    """Share of the most that a price can take off the reward, in [0, 1]."""
+    p_best: dict[str, float]
+    reranks: int
+
+
+def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str, float]:
+    """The probability of each to be asked; the first of `ranked` is the one to exploit.
+
+    How much is explored lies between `explore_min` and `explore_max`, by how likely another one is
+    the best. Who is explored is drawn by its probability of being best over what trying it is
+    expected to lose, and the less often, the dearer it is than the first.
+    """
+    if len(ranked) == 1:
+        return {ranked[0]: 1.0}
+    first = ranked[0]
+    top, price = served.means[first], served.costs[first] + CHEAP
+    weights = {}
+    others = 0.0
+    for name in ranked[1:]:
+        behind = max(0.0, top - served.means[name])
+        hope = max(served.p_best[name], LEAST * (FAR / (FAR + behind)) ** 2)
+        others += hope
+        dearer = max(1.0, (served.costs[name] + CHEAP) / price)
+        weights[name] = hope / ((behind + SLACK) * dearer)
+    unsure = others / (max(served.p_best[first], LEAST) + others)
+    least, most = config.explore_min, config.explore_max
+    explore = least + (most - least) * min(1.0, unsure / UNSURE) ** 2
+    whole = sum(weights.values())
+    shares = {name: explore * weight / whole for name, weight in weights.items()}
+    return {first: 1.0 - explore, **shares}
+
+
+def draw(chances: Mapping[str, float], rng_value: float) -> str:
+    """The name in whose share of [0, 1) the number falls."""
+    name, reached = "", 0.0
+    for name, chance in chances.items():
+        reached += chance
+        if rng_value < reached:
+            return name
+    return name
