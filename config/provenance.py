@@ -61,8 +61,16 @@ def _show(value: object) -> str:
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_none=True)
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {item}" for key, item in value.items())
+        return ", ".join(f"{key}: {_inner(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_inner(item) for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _inner(value: object) -> str:
+    """Within another value: what holds several is bracketed."""
+    shown = _show(value)
+    return f"({shown})" if isinstance(value, dict | list | tuple) and value else shown
 
 
 def _from(

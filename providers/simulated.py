@@ -136,9 +136,11 @@ class SimulatedChat:
         """There is nothing to free."""
 
     def _words(self, messages: Sequence[Message], count: int) -> list[str]:
-        """So many words that say what they are and name the prompt that they pretend to answer."""
+        """So many words that say what they are and name the question that they pretend to answer,
+        which is a prompt's last line: the fallback's has passages before it."""
         prompt = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
-        asked = " ".join(prompt.split()[:12])
+        question = prompt.strip().rpartition("\n")[2].removeprefix("Question: ")
+        asked = " ".join(question.split()[:12])
         opening = f"[Simulation] {self.name} pretends to answer “{asked}”.".split()
         words = list(
             itertools.islice(itertools.chain(opening, itertools.cycle(_FILLER.split())), count)
