@@ -2,7 +2,8 @@
 
 Each line is `{"prompt": …, "category": …, "arms": {model: {"reward": 0..1, "cost": USD}}}`. Of
 each prompt the learner is told only what the model that it chose earned and cost. Run for several
-cost weights, its mean reward and cost are set beside those of every fixed model.
+cost weights, its mean reward and cost are set beside those of every fixed model; the target is to
+be never below the best of them that costs no more.
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ def report(path: Path, seeds: Sequence[int] = (0, 1, 2)) -> Iterator[str]:
         best = at_the_same_price(points, cost)
         known = f"{best.name} {best.reward:.4f}" if best else "none is as cheap"
         gain = f"{reward - best.reward:+.4f}" if best else ""
+        verdict = "MISSED" if best and reward < best.reward else "ok"
         yield (
             f"{f'cost weight {weight:g}':<24}{reward:>8.4f}{1_000 * cost:>12.4f}{known:>36}"
-            f"{gain:>11}{mixture(points, cost):>9.4f}{fmean(e for _, e in runs):>10.3f}"
+            f"{gain:>11}{mixture(points, cost):>9.4f}{fmean(e for _, e in runs):>10.3f}  {verdict}"
         )

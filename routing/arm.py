@@ -18,6 +18,11 @@ OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
 
 
+SUCCESS = Estimate(reward.NEUTRAL_SUCCESS, 0.0)
+QUALITY = Estimate(reward.NEUTRAL_QUALITY, 0.0)
+LIKING = Estimate(reward.NEUTRAL_LIKING, 0.0)
+
+
 class Arm:
     """What was observed of a provider in a category, and what to expect of it."""
 
@@ -186,27 +191,30 @@ class Arm:
         What was never observed is taken at its neutral value and without variance: asking more
         often would not make it known.
         """
-        half, slow, dear = reward.NEUTRAL_SHARE, weights.latency_weight, weights.cost_weight
+        success, quality, liking = self.success, self.quality, self.liking
+        latency, cost = self.latency, self.cost
+        slow, dear = weights.latency_weight, weights.cost_weight
         return (
-            _known(self.success, reward.NEUTRAL_SUCCESS, count),
-            _known(self.quality, reward.NEUTRAL_QUALITY, count),
-            _known(self.liking, reward.NEUTRAL_LIKING, count),
-            _known(self.latency, half * slow, count),
-            _known(self.cost, half * dear, count),
+            success.estimate(count) if success.seen else SUCCESS,
+            quality.estimate(count) if quality.seen else QUALITY,
+            liking.estimate(count) if liking.seen else LIKING,
+            latency.estimate(count) if latency.seen else Estimate(reward.NEUTRAL_SHARE * slow, 0.0),
+            cost.estimate(count) if cost.seen else Estimate(reward.NEUTRAL_SHARE * dear, 0.0),
         )
 
     def value(self, weights: Ranking, count: int) -> Estimate:
         """Posterior mean and variance of the reward, by the delta method on its parts."""
         if self.known is not None:
             return self.known
-        success, quality, liked, latency, cost = self.parts(weights, count)
-        liking = reward.liking(liked.mean, weights)
-        worth = max(0.0, quality.mean * liking - latency.mean - cost.mean)
-        variance = worth**2 * success.variance + success.mean**2 * (
-            liking**2 * quality.variance
-            + (quality.mean * weights.feedback_weight) ** 2 * liked.variance
-            + latency.variance
-            + cost.variance
+        parts = self.parts(weights, count)
+        (success, unsure), (quality, coarse), (liked, mixed), (latency, slow), (cost, dear) = parts
+        liking = reward.liking(liked, weights)
+        worth = max(0.0, quality * liking - latency - cost)
+        variance = worth * worth * unsure + success * success * (
+            liking * liking * coarse
+            + (quality * weights.feedback_weight) ** 2 * mixed
+            + slow
+            + dear
         )
         share = self.weight / (self.weight + self.prior.weight)
         value = Estimate(
@@ -216,7 +224,3 @@ class Arm:
         if self.settled is not None:
             self.known = value
         return value
-
-
-def _known(trace: Trace, otherwise: float, count: int) -> Estimate:
-    return trace.estimate(count) if trace.seen else Estimate(otherwise, 0.0)

@@ -184,16 +184,21 @@ class Trace:
 
     def estimate(self, count: int) -> Estimate:
         """The expected value, and the variance of that expectation."""
-        usual, mean, fast = self.chance(count), self.mean, self.fast
-        spread, noise = self.spread, self.noise
+        usual, mean, fast = self.usual, self.mean, self.fast
+        if usual < RETURN:
+            usual = self.chance(count)
         if self.is_rate:
-            spread, noise = max(0.0, mean * (1.0 - mean)), max(0.0, fast * (1.0 - fast))
+            spread = mean * (1.0 - mean) if mean < 1.0 else 0.0
+            noise = fast * (1.0 - fast) if fast < 1.0 else 0.0
+        else:
+            spread, noise = self.spread, self.noise
+        other, gap = 1.0 - usual, mean - fast
         variance = (
-            usual * (1.0 - usual) * (mean - fast) ** 2
+            usual * other * gap * gap
             + usual * spread / (self.weight + 1.0)
-            + (1.0 - usual) * noise / (self.fast_weight + 1.0)
+            + other * noise / (self.fast_weight + 1.0)
         )
-        return Estimate(fast + usual * (mean - fast), variance)
+        return Estimate(fast + usual * gap, variance)
 
     def drifts(self) -> bool:
         """Whether silence changes what is expected."""

@@ -17,7 +17,7 @@ LEAST = 0.005
 FAR = 0.1
 """Reward behind the first from which on that weight falls, with the square of the distance."""
 
-SLACK = 0.05
+SLACK = 0.15
 """Reward that trying another costs in any case: of two as likely to be best, the one that is
 expected to lose less is tried more often."""
 

@@ -22,9 +22,6 @@ from routing.standings import Change
 KNOWN = 60.0
 """Observations of a provider in a category beyond which its prior is left as it is."""
 
-NOTED = 0.002
-"""A prior that moved by less is left as it is."""
-
 Z90 = 1.645
 
 
@@ -136,7 +133,10 @@ class Ledger:
             self._expect(category, ranked, course)
         arms = {name: self.arms[category, name] for name in ranked}
         weights, count = self.weights, course.count
-        means = {name: arm.mean(weights, count) for name, arm in arms.items()}
+        means = {
+            name: arm.mean(weights, count) if arm.settled is None else arm.settled
+            for name, arm in arms.items()
+        }
         first = settle(
             ranked, means, lambda name: arms[name].value(weights, count).variance, weights.margin
         )
@@ -174,10 +174,9 @@ class Ledger:
             weight -= arm.lead_weight
             if weight < 1.0:
                 continue
-            prior = arm.declared.informed(
-                base, (leads - arm.lead_weight * arm.lead) / weight, weight
-            )
-            if abs(prior.mean - arm.prior.mean) > NOTED or prior.weight > arm.prior.weight + 1.0:
+            lead = (leads - arm.lead_weight * arm.lead) / weight
+            if arm.declared.moved(arm.prior, base, lead, weight):
+                prior = arm.declared.informed(base, lead, weight)
                 self._arm(category, provider).expect(prior)
 
     def _base(self, course: Course) -> float:

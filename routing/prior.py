@@ -17,6 +17,10 @@ ELSEWHERE_DEVIATION = 0.08
 """By how much a provider's lead differs from one category to the other."""
 
 
+NOTED = 0.002
+"""A prior that moved by less is left as it is."""
+
+
 class Prior(NamedTuple):
     """What to expect of the reward before it is observed, worth `weight` observations.
 
@@ -50,3 +54,9 @@ class Prior(NamedTuple):
             known * lead,
             1.0 - known,
         )
+
+    def moved(self, old: Prior, base: float, lead: float, weight: float) -> bool:
+        """Whether `informed` gives notably another one than it did before."""
+        mean = self.mean + weight / (weight + self.weight) * (base + lead - self.mean)
+        known = self.weight + (weight if weight < ELSEWHERE else ELSEWHERE)
+        return not -NOTED <= mean - old.mean <= NOTED or known > old.weight + 1.0
