@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import ipaddress
 import socket
 import sys
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
             app, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_S, lifespan="on"
         )
         server = uvicorn.Server(config)
+        gc.collect()
+        gc.freeze()  # what is loaded stays for good: the collector need not look at it again
         server.run(sockets=[server_socket])
     return 0 if server.started else 1
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ import structlog
 from config.errors import StorageError
 from config.models import Provider, Settings
 from providers.base import ProviderError
-from routing.breaker import MISCONFIGURED, NEUTRAL, Breaker, Transition, nearest
+from routing.breaker import MISCONFIGURED, NEUTRAL, Breaker, State, Transition, nearest
 from routing.budget import Allowance
 from routing.hedge import HedgeBudget
 from routing.observation import observations
@@ -90,7 +91,8 @@ class Board:
         self._draw = draw
         self._cursor: int | None = None
         self._ready = False
-        self._changed: set[str] = set()
+        self._told: dict[str, Breaker] = {}
+        self._hearing = False
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
@@ -104,11 +106,13 @@ class Board:
         It has yet to read the log: `ready` does.
         """
         board = Board(settings, clock=self._clock, draw=self._draw)
-        board._changed = self._changed  # the breakers that stay tell it there
+        board._told = self._told  # the breakers that stay tell it there
         before = {p.name: p for p in self._settings.providers}
         for provider in settings.providers:
-            if before.get(provider.name) == provider and settings.breaker == self._settings.breaker:
-                board.breakers[provider.name] = self.breakers[provider.name]
+            name = provider.name
+            same = before.get(name) == provider and settings.breaker == self._settings.breaker
+            if same and identity(settings, name) == identity(self._settings, name):
+                board.breakers[name] = self.breakers[name]
         return board
 
     # -- breakers -----------------------------------------------------------------------------
@@ -138,6 +142,7 @@ class Board:
 
     def forget_breakers(self) -> None:
         """Every provider may be asked again: after a mended configuration, or between two tests."""
+        self._told.clear()
         for name in self.breakers:
             self.breakers[name] = self._breaker(name)
 
@@ -166,20 +171,39 @@ class Board:
 
     def _breaker_changed(self, name: str, change: Transition) -> None:
         logger.info("breaker", provider=name, state=change.after, why=change.why)
-        self._changed.add(name)
+        breaker = self.breakers[name]
+        if change.after == "open" and not self._hearing and breaker.told_to_wait(change.at):
+            self._told[name] = breaker
 
-    def take_changed(self) -> list[str]:
-        """Providers whose breaker changed here since this was last asked."""
-        changed = sorted(self._changed & self.breakers.keys())
-        self._changed.clear()
-        return changed
+    def states(self) -> dict[str, State]:
+        """Each provider's breaker's state."""
+        now = self._clock()
+        return {name: breaker.state(now) for name, breaker in self.breakers.items()}
 
-    def hear(self, name: str, snapshot: Mapping[str, Any], age_s: float) -> None:
-        """Another replica's breaker of this provider, as it was `age_s` ago."""
-        untold = name in self._changed
-        self.breakers[name].restore(snapshot, self._clock(), age_s)
-        if not untold:
-            self._changed.discard(name)  # what was heard is not said again
+    def snapshot(self, name: str) -> dict[str, object]:
+        """A provider's breaker for people; see `Breaker.snapshot`."""
+        return self.breakers[name].snapshot(self._clock())
+
+    def waits(self) -> dict[str, float]:
+        """Providers whose hosts asked this process to wait, and for how many seconds still, as
+        far as the other replicas have not been told (see `told`)."""
+        now = self._clock()
+        for name, breaker in list(self._told.items()):
+            if self.breakers.get(name) is not breaker or not breaker.told_to_wait(now):
+                del self._told[name]  # it was replaced, or its time has passed
+        return {name: (b.retry_at or now) - now for name, b in self._told.items()}
+
+    def told(self, name: str) -> None:
+        """The other replicas know of this one."""
+        self._told.pop(name, None)
+
+    def hear(self, name: str, wait_s: float) -> None:
+        """A host asked another replica to wait: it means all of them."""
+        self._hearing = True
+        try:
+            self.breakers[name].record(False, self._clock(), retry_after_s=wait_s)
+        finally:
+            self._hearing = False
 
     # -- the order ----------------------------------------------------------------------------
 
@@ -210,9 +234,12 @@ class Board:
                 logger.error("log_unreadable", error=str(error))
             self.ranking.settle()
 
-    async def catch_up(self, log: Rows) -> None:
-        """Fold in what was written since the last time, by whatever replica, and what it cost."""
-        if self._clock() >= self._ask_spent_at:
+    async def catch_up(self, log: Rows, *, revised: bool = False) -> None:
+        """Fold in what was written since the last time, by whatever replica, and what it cost.
+
+        `revised`: a row of this process was, and its cost counts at once.
+        """
+        if revised or self._clock() >= self._ask_spent_at:
             self._spent = await log.spent_today()
             self._ask_spent_at = self._clock() + SPENT_S
         while True:
@@ -232,6 +259,15 @@ class Board:
     def rerank(self, category: str) -> Change | None:
         """Take over the order that the rows so far give; the change if it is another one."""
         return self.ranking.rerank(category)
+
+
+def identity(settings: Settings, name: str) -> str:
+    """Changes whenever another model, another host or another key stands behind the name."""
+    provider = settings.provider(name)
+    host = settings.hosts[provider.host]
+    key = host.key.get_secret_value() if host.key else ""
+    said = f"{provider.resolved_model}|{host.url}|{key}"
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def is_free(settings: Settings, provider: Provider) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -89,9 +88,11 @@ class Follower:
                 entries = board.ranking.standings(category).entries
                 mine = [e for e in entries if e.provider == provider.name]
                 if mine:
-                    opened = board.breakers[provider.name].state(time.monotonic()) == "open"
                     decision = await discovery_over(services).judge(
-                        mine[0], entries, category=category, breaker_opened=opened
+                        mine[0],
+                        entries,
+                        category=category,
+                        breaker_opened=board.states()[provider.name] == "open",
                     )
                     if decision.action != "keep":
                         told = {"provider": provider.name, "category": category}

@@ -1,17 +1,24 @@
-"""What replicas tell each other of their providers: a breaker that opened, or closed again."""
+"""What replicas tell each other of hosts: that one asked to be left alone for a while.
+
+Only that. It is the host's own word and holds for every replica, while failures may be one
+replica's own trouble, a name server or a proxy, and must not take a provider from the others. How
+providers do is shared through the rows of the log.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from config.models import Settings
-from graph.board import Board
+from graph.board import Board, identity
+from routing.breaker import Breaker
 
-PREFIX = "breaker:"
+PREFIX = "wait:"
+NEWS_S = 2.0
+"""A note that was not there at the last look is not older than this, whatever the clocks say."""
 
 
 class Hints(Protocol):
@@ -31,31 +38,30 @@ class Gossip:
 
     def __init__(self) -> None:
         self._me = uuid.uuid4().hex
-        self._heard: dict[str, float] = {}
+        self._seen: dict[str, float] | None = None
+        self._heard: dict[str, tuple[float, Breaker]] = {}
 
     async def exchange(self, board: Board, log: Hints, settings: Settings) -> None:
-        """Say what changed here, then take over what the others saw. Raises StorageError."""
-        now = time.monotonic()
-        for name in board.take_changed():
-            told = board.breakers[name].snapshot(now)
-            if told["state"] != "half_open":  # which is how it will be there too, in its own time
-                mine = {"by": self._me, "of": identity(settings, name)}
-                await log.hint(PREFIX + name, {**told, **mine})
-        notes = await log.hints()
-        for name in board.breakers:
+        """Say what hosts said here, then take over what they said to others. Raises StorageError,
+        and then says it the next time."""
+        for name, wait_s in board.waits().items():
+            mine = {"by": self._me, "of": identity(settings, name), "wait_s": wait_s}
+            await log.hint(PREFIX + name, mine)
+            board.told(name)
+        notes = {key: note for key, note in (await log.hints()).items() if key.startswith(PREFIX)}
+        for name, breaker in board.breakers.items():
             note = notes.get(PREFIX + name)
-            if note and self._is_news(name, note) and note["of"] == identity(settings, name):
-                board.hear(name, note, age_s=max(0.0, time.time() - note["at"]))
+            if note is None or note["by"] == self._me or note["of"] != identity(settings, name):
+                continue
+            if self._heard.get(name) != (note["at"], breaker):
+                self._heard[name] = (note["at"], breaker)
+                wait_s = note["wait_s"] - self._age_s(name, note["at"])
+                if wait_s > 0:
+                    board.hear(name, wait_s)
+        self._seen = {key.removeprefix(PREFIX): note["at"] for key, note in notes.items()}
 
-    def _is_news(self, name: str, note: dict[str, Any]) -> bool:
-        known, self._heard[name] = self._heard.get(name), float(note["at"])
-        return str(note["by"]) != self._me and known != self._heard[name]
-
-
-def identity(settings: Settings, name: str) -> str:
-    """Changes whenever another model, another host or another key stands behind the name."""
-    provider = settings.provider(name)
-    host = settings.hosts[provider.host]
-    key = host.key.get_secret_value() if host.key else ""
-    said = f"{provider.resolved_model}|{host.url}|{key}"
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    def _age_s(self, name: str, at: float) -> float:
+        """How old a note is. The clocks of two machines differ, so theirs is a last resort."""
+        age_s = max(0.0, time.time() - at)
+        new = self._seen is not None and self._seen.get(name) != at
+        return min(age_s, NEWS_S) if new else age_s

@@ -102,7 +102,7 @@ class Rendezvous:
     # -- what the branches report -------------------------------------------------------------
 
     def begin(self, race: Race) -> None:
-        """Both branches may start; `ttft_s` counts from here."""
+        """Both branches may start; see `Race.begin` for what `ttft_s` counts from."""
         self.race = race
         self._act(race.begin(self.now()))
         self._arm()

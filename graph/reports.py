@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -101,7 +100,7 @@ def _provider(services: Services, provider: Provider) -> dict[str, Any]:
         "simulated": services.settings.hosts[provider.host].kind == "simulated",
         "enabled": provider.disabled is None,
         "unavailable": why,
-        "breaker": services.board.breakers[name].snapshot(time.monotonic()),
+        "breaker": services.board.snapshot(name),
     }
 
 

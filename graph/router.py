@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -25,7 +24,7 @@ from graph.late import LateAnswer
 from graph.reload import Watched
 from graph.rendezvous import Event, cancel
 from graph.runs import Runs
-from graph.services import calm_collector, open_services
+from graph.services import open_services
 from graph.state import Answer, Options, Route, Services, State
 from nodes.classify import route_of, understand
 from providers.base import Message
@@ -113,7 +112,6 @@ class Router:
             services.knowledge.warm(),
             asyncio.to_thread(services.classifier.classify, "Is everything warm?"),
         )
-        calm_collector()
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
         """Wait for running requests and late primaries, then close everything; safe to call twice.
@@ -290,9 +288,8 @@ class Router:
 
     def metrics(self) -> bytes:
         """Prometheus text."""
-        services, now = self.services, time.monotonic()
-        states = {name: b.state(now) for name, b in services.board.breakers.items()}
-        late = len(services.late)
+        services = self.services
+        states, late = services.board.states(), len(services.late)
         return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
 
     # -- better models ------------------------------------------------------------------------

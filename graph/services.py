@@ -30,7 +30,6 @@ THINKERS = 2
 """Threads that classify; each keeps one core busy for some milliseconds a prompt."""
 
 
-PYTHON_GC = (700, 10, 10)
 CALM_GC = (20_000, 20, 20)
 """With Python's own thresholds a fifth of the event loop's time went into looking for cyclic
 garbage, in pauses of up to 0.18 s, because a hundred thousand objects of the libraries were looked
@@ -43,6 +42,7 @@ def open_services(settings: Settings) -> Services:
     Raises StorageError when the log cannot be used. Missing model files cost quality, not the
     start: prompts are then classified by rules and documents found by BM25.
     """
+    calm_collector()
     environment = settings.environment
     log = InteractionLog.open(environment.database_url, settings.data_dir, text=settings.log.text)
     embedder = _embedder()
@@ -61,11 +61,8 @@ def open_services(settings: Settings) -> Services:
 
 
 def calm_collector() -> None:
-    """Spare the garbage collector what was loaded for good, once a process, and let it run less
-    often; a program that has set its own thresholds keeps them."""
-    if gc.get_threshold() == PYTHON_GC:
-        gc.collect()
-        gc.freeze()
+    """Let the garbage collector run less often; a program that has calmed it more keeps that."""
+    if gc.isenabled() and 0 < gc.get_threshold()[0] < CALM_GC[0]:
         gc.set_threshold(*CALM_GC)
 
 

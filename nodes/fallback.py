@@ -26,16 +26,17 @@ async def _ask(
 ) -> None:
     """Retrieve, wait for leave to generate, and answer; again where a continuation is asked for.
 
-    A hedge is rarely called: it retrieves only then.
+    A hedge is rarely called: it retrieves only then. One that may not be asked says so at once.
     """
     settings, route = services.settings, state["route"]
     wanted = settings.fallback
-    if r.race is not None and r.race.start == "hedged":
+    usable = settings.enabled(wanted.provider) and services.board.allows(wanted.provider)
+    if usable and r.race is not None and r.race.start == "hedged":
         await r.may_start.wait()
     r.retrieval = await services.knowledge.retrieve(
         state["prompt"], wanted.passages, vector=r.vector, rerank=wanted.rerank
     )
-    if not settings.enabled(wanted.provider) or not services.board.allows(wanted.provider):
+    if not usable or not services.board.allows(wanted.provider):
         r.failed("fallback", "no_provider")
         return
     await r.may_start.wait()

@@ -128,7 +128,7 @@ async def revise(services: Services, r: Rendezvous, attempt: AttemptRow) -> None
     services.metrics.observe_late(attempt)
     try:
         await services.log.revise(AttemptRow(**{**attempt, **texts}))  # type: ignore[typeddict-item]
-        await services.board.catch_up(services.log)
+        await services.board.catch_up(services.log, revised=True)
     except StorageError as error:
         services.metrics.log_failed()
         logger.error("log_failed", request=r.request_id, error=str(error))

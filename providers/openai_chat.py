@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TRAILER_S = 0.5
 """How long usage and the end mark are waited for once the answer itself is complete, and the rest
 of an error page once its status is known."""
+RESEND_S = 0.25
+"""About a round trip: how soon the failure of a kept connection shows."""
 MAX_JSON_BYTES = 8 * 2**20
 MAX_PAGE_BYTES = 2**16
 _FAILED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
@@ -153,13 +155,14 @@ class OpenAIChat:
     ) -> aiohttp.ClientResponse:
         """The response once its headers are there; GET without a body, POST with one.
 
-        A kept connection may have been closed by the host at the moment it was written to: such a
-        request was not read by anyone and is sent once more.
+        A kept connection may be closed by the host at the moment it is written to. A request that
+        fails on one within RESEND_S is taken to be such and is sent once more; one that fails
+        later may have been worked on, and paid for.
         """
         url = address.base_url + path
         headers = _headers(place, self.pool.host.headers, body)
         method, session = "GET" if body is None else "POST", self.pool.session(url)
-        sending = Sending()
+        sending, began = Sending(), asyncio.get_running_loop().time()
 
         async def send() -> aiohttp.ClientResponse:
             return await session.request(
@@ -174,8 +177,9 @@ class OpenAIChat:
         try:
             try:
                 return await send()
-            except aiohttp.ServerDisconnectedError:
-                if not sending.reused:
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                took_s = asyncio.get_running_loop().time() - began
+                if not sending.reused or took_s > RESEND_S:
                     raise
                 return await send()
         except aiohttp.ClientConnectorError as error:

@@ -11,7 +11,7 @@ breaker; the fallback shields its caller.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,8 +121,7 @@ class Breaker:
         if not counts:
             self.release(now)
         elif not ok and retry_after_s is not None:
-            self._open(now, f"asked to wait {retry_after_s:g} s", retry_after_s)
-            self._told = True
+            self._open(now, f"asked to wait {retry_after_s:.4g} s", retry_after_s, told=True)
         elif state == "half_open":
             if ok and not slow:
                 self._close(now)
@@ -145,7 +144,7 @@ class Breaker:
                 self._change("open", now, self.why)
 
     def snapshot(self, now: float) -> dict[str, object]:
-        """What another replica may want to know: `state`, `retry_in_s`, `openings`, `why`."""
+        """For people: `state`, `retry_in_s`, `openings` in a row, `why` it last opened."""
         return {
             "state": self.state(now),
             "retry_in_s": max(0.0, self._retry_at - now) if self._state == "open" else 0.0,
@@ -153,29 +152,18 @@ class Breaker:
             "why": self.why,
         }
 
-    def restore(self, snapshot: Mapping[str, object], now: float, age_s: float = 0.0) -> None:
-        """Take over what another replica saw `age_s` ago.
-
-        Its opening counts here for what is left of it; its closing lets one call through here.
-        """
-        remaining = float(str(snapshot.get("retry_in_s", 0.0))) - age_s
-        if snapshot.get("state") == "open" and remaining > 0:
-            self._openings = max(self._openings, int(str(snapshot.get("openings", 1))) - 1)
-            self._open(now, str(snapshot.get("why", "")), remaining)
-        elif snapshot.get("state") == "closed" and self.state(now) == "open":
-            self._retry_at = now
-            self._change("half_open", now, "it answered another replica")
-
     def _probing(self, now: float) -> bool:
         return self._probe_until is not None and now < self._probe_until
 
-    def _open(self, now: float, why: str, wait_s: float | None = None) -> None:
+    def _open(
+        self, now: float, why: str, wait_s: float | None = None, *, told: bool = False
+    ) -> None:
         if self._state != "open":
             self._openings += 1
         if wait_s is None:
             wait_s = min(self._config.open_s * self._openings, self._config.open_max_s)
         self._retry_at = max(self._retry_at, now + min(wait_s, RETRY_AFTER_MAX_S))
-        self.why, self._told = why, False
+        self.why, self._told = why, told
         self._change("open", now, why)
 
     def _close(self, now: float) -> None:

@@ -23,8 +23,8 @@ from typing import Literal
 from config.models import Limits
 
 UNDERSTANDING_S = 0.1
-"""What classifying may take of `ttft_s`. It takes 5 ms; in a burst prompts queue for it, and a
-healthy primary shall not pay for that."""
+"""What classifying may take of `ttft_s`, of which it never takes more than half. It takes 3 ms; in a
+burst prompts queue for it, and a healthy primary shall not pay for that."""
 
 Side = Literal["primary", "fallback"]
 Start = Literal["immediate", "hedged", "when_out"]
@@ -162,8 +162,9 @@ class Race:
 
     def begin(self, now: float) -> list[Action]:
         """Both sides are ready to start; `ttft_s` counts from admission, for that is when the
-        caller began to wait, or from UNDERSTANDING_S ago if classifying took longer."""
-        self._begun_at = max(self._begun_at, now - UNDERSTANDING_S)
+        caller began to wait, or from a bounded time ago if classifying took longer."""
+        understanding_s = min(UNDERSTANDING_S, self._limits.ttft_s / 2)
+        self._begun_at = max(self._begun_at, now - understanding_s)
         self._hedge_at = now + self._hedge_after_s
         self._primary.started = True
         return self._settle(now)

@@ -61,23 +61,32 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 class _Stderr:
-    """Loggers that find `sys.stderr` when they write, so that redirection works."""
+    """Loggers that find `sys.stderr` when they write, so that redirection works.
+
+    One wrapper for each file, since structlog keeps a lock for each: with two of them the lines of
+    two threads would mix.
+    """
+
+    def __init__(self) -> None:
+        self._lossy = _Lossy(sys.stderr)
 
     def __call__(self, *_: Any) -> Any:
-        return structlog.PrintLogger(file=cast(TextIO, _Lossy(sys.stderr)))
+        if self._lossy.file is not sys.stderr:
+            self._lossy = _Lossy(sys.stderr)
+        return structlog.PrintLogger(file=cast(TextIO, self._lossy))
 
 
 class _Lossy(io.TextIOBase):
     """Drops what cannot be written: a full disk under the log must not cost an answer."""
 
     def __init__(self, file: TextIO) -> None:
-        self._file = file
+        self.file = file
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):
-            self._file.write(text)
+            self.file.write(text)
         return len(text)
 
     def flush(self) -> None:
         with suppress(OSError, ValueError):
-            self._file.flush()
+            self.file.flush()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from config.errors import StorageError
 from tests.api.conftest import Make, Serve, Service, serving
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
@@ -21,10 +20,11 @@ GARBAGE = b"these are not the pages you are looking for" * 200
 
 
 @contextmanager
-def full_disk(bytes_left: int) -> Iterator[None]:
-    """No file of this process grows beyond that size; what the kernel then says is a full disk."""
+def files_at_most(size: int) -> Iterator[None]:
+    """No file of this process grows beyond that many bytes, as on a full disk; the files that
+    pytest captures into are smaller than a log."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
@@ -56,7 +56,7 @@ async def test_a_full_disk_costs_log_rows_and_no_answer(serve: Serve, settings: 
     await asked(service)
     before = await logged(service)
     written = service.router.settings.data_dir / "router.db-wal"
-    with full_disk(written.stat().st_size):
+    with files_at_most(written.stat().st_size):
         await asked(service)
         told = await health(service)
         assert told["status"] == "degraded"
@@ -66,14 +66,17 @@ async def test_a_full_disk_costs_log_rows_and_no_answer(serve: Serve, settings: 
     assert len(await logged(service)) == len(before) + 1
 
 
-async def test_a_corrupt_log_is_named_at_the_start_and_left_as_it_is(settings: Make) -> None:
+async def test_a_corrupt_log_is_named_at_the_start_and_left_as_it_is(
+    settings: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     made = settings()
     made.data_dir.mkdir(parents=True)
     log = made.data_dir / "router.db"
     log.write_bytes(GARBAGE)
-    with pytest.raises((StorageError, RuntimeError)):
+    with pytest.raises(RuntimeError, match="did not start"):
         async with serving(made):
             pass
+    assert "router.db is corrupt" in caplog.text
     assert log.read_bytes() == GARBAGE
 
 

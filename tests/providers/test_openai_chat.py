@@ -9,6 +9,7 @@ import pytest
 
 from config.models import Settings
 from providers.base import CallOptions, ChatProvider, Message, Usage
+from providers.openai_chat import RESEND_S
 from tests.conftest import SettingsFor
 from tests.providers.conftest import HELLO, MakeProviders, ask
 from tests.upstream import FAULTS, HTML_PAGE, Behaviour, Upstream, error_body
@@ -125,6 +126,16 @@ async def test_a_call_into_a_connection_that_the_host_just_closed_is_sent_again(
     upstream.enqueue(Behaviour(hang_up=True))
     assert (await ask(chat)).error is None
     assert (upstream.requests, upstream.connections_made) == (2, 2)
+
+
+async def test_a_call_that_a_host_worked_on_before_it_hung_up_is_not_sent_again(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    await chat.models()
+    upstream.enqueue(Behaviour(hang_up=True, header_delay_s=2 * RESEND_S))
+    reply = await ask(chat)
+    assert reply.error is not None
+    assert (reply.error.kind, upstream.requests) == ("connection", 1)
 
 
 async def test_a_host_that_hangs_up_on_a_fresh_connection_is_not_asked_again(

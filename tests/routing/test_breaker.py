@@ -209,26 +209,6 @@ def test_changes_are_told_with_their_reason() -> None:
     ]
 
 
-def test_another_replica_takes_over_an_opening_for_what_is_left_of_it() -> None:
-    theirs, ours = opened(100.0), Breaker(CONFIG)
-    ours.restore(theirs.snapshot(110.0), now=5.0, age_s=2.0)
-    assert ours.retry_at == 5.0 + 18.0
-    assert ours.why == "5 calls in a row failed"
-
-
-def test_another_replica_takes_over_a_closing_as_a_chance() -> None:
-    ours = opened()
-    ours.restore(Breaker(CONFIG).snapshot(0.0), now=5.0)
-    assert ours.allow(5.0)
-    assert not ours.allow(5.0)
-
-
-def test_an_old_hint_changes_nothing() -> None:
-    ours = Breaker(CONFIG)
-    ours.restore(opened().snapshot(0.0), now=5.0, age_s=60.0)
-    assert ours.state(5.0) == "closed"
-
-
 class BreakerMachine(RuleBasedStateMachine):
     """Whatever happens in whatever order, the promises hold."""
 

@@ -66,3 +66,27 @@ def test_a_full_disk_under_stderr_stops_nothing(tmp_path: Path) -> None:
     with (tmp_path / "stderr").open("w") as file:
         done = subprocess.run([sys.executable, "-c", FULL], stderr=file, check=False, cwd=ROOT)
     assert done.returncode == 7
+
+
+THREADS = """
+import sys, threading, structlog
+from telemetry.console import configure
+configure(json=True)
+def say():
+    for n in range(500):
+        structlog.get_logger().info("said", n=n)
+threads = [threading.Thread(target=say) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_lines_of_several_threads_do_not_mix() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2000
+    assert all(json.loads(line)["event"] == "said" for line in lines)
