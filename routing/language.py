@@ -33,6 +33,21 @@ _SCRIPTS = {
 }
 
 
+LATIN = 12
+"""Latin letters that show the script of a prompt whose language its words do not tell."""
+
+
+def same_language(prompt: str, text: str) -> bool:
+    """Whether the answer is in the prompt's language, as far as either tells."""
+    asked, given = language(prompt), language(text)
+    if asked and given:
+        return asked == given
+    if given is None or given in _WORDS:
+        return True
+    letters = [c for c in prompt[:LOOKED_AT] if c.isalpha()]
+    return len(letters) < LATIN or any(ord(c) > 0x2FF for c in letters)
+
+
 def language(text: str) -> str | None:
     """A language or script code; None when the text does not say, which short ones rarely do."""
     head = re.sub(r"```.*?(```|$)", " ", text[:LOOKED_AT], flags=re.DOTALL)

@@ -7,14 +7,15 @@ empty        0     no word in it
 refusal      0.2   it declines to answer
 looping      0.2   most of what it says it has said before
 language     0.4   another language than the prompt's, where none was asked for
-truncated    0.7   it ended at a length limit, or in the middle of a code block
+truncated    0.7   it ended at a length limit, in a code block, or in the middle of a sentence
 """
 
 from __future__ import annotations
 
 import re
 
-from routing.language import language
+from routing.language import same_language
+from routing.refusal import refuses
 from routing.repetition import period, repeated_share
 
 FACTORS = {"empty": 0.0, "refusal": 0.2, "looping": 0.2, "language": 0.4, "truncated": 0.7}
@@ -22,28 +23,30 @@ FACTORS = {"empty": 0.0, "refusal": 0.2, "looping": 0.2, "language": 0.4, "trunc
 LOOKED_AT = 8_000
 """Characters of an answer that are looked at, so that a long one costs no more."""
 
-_REFUSAL = re.compile(
-    r"""^\W{0,3}(?:
-        (?:i['’]?m|i\ am|we['’]?re)\ (?:very\ |so\ |truly\ )?(?:sorry|afraid|unable|not\ able)\b
-        [^.!?]{0,80}?\b(?:can(?:not|['’]?t)|unable|not\ able|won['’]?t|help\ with|assist)
-      | i\ (?:cannot|can['’]?t|won['’]?t|must\ decline|will\ not)\ (?:help|assist|provide|answer|do
-          |comply|fulfill|create|write|generate|discuss|share|engage|continue)
-      | i['’]?m\ (?:unable|not\ able)\ to\b
-      | as\ an?\ (?:ai|artificial|large\ language|language\ model)[^.!?]{0,80}?
-          \b(?:cannot|can['’]?t|unable|not\ able|do\ not|don['’]?t)
-      | (?:sorry|unfortunately),?\ (?:but\ )?i\ (?:cannot|can['’]?t|am\ unable|am\ not\ able)
-      | lo\ siento,?[^.!?]{0,60}\bno\ puedo
-      | (?:je\ suis\ )?d[ée]sol[ée]e?,?[^.!?]{0,60}\bne\ (?:peux|puis)
-      | (?:es\ )?tut\ mir\ leid,?[^.!?]{0,60}\bkann\ (?:ich\ )?(?:das\ |dir\ |ihnen\ )?nicht
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _OTHER_LANGUAGE = re.compile(
-    r"""\b(?:translat\w*|tradu\w*|übersetz\w*|vertaal\w*|in\ (?:english|spanish|french|german
-    |italian|portuguese|dutch|latin|japanese|chinese|korean|russian|arabic|hindi|greek)|auf\ \w+isch
-    |en\ (?:español|inglés|français|anglais|allemand)|language|idioma|langue|sprache)\b""",
+    r"""\b(?:translat\w*|tradu\w*|übersetz\w*|vertaal\w*|language|idioma|langue|sprache
+    |english|spanish|french|german|italian|portuguese|dutch|latin|japanese|chinese|korean|russian
+    |arabic|hindi|greek|hebrew|polish|swedish|turkish
+    |(?:auf|ins?)\ \w+ische?n?|deutsch|(?:en|al?|in)\ (?:español|inglés|francés|alemán|français
+    |anglais|allemand|espagnol|italien|inglese|tedesco|francese)|перев\w+|\w+ийск\w+|по-\w+ски)\b
+    |翻译|译成|[英法德日韩俄中]语|英文|中文|翻訳|訳し|[英日中]\s?本?語|[ァ-ー]+語""",
     re.IGNORECASE | re.VERBOSE,
 )
+"""The prompt speaks of a language, so that another one may be what it asked for."""
+
+_OPEN_ENDS = frozenset(
+    re.findall(
+        r"\w+",
+        "the a an and or of to with that because which from into "
+        "der dem den einem einer eines und oder weil dass "
+        "le la les une des et ou du que qui parce el los las una y del para porque "
+        "il lo gli di che e per",
+    )
+)
+"""Words that end no sentence."""
+
+PROSE = 10
+"""Words from which on an answer that ends in one of them was cut."""
 
 
 def quality(prompt: str, text: str, finish_reason: str | None = None) -> float:
@@ -59,17 +62,23 @@ def faults(prompt: str, text: str, finish_reason: str | None = None) -> list[str
     if not re.search(r"\w", text[:LOOKED_AT]):
         return ["empty"]
     found = []
-    if _REFUSAL.match(text[:400].strip()):
+    if refuses(text):
         found.append("refusal")
     if looping(text):
         found.append("looping")
-    if not _OTHER_LANGUAGE.search(prompt[:LOOKED_AT]):
-        asked, given = language(prompt), language(text)
-        if asked and given and asked != given:
-            found.append("language")
-    if finish_reason == "length" or text.count("```") % 2:
+    if not _OTHER_LANGUAGE.search(prompt[:LOOKED_AT]) and not same_language(prompt, text):
+        found.append("language")
+    if finish_reason == "length" or ("looping" not in found and cut(text)):
         found.append("truncated")
     return found
+
+
+def cut(text: str) -> bool:
+    """Ends within a block of code, or after a word that ends no sentence."""
+    if len(re.findall(r"^\s*```", text, re.MULTILINE)) % 2:
+        return True
+    words = text[-LOOKED_AT:].split()
+    return len(words) >= PROSE and words[-1] in _OPEN_ENDS
 
 
 def looping(text: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import answers
 from routing.language import language
-from routing.quality import faults, quality
+from routing.quality import FACTORS, faults, quality
 from routing.repetition import RepetitionGuard
 
 GOOD = [
@@ -95,3 +96,10 @@ def test_language_is_not_guessed_from_too_little():
 @pytest.mark.parametrize("text", ["a" * 10**6, "ab" * 10**6, "i'm sorry " * 10**5, "```" * 10**5])
 def test_hostile_texts_are_judged_within_bounds(text):
     assert 0.0 <= quality(text, text) <= 1.0
+
+
+@pytest.mark.parametrize("fault", FACTORS)
+def test_each_fault_is_found_where_it_is_on_answers_that_nothing_was_mended_by(fault):
+    there, found, right = answers.measure(answers.read()[1::2], fault)
+    assert right / found >= answers.PRECISION
+    assert right / there >= answers.RECALL
