@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.models import Ranking
 from routing import reward
-from routing.evidence import Estimate, Trace
+from routing.evidence import RETURN, Estimate, Trace
 from routing.observation import Observation
 from routing.prior import Prior
 
@@ -175,12 +175,12 @@ class Arm:
             priced = prior.blind * self.paid / (self.paid + 1.0)
             expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
         mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
-        if not (
-            success.drifts()
-            or quality.drifts()
-            or liking.drifts()
-            or latency.drifts()
-            or cost.drifts()
+        if (  # as usual, all of them: then silence changes nothing
+            success.usual >= RETURN
+            and quality.usual >= RETURN
+            and liking.usual >= RETURN
+            and latency.usual >= RETURN
+            and cost.usual >= RETURN
         ):
             self.settled = mean
         return mean

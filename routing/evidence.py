@@ -156,8 +156,11 @@ class Trace:
     def _says(self, value: float, off: float, off_fast: float) -> float:
         """The logarithm of how much likelier the value is as usual than otherwise."""
         if self.is_rate:
-            usual = min(1.0 - EDGE, max(EDGE, self.mean))
-            other = min(1.0 - EDGE, max(EDGE, self.fast))
+            usual, other = self.mean, self.fast
+            usual = EDGE if usual < EDGE else 1.0 - EDGE if usual > 1.0 - EDGE else usual
+            other = EDGE if other < EDGE else 1.0 - EDGE if other > 1.0 - EDGE else other
+            if usual == other:
+                return 0.0
             says = value * log(usual / other)
             if value < 1.0:
                 says += (1.0 - value) * log((1.0 - usual) / (1.0 - other))
@@ -199,10 +202,6 @@ class Trace:
             + other * noise / (self.fast_weight + 1.0)
         )
         return Estimate(fast + usual * gap, variance)
-
-    def drifts(self) -> bool:
-        """Whether silence changes what is expected."""
-        return self.usual < RETURN
 
     def recover(self, weight: float, mean: float, charge: float) -> None:
         """Trouble is known to be over: what it was before holds, less `charge` values of zero."""

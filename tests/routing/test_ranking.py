@@ -107,6 +107,25 @@ def test_a_provider_that_keeps_going_down_falls_behind() -> None:
     assert ranking(rows).order(C)[0] == "model-b"
 
 
+def test_one_that_answers_now_and_then_amid_failures_is_not_back_from_an_outage() -> None:
+    rows, n = everyone(90), 100
+    for answered in (True, False, False, False, False, False) * 8:
+        outcome = "ok" if answered else "failed"
+        rows.append(tried(n, outcome=outcome, ttft_ms=400.0 if answered else None))
+        n += 1
+    learner = ranking(rows)
+    learner.update(tried(n + 1))
+    learner.settle()
+    assert learner.order(C)[0] == "model-b"
+
+
+def test_one_answer_tells_that_a_provider_is_dear() -> None:
+    rows = [tried(n, "model-a", quality=0.6) for n in range(60)]
+    dear = ranking([*rows, tried(100, "model-b", quality=0.6, cost_usd=0.02)])
+    cheap = ranking([*rows, tried(100, "model-b", quality=0.6, cost_usd=0.0)])
+    assert means(dear)["model-b"] < means(cheap)["model-b"] - 0.05
+
+
 def test_a_cancelled_hedge_is_no_failure() -> None:
     rows = everyone(30)
     cancelled = [tried(100 + n, outcome="cancelled", ttft_ms=None) for n in range(50)]
@@ -366,6 +385,13 @@ def test_exploration_stays_between_its_floor_and_its_ceiling() -> None:
     assert 1 - unsure["model-a"] == pytest.approx(WEIGHTS.explore_max, abs=0.02)
     rows = everyone(900)
     assert 1 - shares(ranking(rows))["model-a"] == pytest.approx(WEIGHTS.explore_min, abs=0.002)
+
+
+def test_of_two_as_good_the_dearer_is_tried_less_often() -> None:
+    rows = [tried(n, ORDER[n % 3], ttft_ms=400.0, quality=0.9 if n % 3 else 1.0) for n in range(60)]
+    priced = [r._replace(cost_usd=0.004 if r.provider == "model-c" else 0.0002) for r in rows]
+    found = shares(ranking(priced))
+    assert found.get("model-c", 0.0) < found["model-b"]
 
 
 def test_whom_to_ask_next_follows_the_order() -> None:
