@@ -19,10 +19,15 @@ def library(tmp_path_factory):
     documents = folder / "documents"
     documents.mkdir()
     (documents / "zorble & co.md").write_text(f"# {TITLE}\n\n{TEXT}\n")
-    with Site(folder / "config", folder / "data") as site:
+    with Site(folder / "config", folder / "data", edit=prefer_the_broken) as site:
         site.run(site.router.services.knowledge.ingest([documents], topics=False))
         site.run(site.router.warm())
         yield site
+
+
+def prefer_the_broken(written):
+    """No other provider may answer in place of the fallback."""
+    written["priorities"] = dict.fromkeys(written["priorities"], ["broken"])
 
 
 @pytest.fixture
