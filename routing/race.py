@@ -22,9 +22,9 @@ from typing import Literal
 
 from config.models import Limits
 
-UNDERSTANDING_S = 0.1
-"""What classifying may take of `ttft_s`, of which it never takes more than half. It takes 3 ms; in a
-burst prompts queue for it, and a healthy primary shall not pay for that."""
+UNDERSTANDING = 0.25
+"""The share of `ttft_s` that classifying may take. It takes 3 ms, but in a burst prompts queue for
+it, and a healthy primary shall not pay for all of that."""
 
 Side = Literal["primary", "fallback"]
 Start = Literal["immediate", "hedged", "when_out"]
@@ -163,8 +163,7 @@ class Race:
     def begin(self, now: float) -> list[Action]:
         """Both sides are ready to start; `ttft_s` counts from admission, for that is when the
         caller began to wait, or from a bounded time ago if classifying took longer."""
-        understanding_s = min(UNDERSTANDING_S, self._limits.ttft_s / 2)
-        self._begun_at = max(self._begun_at, now - understanding_s)
+        self._begun_at = max(self._begun_at, now - UNDERSTANDING * self._limits.ttft_s)
         self._hedge_at = now + self._hedge_after_s
         self._primary.started = True
         return self._settle(now)
