@@ -392,7 +392,7 @@ MISTAKES = {
     "extra that is ours": (
         "    model: llama-big\n",
         "    model: llama-big\n    extra: {stream: false}\n",
-        "providers.yaml:13: `providers.big` cannot set `stream` in `extra`: the application sets it",
+        "providers.yaml:13: `providers.big` cannot set `stream` in `extra`: the application",
     ),
     "duplicate provider": (
         "priorities:\n",

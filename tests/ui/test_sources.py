@@ -27,7 +27,7 @@ def library(tmp_path_factory):
 
 def prefer_the_broken(written):
     """No other provider may answer in place of the fallback."""
-    written["priorities"] = dict.fromkeys(written["priorities"], ["broken"])
+    written["priorities"] = {category: ["broken"] for category in written["priorities"]}
 
 
 @pytest.fixture
