@@ -141,11 +141,15 @@ def _comparison(rose: str, fell: str, tries: dict[str, list[Observation]], weigh
         known = tries[rose] or tries[fell]
         who = rose if tries[rose] else fell
         return f"{who} earned {_mean_reward(known, weights):.2f} over its last {len(known)}"
-    better, worse = tries[rose][-SPANS[-1] :], tries[fell][-SPANS[-1] :]
-    return (
-        f"reward {_mean_reward(better, weights):.2f} against {_mean_reward(worse, weights):.2f}"
-        f" over their last {len(better)} and {len(worse)}{_p95(better)}"
-    )
+    for span in reversed(SPANS):
+        better, worse = tries[rose][-span:], tries[fell][-span:]
+        won, lost = _mean_reward(better, weights), _mean_reward(worse, weights)
+        if won > lost:
+            return (
+                f"reward {won:.2f} against {lost:.2f}"
+                f" over their last {len(better)} and {len(worse)}{_p95(better)}"
+            )
+    return "by what is usual for them rather than by their last attempts"
 
 
 def _mean_reward(tries: Sequence[Observation], weights: Ranking) -> float:
