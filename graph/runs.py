@@ -71,9 +71,12 @@ class Runs:
         if r.logged and not task.done():
             self._settle(task)  # it is answered and only learns: nothing is left to be paid for
             return
+        r.abandoned = True
         try:
             if not task.done():
                 await cancel(task)
+                if not task.cancelled():
+                    task.exception()  # it is over; how it came to its end is nobody's concern
         finally:
             leave(services, r)
             if r.route is not None and not r.logged:

@@ -8,6 +8,9 @@ from routing.evidence import RETURN, Estimate, Trace
 from routing.observation import Observation
 from routing.prior import Prior
 
+CLAIM = 2.0
+"""How many observations a place in the declared order is worth as a claim; see `Arm.credit`."""
+
 QUALITY_DEVIATION = 0.5
 """Of a quality, before it is measured: the most there can be, where each is right or wrong."""
 
@@ -32,6 +35,7 @@ class Arm:
         "declared",
         "disliked",
         "expected",
+        "floor",
         "generation",
         "half",
         "healthy",
@@ -55,6 +59,7 @@ class Arm:
     def __init__(self, place: int, weights: Ranking) -> None:
         self.generation = 0
         self.prior = self.declared = Prior.declared(place, weights)
+        self.floor = 0.0  # what its place in the declared order claims (see `credit`)
         self.lead = 0.0  # mean reward beyond what the category gives anybody
         self.lead_weight = 0.0
         self.at = 0.0
@@ -81,6 +86,7 @@ class Arm:
         other.generation = generation
         other.declared = self.declared
         other.prior = self.prior
+        other.floor = self.floor
         other.lead = self.lead
         other.lead_weight = self.lead_weight
         other.at = self.at
@@ -147,6 +153,12 @@ class Arm:
         self.prior = prior
         self.settled = self.known = None
 
+    def credit(self, floor: float) -> None:
+        """Of one that was hardly tried expect no less than of the best declared after it, worth
+        CLAIM observations: an order that somebody wrote is believed until it was tried."""
+        self.floor = floor
+        self.settled = self.known = None
+
     def recover(self) -> None:
         """The provider is back from an outage."""
         self.settled = self.known = None
@@ -157,7 +169,7 @@ class Arm:
         if self.settled is not None:
             return self.settled
         if not self.n:
-            return self.prior.mean
+            return max(self.prior.mean, self.floor)
         success, quality, liking = self.success, self.quality, self.liking
         latency, cost = self.latency, self.cost
         slow, dear = weights.latency_weight, weights.cost_weight
@@ -175,6 +187,9 @@ class Arm:
             priced = prior.blind * self.paid / (self.paid + 1.0)
             expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
         mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
+        if self.floor:
+            claimed = self.floor + (own - self.floor) * self.weight / (self.weight + CLAIM)
+            mean = max(mean, claimed)
         if (  # as usual, all of them: then silence changes nothing
             success.usual >= RETURN
             and quality.usual >= RETURN

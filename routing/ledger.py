@@ -17,10 +17,14 @@ from routing.arm import Arm
 from routing.course import UNTRIED, WELL, Course, Pulse
 from routing.observation import Observation
 from routing.posterior import settle
+from routing.prior import NOTED
 from routing.standings import Change
 
 KNOWN = 60.0
 """Observations of a provider in a category beyond which its prior is left as it is."""
+
+TRIED = 8.0
+"""Observations from which a provider's place in the declared order claims nothing any more."""
 
 Z90 = 1.645
 
@@ -46,6 +50,7 @@ class Ledger:
     ) -> None:
         self.weights = weights
         self.on_trial = frozenset(on_trial)
+        self.declared = {name: tuple(order) for name, order in declared.items()}
         self.courses = {name: Course(tuple(order)) for name, order in declared.items()}
         self.arms = {
             (category, name): Arm(place, weights)
@@ -131,6 +136,7 @@ class Ledger:
         held = [name for name in course.order if name in self.on_trial]
         if self.several:
             self._expect(category, ranked, course)
+        self._credit(category, course)
         arms = {name: self.arms[category, name] for name in ranked}
         weights, count = self.weights, course.count
         means = {
@@ -149,6 +155,21 @@ class Ledger:
         course.changes += 1
         course.last = Change(category, seen.at, before, after, "", cause, recovered, seen[:3])
         return course.last
+
+    def _credit(self, category: str, course: Course) -> None:
+        """Credit those that were hardly tried with what is known of those declared after them: a
+        model for which somebody has just set a key shall not wait behind the one that stood in."""
+        best = 0.0
+        for name in reversed(self.declared[category]):
+            if name in self.on_trial:
+                continue
+            arm = self.arms[category, name]
+            floor = best if arm.weight < TRIED else 0.0
+            if abs(floor - arm.floor) > NOTED:
+                arm = self._arm(category, name)
+                arm.credit(floor)
+            if arm.n:
+                best = max(best, arm.mean(self.weights, course.count))
 
     # -- what one category says of another ----------------------------------------------------
 

@@ -462,3 +462,41 @@ def test_the_p95_of_the_first_token_is_known_after_enough_calls() -> None:
     )
     learner.fold([tried(500 + n, ttft_ms=100.0) for n in range(5)])
     assert learner.ttft_p95_s("model-a") == pytest.approx(3.0)
+
+
+def test_a_model_that_was_just_enabled_is_asked_before_the_one_that_stood_in_for_it() -> None:
+    ranking = Ranking(Weights(), {"general": ["real", "stand-in", "other"]})
+    ranking.fold([_answer(n, "stand-in") for n in range(30)])
+    ranking.settle()
+    assert ranking.order("general")[0] == "real"
+
+
+def test_a_model_that_was_just_enabled_and_fails_gives_way_at_once() -> None:
+    ranking = Ranking(Weights(), {"general": ["real", "stand-in", "other"]})
+    ranking.fold([_answer(n, "stand-in") for n in range(30)])
+    ranking.fold([_answer(30, "real")._replace(outcome="failed", quality=None, ttft_ms=None)])
+    ranking.settle()
+    assert ranking.order("general")[0] == "stand-in"
+
+
+def test_a_model_that_was_just_enabled_and_is_worse_gives_way_after_a_few_answers() -> None:
+    ranking = Ranking(Weights(), {"general": ["real", "stand-in", "other"]})
+    ranking.fold([_answer(n, "stand-in") for n in range(30)])
+    ranking.fold([_answer(30 + n, "real", quality=0.3) for n in range(6)])
+    ranking.settle()
+    assert ranking.order("general")[0] == "stand-in"
+
+
+def _answer(n: int, provider: str, quality: float = 1.0) -> Observation:
+    return Observation(
+        at=float(n),
+        request_id=f"{n:06d}",
+        seq=0,
+        category="general",
+        provider=provider,
+        outcome="ok",
+        ttft_ms=250.0,
+        cost_usd=0.0,
+        quality=quality,
+        liked=None,
+    )
