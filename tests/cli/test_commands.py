@@ -127,7 +127,14 @@ def test_batch_that_is_interrupted_keeps_what_is_done(
     prompts.write_text("One?\nTwo?\n")
     folders = ["--config", str(tmp_path / "config"), "--data", str(tmp_path / "data")]
     command = [sys.executable, "app.py", "--batch", str(prompts), "--concurrency", "1", *folders]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in its background ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     partial = tmp_path / "prompts.results.jsonl.partial"
     while not (partial.exists() and partial.read_text().endswith("\n")):
         assert process.poll() is None
