@@ -19,7 +19,9 @@ def test_an_answer_streams_in_and_the_graph_ends_as_it_should(visitor: Visitor):
         for name in ("classify", "primary", "join", "log")
     }
     assert set(states.values()) == {"done"}
-    assert visitor.node("fallback").get_attribute("data-state") in ("cancelled", "done")
+    # On a busy machine the quick one is through before the fallback has found its passages.
+    ended = visitor.node("fallback").get_attribute("data-state")
+    assert ended in ("cancelled", "done", "skipped")
 
 
 def test_the_prompt_box_is_emptied_and_given_back(visitor: Visitor):
