@@ -11,23 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import statistics
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Row, print_table, write_config
-from benchmarks.page_server import Page, served
+from benchmarks.page_server import Page, chromium, served
 from tests.upstream import Behaviour, Upstream
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"]
 ROUNDS = 30
 TABS = 20
 TOKENS, TOKENS_PER_S = 240, 30
@@ -230,18 +226,6 @@ async def _weight(devtools: Any) -> tuple[float, float]:
         looks.append((usage["usedSize"] / 1e6, counters["nodes"]))
         await asyncio.sleep(0.1)
     return min(heap for heap, _ in looks), min(nodes for _, nodes in looks)
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Any]:
-    from playwright.async_api import async_playwright
-
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS
-        )
-        yield browser
-        await browser.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page in a process of its own, so that its CPU and memory can be read alone.
+"""The page in a process of its own, so that its CPU and memory can be read alone, and a browser.
 
     python -m benchmarks.page_server CONFIG DATA
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,8 +17,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from config.environment import quiet
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,19 @@ async def served(config: Path, data: Path) -> AsyncIterator[Page]:
     finally:
         process.stdin.close()
         await process.wait()
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Any]:
+    """A browser without a window."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=FLAGS
+        )
+        yield browser
+        await browser.close()
 
 
 async def serve(folder: Path, data: Path) -> None:
