@@ -83,16 +83,19 @@ def by_openai(url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     return ask, client.close
 
 
-def by_langchain(url: str, cheap: str) -> Ask:
+def by_langchain(url: str, cheap: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     from langchain_openai import ChatOpenAI
     from openai import DefaultAioHttpClient
 
+    clients: list[Any] = []
+
     def model(base_url: str, name: str) -> ChatOpenAI:
+        clients.append(DefaultAioHttpClient())
         return ChatOpenAI(
             model=name,
             base_url=base_url,
             api_key="none",
-            http_async_client=DefaultAioHttpClient(),
+            http_async_client=clients[-1],
             stream_chunk_timeout=None,
         )
 
@@ -105,7 +108,11 @@ def by_langchain(url: str, cheap: str) -> Ask:
                 first = time.perf_counter() - started
         return first, time.perf_counter() - started
 
-    return ask
+    async def close() -> None:
+        for client in clients:
+            await client.aclose()
+
+    return ask, close
 
 
 async def volley(ask: Ask, callers: int, requests: int) -> tuple[list[float], list[float], float]:
@@ -146,7 +153,8 @@ async def added_and_throughput(folder: Path, learned: Path, scale: float) -> lis
         )
         openai, close = by_openai(url)
         stack.push_async_callback(close)
-        langchain = by_langchain(url, cheap)
+        langchain, close = by_langchain(url, cheap)
+        stack.push_async_callback(close)
         ways = {
             "openai": openai,
             "langchain": langchain,
