@@ -119,14 +119,15 @@ class Board:
 
     def allows(self, name: str) -> bool:
         """A call to this provider would be let through now, by its breaker and by the budget."""
-        return self.breakers[name].usable(self._clock()) and self._barred(name) is None
+        return self.breakers[name].usable(self._clock()) and self.barred(name) is None
 
     @property
     def allowance(self) -> Allowance:
         """What today's spending leaves."""
         return Allowance(self._settings.budget, self._spent)
 
-    def _barred(self, name: str) -> str | None:
+    def barred(self, name: str) -> str | None:
+        """Why the budget lets nothing be spent on this provider any more today, or None."""
         return self.allowance.barred(name, free=name in self._free)
 
     def nearest(self, names: Sequence[str]) -> str | None:
@@ -135,7 +136,7 @@ class Board:
         A host that named its own time is not asked before it while the fallback can answer.
         """
         now = self._clock()
-        spare = names = [name for name in names if self._barred(name) is None]
+        spare = names = [name for name in names if self.barred(name) is None]
         if self.allows(self._settings.fallback.provider):
             spare = [name for name in names if not self.breakers[name].told_to_wait(now)]
         return nearest(((name, self.breakers[name]) for name in spare), now)
@@ -147,7 +148,7 @@ class Board:
             self.breakers[name] = self._breaker(name)
 
     def why_not(self, name: str) -> str:
-        if barred := self._barred(name):
+        if barred := self.barred(name):
             return barred
         breaker = self.breakers[name]
         wait_s = max((breaker.retry_at or 0.0) - self._clock(), 0.0)

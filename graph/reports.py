@@ -9,7 +9,6 @@ from config.models import Provider, Settings
 from graph.admission import Gate
 from graph.board import Board, Rows
 from graph.state import Services
-from routing.budget import Allowance
 
 VERSION = "0.1.0"
 
@@ -39,7 +38,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
         problem
         for problem in (
             config_problem,
-            _budget_problem(allowance),
+            *_budget_problems(services.board),
             _log_problem(services),
             knowledge.problem,
             *_troubles(providers, settings.fallback.provider),
@@ -118,12 +117,16 @@ def _troubles(providers: dict[str, Any], fallback: str) -> list[str]:
     return troubles
 
 
-def _budget_problem(allowance: Allowance) -> str | None:
-    if allowance.lean == 0.0:
-        return None
+def _budget_problems(board: Board) -> list[str]:
+    """The day's limit when it is near or spent, and each provider that has spent its own."""
+    allowance = board.allowance
     limit, total = allowance.budget.daily_usd, allowance.total
-    how = "is spent: paid models are skipped" if allowance.lean == 1.0 else "is nearly spent"
-    return f"today's budget of ${limit:g} {how} (${total:.4f})"
+    if allowance.lean == 1.0:
+        return [f"today's budget of ${limit:g} is spent: paid models are skipped (${total:.4f})"]
+    problems = [why for name in allowance.budget.providers if (why := board.barred(name))]
+    if allowance.lean:
+        problems.insert(0, f"today's budget of ${limit:g} is nearly spent (${total:.4f})")
+    return problems
 
 
 def _log_problem(services: Services) -> str | None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from graph.reports import VERSION
 from graph.router import Router
 from tests.conftest import SettingsFor
+from tests.upstream import Behaviour, Upstream
 
 KEYED = {
     "upstream": {"base_url": "http://127.0.0.1:9/v1"},
@@ -52,3 +56,30 @@ async def test_a_breaker_that_is_not_closed_is_named(settings_for: SettingsFor) 
     assert health["status"] == "degraded"
     assert health["providers"]["first"]["breaker"]["state"] != "closed"
     assert any("first" in problem for problem in health["problems"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"providers": {"first": 0.001}}, "budget of $0.001 for first is spent ($0.0010)"),
+        ({"daily_usd": 0.0011}, "budget of $0.0011 is nearly spent ($0.0010)"),
+        ({"daily_usd": 0.001}, "budget of $0.001 is spent: paid models are skipped ($0.0010)"),
+    ],
+)
+async def test_health_says_which_budget_is_spent(
+    upstream: Upstream, settings_for: SettingsFor, budget: dict[str, Any], said: str
+) -> None:
+    upstream.behave("first", Behaviour(tokens=100))
+    first = {
+        "name": "first",
+        "host": "upstream",
+        "model": "first",
+        "cost": {"input": 0.0, "output": 10.0},
+    }
+    async with Router(
+        settings_for(upstream, providers=[first, *providers()[1:]], budget=budget)
+    ) as router:
+        assert (await router.answer("Why?")).provider == "first"
+        health = router.health()
+    assert health["status"] == "degraded"
+    assert [p for p in health["problems"] if "budget" in p] == [f"today's {said}"]
