@@ -7,7 +7,6 @@ classify┤            ├─ join ── log ──?── rerank
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -83,8 +82,6 @@ def bound(node: Node, services: Services) -> Bound:
 
     async def run(state: State) -> State:
         r = _rendezvous(state, services)
-        if r.abandoned:
-            raise asyncio.CancelledError
         r.emit("node", name=name, phase="started")
         try:
             update = await node(state, services, r)

@@ -67,9 +67,6 @@ class Rendezvous:
         self.visible = 0
         self.ttft_ms: float | None = None
         self.logged = False
-        self.abandoned = False
-        """The caller left: no node may start any more, even where LangGraph lost the cancellation
-        between two of them."""
         self._timer: asyncio.TimerHandle | None = None
         self._afterwards: list[tuple[str, dict[str, Any]]] = []
 

@@ -14,8 +14,8 @@ from nodes.log import record_abandoned
 
 
 class Runs:
-    """Belongs to one event loop. A cancelled caller must not leave its graph running: LangGraph's
-    own cancellation does, so nothing outside ever cancels a graph directly."""
+    """A cancelled caller must not leave its graph running: LangGraph's own cancellation does, so
+    nothing outside ever cancels a graph directly."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -71,12 +71,9 @@ class Runs:
         if r.logged and not task.done():
             self._settle(task)  # it is answered and only learns: nothing is left to be paid for
             return
-        r.abandoned = True
         try:
             if not task.done():
                 await cancel(task)
-                if not task.cancelled():
-                    task.exception()  # it is over; how it came to its end is nobody's concern
         finally:
             leave(services, r)
             if r.route is not None and not r.logged:

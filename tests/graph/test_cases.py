@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from langgraph.errors import NodeCancelledError
 
 from config.errors import NoAnswerError, OverloadedError
 from config.models import Admission, Budget
-from graph.rendezvous import Rendezvous
 from providers.base import ProviderError
 from tests.graph.virtual import HANGS, SURE, Call, Scripted, Stage, fails, on_virtual_time, whole
 
@@ -318,19 +316,6 @@ def test_paid_models_are_skipped_once_the_days_budget_is_spent():
         (skipped,) = [a for a in played.answer["attempts"] if a["role"] == "primary"]
         assert "budget of $1 is spent" in skipped["detail"]
         assert "budget" in str(stage.router.health()["problems"])
-
-    on_virtual_time(play())
-
-
-def test_no_node_of_an_abandoned_request_starts():
-    async def play():
-        dear = primary(whole(10, "P"))
-        stage = Stage(dear, fallback(whole(10, "F")))
-        gone = stage.services.races["gone"] = Rendezvous("gone", lambda _: None)
-        gone.abandoned = True
-        with pytest.raises(NodeCancelledError):
-            await stage.router.graph.ainvoke({"prompt": "Why?", "request_id": "gone"})
-        assert dear.calls == []
 
     on_virtual_time(play())
 
