@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,32 @@ from config.environment import quiet
 from graph.router import Router
 from tests.upstream import Behaviour, Upstream
 
-HEALTHY = '{"ttft_s": 0.05, "token_s": 0.00517, "tokens": 30}'
 PROMPTS = (f"{prompt} #{turn}" for turn in itertools.count() for prompt in prompts())
 """No prompt twice: vectors of prompts that come again are remembered."""
 Ask = Callable[[], Awaitable[tuple[float, float]]]
 """One request; seconds to the first token and to the end."""
 
 
+def healthy() -> AbstractAsyncContextManager[str]:
+    """The upstream of the first figures."""
+    return process("benchmarks.steady")
+
+
+def behaving(behaviour: str) -> AbstractAsyncContextManager[str]:
+    """An upstream that does as told."""
+    return process("tests.upstream", "--behaviour", behaviour)
+
+
 @asynccontextmanager
-async def process(behaviour: str) -> AsyncIterator[str]:
-    """The loopback upstream in a process of its own; yields its base URL."""
-    command = [sys.executable, "-m", "tests.upstream", "--behaviour", behaviour]
+async def process(module: str, *arguments: str) -> AsyncIterator[str]:
+    """A loopback upstream in a process of its own; yields its base URL."""
     running = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert running.stdin is not None
     assert running.stdout is not None
@@ -143,8 +156,8 @@ def p99(values: list[float]) -> float:
 async def added_and_throughput(folder: Path, learned: Path, scale: float) -> list[Row]:
     """The first four figures: against the bare client and against LangChain."""
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(process(HEALTHY))
-        cheap = await stack.enter_async_context(process(HEALTHY))
+        url = await stack.enter_async_context(healthy())
+        cheap = await stack.enter_async_context(healthy())
         router = await stack.enter_async_context(
             router_between(url, cheap, folder / "plain", learned)
         )
@@ -194,8 +207,8 @@ async def added_and_throughput(folder: Path, learned: Path, scale: float) -> lis
 async def hanging_primary(folder: Path, learned: Path, scale: float) -> list[Row]:
     """The primary never answers; limit 1 s; the fallback needs 150 ms; 20 callers."""
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(process('{"hang": "before_headers"}'))
-        cheap = await stack.enter_async_context(process('{"header_delay_s": 0.15, "tokens": 10}'))
+        url = await stack.enter_async_context(behaving('{"hang": "before_headers"}'))
+        cheap = await stack.enter_async_context(behaving('{"header_delay_s": 0.15, "tokens": 10}'))
         router = await stack.enter_async_context(
             router_between(
                 url,
@@ -247,8 +260,8 @@ async def burst(folder: Path, learned: Path, scale: float) -> list[Row]:
     """A thousand requests at once; the primary is healthy and takes 0.4 s."""
     count = int(1000 * scale)
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(process('{"header_delay_s": 0.4, "tokens": 10}'))
-        cheap = await stack.enter_async_context(process('{"header_delay_s": 0.15, "tokens": 10}'))
+        url = await stack.enter_async_context(behaving('{"header_delay_s": 0.4, "tokens": 10}'))
+        cheap = await stack.enter_async_context(behaving('{"header_delay_s": 0.15, "tokens": 10}'))
         router = await stack.enter_async_context(
             router_between(url, cheap, folder / "burst", learned)
         )

@@ -28,6 +28,9 @@ logger = structlog.get_logger()
 SPENT_S = 5.0
 """How often the day's cost is summed up from the log; what this process spends counts at once."""
 
+TOGETHER = 8
+"""Requests that are running for each whose rows wait to be folded in with the next ones."""
+
 
 class Rows(Protocol):
     """The part of the log that the board reads."""
@@ -90,6 +93,7 @@ class Board:
         self._clock = clock
         self._draw = draw
         self._cursor: int | None = None
+        self._fresh: list[InteractionRow] = []  # written, not yet folded in
         self._ready = False
         self._told: dict[str, Breaker] = {}
         self._hearing = False
@@ -249,9 +253,16 @@ class Board:
                 return
             self.ranking.fold(observations(rows))
 
-    def fold(self, rows: Sequence[InteractionRow], category: str) -> str | None:
-        """Fold in fresh rows; the cause to look at the category's order again, if there is one."""
-        self.ranking.fold(observations(rows))
+    def fold(self, rows: Sequence[InteractionRow], category: str, running: int = 1) -> str | None:
+        """Fold in fresh rows; the cause to look at the category's order again, if there is one.
+
+        While many requests are `running`, several are folded in together: they end in another
+        order than they started, and each that was overtaken takes the fold back a stretch.
+        """
+        self._fresh += rows
+        if len(self._fresh) * TOGETHER >= running:
+            self.ranking.fold(observations(self._fresh))
+            self._fresh = []
         for attempt in (a for row in rows for a in row["attempts"]):
             name, cost_usd = attempt["provider"], attempt.get("cost_usd") or 0.0
             self._spent[name] = self._spent.get(name, 0.0) + cost_usd

@@ -20,7 +20,8 @@ async def log(state: State, services: Services, r: Rendezvous) -> State:
     answer = finished(state, r)
     row, attempts = rows(state, services, r, answer)
     logged = await write(services, r, row, attempts)
-    cause = services.board.fold([{**row, "attempts": attempts}], answer.category)
+    fresh: InteractionRow = {**row, "attempts": attempts}
+    cause = services.board.fold([fresh], answer.category, running=len(services.races))
     r.emit("logged", ok=logged)
     r.emit_after("answered", answer=answer.as_dict())
     return {"logged": logged, "cause": cause}

@@ -35,15 +35,29 @@ class AnswerReader:
         self._bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
-        """The deltas that this chunk completes; raises ProviderError."""
+        """The deltas that this chunk completes; raises ProviderError.
+
+        Text that came together is one delta: when the process is behind, it has less to do.
+        """
         self._bytes += len(chunk)
         if self._bytes > MAX_WIRE_BYTES:
             raise self._too_large()
+        text = ""
         try:
-            for name, data in self._events.feed(chunk):
-                yield from self._event(name, data)
-        except EventTooLargeError:
-            raise self._too_large() from None
+            for delta in self._read(chunk):
+                if not (delta.reasoning or delta.finish_reason or delta.usage):
+                    text += delta.text
+                    continue
+                if text:
+                    yield Delta(text)
+                    text = ""
+                yield delta
+        except ProviderError:
+            if text:
+                yield Delta(text)
+            raise
+        if text:
+            yield Delta(text)
 
     def end(self) -> Iterator[Delta]:
         """Say that the body ended; raises ProviderError unless the answer is whole."""
@@ -73,6 +87,13 @@ class AnswerReader:
         yield from self._object(event)
         self.over = True
         self.check_content()
+
+    def _read(self, chunk: bytes) -> Iterator[Delta]:
+        try:
+            for name, data in self._events.feed(chunk):
+                yield from self._event(name, data)
+        except EventTooLargeError:
+            raise self._too_large() from None
 
     def _event(self, name: bytes, data: bytes) -> Iterator[Delta]:
         if self.over:

@@ -18,7 +18,11 @@ _COMMON = {
     "pt": "o os as de que e um uma para com não é em por do da no na como mais são você qual",
     "nl": "de het een en van is dat niet met voor op zijn te ik wat hoe aan er ook maar als",
 }
-_WORDS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
+_SPOKEN: dict[str, list[str]] = {}
+"""Each common word, and the languages in which it is one."""
+for _language, _words in _COMMON.items():
+    for _word in dict.fromkeys(_words.split()):
+        _SPOKEN.setdefault(_word, []).append(_language)
 _SCRIPTS = {
     "CJK": "zh",
     "HIRAGANA": "ja",
@@ -42,7 +46,7 @@ def same_language(prompt: str, text: str) -> bool:
     asked, given = language(prompt), language(text)
     if asked and given:
         return asked == given
-    if given is None or given in _WORDS:
+    if given is None or given in _COMMON:
         return True
     letters = [c for c in prompt[:LOOKED_AT] if c.isalpha()]
     return len(letters) < LATIN or any(ord(c) > 0x2FF for c in letters)
@@ -51,17 +55,23 @@ def same_language(prompt: str, text: str) -> bool:
 def language(text: str) -> str | None:
     """A language or script code; None when the text does not say, which short ones rarely do."""
     head = re.sub(r"```.*?(```|$)", " ", text[:LOOKED_AT], flags=re.DOTALL)
-    letters = [c for c in head if c.isalpha()]
-    foreign = Counter(script for c in letters if ord(c) > 0x2FF and (script := _script(c)))
-    if foreign:
-        script, count = foreign.most_common(1)[0]
-        if count >= 4 and count > 0.3 * len(letters):
-            return "ja" if "ja" in foreign else script
+    if not head.isascii() and (script := _foreign(head)):
+        return script
     words = re.findall(r"[^\W\d_]+", head.lower())
-    hits = Counter({name: sum(w in known for w in words) for name, known in _WORDS.items()})
-    (best, count), (_, second) = hits.most_common(2)
+    hits = Counter(name for word in words for name in _SPOKEN.get(word, ()))
+    (best, count), (_, second) = [*hits.most_common(2), ("", 0), ("", 0)][:2]
     if count >= 3 and count >= 0.12 * len(words) and count >= 1.5 * second:
         return best
+    return None
+
+
+def _foreign(text: str) -> str | None:
+    """The script, if the text is not in Latin letters for the most part."""
+    letters = [c for c in text if c.isalpha()]
+    scripts = Counter(script for c in letters if ord(c) > 0x2FF and (script := _script(c)))
+    script, count = next(iter(scripts.most_common(1)), ("", 0))
+    if count >= 4 and count > 0.3 * len(letters):
+        return "ja" if "ja" in scripts else script
     return None
 
 

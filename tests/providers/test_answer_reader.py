@@ -50,6 +50,13 @@ def test_role_only_and_empty_events_are_no_delta() -> None:
     assert read(opening, event({"content": "Hi"}), b"data: [DONE]\n\n") == [Delta("Hi")]
 
 
+def test_text_that_came_together_is_one_delta() -> None:
+    together = [event({"content": word}) for word in ("Hel", "lo", "!")]
+    reader = AnswerReader(PLACE)
+    assert [d.text for d in reader.feed(b"".join(together[:2]))] == ["Hello"]
+    assert [d.text for d in reader.feed(together[2])] == ["!"]
+
+
 def test_reasoning_comes_apart_from_the_text() -> None:
     stream = event({"reasoning": "hm"}) + event({"reasoning_content": "m", "content": "Hi"})
     assert read(stream, b"data: [DONE]\n\n") == [
