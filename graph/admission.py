@@ -20,6 +20,7 @@ class Gate:
         self.limits = limits
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.racing = 0
+        self._ending = 0
 
     @property
     def waiting(self) -> int:
@@ -29,21 +30,28 @@ class Gate:
     async def place(self) -> AsyncIterator[Callable[[], None]]:
         """Hold one of the places; OverloadedError at once when the queue is full.
 
-        What is yielded gives the place back before the block ends.
+        What is yielded gives the place back before the block ends: the race is decided, and the
+        rest (the log's commit, a caller who reads slowly) keeps nobody else waiting. Where as many
+        as may race are at that rest already, the place is kept until the block ends.
         """
         await self._enter()
-        held = True
+        held, over = True, False
 
         def leave() -> None:
             nonlocal held
-            if held:
+            if held and not over and self._ending < self.limits.races:
                 held = False
+                self._ending += 1
                 self._leave()
 
         try:
             yield leave
         finally:
-            leave()
+            over = True
+            if held:
+                self._leave()
+            else:
+                self._ending -= 1
 
     async def _enter(self) -> None:
         if self.racing < self.limits.races and not self._waiting:

@@ -216,11 +216,9 @@ class Router:
         came_at = asyncio.get_running_loop().time()
         await self.start()
         async with self._gate.place() as leave:
-            run = self._runs.events(self.services, self.graph, state, came_at)
+            run = self._runs.events(self.services, self.graph, state, came_at, leave)
             async with aclosing(run):
                 async for event in run:
-                    if event["type"] == "answered":
-                        leave()  # learning from it keeps nobody else waiting
                     yield event
 
     def ask(

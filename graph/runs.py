@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from config.errors import UsageError
@@ -22,9 +22,15 @@ class Runs:
         self._settling: set[asyncio.Task[Any]] = set()
 
     async def events(
-        self, services: Services, graph: Graph, state: State, came_at: float
+        self,
+        services: Services,
+        graph: Graph,
+        state: State,
+        came_at: float,
+        decided: Callable[[], None],
     ) -> AsyncGenerator[Event]:
         """The events of one request as they happen; closing the iterator ends it upstream too.
+        `decided` is called as soon as its race is.
 
         What follows `answered` is held back unless the order changed: a caller who has the answer
         is not kept for it.
@@ -34,6 +40,7 @@ class Runs:
         if r.request_id in services.races:
             raise UsageError(f"a request {r.request_id} is already running", "request_id")
         services.races[r.request_id] = r
+        r.decided.add_done_callback(lambda _: decided())
         task = asyncio.create_task(run_through(graph, state), name=f"request-{r.request_id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
