@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.models import Ranking
+from routing.belief import Belief
+from routing.posterior import expected_gain
 
 UNSURE = 0.7
 """Probability of another one being best from which on the most is explored; the share grows with
 its square, so that a small doubt costs little and a real one is soon settled."""
+
+WORTHWHILE = 0.03
+"""Reward that finding a better one may be expected to bring, from which on the most is explored:
+two that are nearly alike, and known to be, are not worth being told apart."""
 
 LEAST = 0.005
 """Weight of a hopeless provider among those that may be explored: none is forgotten for good."""
@@ -34,15 +40,29 @@ class Served:
     costs: dict[str, float]
     """Share of the most that a price can take off the reward, in [0, 1]."""
     p_best: dict[str, float]
+    beliefs: dict[str, Belief]
     reranks: int
+    _gains: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def gains(self, first: str) -> Mapping[str, float]:
+        """What each may be expected to earn beyond the first, where it does."""
+        if first not in self._gains:
+            top = self.beliefs[first]
+            self._gains[first] = {
+                name: expected_gain(belief, top)
+                for name, belief in self.beliefs.items()
+                if name != first
+            }
+        return self._gains[first]
 
 
 def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str, float]:
     """The probability of each to be asked; the first of `ranked` is the one to exploit.
 
     How much is explored lies between `explore_min` and `explore_max`, by how likely another one is
-    the best. Who is explored is drawn by its probability of being best over what trying it is
-    expected to lose, and the less often, the dearer it is than the first.
+    the best and by what it may be expected to gain. Who is explored is drawn by its probability of
+    being best over what trying it is expected to lose, and the less often, the dearer it is than
+    the first.
     """
     if len(ranked) == 1:
         return {ranked[0]: 1.0}
@@ -58,7 +78,10 @@ def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str,
         weights[name] = hope / ((behind + SLACK) * dearer)
     unsure = others / (max(served.p_best[first], LEAST) + others)
     least, most = config.explore_min, config.explore_max
-    explore = least + (most - least) * min(1.0, unsure / UNSURE) ** 2
+    gains = served.gains(first)
+    gain = max(gains[name] for name in ranked[1:])
+    doubt = min(1.0, unsure / UNSURE) ** 2 * min(1.0, gain / WORTHWHILE)
+    explore = least + (most - least) * doubt
     whole = sum(weights.values())
     shares = {name: explore * weight / whole for name, weight in weights.items()}
     return {first: 1.0 - explore, **shares}

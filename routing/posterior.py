@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import erf, exp, sqrt
+from math import erf, exp, pi, sqrt
 
 from routing.belief import Belief
 
@@ -45,6 +45,22 @@ def best_probabilities(beliefs: Sequence[Belief]) -> list[float]:
                 found[i] += product
     whole = sum(found.values()) or 1.0
     return [chance / whole for chance in found.values()]
+
+
+def expected_gain(other: Belief, first: Belief) -> float:
+    """How much better it may be expected to do where it is better: E[max(0, other - first)].
+
+    For independent mixtures of normals; of two components at a distance d with the standard
+    deviation s of their difference it is s φ(d/s) + d Φ(d/s).
+    """
+    gain = 0.0
+    for weight, mean, variance in other:
+        for share, level, spread in first:
+            apart, deviation = mean - level, sqrt(variance + spread)
+            z = apart / deviation
+            better = 0.5 * (1.0 + erf(z / _ROOT2))
+            gain += weight * share * (deviation * exp(-z * z / 2) / _ROOT2PI + apart * better)
+    return max(0.0, gain)
 
 
 def _likely(beliefs: Sequence[Belief]) -> list[int]:
@@ -98,6 +114,7 @@ def settle(
 
 
 _ROOT2 = sqrt(2.0)
+_ROOT2PI = sqrt(2.0 * pi)
 
 
 def _nodes() -> list[tuple[float, float]]:

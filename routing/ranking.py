@@ -163,6 +163,7 @@ class Ranking:
             means={name: value.mean for name, value in zip(arms, values, strict=True)},
             costs={name: cost / weight for name, cost in zip(arms, costs, strict=True)},
             p_best=dict(zip(arms, best_probabilities(beliefs), strict=True)) if values else {},
+            beliefs=dict(zip(arms, beliefs, strict=True)),
             reranks=course.reranks,
         )
 
