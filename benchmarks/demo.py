@@ -25,7 +25,7 @@ PROMPTS = {
     "creative": "Write a haiku about rain.",
     "general": "What should I pack for a week in Lisbon?",
 }
-REQUESTS = 110
+REQUESTS = 160
 """For each category: enough for its favourite to fail, be left alone, and come back."""
 
 AT_ONCE = 2
