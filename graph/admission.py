@@ -20,7 +20,9 @@ class Gate:
         self.limits = limits
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.racing = 0
-        self._ending = 0
+        self.ending = 0
+        """Requests that gave their place on and are not over yet."""
+        self._wishes: deque[Callable[[], None]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -32,17 +34,21 @@ class Gate:
 
         What is yielded gives the place back before the block ends: the race is decided, and the
         rest (the log's commit, a caller who reads slowly) keeps nobody else waiting. Where as many
-        as may race are at that rest already, the place is kept until the block ends.
+        as may race are at that rest already, the place is given back when one of them is over.
         """
         await self._enter()
         held, over = True, False
 
         def leave() -> None:
             nonlocal held
-            if held and not over and self._ending < self.limits.races:
-                held = False
-                self._ending += 1
-                self._leave()
+            if not held or over:
+                return
+            if self.ending >= self.limits.races:
+                self._wishes.append(leave)
+                return
+            held = False
+            self.ending += 1
+            self._leave()
 
         try:
             yield leave
@@ -51,7 +57,9 @@ class Gate:
             if held:
                 self._leave()
             else:
-                self._ending -= 1
+                self.ending -= 1
+                while self._wishes and self.ending < self.limits.races:
+                    self._wishes.popleft()()
 
     async def _enter(self) -> None:
         if self.racing < self.limits.races and not self._waiting:

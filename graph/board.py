@@ -28,8 +28,11 @@ logger = structlog.get_logger()
 SPENT_S = 5.0
 """How often the day's cost is summed up from the log; what this process spends counts at once."""
 
-TOGETHER = 8
-"""Requests that are running for each whose rows wait to be folded in with the next ones."""
+CROWD = 8
+"""One request's row is held back for each full so many that are running."""
+
+WELL = frozenset({"ok", "cancelled", "skipped"})
+"""Outcomes of which nothing hangs on being learned at once."""
 
 
 class Rows(Protocol):
@@ -93,7 +96,7 @@ class Board:
         self._clock = clock
         self._draw = draw
         self._cursor: int | None = None
-        self._fresh: list[InteractionRow] = []  # written, not yet folded in
+        self._held: list[InteractionRow] = []  # written, not yet folded in
         self._ready = False
         self._told: dict[str, Breaker] = {}
         self._hearing = False
@@ -249,20 +252,23 @@ class Board:
             self._ask_spent_at = self._clock() + SPENT_S
         while True:
             rows, self._cursor = await log.since(self._cursor)
+            held, self._held = self._held, []
+            self.ranking.fold(observations([*held, *rows]))  # what the log says of a row holds
             if not rows:
                 return
-            self.ranking.fold(observations(rows))
 
     def fold(self, rows: Sequence[InteractionRow], category: str, running: int = 1) -> str | None:
         """Fold in fresh rows; the cause to look at the category's order again, if there is one.
 
-        While many requests are `running`, several are folded in together: they end in another
-        order than they started, and each that was overtaken takes the fold back a stretch.
+        While many requests are `running`, rows of such that went well are held back for a moment
+        and folded in together: requests end in another order than they started, and each that was
+        overtaken takes the fold back a stretch.
         """
-        self._fresh += rows
-        if len(self._fresh) * TOGETHER >= running:
-            self.ranking.fold(observations(self._fresh))
-            self._fresh = []
+        self._held += rows
+        well = all(a["outcome"] in WELL for row in rows for a in row["attempts"])
+        if not well or len(self._held) * CROWD >= running:
+            self.ranking.fold(observations(self._held))
+            self._held = []
         for attempt in (a for row in rows for a in row["attempts"]):
             name, cost_usd = attempt["provider"], attempt.get("cost_usd") or 0.0
             self._spent[name] = self._spent.get(name, 0.0) + cost_usd

@@ -54,7 +54,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
         "providers": providers,
         "log": {"problem": services.log.problem},
         "knowledge": {"version": knowledge.version, "problem": knowledge.problem},
-        "races": {"running": gate.racing, "most": settings.admission.races},
+        "races": {"running": gate.racing, "ending": gate.ending, "most": settings.admission.races},
         "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
         "late": len(services.late),
         "budget": {

@@ -27,10 +27,10 @@ class Runs:
         graph: Graph,
         state: State,
         came_at: float,
-        decided: Callable[[], None],
+        on_decided: Callable[[], None],
     ) -> AsyncGenerator[Event]:
         """The events of one request as they happen; closing the iterator ends it upstream too.
-        `decided` is called as soon as its race is.
+        `on_decided` is called as soon as its race is decided.
 
         What follows `answered` is held back unless the order changed: a caller who has the answer
         is not kept for it.
@@ -40,7 +40,7 @@ class Runs:
         if r.request_id in services.races:
             raise UsageError(f"a request {r.request_id} is already running", "request_id")
         services.races[r.request_id] = r
-        r.decided.add_done_callback(lambda _: decided())
+        r.decided.add_done_callback(lambda _: on_decided())
         task = asyncio.create_task(run_through(graph, state), name=f"request-{r.request_id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -10,12 +10,12 @@ from routing.belief import Belief
 from routing.posterior import expected_gain
 
 UNSURE = 0.7
-"""Probability of another one being best from which on the most is explored; the share grows with
-its square, so that a small doubt costs little and a real one is soon settled."""
+"""Probability of another one being best from which on more of it changes nothing; what is explored
+grows with its square, so that a small doubt costs little and a real one is soon settled."""
 
 WORTHWHILE = 0.03
-"""Reward that finding a better one may be expected to bring, from which on the most is explored:
-two that are nearly alike, and known to be, are not worth being told apart."""
+"""Reward that another one may be expected to gain, from which on more of it changes nothing: two
+that are known to be nearly alike are not worth being told apart."""
 
 LEAST = 0.005
 """Weight of a hopeless provider among those that may be explored: none is forgotten for good."""

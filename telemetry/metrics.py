@@ -65,7 +65,7 @@ class Metrics:
             registry=self.registry,
         )
         self._racing = Gauge(
-            "router_races", "Requests that are being answered.", registry=self.registry
+            "router_races", "Requests whose race is not decided.", registry=self.registry
         )
         self._waiting = Gauge(
             "router_queue", "Requests that wait for a place.", registry=self.registry

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from config.errors import OverloadedError
@@ -32,6 +34,19 @@ async def test_what_is_left_to_do_after_the_races_is_bounded_too() -> None:
         leave()
         async with gate.place():
             assert gate.racing == 1
+
+
+async def test_a_place_that_was_kept_is_given_back_when_another_request_is_over() -> None:
+    gate = Gate(Admission(races=1, queue=0))
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        leave = await first.enter_async_context(gate.place())
+        leave()
+        stay = await second.enter_async_context(gate.place())
+        stay()
+        assert (gate.racing, gate.ending) == (1, 1)
+        await first.aclose()
+        assert (gate.racing, gate.ending) == (0, 1)
+    assert (gate.racing, gate.ending) == (0, 0)
 
 
 async def test_a_place_is_given_back_once() -> None:
