@@ -8,8 +8,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from graph.state import Answer
 from providers.prices import estimate_tokens
+from race.state import Answer
 
 FINISHED = frozenset({"stop", "length", "content_filter"})
 DONE = b"data: [DONE]\n\n"

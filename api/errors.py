@@ -19,7 +19,7 @@ from config.errors import (
     StorageError,
     UsageError,
 )
-from graph.state import Answer
+from race.state import Answer
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"

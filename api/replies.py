@@ -15,8 +15,8 @@ from api.errors import Problem, crashed, problem_of, stopping
 from api.presence import Presence
 from api.wire import Asked
 from config.errors import NoAnswerError, RouterError
-from graph.rendezvous import Event, cancel
-from graph.state import Answer
+from race.rendezvous import Event, cancel
+from race.state import Answer
 
 logger = structlog.get_logger()
 

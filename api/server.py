@@ -22,8 +22,8 @@ from api.inspect import health_routes, inspect_routes, metrics_routes
 from api.listing import listing_routes
 from api.ratelimit import RateLimit
 from config.errors import RouterError
-from graph.reports import VERSION
 from graph.router import Router
+from runtime.reports import VERSION
 
 logger = structlog.get_logger()
 

@@ -17,8 +17,8 @@ from pydantic_core import ErrorDetails
 
 from api.errors import RefusedError, invalid
 from graph.router import MAX_PROMPT_CHARS
-from graph.state import Options
 from providers import base
+from race.state import Options
 
 MAX_MESSAGES = 2048
 MAX_TOKENS = 1_000_000

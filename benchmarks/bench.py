@@ -16,7 +16,7 @@ from rich.table import Table
 
 from config.loader import load
 from graph.router import Router
-from graph.services import classifier_for
+from runtime.services import classifier_for
 from tests.conftest import CATEGORIES
 from tests.upstream import Upstream
 from vectorstore.embeddings import Embedder

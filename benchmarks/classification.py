@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.bench import Row, print_table
 from config.loader import load
 from config.models import Category
-from routing.classifier import Classification, Classifier
+from routing.classifier.classifier import Classification, Classifier
 from vectorstore.embeddings import Embedder
 
 ROOT = Path(__file__).parent.parent

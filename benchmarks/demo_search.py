@@ -16,12 +16,12 @@ from pathlib import Path
 
 from config.environment import quiet
 from config.loader import load
-from providers.discovery.render import render_table
-from providers.discovery.search import Addresses, Search
-from providers.discovery.telling import render_event
+from discovery.progress import render_event
+from discovery.render import render_table
+from discovery.search import Addresses, Search
 from providers.llama_server import BUNDLED_MODEL, weights
 from providers.registry import Providers
-from tests.providers.discovery.services import ChatHost, Hub, HubModel, OpenRouter
+from tests.discovery.services import ChatHost, Hub, HubModel, OpenRouter
 
 CATEGORY = "general"
 CATEGORIES = """\

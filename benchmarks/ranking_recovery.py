@@ -18,8 +18,8 @@ import yaml
 
 from config.loader import load
 from config.models import Settings
-from graph.board import Board
 from providers.base import ProviderError
+from race.routing_state import Board
 from telemetry.records import AttemptRow, InteractionRow, Outcome
 from tests.conftest import CATEGORIES
 

@@ -9,9 +9,8 @@ from random import Random
 from typing import Protocol
 
 from config.models import Ranking as Weights
-from routing import reward
-from routing.observation import Observation
-from routing.ranking import Ranking
+from routing.ranking.observation import Observation
+from routing.ranking.ranking import Ranking, reward
 
 CATEGORY = "technical"
 

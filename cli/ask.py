@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from graph.router import Router
-from graph.state import Answer
+from race.state import Answer
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from rich.table import Table
 from cli.batch_file import Item, Results, read_items, read_results
 from config.errors import ConfigError, NoAnswerError, RouterError, StorageError, UsageError
 from graph.router import Router
-from graph.state import Answer
+from race.state import Answer
 
 CONCURRENCY = 4
 """The embedded LLaMA answers four at once; a remote API takes more."""

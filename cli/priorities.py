@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from config.loader import load
-from graph.board import Board
-from graph.reports import priorities
+from race.routing_state import Board
+from runtime.reports import priorities
 from telemetry.log import InteractionLog
 
 COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", "mean", "90%")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from config.errors import UsageError
 from config.loader import load
-from graph.board import ranking_of
-from routing.observation import observations
-from routing.standings import Change
+from race.routing_state import ranking_of
+from routing.ranking.observation import observations
+from routing.ranking.standings import Change
 from telemetry.records import InteractionRow
 
 

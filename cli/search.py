@@ -8,9 +8,9 @@ import sys
 from contextlib import aclosing
 
 from config.loader import load
-from providers.discovery.render import render_table
-from providers.discovery.search import Search
-from providers.discovery.telling import render_event
+from discovery.progress import render_event
+from discovery.render import render_table
+from discovery.search import Search
 from providers.registry import Providers
 from telemetry.log import InteractionLog
 

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 
 from config.loader import load
-from providers.discovery.search import Search
+from discovery.search import Search
 from providers.registry import Providers
 from telemetry.log import InteractionLog
 

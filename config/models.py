@@ -213,7 +213,7 @@ class Category(Model):
     """Words and phrases that speak for this category, either a list or a mapping of group to list;
     `poem*` stands for every word that begins so."""
     signals: tuple[Signal, ...] = ()
-    """Structure in the prompt that speaks for this category; see `routing.features`."""
+    """Structure in the prompt that speaks for this category; see `routing.classifier.features`."""
 
 
 class Environment(Model):

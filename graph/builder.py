@@ -15,14 +15,14 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graph.rendezvous import Rendezvous
-from graph.state import Services, State
 from nodes.classify import classify
 from nodes.fallback import fallback
 from nodes.join import join
 from nodes.log import log
 from nodes.primary import primary
 from nodes.rerank import rerank
+from race.rendezvous import Rendezvous
+from race.state import Services, State
 
 Node = Callable[[State, Services, Rendezvous], Awaitable[State]]
 

@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any, Self
 from config.errors import NoAnswerError, NotFoundError, UsageError
 from config.loader import load
 from config.models import Settings
-from graph import reports
-from graph.admission import Gate
 from graph.builder import Graph, build
 from graph.door import Door
-from graph.following import Follower, discovery_over
-from graph.late import LateAnswer
-from graph.reload import Watched
-from graph.rendezvous import Event, cancel
 from graph.runs import Runs
-from graph.services import open_services
-from graph.state import Answer, Options, Route, Services, State
 from nodes.classify import route_of, understand
 from providers.base import Message
+from race.late import LateAnswer
+from race.rendezvous import Event, cancel
+from race.state import Answer, Options, Route, Services, State
+from runtime import reports
+from runtime.admission import Gate
+from runtime.follower import Follower, discovery_over
+from runtime.reload import Watched
+from runtime.services import open_services
 from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Retrieval
 
 if TYPE_CHECKING:
-    from providers.discovery.result import SearchResult
-    from providers.discovery.search import Search
+    from discovery.result import SearchResult
+    from discovery.search import Search
     from providers.registry import Providers
 
 MAX_PROMPT_CHARS = 400_000

@@ -8,9 +8,9 @@ from typing import Any
 
 from config.errors import UsageError
 from graph.builder import Graph, leave, run_through
-from graph.rendezvous import Event, Rendezvous, cancel
-from graph.state import Services, State
 from nodes.log import record_abandoned
+from race.rendezvous import Event, Rendezvous, cancel
+from race.state import Services, State
 
 
 class Runs:

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from config.errors import UsageError
-from graph.rendezvous import Rendezvous
-from graph.state import Route, Services, State
-from routing.classifier import Classification
-from routing.race import Race, Start
+from race.machine import Race, Start
+from race.rendezvous import Rendezvous
+from race.state import Route, Services, State
+from routing.classifier.classifier import Classification
 
 
 async def classify(state: State, services: Services, r: Rendezvous) -> State:

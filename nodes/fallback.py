@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from graph.attempt import Call, attempt, branch_of, call_options, new_row
-from graph.rendezvous import Rendezvous, cancel
-from graph.state import Branch, Services, Source, State
 from nodes.grounding import continuation, fallback_messages, source_of
+from race.attempt import Call, attempt, branch_of, call_options, new_row
+from race.rendezvous import Rendezvous, cancel
+from race.state import Branch, Services, Source, State
 
 
 async def fallback(state: State, services: Services, r: Rendezvous) -> State:

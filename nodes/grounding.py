@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from graph.state import Source
 from providers.base import Message
 from providers.prices import estimate_tokens
+from race.state import Source
 from vectorstore.passages import Passage, Retrieval
 from vectorstore.words import words
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graph.rendezvous import Rendezvous
-from graph.state import AnswerState, Branch, Services, Source, State
 from nodes.grounding import supported
-from routing.race import Side
+from race.machine import Side
+from race.rendezvous import Rendezvous
+from race.state import AnswerState, Branch, Services, Source, State
 
 PASSAGES = "passages"
 """The provider's name of an extractive answer."""

@@ -7,9 +7,9 @@ import hashlib
 import structlog
 
 from config.errors import StorageError
-from graph.rendezvous import Rendezvous
-from graph.state import Answer, AnswerState, Services, State
 from nodes.join import PASSAGES
+from race.rendezvous import Rendezvous
+from race.state import Answer, AnswerState, Services, State
 from telemetry.records import AttemptRow, InteractionRow
 
 logger = structlog.get_logger()

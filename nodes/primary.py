@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from graph.attempt import Call, attempt, branch_of, call_options, new_row, report
-from graph.rendezvous import Rendezvous, cancel
-from graph.state import Services, State
 from nodes.log import revise
 from providers.base import Message
-from routing.retry import NextCall, next_call
+from race.attempt import Call, attempt, branch_of, call_options, new_row, report
+from race.rendezvous import Rendezvous, cancel
+from race.retry import NextCall, next_call
+from race.state import Services, State
 from telemetry.records import AttemptRow
 
 

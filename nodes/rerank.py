@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from config.errors import StorageError
-from graph.rendezvous import Rendezvous
-from graph.state import Services, State
+from race.rendezvous import Rendezvous
+from race.state import Services, State
 
 logger = structlog.get_logger()
 

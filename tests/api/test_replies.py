@@ -13,8 +13,8 @@ from starlette.types import Message
 from api.replies import LiveReply, Out, Reply, SlowReaderError, WholeReply
 from api.wire import Asked
 from config.errors import OverloadedError
-from graph.rendezvous import Event
-from graph.state import Answer
+from race.rendezvous import Event
+from race.state import Answer
 
 ASKED = Asked("auto", "Hello", [], {}, stream=True, include_usage=False)
 TOKEN: Event = {"type": "token", "text": "Hi", "provider": "first", "role": "primary"}

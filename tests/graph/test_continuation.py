@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from config.models import Limits
-from graph.rendezvous import Event, Rendezvous
-from routing.race import Race
+from race.machine import Race
+from race.rendezvous import Event, Rendezvous
 
 
 def told(*, events: list[Event]) -> str:

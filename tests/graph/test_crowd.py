@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graph.rendezvous import Rendezvous
 from graph.router import Router
-from routing.standings import Standing
+from race.rendezvous import Rendezvous
+from routing.ranking.standings import Standing
 from tests.conftest import SettingsFor
 from tests.upstream import FAULTS, Upstream
 

@@ -21,13 +21,13 @@ from config.models import (
     Ranking,
     Settings,
 )
-from graph.board import Board
 from graph.builder import build
-from graph.late import LateAnswers
 from graph.router import Router
-from graph.state import Services
 from providers.base import CallOptions, Delta, Message, ProviderError, Usage
-from routing.classifier import Classification
+from race.late import LateAnswers
+from race.routing_state import Board
+from race.state import Services
+from routing.classifier.classifier import Classification
 from telemetry.metrics import Metrics
 from vectorstore.passages import Passage, Retrieval
 

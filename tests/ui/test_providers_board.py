@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from config.models import Budget
-from routing.budget import Allowance
+from race.budget import Allowance
 from tests.ui.conftest import Site
 from tests.ui.test_boards import rows_of, write
 from ui.boards.providers import overall

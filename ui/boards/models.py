@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from config.errors import RouterError
-from providers.discovery.watch import verdict
+from discovery.watch import verdict
 from ui import wording
 from ui.desk import Desk
 from ui.news import item as news_item
@@ -17,8 +17,8 @@ from ui.transcript import sentence
 from ui.widget import AT_ONCE, STREAMED, widget
 
 if TYPE_CHECKING:
-    from providers.discovery.candidates import Candidate
-    from providers.discovery.result import SearchResult
+    from discovery.candidates import Candidate
+    from discovery.result import SearchResult
 
 SHOWN = 25
 LATELY = 12

@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from graph.board import is_free
-from routing.budget import Allowance
+from race.budget import Allowance
+from race.routing_state import is_free
 from ui import wording
 from ui.desk import Desk
 from ui.transcript import sentence

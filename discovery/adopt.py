@@ -1,0 +1,203 @@
+"""From a candidate to a provider on trial: fetch it if need be, try it, append it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from config import editor
+from config.models import Provider, Settings
+from config.probe_sets import load_probes
+from discovery import memory
+from discovery.calls import Contender, Reply, smoke
+from discovery.candidates import Candidate
+from discovery.download import fetch
+from discovery.entry import Place, entry_for, fields_for, provider_for
+from discovery.result import SearchResult
+from discovery.sources.hub_client import HubPlace
+from discovery.sources.source import Gguf, SourceError
+from discovery.trial import SHARES, Event, Rules, Verdict, compare
+from providers.registry import Providers
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """One candidate on its way into one category."""
+
+    settings: Settings
+    providers: Providers
+    result: SearchResult
+    candidate: Candidate
+    hub: HubPlace
+
+    async def run(self) -> AsyncGenerator[Event]:
+        """See `Search.try_and_append`."""
+        place: Place | None = None
+        async with aclosing(self._placed()) as steps:
+            async for step in steps:
+                if isinstance(step, Place):
+                    place = step
+                else:
+                    yield step
+        if place is None:
+            return
+        tried = provider_for(self.candidate, place, self.settings)
+        verdict = Verdict("unusable", "it was not tried")
+        async with aclosing(self._tried(tried)) as events:
+            async for event in events:
+                if isinstance(event, Verdict):
+                    verdict = event
+                else:
+                    yield self._event(**event)
+        yield self._event("decided", **asdict(verdict))
+        if verdict.outcome in SHARES:
+            yield await self._append(place, tried, verdict)
+        else:
+            self._discard(place)
+            yield self._event("refused", reason=verdict.reason, outcome=verdict.outcome)
+
+    async def _placed(self) -> AsyncGenerator[Event | Place]:
+        """Where it is served: at the cheapest host, else here, once its weights are here."""
+        if self.candidate.offers:
+            offer = self.candidate.offers[0]
+            yield self._chosen(offer.host, offer.model)
+            yield Place(offer.host, offer.model, offer)
+            return
+        gguf, host = self.candidate.weights[0], str(self.result.embedded_host)
+        yield self._chosen(host, f"{gguf.repository}, {gguf.file}")
+        try:
+            _fits(gguf)
+            async with aclosing(fetch(gguf, self.settings.data_dir, self.hub)) as steps:
+                async for step in steps:
+                    if isinstance(step, Path):
+                        yield self._event("downloaded", file=str(step), sha256=gguf.sha256)
+                        yield Place(host, str(step))
+                    else:
+                        yield self._event("downloading", done=step.done, total=step.total)
+        except SourceError as error:
+            yield self._event("refused", reason=str(error), outcome="not tried")
+
+    async def _tried(self, tried: Provider) -> AsyncGenerator[Event | Verdict]:
+        """Smoke call and comparison, with connections that end with the trial."""
+        ours = self.providers
+        known = self.settings.model_copy(update={"providers": (*self.settings.providers, tried)})
+        providers = Providers(known, clock=ours.clock, sleep=ours.sleep)
+        try:
+            contender = _contender(providers, tried)
+            answer = await smoke(contender)
+            yield {"type": "smoke", **_told(answer)}
+            if answer.error:
+                yield Verdict("unusable", f"it does not answer: {answer.error}")
+                return
+            async with aclosing(self._compared(contender, tried)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            await providers.close()
+
+    async def _compared(self, mine: Contender, tried: Provider) -> AsyncGenerator[Event | Verdict]:
+        probes = load_probes(self.settings.config_dir, self.category)
+        incumbent = self.incumbent()
+        if probes is None or incumbent is None:
+            missing = "no probes" if probes is None else "nobody to compare it with"
+            yield Verdict("undecided", f"the category has {missing}")
+            return
+        kinds = {self.settings.hosts[p.host].kind for p in (tried, incumbent)}
+        rules = Rules(
+            ttft_s=self.settings.limits_for(self.category).ttft_s,
+            abreast=1 if "llama_cpp" in kinds else 4,
+        )
+        theirs = _contender(self.providers, incumbent)
+        async with aclosing(compare(mine, theirs, probes.probes, rules)) as events:
+            async for event in events:
+                yield event
+
+    @property
+    def category(self) -> str:
+        return self.result.category
+
+    def incumbent(self) -> Provider | None:
+        """The category's first provider in the declared order that is not on trial itself."""
+        order = (self.settings.provider(name) for name in self.settings.order(self.category))
+        able = (p for p in order if p.trial is None)
+        return next((p for p in able if self.providers.unavailable(p.name) is None), None)
+
+    async def _append(self, place: Place, tried: Provider, verdict: Verdict) -> Event:
+        day = datetime.fromtimestamp(self.result.now, UTC).date().isoformat()
+        share = SHARES[verdict.outcome]
+        fields = fields_for(self.candidate, place, self.settings)
+        change = await asyncio.to_thread(
+            editor.append_provider,
+            self.settings.config_dir,
+            self.settings.data_dir,
+            entry_for(fields, day, self._evidence(verdict), share),
+            {self.category: None},
+            f"found for {self.category}, {verdict.outcome} in its trial",
+        )
+        return self._event("appended", provider=tried.name, share=share, file=change.file)
+
+    def _discard(self, place: Place) -> None:
+        """Weights that were fetched and refused are not kept, unless a provider uses them."""
+        used = {provider.resolved_model for provider in self.settings.providers}
+        if place.offer is None and place.model not in used:
+            Path(place.model).unlink(missing_ok=True)
+
+    def _evidence(self, verdict: Verdict) -> dict[str, Any]:
+        """What a person who finds the entry should know of how it came there."""
+        known, incumbent = self.candidate.evidence, self.incumbent()
+        local = not self.candidate.offers
+        facts: dict[str, Any] = {
+            "category": self.category,
+            "score": round(self.candidate.score.total, 3),
+            "sources": list(self.candidate.sources),
+            "weights": _origin(self.candidate.weights[0]) if local else None,
+            "licence": known.licence,
+            "released": known.released.isoformat() if known.released else None,
+            "trial": {
+                "outcome": verdict.outcome,
+                "against": incumbent.name if incumbent else None,
+                "probes": verdict.probes,
+                "difference": [verdict.lower, verdict.difference, verdict.upper],
+                "cost_usd": verdict.cost_usd,
+            },
+            "simulated": True if verdict.simulated else None,
+        }
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+    def _chosen(self, host: str, model: str) -> Event:
+        return self._event("chosen", name=self.candidate.name, host=host, model=model)
+
+    def _event(self, type: str, **fields: Any) -> Event:  # noqa: A002
+        return {"type": type, "candidate": self.candidate.key, "category": self.category, **fields}
+
+
+def _fits(gguf: Gguf) -> None:
+    """Raise SourceError where there is no memory for these weights beside what runs."""
+    needed, free = memory.needed_bytes(gguf.size), memory.available_bytes()
+    if needed > free:
+        raise SourceError(
+            f"{gguf.file} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free"
+        )
+
+
+def _contender(providers: Providers, provider: Provider) -> Contender:
+    quality = provider.simulation.quality if provider.simulation else None
+    return Contender(providers.get(provider.name), provider.cost, quality)
+
+
+def _origin(gguf: Gguf) -> dict[str, str]:
+    return {"repository": gguf.repository, "revision": gguf.revision, "sha256": gguf.sha256}
+
+
+def _told(answer: Reply) -> dict[str, Any]:
+    return {
+        "ok": answer.error is None,
+        "ttft_ms": answer.ttft_ms and round(answer.ttft_ms, 1),
+        "cost_usd": answer.cost_usd,
+        "error": answer.error,
+    }

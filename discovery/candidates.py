@@ -1,0 +1,205 @@
+"""What the sources found, joined: one candidate a model, whatever names it goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVar
+
+from config.models import Cost, Settings
+from discovery.identity import family, key, parameters, tuned
+from discovery.licences import Licence, licence
+from discovery.scoring import Evidence, Score, blended_usd, score
+from discovery.sources.source import Answer, Found, Gguf
+
+T = TypeVar("T")
+_TRUST = ("catalogue", "hub", "openrouter")
+"""Whose word on a model counts first; hosts come last, as they say it of their own packing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An enabled host that lists the model, and what it asks for it."""
+
+    host: str
+    model: str
+    cost: Cost | None = None
+    context: int | None = None
+    simulation: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model with everything known of it, and its score for one category."""
+
+    key: str
+    name: str
+    evidence: Evidence
+    score: Score
+    family: str
+    """What says that it is a LLaMA."""
+    sources: tuple[str, ...]
+    offers: tuple[Offer, ...] = ()
+    """Where it can be served, cheapest first, but for what is configured already."""
+    places: tuple[str, ...] = ()
+    """Hosts that are said to serve it and are not asked, as they are disabled."""
+    weights: tuple[Gguf, ...] = ()
+    """Files that the embedded host could load, if they fit."""
+    configured: tuple[str, ...] = ()
+    """The enabled providers that are this model already."""
+    non_commercial: bool = False
+    flags: tuple[str, ...] = ()
+    """What a person should know before it is taken in."""
+    note: str | None = None
+    as_of: str | None = None
+    """The date of the oldest word on it, where it is not today's."""
+
+
+def join(
+    answers: Iterable[Answer], settings: Settings, category: str, today: date
+) -> list[Candidate]:
+    """The LLaMAs among what was found, best score first."""
+    found = [found for answer in answers for found in answer.found]
+    candidates = [
+        candidate
+        for group in _groups(found)
+        if (candidate := _candidate(group, settings, category, today)) is not None
+    ]
+    return sorted(candidates, key=lambda c: (-c.score.total, c.key))
+
+
+def _groups(found: Sequence[Found]) -> list[list[Found]]:
+    """The same weights together: any name that two of them share makes them one."""
+    leader: dict[str, str] = {}
+
+    def lead(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for one in found:
+        first, *others = _keys(one)
+        for other in others:
+            leader[lead(other)] = lead(first)
+    groups: dict[str, list[Found]] = {}
+    for one in found:
+        groups.setdefault(lead(_keys(one)[0]), []).append(one)
+    return list(groups.values())
+
+
+def _keys(found: Found) -> list[str]:
+    """A host's short name (`llama-4-scout`) counts for nothing where it names the full one too."""
+    names = [found.also or found.id, *found.aliases]
+    return list(dict.fromkeys(key(name) for name in names))
+
+
+def _candidate(
+    group: Sequence[Found], settings: Settings, category: str, today: date
+) -> Candidate | None:
+    group = sorted(group, key=lambda found: (_rank(found.source), -(found.downloads or 0)))
+    keys = {name for found in group for name in _keys(found)}
+    judged = _family(group)
+    if judged is None or not _chats(group):
+        return None
+    mine = [p for p in settings.providers if p.disabled is None]
+    offers = _offers(group, {(p.host, p.resolved_model) for p in mine})
+    evidence = _evidence(group, offers)
+    terms = licence(evidence.licence, evidence.commercial) if evidence.licence else None
+    return Candidate(
+        key=_keys(group[0])[0],
+        name=next((f.title for f in group if f.title), evidence.name),
+        evidence=evidence,
+        score=score(evidence, category, today),
+        family=judged,
+        sources=tuple(dict.fromkeys(found.source for found in group)),
+        offers=offers,
+        places=tuple(
+            name
+            for name, host in settings.hosts.items()
+            if host.disabled is not None and any(name in found.places for found in group)
+        ),
+        weights=tuple(found.gguf for found in group if found.gguf is not None),
+        configured=tuple(p.name for p in mine if key(p.resolved_model) in keys),
+        non_commercial=terms is not None and terms.commercial is False,
+        flags=_flags(terms, group),
+        note=_first(group, lambda f: f.note),
+        as_of=next((f.as_of for f in group if f.as_of), None),
+    )
+
+
+def _rank(source: str) -> int:
+    return _TRUST.index(source) if source in _TRUST else len(_TRUST)
+
+
+def _family(group: Sequence[Found]) -> str | None:
+    """What says that all of these are a LLaMA; None if nothing does, or one is declared not to."""
+    verdicts = [family(f.also or f.id, f.architecture, f.tags) for f in group]
+    declared = [v for f, v in zip(group, verdicts, strict=True) if f.architecture]
+    verdicts = declared or verdicts
+    if any(verdict.llama is False for verdict in verdicts):
+        return None
+    return next((verdict.evidence for verdict in verdicts if verdict.llama), None)
+
+
+def _chats(group: Sequence[Found]) -> bool:
+    """A base model only goes on with the text; what a host serves or a source vouches for chats."""
+    return any(found.host or found.chat or tuned(found.id) for found in group)
+
+
+def _first(group: Sequence[Found], pick: Callable[[Found], T | None]) -> T | None:
+    return next((value for found in group if (value := pick(found)) is not None), None)
+
+
+def _offers(group: Sequence[Found], taken: set[tuple[str, str]]) -> tuple[Offer, ...]:
+    """Where hosts list it; one that is listed twice (Ollama) is one offer."""
+    offers: dict[tuple[str, str], Offer] = {}
+    for found in group:
+        if found.host is None or (found.host, found.id) in taken:
+            continue
+        same = [f for f in group if (f.host, f.id) == (found.host, found.id)]
+        known = (f.prices[found.host] for f in group if found.host in f.prices)
+        listed = _first(same, lambda f: f.cost) or next(known, None)
+        context = _first(same, lambda f: f.context)
+        simulation = _first(same, lambda f: f.simulation)
+        offers[found.host, found.id] = Offer(found.host, found.id, listed, context, simulation)
+    return tuple(sorted(offers.values(), key=_dearness))
+
+
+def _dearness(offer: Offer) -> tuple[bool, float, str]:
+    return offer.cost is None, blended_usd(offer.cost) if offer.cost else 0.0, offer.host
+
+
+def _evidence(group: Sequence[Found], offers: Sequence[Offer]) -> Evidence:
+    name = max(group, key=lambda f: (f.also is not None, "/" in f.id, f.downloads or 0, f.id))
+    released = min((f.released for f in group if f.released), default=None)
+    offered = next((offer.cost for offer in offers if offer.cost is not None), None)
+    shown = name.also or name.id
+    return Evidence(
+        name=shown,
+        parameters=_first(group, lambda f: f.parameters) or parameters(shown),
+        released=date.fromisoformat(released) if released else None,
+        licence=_first(group, lambda f: f.licence),
+        commercial=_first(group, lambda f: f.commercial),
+        context=_first(group, lambda f: f.context),
+        cost=offered or _first(group, lambda f: f.cost) or _cheapest(group),
+        downloads=max((f.downloads for f in group if f.downloads is not None), default=None),
+        likes=max((f.likes for f in group if f.likes is not None), default=None),
+        tags=tuple(dict.fromkeys(tag for f in group for tag in f.tags))[:40],
+        specialisation=tuple(dict.fromkeys(kind for f in group for kind in f.specialisation)),
+    )
+
+
+def _cheapest(group: Sequence[Found]) -> Cost | None:
+    """What some host asked for it when the catalogue was written."""
+    prices = [price for found in group for price in found.prices.values()]
+    return min(prices, key=blended_usd, default=None)
+
+
+def _flags(terms: Licence | None, group: Sequence[Found]) -> tuple[str, ...]:
+    flags = [terms.flag] if terms and terms.flag else []
+    if any(found.gated for found in group):
+        flags.append("gated: its licence must be accepted on the hub first")
+    if any(found.simulation is not None for found in group):
+        flags.append("simulation: nothing real answers")
+    return tuple(flags)

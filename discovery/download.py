@@ -1,0 +1,224 @@
+"""Weights from the hub to a file of the data folder: resumed, bounded, and checked.
+
+The client library's own download cannot be resumed (each attempt has a file of its own that is
+deleted when it fails), follows redirects anywhere and compares sizes only. So the address comes
+from the library, and its session, as `hub_client` bounds it, fetches the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from discovery.sources.hub_client import Bounds, HubPlace, bounded
+from discovery.sources.source import Gguf, RefusedError, SourceError
+
+if TYPE_CHECKING:
+    import httpx2
+
+CHUNK = 1 << 20
+SPARE_BYTES = 200 * 2**20
+"""Left free on the disk beside the file."""
+ATTEMPTS = 5
+"""In a row without a new byte."""
+PAUSE_S = 1.0
+LONGEST_S = 24 * 3600.0
+_MAGIC = b"GGUF"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many bytes of a download are there."""
+
+    done: int
+    total: int
+
+
+Tell = Callable[[Progress | None], None]
+
+
+def place_of(gguf: Gguf, data_dir: Path) -> Path:
+    """Where the file lies once it is there; nothing in its name can lead elsewhere."""
+    return (data_dir / "models" / gguf.repository.replace("/", "--") / gguf.file).resolve()
+
+
+async def fetch(
+    gguf: Gguf, data_dir: Path, hub: HubPlace | None = None, *, pause_s: float = PAUSE_S
+) -> AsyncGenerator[Progress | Path]:
+    """Progress, at most once a percent, and the checked file last.
+
+    A download that was cut off goes on where it stopped, also after a restart. Raises SourceError
+    when it fails: what is there stays, but for a file whose checksum is wrong.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Progress | None] = asyncio.Queue()
+    stop = threading.Event()
+    job = _Download(gguf, place_of(gguf, data_dir), hub or HubPlace(), stop, pause_s)
+
+    def tell(progress: Progress | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(queue.put_nowait, progress)
+
+    def work() -> None:
+        try:
+            job.run(tell)
+        finally:
+            tell(None)
+
+    running = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        while (progress := await queue.get()) is not None:
+            yield progress
+        await running
+    finally:
+        stop.set()
+        if not running.done():
+            with suppress(SourceError):
+                await running
+    yield job.target
+
+
+class _Part:
+    """What is there of a file, and the digest of that."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.digest = hashlib.sha256()
+        if path.exists():
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    self._take(chunk)
+
+    def open(self) -> BinaryIO:
+        """For writing on, where the content ends."""
+        return self.path.open("ab" if self.size else "wb")
+
+    def write(self, file: BinaryIO, chunk: bytes) -> None:
+        file.write(chunk)
+        self._take(chunk)
+
+    def restart(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.size, self.digest = 0, hashlib.sha256()
+
+    def _take(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.digest.update(chunk)
+
+
+class _Download:
+    """One file, in a thread."""
+
+    def __init__(
+        self, gguf: Gguf, target: Path, hub: HubPlace, stop: threading.Event, pause_s: float
+    ) -> None:
+        self.gguf, self.target, self.hub = gguf, target, hub
+        self.stop, self.pause_s = stop, pause_s
+        self._percent = -1
+
+    def run(self, tell: Tell) -> None:
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self.target}.lock", timeout=0.2):
+                if not (self.target.is_file() and self._right(_Part(self.target))):
+                    part = _Part(self.target.with_name(f"{self.target.name}.part"))
+                    self._room(part)
+                    self._fetch(part, tell)
+        except Timeout:
+            raise SourceError(f"{self.gguf.file} is being downloaded by another process") from None
+        except OSError as error:
+            raise SourceError(f"{self.target} cannot be written ({error.strerror})") from error
+
+    def _right(self, part: _Part) -> bool:
+        return part.size == self.gguf.size and part.digest.hexdigest() == self.gguf.sha256
+
+    def _room(self, part: _Part) -> None:
+        needed = self.gguf.size - part.size + SPARE_BYTES
+        free = shutil.disk_usage(self.target.parent).free
+        if free < needed:
+            raise SourceError(
+                f"{self.gguf.file} needs {needed / 1e9:.1f} GB of disk and {self.target.parent} has"
+                f" {free / 1e9:.1f} GB free: make room, or name another folder with --data"
+            )
+
+    def _fetch(self, part: _Part, tell: Tell) -> None:
+        failures = 0
+        with bounded(Bounds(self.hub.endpoint, time.time() + LONGEST_S, elsewhere=True)):
+            while part.size < self.gguf.size:
+                before = part.size
+                try:
+                    self._stream(part, tell)
+                except RefusedError:
+                    raise
+                except SourceError:
+                    failures = 1 if part.size > before else failures + 1
+                    if failures >= ATTEMPTS:
+                        raise
+                    self.stop.wait(self.pause_s)
+        self._finish(part)
+
+    def _stream(self, part: _Part, tell: Tell) -> None:
+        """One request for what is missing; returns early where the server ends early."""
+        import httpx2
+        from huggingface_hub import get_session, hf_hub_url
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+        gguf = self.gguf
+        hub = self.hub.endpoint
+        url = hf_hub_url(gguf.repository, gguf.file, revision=gguf.revision, endpoint=hub)
+        headers = {**build_hf_headers(token=self.hub.key), "accept-encoding": "identity"}
+        if part.size:
+            headers["range"] = f"bytes={part.size}-"
+        before = part.size
+        try:
+            with get_session().stream("GET", url, headers=headers) as response:
+                self._accept(response, part)
+                with part.open() as file:
+                    for chunk in response.iter_bytes():
+                        self._check(part.size + len(chunk))
+                        part.write(file, chunk)
+                        self._tell(part.size, tell)
+        except httpx2.TransportError as error:
+            raise SourceError(f"hub: {gguf.file} broke off ({type(error).__name__})") from None
+        if before <= part.size < gguf.size:
+            raise SourceError(f"hub: {gguf.file} broke off")
+
+    def _accept(self, response: httpx2.Response, part: _Part) -> None:
+        if response.status_code == 200 and part.size:
+            part.restart()  # the server knows no ranges
+        elif response.status_code not in (200, 206):
+            meaning = {401: "needs a login", 403: "is not allowed", 404: "is not there any more"}
+            what = meaning.get(response.status_code, f"is refused: status {response.status_code}")
+            raise RefusedError(f"hub: {self.gguf.repository}, {self.gguf.file} {what}")
+
+    def _check(self, size: int) -> None:
+        if self.stop.is_set():
+            raise RefusedError("the download was stopped; it goes on where it stopped next time")
+        if size > self.gguf.size:
+            raise RefusedError(f"hub: {self.gguf.file} is larger than the hub had said")
+
+    def _tell(self, size: int, tell: Tell) -> None:
+        percent = size * 100 // self.gguf.size
+        if percent != self._percent:
+            self._percent = percent
+            tell(Progress(size, self.gguf.size))
+
+    def _finish(self, part: _Part) -> None:
+        with part.path.open("rb") as file:
+            loadable = file.read(4) == _MAGIC
+        if not (self._right(part) and loadable):
+            wrong = "is no GGUF" if self._right(part) else "has the wrong checksum"
+            part.restart()
+            raise SourceError(f"{self.gguf.repository}, {self.gguf.file} {wrong}; it was deleted")
+        part.path.replace(self.target)

@@ -1,0 +1,232 @@
+"""The one door to the search for better models: find, try, append, take back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from config import editor
+from config.catalogue import Catalogue, load_catalogue
+from config.errors import ConfigError, NotFoundError, UsageError
+from config.models import Settings
+from discovery import memory
+from discovery.adopt import Adoption
+from discovery.candidates import Candidate, join
+from discovery.result import SearchResult
+from discovery.sources.cache import FRESH_S, AnswerCache, Refusals
+from discovery.sources.catalogued import CatalogueSource
+from discovery.sources.hosts import host_sources
+from discovery.sources.hub import HubSource
+from discovery.sources.hub_client import HubPlace
+from discovery.sources.openrouter import BASE_URL, OpenRouterSource
+from discovery.sources.source import Answer, Source, ask_all
+from discovery.trial import Event
+from discovery.watch import Decision, verdict
+from providers.registry import Providers
+from routing.ranking.standings import Standing
+
+Audit = Callable[[str, str, Mapping[str, object]], Awaitable[None]]
+"""Keeps a step that the application took on its own: kind, subject, detail."""
+
+
+_AUDITED = {"chosen", "downloaded", "smoke", "probe", "decided", "appended", "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the public sources are; tests put loopback servers here."""
+
+    hub: str | None = None
+    """None: what HF_ENDPOINT says, or the public hub."""
+    openrouter: str = BASE_URL
+
+
+async def _keep_nothing(kind: str, subject: str, detail: Mapping[str, object]) -> None:
+    """For callers without a log."""
+
+
+class Search:
+    """Searches for one configuration; `clock` gives Unix time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Providers,
+        audit: Audit | None = None,
+        *,
+        addresses: Addresses | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.providers = providers
+        self.audit = audit or _keep_nothing
+        self.addresses = addresses or Addresses()
+        self.clock = clock
+        self.cache = AnswerCache(settings.data_dir)
+        self.refusals = Refusals(settings.data_dir)
+
+    async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
+        """The candidates for a category; `refresh` asks the remote sources anew.
+
+        What fails is named in the result. Raises UsageError for an unknown category.
+        """
+        if category not in self.settings.priorities:
+            known = ", ".join(self.settings.priorities)
+            raise UsageError(f"there is no category `{category}`; there are {known}", "category")
+        catalogue, broken = self._catalogue()
+        sources = self._sources(catalogue)
+        answers = await self._answers(sources, category, refresh)
+        now = self.clock()
+        today = datetime.fromtimestamp(now, UTC).date()
+        candidates = tuple(join(answers, self.settings, category, today))
+        reasons = {c.key: self.refusals.get(category, c.key, now) for c in candidates}
+        old = [a.at for a, s in zip(answers, sources, strict=True) if s.cached and a.at < now - 60]
+        return SearchResult(
+            category=category,
+            candidates=candidates,
+            asked={answer.source: len(answer.found) for answer in answers},
+            problems=tuple(p for p in (broken, *(a.problem for a in answers)) if p),
+            cached_at=min(old, default=None),
+            now=now,
+            embedded_host=self._embedded_host(),
+            refused={key: reason for key, reason in reasons.items() if reason is not None},
+        )
+
+    async def try_and_append(
+        self, category: str, candidate: str | Candidate | None = None
+    ) -> AsyncGenerator[Event]:
+        """Try a candidate (None: the most promising) and append it if it is not worse.
+
+        Events: `chosen`, `downloading`, `downloaded`, `smoke`, `probe`, `decided`, and last
+        `appended` or `refused` with a `reason`; close the iterator to stop early. Raises UsageError
+        for a candidate that is unknown or cannot be served, ConfigError when the configuration
+        cannot be written.
+        """
+        result = await self.search(category)
+        chosen = _choose(result, candidate)
+        if chosen is None:
+            reason = "no candidate is new, served by an enabled host and free of a refusal"
+            yield {
+                "type": "refused",
+                "candidate": None,
+                "category": category,
+                "reason": reason,
+                "outcome": "not tried",
+            }
+            return
+        adoption = Adoption(self.settings, self.providers, result, chosen, self._hub())
+        async with aclosing(adoption.run()) as events:
+            async for event in events:
+                kind = event["type"]
+                if kind in _AUDITED:
+                    subject = str(event.get("provider") or chosen.key)
+                    await self.audit(f"discovery.{kind}", subject, event)
+                if kind == "refused":
+                    outcome, reason = event["outcome"], event["reason"]
+                    self.refusals.add(category, chosen.key, outcome, reason, self.clock())
+                yield event
+
+    async def judge(
+        self,
+        trial: Standing,
+        others: Sequence[Standing],
+        *,
+        category: str | None = None,
+        breaker_opened: bool = False,
+    ) -> Decision:
+        """Keep, promote or roll back a provider on trial, and do it; see `watch.verdict`.
+
+        `category` is where these standings are from; the audit row names it. An entry that a
+        person wrote is never changed. Raises ConfigError when the file cannot be.
+        """
+        if self.settings.provider(trial.provider).added is None:
+            return Decision("keep", "a person put it on trial: only a person ends that")
+        decision = verdict(trial, others, breaker_opened=breaker_opened)
+        try:
+            if decision.action == "promote":
+                await self._edit(editor.set_trial, trial.provider, None, decision.reason)
+            elif decision.action == "roll back":
+                await self._edit(editor.remove_provider, trial.provider, decision.reason)
+        except NotFoundError:
+            return Decision("keep", "another process has ended the trial")
+        if decision.action != "keep":
+            kind = "discovery.promoted" if decision.action == "promote" else "discovery.rolled_back"
+            detail = {"category": category, "reason": decision.reason}
+            await self.audit(kind, trial.provider, detail)
+        return decision
+
+    async def _edit(self, change: Callable[..., object], *arguments: object) -> None:
+        folders = self.settings.config_dir, self.settings.data_dir
+        await asyncio.to_thread(change, *folders, *arguments)
+
+    async def undo(self) -> str:
+        """Take back the last change that the application made; see `config.editor.undo`."""
+        settings = self.settings
+        said = await asyncio.to_thread(editor.undo, settings.config_dir, settings.data_dir)
+        await self.audit("discovery.undone", "providers.yaml", {"said": said})
+        return said
+
+    def _embedded_host(self) -> str | None:
+        hosts = self.settings.hosts.items()
+        return next((n for n, h in hosts if h.kind == "llama_cpp" and h.disabled is None), None)
+
+    def _catalogue(self) -> tuple[Catalogue, str | None]:
+        """The catalogue, or an empty one and what is wrong with it: one source among several."""
+        try:
+            return load_catalogue(self.settings.config_dir), None
+        except ConfigError as error:
+            return Catalogue(date=date.min, sources={}, entries=()), str(error)
+
+    def _hub(self) -> HubPlace:
+        """With the login of a host that uses HF_TOKEN, wherever the loader found that."""
+        hosts = self.settings.hosts.values()
+        token = next((h.key for h in hosts if h.api_key_env == "HF_TOKEN" and h.key), None)
+        return HubPlace(self.addresses.hub or self.settings.environment.hub_endpoint, token)
+
+    def _sources(self, catalogue: Catalogue) -> list[Source]:
+        """Local ones first. Where every host is a simulation the network is left alone."""
+        sources: list[Source] = [CatalogueSource(catalogue)]
+        sources += host_sources(self.settings, catalogue)
+        kinds = {host.kind for host in self.settings.hosts.values() if host.disabled is None}
+        if kinds != {"simulated"}:
+            room = memory.available_bytes() if self._embedded_host() else 0
+            sources.append(HubSource(memory.largest_weights(room), self._hub()))
+            sources.append(OpenRouterSource(self.addresses.openrouter))
+        return sources
+
+    async def _answers(
+        self, sources: Sequence[Source], category: str, refresh: bool
+    ) -> list[Answer]:
+        """In the order of `sources`; what failed is answered from memory, and says so."""
+        stored = {s.name: self.cache.get(s.name, category) for s in sources if s.cached}
+        now = self.clock()
+        fresh = {
+            name: answer
+            for name, answer in stored.items()
+            if answer and not refresh and now - answer.at < FRESH_S
+        }
+        asked = await ask_all([s for s in sources if s.name not in fresh], category, self.clock)
+        remote = {source.name for source in sources if source.cached}
+        self.cache.put(category, [a for a in asked if a.source in remote and not a.problem])
+        answers = fresh | {answer.source: answer for answer in asked}
+        for name, answer in answers.items():
+            if answer.problem and (last := stored.get(name)):
+                said = f"{answer.problem}; what it said before is used"
+                answers[name] = last.model_copy(update={"problem": said})
+        return [answers[source.name] for source in sources]
+
+
+def _choose(result: SearchResult, candidate: str | Candidate | None) -> Candidate | None:
+    if candidate is None:
+        return result.best()
+    name = candidate if isinstance(candidate, str) else candidate.key
+    found = result.find(name)
+    if found is None:
+        raise UsageError(f"the search for {result.category} found no `{name}`", "candidate")
+    if not result.servable(found):
+        raise UsageError(f"`{found.name}` is served by no enabled host", "candidate")
+    return found

@@ -1,0 +1,207 @@
+"""What a source of models is, and how all of them are asked at once.
+
+A source is one small class. It may be slow, wrong or down: its deadline ends it, its failure is a
+sentence in the result, and the others are not disturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+
+from config.errors import RouterError
+from config.models import Cost, Model
+from discovery.identity import clean
+
+if TYPE_CHECKING:
+    import httpx2
+
+T = TypeVar("T")
+CONNECT_S = 4.0
+MAX_REPLY_BYTES = 16 * 2**20
+
+Text = Annotated[str, BeforeValidator(clean)]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@.:/+~-]{1,160}$", strict=True)]
+"""A model's id as it is sent back to its host: one that is anything else is no id."""
+Count = Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)]
+
+
+class SourceError(RouterError):
+    """A source could not be asked, or its answer not understood; a sentence.
+
+    `found` is what it had said before.
+    """
+
+    def __init__(self, message: str, found: Sequence[Found] = ()) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+class RefusedError(SourceError):
+    """Not worth another attempt: it would end the same way, or must not be made."""
+
+
+class Gguf(Model):
+    """Weights in a repository of the hub that llama.cpp can load."""
+
+    repository: Id
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,120}\.gguf$")]
+    size: int = Field(gt=0)
+    """Bytes."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Found(Model):
+    """One model as one source describes it; None: the source does not say."""
+
+    source: str
+    id: Id
+    host: str | None = None
+    """The enabled host that lists it; only a source that asked that host sets this."""
+    title: Text | None = None
+    """A name for people."""
+    aliases: tuple[Id, ...] = ()
+    """Other ids of the same weights, which a source vouches for."""
+    also: Id | None = None
+    """Another, fuller name that the source gives for the same weights (a hub repository)."""
+    architecture: Text | None = None
+    chat: bool | None = None
+    """Whether it was tuned to answer; None: judge by the name."""
+    parameters: Count | None = None
+    context: int | None = Field(default=None, gt=0)
+    licence: Text | None = None
+    commercial: bool | None = None
+    released: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d$")
+    cost: Cost | None = None
+    """USD per million tokens at `host`; without a host, what is asked elsewhere."""
+    places: tuple[str, ...] = ()
+    """Hosts of the configuration that serve it, or once did, by the word of the source."""
+    prices: dict[str, Cost] = Field(default_factory=dict)
+    """What hosts of the configuration asked for it when the source was written."""
+    downloads: Count | None = None
+    likes: Count | None = None
+    tags: tuple[Text, ...] = ()
+    specialisation: tuple[str, ...] = ()
+    """The categories that the source declares it to be good at."""
+    gated: bool = False
+    gguf: Gguf | None = None
+    simulation: dict[str, Any] | None = None
+    note: Annotated[str, BeforeValidator(lambda text: clean(text, 200))] | None = None
+    as_of: str | None = None
+    """The date of what is said here, where it is not today's."""
+
+
+class Source(Protocol):
+    """Somewhere to look for models."""
+
+    @property
+    def name(self) -> str:
+        """What the result and the cache call it."""
+        ...
+
+    @property
+    def deadline_s(self) -> float: ...
+
+    @property
+    def cached(self) -> bool:
+        """Whether its answer may be an hour old; what is local or decides anything may not."""
+        ...
+
+    async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
+        """Models that may suit the category; raises SourceError."""
+        ...
+
+
+class Answer(Model):
+    """What one source said, and when (Unix time)."""
+
+    source: str
+    at: float
+    found: tuple[Found, ...] = ()
+    problem: str | None = None
+
+
+async def ask_all(
+    sources: Sequence[Source], category: str, clock: Callable[[], float] = time.time
+) -> list[Answer]:
+    """Every source's answer, in the order of `sources`; takes as long as the slowest deadline."""
+    async with client() as http:
+        return list(await asyncio.gather(*(_ask(s, category, http, clock) for s in sources)))
+
+
+async def _ask(
+    source: Source, category: str, http: httpx2.AsyncClient, clock: Callable[[], float]
+) -> Answer:
+    import httpx2
+
+    problem = None
+    found: list[Found] = []
+    try:
+        async with asyncio.timeout(source.deadline_s):
+            found = await source.search(category, http)
+    except TimeoutError:
+        problem = f"{source.name} did not answer within {source.deadline_s:g} s"
+    except SourceError as error:
+        problem, found = clean(error, 300), list(error.found)
+    except httpx2.HTTPError as error:
+        broken = not isinstance(error, httpx2.ConnectError)
+        what = f"broke off ({type(error).__name__})" if broken else "cannot be reached"
+        problem = f"{source.name} {what}"
+    return Answer(source=source.name, at=clock(), found=tuple(found), problem=problem)
+
+
+def client() -> httpx2.AsyncClient:
+    """For addresses that the user configured: no redirects, and no proxy for this machine."""
+    import httpx2
+
+    here = ("127.0.0.1", "localhost", "[::1]")
+    return httpx2.AsyncClient(
+        follow_redirects=False,
+        timeout=httpx2.Timeout(30.0, connect=CONNECT_S),
+        mounts={f"all://{name}": None for name in here},
+    )
+
+
+async def get_json(
+    http: httpx2.AsyncClient, what: str, url: str, headers: Mapping[str, str] | None = None
+) -> Any:
+    """The JSON at an address; SourceError where the answer is anything else."""
+    async with http.stream("GET", url, headers=headers) as response:
+        if response.status_code != 200:
+            raise SourceError(f"{what} answered with status {response.status_code}")
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_REPLY_BYTES:
+                raise SourceError(f"{what} sent more than {MAX_REPLY_BYTES // 2**20} MB")
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise SourceError(f"{what} sent something that is not JSON") from None
+
+
+def entries(what: str, reply: object, *keys: str) -> list[Mapping[str, Any]]:
+    """The list of objects in a reply, bare or under one of these keys; SourceError without one."""
+    listed = (
+        next((reply[k] for k in keys if k in reply), None) if isinstance(reply, dict) else reply
+    )
+    if not isinstance(listed, list):
+        raise SourceError(f"{what} sent no list of models")
+    return [entry for entry in listed if isinstance(entry, dict)]
+
+
+def read(listed: Iterable[T], describe: Callable[[T], Mapping[str, Any]]) -> list[Found]:
+    """The entries that make sense; one that does not (an id with spaces) is nobody's model."""
+    found = []
+    for entry in listed:
+        try:
+            found.append(Found.model_validate(describe(entry)))
+        except (ValidationError, TypeError, ValueError, AttributeError):
+            continue  # strangers write these lists: any field may be of any type
+    return found

@@ -1,0 +1,200 @@
+"""The trial of a candidate: a smoke call, then probes against the incumbent, in pairs.
+
+Both get the same prompts at temperature 0. What they wrote is only read, never run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from config.probe_sets import Probe
+from discovery.calls import Contender, Reply, ask
+from discovery.checks import grade
+from discovery.confidence import PairedDifference
+
+Outcome = Literal["better", "worse", "undecided", "unusable"]
+Event = dict[str, Any]
+
+FAILURES = 3
+"""So many calls in a row that fail end the trial."""
+ENOUGH_FOR_SPEED = 5
+MAX_COST_USD = 0.50
+SHARES: dict[Outcome, float] = {"better": 0.05, "undecided": 0.02}
+"""Of the category's traffic, for a candidate that is taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a trial ends. `ttft_s` is the category's limit for the first token."""
+
+    ttft_s: float
+    alpha: float = 0.05
+    max_cost_usd: float = MAX_COST_USD
+    abreast: int = 4
+    """Pairs under way at once; 1 where both sides share this machine's cores."""
+    seed: int = 0
+
+
+@dataclass
+class Verdict:
+    """What the trial found; `difference` and its bounds are of mean scores in [0, 1]."""
+
+    outcome: Outcome
+    reason: str
+    probes: int = 0
+    difference: float = 0.0
+    lower: float = -1.0
+    upper: float = 1.0
+    alpha: float = 0.05
+    candidate_score: float | None = None
+    incumbent_score: float | None = None
+    ttft_ms: float | None = None
+    """The candidate's median."""
+    cost_usd: float | None = 0.0
+    """Of both sides; None where a price is unknown."""
+    simulated: bool = False
+
+
+@dataclass
+class _Tally:
+    """What is known of a running trial."""
+
+    rules: Rules
+    bounds: PairedDifference
+    candidate: list[float] = field(default_factory=list)
+    incumbent: list[float] = field(default_factory=list)
+    ttfts: list[float] = field(default_factory=list)
+    failures: list[int] = field(default_factory=lambda: [0, 0])  # in a row: candidate, incumbent
+    cost_usd: float | None = 0.0
+    spent_usd: float = 0.0
+    error: str = ""
+
+    def add(self, probe: Probe, mine: Scored, theirs: Scored) -> None:
+        for side, (reply, _) in enumerate((mine, theirs)):
+            self.failures[side] = self.failures[side] + 1 if reply.error else 0
+            self.spent_usd += reply.cost_usd or 0.0
+            if self.cost_usd is not None:
+                known = reply.cost_usd is not None
+                self.cost_usd = self.cost_usd + (reply.cost_usd or 0.0) if known else None
+        self.error = mine[0].error or self.error
+        if mine[0].ttft_ms is not None:
+            self.ttfts.append(mine[0].ttft_ms)
+        if theirs[0].error:
+            return  # an incumbent that is out says nothing about the candidate's answers
+        self.candidate.append(mine[1])
+        self.incumbent.append(theirs[1])
+        self.bounds.add(mine[1] - theirs[1])
+
+    def ended(self) -> tuple[Outcome, str] | None:
+        """Why the trial is over before its last probe, if it is."""
+        if self.failures[0] >= FAILURES:
+            return "unusable", f"{FAILURES} calls in a row failed, the last one with {self.error}"
+        limit_ms = self.rules.ttft_s * 1000
+        if len(self.ttfts) >= ENOUGH_FOR_SPEED and (m := statistics.median(self.ttfts)) > limit_ms:
+            said = f"its first token takes {m / 1000:.1f} s"
+            return "unusable", f"{said}, more than the category's {self.rules.ttft_s:g} s"
+        if self.bounds.lower > 0:
+            return "better", "its answers are better than the incumbent's"
+        if self.bounds.upper < 0:
+            return "worse", "its answers are worse than the incumbent's"
+        if self.failures[1] >= FAILURES:
+            return "undecided", f"the incumbent failed {FAILURES} times in a row"
+        if self.spent_usd >= self.rules.max_cost_usd:
+            return "undecided", f"the trial's budget of ${self.rules.max_cost_usd:g} is spent"
+        return None
+
+    def verdict(self, outcome: Outcome, reason: str, simulated: bool) -> Verdict:
+        bounds = self.bounds
+        return Verdict(
+            outcome,
+            reason,
+            bounds.count,
+            round(bounds.mean, 4),
+            round(bounds.lower, 4),
+            round(bounds.upper, 4),
+            self.rules.alpha,
+            round(statistics.fmean(self.candidate), 4) if self.candidate else None,
+            round(statistics.fmean(self.incumbent), 4) if self.incumbent else None,
+            round(statistics.median(self.ttfts), 1) if self.ttfts else None,
+            None if self.cost_usd is None else round(self.cost_usd, 6),
+            simulated,
+        )
+
+
+Scored = tuple[Reply, float]
+
+
+async def compare(
+    candidate: Contender, incumbent: Contender, probes: Sequence[Probe], rules: Rules
+) -> AsyncGenerator[Event | Verdict]:
+    """An event for each pair as it is judged, and the verdict last."""
+    order = list(probes)
+    random.Random(rules.seed).shuffle(order)
+    tally = _Tally(rules, PairedDifference(rules.alpha))
+    ended: tuple[Outcome, str] | None = None
+    for start in range(0, len(order), rules.abreast):
+        batch = order[start : start + rules.abreast]
+        pairs = await _all_pairs(candidate, incumbent, batch, rules)
+        for number, (probe, (mine, theirs)) in enumerate(zip(batch, pairs, strict=True), start + 1):
+            tally.add(probe, mine, theirs)
+            yield _event(number, len(order), probe, mine, theirs, tally)
+            if (ended := ended or tally.ended()) is not None:
+                break
+        if ended is not None:
+            break
+    simulated = candidate.provider.simulated or incumbent.provider.simulated
+    yield tally.verdict(*(ended or ("undecided", "no difference was certain")), simulated)
+
+
+async def _all_pairs(
+    candidate: Contender, incumbent: Contender, batch: Sequence[Probe], rules: Rules
+) -> list[tuple[Scored, Scored]]:
+    async def pair(probe: Probe) -> tuple[Scored, Scored]:
+        if rules.abreast == 1:
+            return await _scored(candidate, probe), await _scored(incumbent, probe)
+        both = await asyncio.gather(_scored(candidate, probe), _scored(incumbent, probe))
+        return both[0], both[1]
+
+    return list(await asyncio.gather(*(pair(probe) for probe in batch)))
+
+
+async def _scored(contender: Contender, probe: Probe) -> Scored:
+    reply = await ask(contender, probe.prompt, probe.max_tokens)
+    if reply.error:
+        return reply, 0.0
+    if contender.quality is not None:
+        draw = random.Random(f"{contender.provider.model}:{probe.id}").random()
+        return reply, 1.0 if draw < contender.quality else 0.0
+    return reply, grade(probe, reply.text)
+
+
+def _event(
+    number: int, of: int, probe: Probe, mine: Scored, theirs: Scored, tally: _Tally
+) -> Event:
+    def side(scored: Scored) -> dict[str, Any]:
+        reply, score = scored
+        return {
+            "score": round(score, 3),
+            "ttft_ms": reply.ttft_ms and round(reply.ttft_ms, 1),
+            "latency_ms": round(reply.latency_ms, 1),
+            "cost_usd": reply.cost_usd,
+            "error": reply.error,
+        }
+
+    return {
+        "type": "probe",
+        "number": number,
+        "of": of,
+        "id": probe.id,
+        "tried": side(mine),
+        "incumbent": side(theirs),
+        "difference": round(tally.bounds.mean, 4),
+        "lower": round(tally.bounds.lower, 4),
+        "upper": round(tally.bounds.upper, 4),
+        "cost_usd": None if tally.cost_usd is None else round(tally.cost_usd, 6),
+    }

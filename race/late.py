@@ -1,0 +1,93 @@
+"""Primaries that lost by time and are still listened to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from race.rendezvous import cancel
+
+logger = structlog.get_logger()
+
+MOST = 256
+"""Late calls listened to at once; beyond that the oldest is let go."""
+
+LateAnswer = dict[str, Any]
+
+
+class LateAnswers:
+    """A supervised, capped set of late calls, and the subscribers who hear of what they bring."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._subscribers: set[asyncio.Queue[LateAnswer | None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def listen(
+        self,
+        call: asyncio.Task[None],
+        late_s: float,
+        settle: Callable[[bool], Awaitable[LateAnswer | None]],
+    ) -> None:
+        """Wait at most `late_s` seconds for `call`, then `settle(came)` and publish its answer."""
+        while len(self._tasks) >= MOST:
+            next(iter(self._tasks)).cancel()
+            self._tasks.pop(next(iter(self._tasks)))
+        task = asyncio.create_task(self._wait(call, late_s, settle), name=f"late-{call.get_name()}")
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    async def subscribe(self) -> AsyncIterator[LateAnswer]:
+        """Each late answer from now on, until the set is closed."""
+        queue: asyncio.Queue[LateAnswer | None] = asyncio.Queue(maxsize=1000)
+        self._subscribers.add(queue)
+        try:
+            while (answer := await queue.get()) is not None:
+                yield answer
+        finally:
+            self._subscribers.discard(queue)
+
+    async def close(self, grace_s: float) -> None:
+        """Wait `grace_s` seconds for what is still coming, then cancel it."""
+        if self._tasks and grace_s > 0:
+            await asyncio.wait(set(self._tasks), timeout=grace_s)
+        for task in list(self._tasks):
+            await cancel(task)
+        for queue in self._subscribers:
+            _offer(queue, None)
+
+    async def _wait(
+        self,
+        call: asyncio.Task[None],
+        late_s: float,
+        settle: Callable[[bool], Awaitable[LateAnswer | None]],
+    ) -> None:
+        try:
+            done, _ = await asyncio.wait({call}, timeout=late_s)
+        except asyncio.CancelledError:
+            await cancel(call)
+            await settle(False)
+            raise
+        if not done:
+            await cancel(call)
+        answer = await settle(bool(done))
+        if answer is not None:
+            for queue in self._subscribers:
+                _offer(queue, answer)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (bug := task.exception()):
+            logger.error("late_answer_crashed", exc_info=bug)
+
+
+def _offer(queue: asyncio.Queue[LateAnswer | None], item: LateAnswer | None) -> None:
+    """A subscriber that does not read loses the oldest, never the newest."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)

@@ -1,0 +1,244 @@
+"""The meeting point of one request's two branches.
+
+LangGraph joins parallel branches at a barrier: a node that waits for its own call would make the
+other one wait too. So each branch starts its call as an inner task and waits here for the one
+decision of the race; both nodes then end in the same moment and the barrier costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from race.machine import (
+    Action,
+    Continue,
+    Decide,
+    Race,
+    Say,
+    Side,
+    StartFallback,
+    Switch,
+)
+from telemetry.records import AttemptRow
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from race.state import Route
+    from vectorstore.passages import Retrieval
+
+Event = dict[str, Any]
+Sink = Callable[[Event], None]
+
+logger = structlog.get_logger()
+
+
+class Rendezvous:
+    """Carries out a race's actions on the running event loop and tells the caller of them.
+
+    Belongs to one event loop and one request. `sink` receives each event of `Router.stream`, in
+    order, and must not block.
+    """
+
+    def __init__(self, request_id: str, sink: Sink, *, came_at: float | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.request_id = request_id
+        self.sink = sink
+        self.admitted_at = self._loop.time()
+        self.came_at = self.admitted_at if came_at is None else came_at
+        self.at = time.time()
+        self.prompt = ""
+        self.route: Route | None = None
+        self.race: Race | None = None
+        self.attempts: list[AttemptRow] = []
+        self.speakers: dict[Side, str] = {}
+        self.vector: np.ndarray | None = None
+        self.retrieval: Retrieval | None = None
+        self.decided: asyncio.Future[Decide] = self._loop.create_future()
+        self.may_start = asyncio.Event()
+        self.hedged = False
+        self.continue_asked = asyncio.Event()
+        self._continue_from: str | None = None
+        self.visible = 0
+        self.ttft_ms: float | None = None
+        self.logged = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._afterwards: list[tuple[str, dict[str, Any]]] = []
+
+    # -- the clock and the caller -------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds on the event loop's monotonic clock."""
+        return self._loop.time()
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request came in."""
+        return round((self._loop.time() - self.came_at) * 1000, 1)
+
+    def emit(self, event_type: str, **fields: Any) -> None:
+        self.sink(
+            {
+                "type": event_type,
+                "request_id": self.request_id,
+                "at_ms": self.elapsed_ms(),
+                **fields,
+            }
+        )
+
+    def emit_after(self, event_type: str, **fields: Any) -> None:
+        """Emit once the running node has ended."""
+        self._afterwards.append((event_type, fields))
+
+    def emit_waiting(self) -> None:
+        for event_type, fields in self._afterwards:
+            self.emit(event_type, **fields)
+        self._afterwards.clear()
+
+    # -- what the branches report -------------------------------------------------------------
+
+    def begin(self, race: Race) -> None:
+        """Both branches may start; see `Race.begin` for what `ttft_s` counts from."""
+        self.race = race
+        self._act(race.begin(self.now()))
+        self._arm()
+
+    def token(self, side: Side, text: str) -> None:
+        if self._gives_way(side):
+            return
+        race = self._race()
+        floor = race.floor
+        actions = race.token(side, text, self.now())
+        if actions:
+            self._act(actions)
+        if race.floor != floor:
+            self._arm()
+
+    def alive(self, side: Side) -> None:
+        if not self._gives_way(side):
+            self._feed(self._race().alive(side, self.now()))
+
+    def done(self, side: Side) -> None:
+        if not self._gives_way(side):
+            self._feed(self._race().done(side, self.now()))
+
+    def failed(self, side: Side, reason: str, *, retrying: bool = False) -> None:
+        race = self._race()
+        self._feed(race.failed(side, self.now(), retrying=retrying, reason=reason))
+
+    def refused(self) -> None:
+        self._feed(self._race().refused(self.now()))
+
+    async def until_decided(
+        self, side: Side, work: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
+        """Run a branch's work until the race is decided; the work may outlive the decision.
+
+        A branch never raises, for an exception here would cancel its sibling: a bug in the work
+        is logged with its traceback and counts as this side's failure. Cancelling the branch
+        cancels the work and waits for its clean-up.
+        """
+        task = asyncio.create_task(work, name=f"{side}-{self.request_id}")
+        waiting: set[asyncio.Future[Any]] = {task, self.decided}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not task.cancelled() and (bug := task.exception()):
+                logger.error("branch_crashed", side=side, request=self.request_id, exc_info=bug)
+                self.failed(side, "failed")
+            await asyncio.wait({self.decided})
+        except asyncio.CancelledError:
+            await cancel(task)
+            raise
+        return task
+
+    def take_continuation(self) -> str | None:
+        """The text that the fallback is asked to go on from, once; None for a new answer."""
+        text, self._continue_from = self._continue_from, None
+        self.continue_asked.clear()
+        return text
+
+    @property
+    def waiting_is_free(self) -> bool:
+        """Nobody speaks for the primary yet, and another call of it could still be shown."""
+        race = self._race()
+        return not self.decided.done() and not race.fallback_shows and race.can_restart
+
+    def close(self) -> None:
+        """The request is over: no timer may fire any more."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- how actions are carried out ----------------------------------------------------------
+
+    def _gives_way(self, side: Side) -> bool:
+        """A continuation was asked for and the call before it still talks: nobody listens."""
+        return side == "fallback" and self.continue_asked.is_set()
+
+    def _race(self) -> Race:
+        if self.race is None:
+            raise RuntimeError("the race has not begun")
+        return self.race
+
+    def _feed(self, actions: list[Action]) -> None:
+        self._act(actions)
+        self._arm()
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Say(side, text):
+                    self.say(text, self.speakers.get(side, ""), side)
+                case Switch(to, reason, discard):
+                    self.switch(to, self.speakers.get(to, ""), reason, discard)
+                case StartFallback(hedged):
+                    self.hedged = hedged
+                    self.may_start.set()
+                case Continue(text):
+                    self._continue_from = text
+                    self.continue_asked.set()
+                    self.may_start.set()
+                case Decide():
+                    if not self.decided.done():
+                        self.decided.set_result(action)
+
+    def say(self, text: str, provider: str, role: Side) -> None:
+        """Show text to the caller."""
+        if self.ttft_ms is None:
+            self.ttft_ms = self.elapsed_ms()
+        self.visible += len(text)
+        self.emit("token", text=text, provider=provider, role=role)
+
+    def switch(self, to: Side, provider: str, reason: str, discard: int) -> None:
+        """Tell the caller to drop the last `discard` characters; `provider` speaks from here."""
+        self.visible -= discard
+        self.emit("switched", to=to, provider=provider, reason=reason, discard=discard)
+
+    def _arm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        instant = self._race().next_at(self.now())
+        if instant is not None:
+            self._timer = self._loop.call_at(instant, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._feed(self._race().tick(self.now()))
+
+
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until its clean-up has run, even if we are cancelled meanwhile."""
+    task.cancel()
+    interrupted = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            interrupted = True
+    if interrupted:
+        raise asyncio.CancelledError

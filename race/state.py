@@ -1,0 +1,172 @@
+"""What travels through the graph, what the nodes work with, and what a caller gets back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from typing_extensions import TypedDict
+
+from providers.base import Message
+from telemetry.records import AttemptRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from config.models import Settings
+    from providers.registry import Providers
+    from race.late import LateAnswers
+    from race.rendezvous import Rendezvous
+    from race.routing_state import Board
+    from routing.classifier.classifier import Classifier
+    from telemetry.log import InteractionLog
+    from telemetry.metrics import Metrics
+    from vectorstore.embeddings import Embedder
+    from vectorstore.knowledge import Knowledge
+
+
+class Options(TypedDict, total=False):
+    """What a caller may set for the answer; the names are OpenAI's."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stop: list[str]
+    extra: dict[str, Any]
+
+
+class Route(TypedDict):
+    """Where a prompt goes, and why."""
+
+    category: str
+    confidence: float
+    probabilities: dict[str, float]
+    margin: float
+    evidence: dict[str, Any]
+    order: list[str]
+    preferred: str | None
+    propensity: float | None
+    explored: bool
+
+
+class Source(TypedDict):
+    """A passage that the fallback was given."""
+
+    source: str
+    title: str
+    score: float
+    text: str
+
+
+class Branch(TypedDict, total=False):
+    """What one side of the race came to."""
+
+    text: str
+    provider: str | None
+    model: str | None
+    won: bool  # the race was decided for this side
+    refused: bool  # a content filter's word ended the race
+    outcome: str
+    error: str | None
+    detail: str | None
+    finish_reason: str | None
+    attempts: list[AttemptRow]
+    sources: list[Source]  # what the model was given
+    passages: list[Source]  # what retrieval found, best first
+    confident: bool  # the passages are good enough to be an answer by themselves
+
+
+class AnswerState(TypedDict):
+    """The answer that the caller was given, or why there is none."""
+
+    text: str
+    provider: str | None
+    model: str | None
+    role: Literal["primary", "fallback"] | None
+    success: bool
+    error: str | None
+    error_kind: str | None
+    note: str | None
+    finish_reason: str | None
+    sources: list[Source]
+    grounded: bool
+
+
+class State(TypedDict, total=False):
+    """The graph's state: plain values, one writer for each key.
+
+    Only `prompt` is needed; the first six come from the caller.
+    """
+
+    prompt: str
+    history: list[Message]
+    asked_category: str | None
+    asked_provider: str | None
+    options: Options
+    rewindable: bool
+    """False when text that was shown to the caller cannot be taken back."""
+
+    request_id: str  # classify, unless the caller brings one
+    route: Route  # classify
+    primary: Branch  # primary
+    fallback: Branch  # fallback
+    answer: AnswerState  # join
+    logged: bool  # log: the commit succeeded
+    cause: str | None  # log: why the order should be looked at again
+    reranked: dict[str, Any] | None  # rerank: before, after, why
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The nodes' collaborators, built once by the router and bound to the graph."""
+
+    settings: Settings
+    providers: Providers
+    classifier: Classifier
+    embedder: Embedder | None
+    knowledge: Knowledge
+    log: InteractionLog
+    board: Board
+    late: LateAnswers
+    metrics: Metrics
+    thinkers: Executor
+    """Worker threads for classification: onnxruntime works without the GIL."""
+    races: dict[str, Rendezvous] = field(default_factory=dict)
+    """The requests in flight, by request id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question came to. `success` is False when nobody answered; then `error` says why."""
+
+    request_id: str
+    text: str
+    category: str
+    confidence: float
+    provider: str | None
+    model: str | None
+    role: Literal["primary", "fallback"] | None
+    attempts: list[AttemptRow]
+    cost_usd: float | None
+    """USD of all attempts; None when the price of one of them is unknown."""
+    latency_ms: float
+    ttft_ms: float | None
+    success: bool = True
+    error: str | None = None
+    error_kind: str | None = None
+    note: str | None = None
+    finish_reason: str | None = None
+    sources: list[Source] = field(default_factory=list)
+    grounded: bool = False
+    """The text rests on `sources`."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    probabilities: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields; what they hold is shared, not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Answer:
+        return cls(**values)

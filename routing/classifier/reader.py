@@ -1,0 +1,115 @@
+"""Turns a prompt into one row of features that is the same at training and at serving."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from config.models import Category
+from routing.classifier.features import Parts, divide, opening, words
+from routing.classifier.keywords import Keywords
+from routing.classifier.structure import SHAPES, shapes, signals
+
+SCALE = 0.5
+"""Of every block of features beside the embedding, whose rows have length 1."""
+BELIEF = 0.5
+"""How far a keyword or a declared signal speaks for its category before any example is seen."""
+_OPENING = 3
+_RARE, _RARE_SHARE = 2, 0.003
+"""A term must occur in more texts than one and in this share of them: rarer ones cost time and
+change nothing that was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A prompt as the classifier sees it."""
+
+    parts: Parts
+    tokens: list[str]  # of the instruction
+    hits: list[set[str]]  # a group of keywords each
+    strengths: np.ndarray  # a signal each, in [0, 1]
+    row: np.ndarray  # every feature but the embedding
+
+
+class Reader:
+    """Measures keywords, signals, shapes and terms; immutable."""
+
+    def __init__(
+        self, categories: Mapping[str, Category], vocabulary: Sequence[str], rarity: np.ndarray
+    ) -> None:
+        """`rarity` is the inverse document frequency of each term of the vocabulary."""
+        self._keywords = Keywords(categories)
+        self._declared = {name: tuple(c.signals) for name, c in categories.items()}
+        self.signals = tuple(sorted({s for names in self._declared.values() for s in names}))
+        self.vocabulary, self.rarity = tuple(vocabulary), rarity
+        self._column = {term: column for column, term in enumerate(vocabulary)}
+        self._groups = len(self._keywords.groups)
+
+    @classmethod
+    def learn(cls, categories: Mapping[str, Category], texts: Iterable[str]) -> Reader:
+        """Take as vocabulary the terms that occur in several of the texts."""
+        documents = [set(_terms(words(divide(text).instruction))) for text in texts]
+        counts = Counter(term for document in documents for term in document)
+        least = max(_RARE, round(_RARE_SHARE * len(documents)))
+        vocabulary = sorted(term for term, count in counts.items() if count >= least)
+        shares = np.array([counts[term] / len(documents) for term in vocabulary])
+        return cls(categories, vocabulary, (-np.log(shares)).astype(np.float32))
+
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """(category, name) of each group of keywords."""
+        return self._keywords.groups
+
+    @property
+    def terms(self) -> slice:
+        """The columns of a row that hold terms: a vector of length SCALE, or 0."""
+        return slice(2 * self._groups + len(self.signals) + len(SHAPES), None)
+
+    def read(self, prompt: str) -> Reading:
+        """Take in a prompt of any length, in time bounded by the excerpt's length."""
+        parts = divide(prompt)
+        tokens = words(parts.instruction)
+        hits = self._keywords.find(tokens)
+        strengths = signals(parts.text, self.signals)
+        blocks = [
+            self._keywords.measure(hits),
+            strengths,
+            shapes(parts, tokens),
+            self._term_row(tokens),
+        ]
+        return Reading(parts, tokens, hits, strengths, SCALE * np.concatenate(blocks))
+
+    def prior(self) -> np.ndarray:
+        """Weights (features, categories) that hold what the configuration declares."""
+        width = self.terms.start + len(self.vocabulary)
+        weights = np.zeros((width, len(self._declared)))
+        for column, name in enumerate(self._declared):
+            for row, (category, _) in enumerate(self.groups):
+                weights[row, column] = BELIEF / SCALE * (category == name)
+            for row, signal in enumerate(self.signals, start=2 * self._groups):
+                weights[row, column] = BELIEF / SCALE * (signal in self._declared[name])
+        return weights
+
+    def declares(self, category: str, signal: str) -> bool:
+        return signal in self._declared[category]
+
+    def _term_row(self, tokens: list[str]) -> np.ndarray:
+        row = np.zeros(len(self.vocabulary), dtype=np.float32)
+        for term, count in Counter(_terms(tokens)).items():
+            column = self._column.get(term)
+            if column is not None:
+                row[column] = (1 + math.log(count)) * self.rarity[column]
+        length = float(np.linalg.norm(row))
+        return row / length if length else row
+
+
+def _terms(tokens: list[str]) -> list[str]:
+    """Words, pairs of words, and how the instruction opens."""
+    first = opening(tokens, _OPENING)
+    pairs = [f"{a} {b}" for a, b in pairwise(tokens)]
+    return [*set(tokens), *pairs, *(f"> {' '.join(first[: n + 1])}" for n in range(len(first)))]

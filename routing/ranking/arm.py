@@ -1,0 +1,241 @@
+"""One provider in one category: its traces, and the reward that they add up to."""
+
+from __future__ import annotations
+
+from config.models import Ranking
+from routing.ranking import reward
+from routing.ranking.evidence import RETURN, Estimate, Trace
+from routing.ranking.observation import Observation
+from routing.ranking.prior import Prior
+
+CLAIM = 2.0
+"""How many observations a place in the declared order is worth as a claim; see `Arm.credit`."""
+
+QUALITY_DEVIATION = 0.5
+"""Of a quality, before it is measured: the most there can be, where each is right or wrong."""
+
+SHARE_DEVIATION = 0.1
+"""Of a latency or a cost share, as a part of its weight, before it is measured."""
+
+OUTAGE_CHARGE = 1.0
+"""Failures that an outage leaves behind: one is forgiven, a habit is not."""
+
+
+SUCCESS = Estimate(reward.NEUTRAL_SUCCESS, 0.0)
+QUALITY = Estimate(reward.NEUTRAL_QUALITY, 0.0)
+LIKING = Estimate(reward.NEUTRAL_LIKING, 0.0)
+
+
+class Arm:
+    """What was observed of a provider in a category, and what to expect of it."""
+
+    __slots__ = (
+        "at",
+        "cost",
+        "declared",
+        "disliked",
+        "expected",
+        "floor",
+        "generation",
+        "half",
+        "healthy",
+        "known",
+        "latency",
+        "lead",
+        "lead_weight",
+        "liked",
+        "liking",
+        "n",
+        "paid",
+        "prior",
+        "quality",
+        "reranked",
+        "settled",
+        "success",
+        "usd",
+        "weight",
+    )
+
+    def __init__(self, place: int, weights: Ranking) -> None:
+        self.generation = 0
+        self.prior = self.declared = Prior.declared(place, weights)
+        self.floor = 0.0  # what its place in the declared order claims (see `credit`)
+        self.lead = 0.0  # mean reward beyond what the category gives anybody
+        self.lead_weight = 0.0
+        self.at = 0.0
+        self.n = 0
+        self.weight = 0.0  # of the n observations, with forgetting
+        self.liked = 0
+        self.disliked = 0
+        self.expected = self.prior.mean  # its mean at the last rerank, and
+        self.half = 0.0  # half the width of the interval that it had then
+        self.reranked = -1  # the category's rerank that they belong to
+        self.settled: float | None = None  # its mean and its
+        self.known: Estimate | None = None  # value, once asked for, while silence changes neither
+        self.usd = 0.0  # mean cost
+        self.paid = 0.0  # and its weight
+        self.healthy = (0.0, 0.0)  # weight and mean of success when it last succeeded
+        self.success = Trace.rate(reward.NEUTRAL_SUCCESS, 2.0 * weights.prior_strength)
+        self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
+        self.quality = Trace.amount(QUALITY_DEVIATION)
+        self.latency = Trace.amount(SHARE_DEVIATION * weights.latency_weight)
+        self.cost = Trace.amount(SHARE_DEVIATION * weights.cost_weight)
+
+    def copy(self, generation: int) -> Arm:
+        other = Arm.__new__(Arm)
+        other.generation = generation
+        other.declared = self.declared
+        other.prior = self.prior
+        other.floor = self.floor
+        other.lead = self.lead
+        other.lead_weight = self.lead_weight
+        other.at = self.at
+        other.n = self.n
+        other.weight = self.weight
+        other.liked = self.liked
+        other.disliked = self.disliked
+        other.expected = self.expected
+        other.half = self.half
+        other.reranked = self.reranked
+        other.settled = self.settled
+        other.known = self.known
+        other.usd = self.usd
+        other.paid = self.paid
+        other.healthy = self.healthy
+        other.success = self.success.copy()
+        other.liking = self.liking.copy()
+        other.quality = self.quality.copy()
+        other.latency = self.latency.copy()
+        other.cost = self.cost.copy()
+        return other
+
+    def add(self, seen: Observation, success: float, weights: Ranking, count: int) -> float:
+        """Take in an attempt that succeeded so far; `count` is the category's, this included.
+
+        Returns the reward that it earned, unknown parts at their neutral value.
+        """
+        keep, fast = weights.forgetting, weights.recent
+        if self.n and seen.at > self.at:
+            aged = 2.0 ** ((self.at - seen.at) / 3_600 / weights.half_life_h)
+            if aged < keep:
+                keep, fast = aged, min(fast, aged)
+        self.settled = self.known = None
+        self.at = max(self.at, seen.at)
+        self.n += 1
+        self.weight = self.weight * keep + 1.0
+        self.success.add(success, keep, fast, count)
+        liking, quality = reward.NEUTRAL_LIKING, reward.NEUTRAL_QUALITY
+        latency = weights.latency_weight * reward.NEUTRAL_SHARE
+        cost = weights.cost_weight * reward.NEUTRAL_SHARE
+        if seen.liked is not None:
+            liking = 1.0 if seen.liked else 0.0
+            self.liking.add(liking, keep, fast, count)
+            self.liked += seen.liked
+            self.disliked += not seen.liked
+        if success == 0.0:
+            return 0.0
+        if success == 1.0:
+            self.healthy = (self.success.weight, self.success.mean)
+        if seen.cost_usd is not None:
+            cost = reward.cost_share(seen.cost_usd, weights)
+            self.cost.add(cost, keep, fast, count)
+            self.paid = self.paid * keep + 1.0
+            self.usd += (seen.cost_usd - self.usd) / self.paid
+        if seen.quality is not None:
+            quality = seen.quality
+            self.quality.add(quality, keep, fast, count)
+        if seen.ttft_ms is not None:
+            latency = reward.latency_share(seen.ttft_ms, weights)
+            self.latency.add(latency, keep, fast, count)
+        return reward.reward(success, quality, reward.liking(liking, weights), latency, cost)
+
+    def expect(self, prior: Prior) -> None:
+        self.prior = prior
+        self.settled = self.known = None
+
+    def credit(self, floor: float) -> None:
+        """Of one that was hardly tried expect no less than of the best declared after it, worth
+        CLAIM observations: an order that somebody wrote is believed until it was tried."""
+        self.floor = floor
+        self.settled = self.known = None
+
+    def recover(self) -> None:
+        """The provider is back from an outage."""
+        self.settled = self.known = None
+        self.success.recover(*self.healthy, OUTAGE_CHARGE)
+
+    def mean(self, weights: Ranking, count: int) -> float:
+        """Posterior mean of the reward."""
+        if self.settled is not None:
+            return self.settled
+        if not self.n:
+            return max(self.prior.mean, self.floor)
+        success, quality, liking = self.success, self.quality, self.liking
+        latency, cost = self.latency, self.cost
+        slow, dear = weights.latency_weight, weights.cost_weight
+        liked = liking.level(count) if liking.seen else reward.NEUTRAL_LIKING
+        own = reward.reward(
+            success.level(count),
+            quality.level(count) if quality.seen else reward.NEUTRAL_QUALITY,
+            1.0 - weights.feedback_weight * (1.0 - liked),
+            latency.level(count) if latency.seen else reward.NEUTRAL_SHARE * slow,
+            cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
+        )
+        prior = self.prior
+        expected = prior.mean
+        if cost.seen:  # one answer tells its price, though it hardly tells how good it is
+            priced = prior.blind * self.paid / (self.paid + 1.0)
+            expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
+        mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
+        if self.floor:
+            claimed = self.floor + (own - self.floor) * self.weight / (self.weight + CLAIM)
+            mean = max(mean, claimed)
+        if (  # as usual, all of them: then silence changes nothing
+            success.usual >= RETURN
+            and quality.usual >= RETURN
+            and liking.usual >= RETURN
+            and latency.usual >= RETURN
+            and cost.usual >= RETURN
+        ):
+            self.settled = mean
+        return mean
+
+    def parts(self, weights: Ranking, count: int) -> tuple[Estimate, ...]:
+        """Estimates of success, quality, share liked, latency share and cost share.
+
+        What was never observed is taken at its neutral value and without variance: asking more
+        often would not make it known.
+        """
+        success, quality, liking = self.success, self.quality, self.liking
+        latency, cost = self.latency, self.cost
+        slow, dear = weights.latency_weight, weights.cost_weight
+        return (
+            success.estimate(count) if success.seen else SUCCESS,
+            quality.estimate(count) if quality.seen else QUALITY,
+            liking.estimate(count) if liking.seen else LIKING,
+            latency.estimate(count) if latency.seen else Estimate(reward.NEUTRAL_SHARE * slow, 0.0),
+            cost.estimate(count) if cost.seen else Estimate(reward.NEUTRAL_SHARE * dear, 0.0),
+        )
+
+    def value(self, weights: Ranking, count: int) -> Estimate:
+        """Posterior mean and variance of the reward, by the delta method on its parts."""
+        if self.known is not None:
+            return self.known
+        parts = self.parts(weights, count)
+        (success, unsure), (quality, coarse), (liked, mixed), (latency, slow), (cost, dear) = parts
+        liking = reward.liking(liked, weights)
+        worth = max(0.0, quality * liking - latency - cost)
+        variance = worth * worth * unsure + success * success * (
+            liking * liking * coarse
+            + (quality * weights.feedback_weight) ** 2 * mixed
+            + slow
+            + dear
+        )
+        share = self.weight / (self.weight + self.prior.weight)
+        value = Estimate(
+            self.mean(weights, count),
+            share**2 * variance + (1.0 - share) ** 2 * self.prior.variance,
+        )
+        if self.settled is not None:
+            self.known = value
+        return value

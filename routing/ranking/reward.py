@@ -1,0 +1,83 @@
+"""The one reward that the ranking learns, in [0, 1] for each attempt:
+
+    reward = success × max(0, quality × liking − latency share − cost share)
+
+success        1 for an answer in time, `late_credit` for one that came too late, 0 for a failure
+quality        heuristic quality in [0, 1], where it was measured
+liking         1, or 1 − `feedback_weight` after a thumb down
+latency share  `latency_weight` × t / (t + `latency_scale_s`), t the time to the first token
+cost share     `cost_weight` × min(1, c / 2 `cost_scale_usd`), c the cost of the attempt in USD
+
+Both shares are half their weight at their scale and never more than it, so that one very slow or
+dear answer cannot outweigh many good ones. The cost share is linear up to there: a dollar weighs
+the same wherever it is spent, else dear and cheap models are mixed at a loss. What is unknown is
+taken at a neutral value, not at its best: a provider without a price is not free.
+"""
+
+from __future__ import annotations
+
+from config.models import Ranking
+from routing.ranking.observation import Observation
+
+NEUTRAL_QUALITY = 0.9
+NEUTRAL_LIKING = 0.9
+NEUTRAL_SUCCESS = 0.95
+NEUTRAL_SHARE = 0.5
+"""Of a weight, where a latency or a cost is not known: what it would be at its scale."""
+
+SILENT = frozenset({"cancelled", "skipped"})
+"""Outcomes that are no evidence: nobody waited for the answer, or nobody asked."""
+
+NOT_ITS_FAULT = frozenset({"content_filter"})
+"""Errors that are the provider's word on the prompt."""
+
+
+def success(outcome: str, error: str | None, weights: Ranking) -> float | None:
+    """How far the attempt succeeded; None when it is no evidence on the provider.
+
+    A context that was too long is a failure here, though not for the breaker: the category's
+    prompts do not fit this model.
+    """
+    if outcome == "ok":
+        return 1.0
+    if outcome == "late":
+        return weights.late_credit
+    if outcome in SILENT or error in NOT_ITS_FAULT:
+        return None
+    return 0.0
+
+
+def latency_share(ttft_ms: float, weights: Ranking) -> float:
+    """What the wait for the first token takes off the reward."""
+    seconds = max(0.0, ttft_ms) / 1_000
+    return weights.latency_weight * seconds / (seconds + weights.latency_scale_s)
+
+
+def cost_share(cost_usd: float, weights: Ranking) -> float:
+    """What the price takes off the reward."""
+    return weights.cost_weight * min(1.0, cost_usd / (2.0 * weights.cost_scale_usd))
+
+
+def liking(share_liked: float, weights: Ranking) -> float:
+    """The factor on quality when this share of the judged answers was liked."""
+    return 1.0 - weights.feedback_weight * (1.0 - share_liked)
+
+
+def reward(success: float, quality: float, liking: float, latency: float, cost: float) -> float:
+    """The formula above; `latency` and `cost` are the shares."""
+    return success * max(0.0, quality * liking - latency - cost)
+
+
+def of(seen: Observation, weights: Ranking) -> float | None:
+    """The reward of one attempt on its own, unknown parts at their neutral value."""
+    succeeded = success(seen.outcome, seen.error, weights)
+    if succeeded is None:
+        return None
+    slow, dear = weights.latency_weight * NEUTRAL_SHARE, weights.cost_weight * NEUTRAL_SHARE
+    return reward(
+        succeeded,
+        NEUTRAL_QUALITY if seen.quality is None else seen.quality,
+        liking(NEUTRAL_LIKING if seen.liked is None else float(seen.liked), weights),
+        slow if seen.ttft_ms is None else latency_share(seen.ttft_ms, weights),
+        dear if seen.cost_usd is None else cost_share(seen.cost_usd, weights),
+    )

@@ -1,0 +1,67 @@
+"""What replicas tell each other of hosts: that one asked to be left alone for a while.
+
+Only that. It is the host's own word and holds for every replica, while failures may be one
+replica's own trouble, a name server or a proxy, and must not take a provider from the others. How
+providers do is shared through the rows of the log.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from config.models import Settings
+from race.breaker import Breaker
+from race.routing_state import Board, identity
+
+PREFIX = "wait:"
+NEWS_S = 2.0
+"""A note that was not there at the last look is not older than this, whatever the clocks say."""
+
+
+class Hints(Protocol):
+    """The part of the log that carries notes between replicas."""
+
+    async def hint(self, name: str, detail: Mapping[str, object]) -> None: ...
+
+    async def hints(self) -> dict[str, dict[str, Any]]: ...
+
+
+class Gossip:
+    """One replica's side of it. What was said before a restart is heard again after it.
+
+    A note counts only for the very provider that it was written of: one whose host or key was
+    mended is asked at once.
+    """
+
+    def __init__(self) -> None:
+        self._me = uuid.uuid4().hex
+        self._seen: dict[str, float] | None = None
+        self._heard: dict[str, tuple[float, Breaker]] = {}
+
+    async def exchange(self, board: Board, log: Hints, settings: Settings) -> None:
+        """Say what hosts said here, then take over what they said to others. Raises StorageError,
+        and then says it the next time."""
+        for name, wait_s in board.waits().items():
+            mine = {"by": self._me, "of": identity(settings, name), "wait_s": wait_s}
+            await log.hint(PREFIX + name, mine)
+            board.told(name)
+        notes = {key: note for key, note in (await log.hints()).items() if key.startswith(PREFIX)}
+        for name, breaker in board.breakers.items():
+            note = notes.get(PREFIX + name)
+            if note is None or note["by"] == self._me or note["of"] != identity(settings, name):
+                continue
+            if self._heard.get(name) != (note["at"], breaker):
+                self._heard[name] = (note["at"], breaker)
+                wait_s = note["wait_s"] - self._age_s(name, note["at"])
+                if wait_s > 0:
+                    board.hear(name, wait_s)
+        self._seen = {key.removeprefix(PREFIX): note["at"] for key, note in notes.items()}
+
+    def _age_s(self, name: str, at: float) -> float:
+        """How old a note is. The clocks of two machines differ, so theirs is a last resort."""
+        age_s = max(0.0, time.time() - at)
+        new = self._seen is not None and self._seen.get(name) != at
+        return min(age_s, NEWS_S) if new else age_s

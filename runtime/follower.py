@@ -1,0 +1,106 @@
+"""What goes on beside the requests: other replicas' news, an edited configuration, trials."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import structlog
+
+from config.errors import ConfigError, RouterError
+from race.state import Services
+from runtime.cooldown_sync import Gossip
+from runtime.reload import Watched, renewed
+
+if TYPE_CHECKING:
+    from discovery.search import Search
+
+logger = structlog.get_logger()
+
+FOLLOW_S = 1.0
+"""How often the rows of other replicas are folded in."""
+
+
+class Follower:
+    """Looks once a second; an error is told once and the next look may succeed."""
+
+    def __init__(
+        self,
+        watched: Watched | None,
+        current: Callable[[], Services],
+        adopt: Callable[[Services], None],
+    ) -> None:
+        """`adopt` puts services over a changed configuration into force."""
+        self._watched = watched
+        self._current = current
+        self._adopt = adopt
+        self.config_problem: str | None = None
+        """Why an edit of the configuration was not taken in."""
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        told: str | None = None
+        gossip = Gossip()
+        while True:
+            try:
+                services = self._current()
+                await services.board.catch_up(services.log)
+                await gossip.exchange(services.board, services.log, services.settings)
+                await self._take_in_changes()
+                await self._judge_trials()
+                told = None
+            except RouterError as error:
+                if str(error) != told:
+                    logger.error("follow_failed", error=str(error))
+                told = str(error)
+            except Exception as bug:  # told with its traceback; the next second is another chance
+                if repr(bug) != told:
+                    logger.exception("follow_crashed")
+                told = repr(bug)
+            await asyncio.sleep(FOLLOW_S)
+
+    async def _take_in_changes(self) -> None:
+        """An edit of the configuration is taken in without a restart; an invalid one is told of."""
+        if self._watched is None or not self._watched.changed():
+            return
+        try:
+            settings = await asyncio.to_thread(self._watched.read)
+        except ConfigError as error:
+            self.config_problem = f"{error}; the configuration before it stays in force"
+            logger.error("config_refused", error=str(error))
+            return
+        services = await asyncio.to_thread(renewed, self._current(), settings)
+        await services.board.ready(services.log)
+        self._adopt(services)
+        self.config_problem = None
+        logger.info("config_taken_in", providers=len(settings.providers))
+
+    async def _judge_trials(self) -> None:
+        """A provider on trial is kept, promoted or rolled back by what really happened."""
+        services = self._current()
+        board, settings = services.board, services.settings
+        for provider in settings.providers:
+            if provider.trial is None or provider.disabled:
+                continue
+            for category in settings.categories:
+                entries = board.ranking.standings(category).entries
+                mine = [e for e in entries if e.provider == provider.name]
+                if mine:
+                    decision = await discovery_over(services).judge(
+                        mine[0],
+                        entries,
+                        category=category,
+                        breaker_opened=board.states()[provider.name] == "open",
+                    )
+                    if decision.action != "keep":
+                        told = {"provider": provider.name, "category": category}
+                        logger.info("trial_ended", **told, **asdict(decision))
+
+
+def discovery_over(services: Services) -> Search:
+    """The search for better models, over the configuration in force."""
+    from discovery.search import Search
+
+    return Search(services.settings, services.providers, services.log.audit)

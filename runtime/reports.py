@@ -1,0 +1,140 @@
+"""What the router says of itself: its health, and the learned order with the figures behind it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from config.models import Provider, Settings
+from race.routing_state import Board, Rows
+from race.state import Services
+from runtime.admission import Gate
+
+VERSION = "0.1.0"
+
+NEWS = (
+    "reranked",
+    "discovery.appended",
+    "discovery.promoted",
+    "discovery.rolled_back",
+    "discovery.refused",
+    "discovery.undone",
+)
+"""Kinds of audit rows that say that something is different now; the others are steps to it."""
+
+
+def health(services: Services, gate: Gate, config_problem: str | None = None) -> dict[str, Any]:
+    """Quick and free of I/O.
+
+    `status` is `ok`; `degraded` when answers suffer though they come (`problems` says why); `down`
+    when nothing can answer: no provider is usable and no document is in.
+    """
+    settings = services.settings
+    providers = {p.name: _provider(services, p) for p in settings.providers}
+    usable = [name for name, p in providers.items() if p["unavailable"] is None]
+    knowledge = services.knowledge
+    allowance = services.board.allowance
+    problems = [
+        problem
+        for problem in (
+            config_problem,
+            *_budget_problems(services.board),
+            _log_problem(services),
+            knowledge.problem,
+            *_troubles(providers, settings.fallback.provider),
+        )
+        if problem
+    ]
+    if not usable:
+        problems.insert(0, "no provider can be used: put a key into .env, or see `--check`")
+    return {
+        "status": _status(bool(usable), knowledge.version > 0, problems),
+        "version": VERSION,
+        "problems": problems,
+        "providers": providers,
+        "log": {"problem": services.log.problem},
+        "knowledge": {"version": knowledge.version, "problem": knowledge.problem},
+        "races": {"running": gate.racing, "ending": gate.ending, "most": settings.admission.races},
+        "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
+        "late": len(services.late),
+        "budget": {
+            "daily_usd": settings.budget.daily_usd,
+            "providers": settings.budget.providers,
+            "spent_usd": allowance.total,
+            "lean": allowance.lean,
+        },
+    }
+
+
+async def priorities(settings: Settings, board: Board, log: Rows) -> dict[str, Any]:
+    """By category: `declared` and `learned` order, `providers` in the learned order with their
+    figures (see `routing.ranking.standings.Standing`), and the `last_change` or None.
+
+    As of the last row of the log; StorageError if it cannot be read.
+    """
+    await board.ready(log)
+    await board.catch_up(log)
+    told: dict[str, Any] = {}
+    for category in settings.categories:
+        standings = board.ranking.standings(category)
+        change = standings.last_change
+        told[category] = {
+            "declared": list(settings.order(category)),
+            "learned": [entry.provider for entry in standings.entries],
+            "providers": [asdict(entry) for entry in standings.entries],
+            "observations": standings.observations,
+            "changes": standings.changes,
+            "last_change": asdict(change) if change else None,
+        }
+    return told
+
+
+def _provider(services: Services, provider: Provider) -> dict[str, Any]:
+    """One provider's state; `unavailable` is why it cannot be asked on this machine, or None."""
+    name = provider.name
+    why = provider.disabled or services.providers.unavailable(name)
+    return {
+        "host": provider.host,
+        "model": provider.resolved_model or provider.model,
+        "simulated": services.settings.hosts[provider.host].kind == "simulated",
+        "enabled": provider.disabled is None,
+        "unavailable": why,
+        "breaker": services.board.snapshot(name),
+    }
+
+
+def _troubles(providers: dict[str, Any], fallback: str) -> list[str]:
+    """What keeps providers from answering. One without a key is no trouble, save the fallback."""
+    troubles = []
+    for name, told in providers.items():
+        breaker = told["breaker"]
+        if told["unavailable"] is not None:
+            if told["enabled"] or name == fallback:
+                troubles.append(f"{name} cannot be used: {told['unavailable']}")
+        elif breaker["state"] != "closed":
+            state = breaker["state"].replace("_", "-")
+            troubles.append(f"the circuit breaker of {name} is {state} ({breaker['why']})")
+    return troubles
+
+
+def _budget_problems(board: Board) -> list[str]:
+    """The day's limit when it is near or spent, and each provider that has spent its own."""
+    allowance = board.allowance
+    limit, total = allowance.budget.daily_usd, allowance.total
+    if allowance.lean == 1.0:
+        return [f"today's budget of ${limit:g} is spent: paid models are skipped (${total:.4f})"]
+    problems = [why for name in allowance.budget.providers if (why := board.barred(name))]
+    if allowance.lean:
+        problems.insert(0, f"today's budget of ${limit:g} is nearly spent (${total:.4f})")
+    return problems
+
+
+def _log_problem(services: Services) -> str | None:
+    problem = services.log.problem
+    return f"interactions are not logged: {problem}" if problem else None
+
+
+def _status(usable: bool, documents: bool, problems: list[str]) -> str:
+    if not usable and not documents:
+        return "down"
+    return "degraded" if problems else "ok"

@@ -1,0 +1,101 @@
+"""Opening the parts that the nodes work with."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+
+import structlog
+
+from config.errors import StorageError
+from config.models import Settings
+from providers.registry import Providers
+from race.late import LateAnswers
+from race.routing_state import Board
+from race.state import Services
+from routing.classifier.classifier import Classifier
+from routing.classifier.training import Embed
+from telemetry.log import InteractionLog
+from telemetry.metrics import Metrics
+from vectorstore.embeddings import Embedder
+from vectorstore.knowledge import Knowledge
+
+logger = structlog.get_logger()
+
+THINKERS = 2
+"""Threads that classify; each keeps one core busy for some milliseconds a prompt."""
+
+
+CALM_GC = (20_000, 20, 20)
+"""With Python's own thresholds a fifth of the event loop's time went into looking for cyclic
+garbage, in pauses of up to 0.18 s, because a hundred thousand objects of the libraries were looked
+at each time."""
+
+
+def open_services(settings: Settings) -> Services:
+    """Open everything that can fail early; blocks for about half a second.
+
+    Raises StorageError when the log cannot be used. Missing model files cost quality, not the
+    start: prompts are then classified by rules and documents found by BM25.
+    """
+    calm_collector()
+    environment = settings.environment
+    log = InteractionLog.open(environment.database_url, settings.data_dir, text=settings.log.text)
+    embedder = _embedder()
+    return Services(
+        settings=settings,
+        providers=Providers(settings),
+        classifier=classifier_for(settings, embedder),
+        embedder=embedder,
+        knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
+        log=log,
+        board=Board(settings),
+        late=LateAnswers(),
+        metrics=Metrics(),
+        thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),
+    )
+
+
+def calm_collector() -> None:
+    """Let the garbage collector run less often; a program that has calmed it more keeps that."""
+    if gc.isenabled() and 0 < gc.get_threshold()[0] < CALM_GC[0]:
+        gc.set_threshold(*CALM_GC)
+
+
+@cache
+def _embedder() -> Embedder | None:
+    """One for the process: it is thread-safe, and 100 MB."""
+    try:
+        return Embedder.load()
+    except StorageError as error:
+        logger.warning("model_files_missing", error=str(error))
+        return None
+
+
+def classifier_for(settings: Settings, embedder: Embedder | None) -> Classifier:
+    """The trained classifier from the data folder, or trained now and kept there."""
+    path = settings.data_dir / "classifier.npz"
+    embed: Embed | None = partial(embedder.embed, kind="plain") if embedder else None
+    model = embedder.name if embedder else ""
+    with contextlib.suppress(OSError):
+        known = Classifier.load(path.read_bytes(), settings.categories, embed, model)
+        if known is not None:
+            return known
+    logger.info("learning_the_categories_once", categories=list(settings.categories))
+    trained = Classifier.train(settings.categories, embed, model)
+    _keep(path, trained.dump())
+    return trained
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Replace the file at once; a folder that cannot be written costs the next start a second."""
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(path)
+    except OSError as error:
+        logger.warning("classifier_not_kept", path=str(path), error=str(error))

@@ -1,0 +1,98 @@
+"""What is seen of a prompt without a model."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.models import Category
+from routing.classifier.features import HEAD, TAIL, divide, excerpt, view, words
+from routing.classifier.keywords import Keywords
+from routing.classifier.structure import SIGNALS, signals
+
+NAMES = tuple(SIGNALS)
+
+
+def test_an_excerpt_keeps_both_ends_of_a_long_prompt() -> None:
+    text = excerpt("begin " + "x" * 1_000_000 + " end")
+    assert text.startswith("begin")
+    assert text.endswith("end")
+    assert len(text) <= HEAD + TAIL + 1
+
+
+def test_control_and_invisible_characters_are_dropped() -> None:
+    assert excerpt("a\x00\u202eb") == "a b"
+
+
+def test_a_pasted_text_after_a_colon_is_given_and_not_asked() -> None:
+    parts = divide(f"Summarise this for me please: {'The bridge is closed again. ' * 5}")
+    assert parts.instruction == "Summarise this for me please:"
+    assert parts.given.startswith("The bridge")
+
+
+def test_a_question_after_a_pasted_text_belongs_to_the_instruction() -> None:
+    parts = divide(f"{'The bridge was closed on Monday. ' * 9}\nWhen was the bridge closed?")
+    assert parts.instruction.endswith("When was the bridge closed?")
+
+
+def test_a_long_quotation_is_given_and_a_short_one_is_not() -> None:
+    long = "the quick brown fox jumps over the lazy dog"
+    parts = divide(f'Translate "good night" and "{long}"')
+    assert "good night" in parts.instruction
+    assert long in parts.given
+
+
+def test_a_fenced_block_is_given() -> None:
+    parts = divide("What does this do?\n```python\nprint(1)\n```")
+    assert parts.instruction == "What does this do?"
+    assert "print(1)" in parts.given
+
+
+@pytest.mark.parametrize("unit", ["word ", "词", "{}();", "x", "Ж", "1 "])
+def test_what_is_embedded_stays_short_however_long_the_prompt(unit: str) -> None:
+    assert len(view(divide(unit * 50_000))) <= 260
+
+
+def test_words_are_lower_case_with_ideographs_apart() -> None:
+    assert words("Sort C++ in 2024, 写诗") == ["sort", "c++", "in", "0", ",", "写", "诗"]
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [
+        ("code", "def f(x):\n    return x + 1\nfor i in range(3):\n    print(i)"),
+        ("trace", "Traceback (most recent call last):\nValueError: bad"),
+        ("shell", "$ sudo systemctl restart nginx --now"),
+        ("sql", "SELECT name FROM users GROUP BY name"),
+        ("data", '{"id": 1, "name": "Ann"}'),
+        ("math", "solve x^2 - 3x + 2 = 0"),
+    ],
+)
+def test_structure_is_recognised(name: str, prompt: str) -> None:
+    assert signals(prompt, NAMES)[NAMES.index(name)] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_prose_has_no_structure(name: str) -> None:
+    prose = "Explain what every town where my family was born is known for, and how people live."
+    assert signals(prose, [name])[0] == 0
+
+
+def _groups(*entries: str) -> Keywords:
+    category = Category(description="d", examples=("e",), keywords=entries)
+    return Keywords({"kind": category})
+
+
+def test_a_keyword_is_a_whole_word() -> None:
+    keywords = _groups("rap")
+    assert keywords.find(words("a rap")) == [{"rap"}]
+    assert keywords.find(words("a trap, wrapped")) == [set()]
+
+
+def test_a_star_stands_for_any_ending() -> None:
+    assert _groups("poem*").find(words("two poems")) == [{"poems"}]
+
+
+def test_a_phrase_and_an_ideograph_are_found() -> None:
+    keywords = _groups("cover letter", "翻译")
+    assert keywords.find(words("My cover letter")) == [{"cover letter"}]
+    assert keywords.find(words("请翻译成英文")) == [{"翻 译"}]

@@ -1,0 +1,149 @@
+"""The shipped categories with the real embedding model, on prompts never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+
+from benchmarks.classification import (
+    TARGETS,
+    calibration_error,
+    cases,
+    judge,
+    macro_f1,
+    shipped,
+)
+from config.models import Category
+from routing.classifier.classifier import Classifier
+from routing.classifier.training import examples
+from vectorstore.embeddings import Embedder
+
+CATEGORIES = shipped()
+EMBEDDER = Embedder.load(threads=1)
+
+LEGAL = Category(
+    description="Contracts, rights, courts and the wording of legal documents.",
+    examples=(
+        "Draft a non-disclosure agreement between two companies.",
+        "Is a verbal contract binding in court?",
+        "Explain the indemnity clause in my freelance contract.",
+        "What is the limitation period for claims under a warranty?",
+        "Can my landlord terminate the lease without notice?",
+        "Which law governs a contract between a German and a French firm?",
+        "Review this clause on liability and tell me what is missing.",
+        "What does force majeure mean in a supply agreement?",
+        "How do I appeal against a court judgment?",
+        "Write a cease and desist letter for trademark infringement.",
+    ),
+    keywords=("contract", "clause", "lawsuit", "liability", "plaintiff", "statute"),
+)
+
+
+@cache
+def _vector(text: str) -> np.ndarray:
+    vector: np.ndarray = EMBEDDER.embed([text])[0]
+    return vector
+
+
+def embed(texts: Sequence[str]) -> np.ndarray:
+    """The real model, remembering what it has seen: the examples are embedded once."""
+    return np.array([_vector(text) for text in texts])
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.train(CATEGORIES, embed, EMBEDDER.name)
+
+
+def test_it_reaches_its_targets_on_prompts_never_trained_on(classifier: Classifier) -> None:
+    judged = judge(classifier, list(CATEGORIES), cases("test"))
+    assert judged.right.mean() >= TARGETS["accuracy"]
+    assert macro_f1(judged) >= TARGETS["macro F1"]
+    assert calibration_error(judged) <= 0.08
+
+
+def test_no_measured_prompt_is_an_example() -> None:
+    known = {" ".join(example.text.lower().split()) for example in examples(CATEGORIES)}
+    measured = [*cases("dev"), *cases("test")]
+    assert not [case for case in measured if " ".join(case.prompt.lower().split()) in known]
+    assert len({case.prompt for case in measured}) == len(measured)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "category"),
+    [
+        ("```python\nfor i in range(3):\n    print(i\n```\nwhy does this fail?", "technical"),
+        ("SELECT a, b FROM t WHERE a = 1; how do I add an index for this", "technical"),
+        ("Escribe un poema sobre la lluvia", "creative"),
+        ("Écris une courte histoire de pirates", "creative"),
+        ("Wie schreibe ich eine Schleife in Python?", "technical"),
+        ("写一个关于龙的故事", "creative"),
+        ("¿Cuál es la capital de Italia?", "general"),
+        ("write me a rap about a compiler", "creative"),
+        ("Write a Python program that prints a poem", "technical"),
+    ],
+)
+def test_code_and_other_languages_are_understood(
+    classifier: Classifier, prompt: str, category: str
+) -> None:
+    assert classifier.classify(prompt).category == category
+
+
+@pytest.mark.parametrize(
+    ("instruction", "category"),
+    [
+        ("Summarise the following article in three sentences.", "general"),
+        ("Write a short story about this.", "creative"),
+    ],
+)
+def test_the_instruction_decides_and_not_the_100_kb_pasted_after_it(
+    classifier: Classifier, instruction: str, category: str
+) -> None:
+    pasted = "Quantum field theory joins relativity with quantum mechanics. " * 1700
+    assert classifier.classify(f"{instruction}\n\n{pasted}").category == category
+
+
+@pytest.mark.parametrize(
+    ("earlier", "prompt", "category"),
+    [
+        ("Write a Python function that parses a log file.", "now in Rust", "technical"),
+        ("Write a Python function that parses a log file.", "it doesn't work", "technical"),
+        ("Write a poem about the sea.", "make it rhyme", "creative"),
+        ("Write a poem about the sea.", "What is the capital of Peru?", "general"),
+        ("Write a Python function.", "now write a limerick about it", "creative"),
+        ("What should I see in Rome?", "what about Naples?", "general"),
+    ],
+)
+def test_a_conversation_gives_a_short_turn_its_meaning(
+    classifier: Classifier, earlier: str, prompt: str, category: str
+) -> None:
+    history = [{"role": "user", "content": earlier}, {"role": "assistant", "content": "Sure."}]
+    assert classifier.classify(prompt, history).category == category
+
+
+def test_an_empty_prompt_is_general(classifier: Classifier) -> None:
+    assert classifier.classify("").category == "general"
+
+
+def test_a_category_added_to_the_configuration_alone_is_routed() -> None:
+    small = {
+        name: category.model_copy(update={"examples": _few(category)})
+        for name, category in CATEGORIES.items()
+    }
+    extended = Classifier.train({**small, "legal": LEGAL}, embed, EMBEDDER.name)
+    asked = (
+        "What happens if the other party breaches our contract?",
+        "Explain the arbitration clause in this agreement.",
+        "Is this liability waiver enforceable?",
+    )
+    assert [extended.classify(prompt).category for prompt in asked] == ["legal"] * 3
+    assert extended.classify("Write a haiku about rain").category == "creative"
+    assert extended.classify("Write a Python function").category == "technical"
+
+
+def _few(category: Category) -> dict[str, tuple[str, ...]]:
+    assert isinstance(category.examples, dict)
+    return {intent: texts[:5] for intent, texts in category.examples.items()}
