@@ -64,7 +64,7 @@ async def run(data: Path, out: Path) -> int:
         found = await asyncio.gather(*(watch(router, c, started) for c in PROMPTS))
         print()
         for category, winners in zip(PROMPTS, found, strict=True):
-            order = " > ".join(router.services.board.ranking.order(category))
+            order = " > ".join(router.services.routing.ranking.order(category))
             answered = ", ".join(f"{name} {n}" for name, n in sorted(winners.items()))
             print(
                 f"{category}: learned order {order}\n{'':{len(category)}}  answered by {answered}"

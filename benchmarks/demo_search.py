@@ -130,7 +130,7 @@ async def route_and_roll_back(folder: Path, data: Path, name: str) -> bool:
             await router.answer(
                 f"What is {number} times two?" + MORE, category=CATEGORY, provider=name
             )
-        breaker = router.services.board.breakers[name]
+        breaker = router.services.routing.breakers[name]
         say(
             "disappoints",
             f"the breaker of {name} is {breaker.state(time.monotonic())}: {breaker.why}",

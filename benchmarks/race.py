@@ -74,7 +74,7 @@ async def measure(folder: Path) -> list[Row]:
             async with router_on(upstream, folder / str(number), limits=limits) as router:
                 took = []
                 for _ in range(RUNS + 1):
-                    router.services.board.forget_breakers()
+                    router.services.routing.forget_breakers()
                     async for event in router.stream("Is everything well?"):
                         if event["type"] == "answered":
                             took.append(event["answer"]["latency_ms"])

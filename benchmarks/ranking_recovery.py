@@ -1,7 +1,8 @@
 """How long a model that was down, or only unlucky, takes to be first again.
 
-Through the application's own board: its circuit breakers decide who may be asked, its ranking in
-which order. Only the clock, the chances and the models' answers are made up; one request a second.
+Through the application's own routing state: its circuit breakers decide who may be asked, its
+ranking in which order. Only the clock, the chances and the models' answers are made up; one request
+a second.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import yaml
 from config.loader import load
 from config.models import Settings
 from providers.base import ProviderError
-from race.routing_state import Board
+from race.routing_state import RoutingState
 from telemetry.records import AttemptRow, InteractionRow, Outcome
 from tests.conftest import CATEGORIES
 
@@ -78,13 +79,13 @@ def settings_of(folder: Path, **sections: Any) -> Settings:
 
 
 class Run:
-    """One run of requests through a board."""
+    """One run of requests through a routing."""
 
     def __init__(self, settings: Settings, trouble: Trouble, seed: int) -> None:
         self.trouble = trouble
         self.now = 0.0
         self.rng = Random(seed)
-        self.board = Board(settings, clock=lambda: self.now, draw=Random(seed + 1).random)
+        self.routing = RoutingState(settings, clock=lambda: self.now, draw=Random(seed + 1).random)
         self.firsts: list[str] = []
         self.over = 0  # the first request after the trouble
         self.closed = 0  # the last one that closed an open breaker
@@ -95,7 +96,7 @@ class Run:
         for t in range(requests):
             self.now = float(t)
             self._request(t)
-            self.firsts.append(self.board.ranking.order(CATEGORY)[0])
+            self.firsts.append(self.routing.ranking.order(CATEGORY)[0])
         start = max(self.closed, self.over) if self.trouble.breaker else self.over
         for t in range(start, len(self.firsts) - STAYS):
             if all(name == "quick" for name in self.firsts[t : t + STAYS]):
@@ -103,20 +104,20 @@ class Run:
         return None
 
     def _request(self, t: int) -> None:
-        board = self.board
-        choice = board.choose(CATEGORY)
-        able = [name for name in choice.order if board.allows(name)]
+        routing = self.routing
+        choice = routing.choose(CATEGORY)
+        able = [name for name in choice.order if routing.allows(name)]
         asked = able[0] if able else choice.order[0]
         rows = [self._row(n, "skipped") for n in choice.order if n not in able and n != asked]
-        was = board.breakers[asked].state(self.now)
-        with board.watch(asked, CATEGORY) as watch:
+        was = routing.breakers[asked].state(self.now)
+        with routing.watch(asked, CATEGORY) as watch:
             row = self._call(asked, t)
             failed = ProviderError("server", "down") if row["outcome"] == "failed" else None
             watch.ended(row, failed)
         if (
             asked == "quick"
             and was != "closed"
-            and board.breakers[asked].state(self.now) == "closed"
+            and routing.breakers[asked].state(self.now) == "closed"
         ):
             self.closed = t + 1
         for seq, each in enumerate([*rows, row]):
@@ -124,8 +125,8 @@ class Run:
         done = InteractionRow(  # only what the ranking reads
             request_id=f"{t:08d}", at=self.now, category=CATEGORY, attempts=[*rows, row]
         )
-        if board.fold([done], CATEGORY):
-            board.rerank(CATEGORY)
+        if routing.fold([done], CATEGORY):
+            routing.rerank(CATEGORY)
 
     def _call(self, name: str, t: int) -> AttemptRow:
         lucky = self.rng.random()
@@ -157,7 +158,7 @@ class Run:
 
 def recovery(seeds: Sequence[int]) -> Iterator[str]:
     """A line for each trouble, with its target."""
-    yield f"5. First again after trouble, through board and breakers, {len(seeds)} runs"
+    yield f"5. First again after trouble, through routing state and breakers, {len(seeds)} runs"
     yield f"  {'trouble':<42}{'requests since':<18}{'median':>7}{'slowest':>9}{'target':>8}"
     with tempfile.TemporaryDirectory() as folder:
         usual = settings_of(Path(folder) / "breaker")

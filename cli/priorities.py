@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from config.loader import load
-from race.routing_state import Board
+from race.routing_state import RoutingState
 from runtime.reports import priorities
 from telemetry.log import InteractionLog
 
@@ -36,7 +36,7 @@ async def _read(args: argparse.Namespace) -> dict[str, Any]:
     settings = load(args.config, args.data)
     log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
     try:
-        return await priorities(settings, Board(settings), log)
+        return await priorities(settings, RoutingState(settings), log)
     finally:
         await log.close()
 

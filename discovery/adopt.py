@@ -17,7 +17,7 @@ from discovery import memory
 from discovery.calls import Contender, Reply, smoke
 from discovery.candidates import Candidate
 from discovery.download import fetch
-from discovery.entry import Place, entry_for, fields_for, provider_for
+from discovery.entry import Deployment, entry_for, fields_for, provider_for
 from discovery.result import SearchResult
 from discovery.sources.hub_client import HubPlace
 from discovery.sources.source import Gguf, SourceError
@@ -37,10 +37,10 @@ class Adoption:
 
     async def run(self) -> AsyncGenerator[Event]:
         """See `Search.try_and_append`."""
-        place: Place | None = None
+        place: Deployment | None = None
         async with aclosing(self._placed()) as steps:
             async for step in steps:
-                if isinstance(step, Place):
+                if isinstance(step, Deployment):
                     place = step
                 else:
                     yield step
@@ -61,12 +61,12 @@ class Adoption:
             self._discard(place)
             yield self._event("refused", reason=verdict.reason, outcome=verdict.outcome)
 
-    async def _placed(self) -> AsyncGenerator[Event | Place]:
+    async def _placed(self) -> AsyncGenerator[Event | Deployment]:
         """Where it is served: at the cheapest host, else here, once its weights are here."""
         if self.candidate.offers:
             offer = self.candidate.offers[0]
             yield self._chosen(offer.host, offer.model)
-            yield Place(offer.host, offer.model, offer)
+            yield Deployment(offer.host, offer.model, offer)
             return
         gguf, host = self.candidate.weights[0], str(self.result.embedded_host)
         yield self._chosen(host, f"{gguf.repository}, {gguf.file}")
@@ -76,7 +76,7 @@ class Adoption:
                 async for step in steps:
                     if isinstance(step, Path):
                         yield self._event("downloaded", file=str(step), sha256=gguf.sha256)
-                        yield Place(host, str(step))
+                        yield Deployment(host, str(step))
                     else:
                         yield self._event("downloading", done=step.done, total=step.total)
         except SourceError as error:
@@ -127,7 +127,7 @@ class Adoption:
         able = (p for p in order if p.trial is None)
         return next((p for p in able if self.providers.unavailable(p.name) is None), None)
 
-    async def _append(self, place: Place, tried: Provider, verdict: Verdict) -> Event:
+    async def _append(self, place: Deployment, tried: Provider, verdict: Verdict) -> Event:
         day = datetime.fromtimestamp(self.result.now, UTC).date().isoformat()
         share = SHARES[verdict.outcome]
         fields = fields_for(self.candidate, place, self.settings)
@@ -141,7 +141,7 @@ class Adoption:
         )
         return self._event("appended", provider=tried.name, share=share, file=change.file)
 
-    def _discard(self, place: Place) -> None:
+    def _discard(self, place: Deployment) -> None:
         """Weights that were fetched and refused are not kept, unless a provider uses them."""
         used = {provider.resolved_model for provider in self.settings.providers}
         if place.offer is None and place.model not in used:

@@ -16,7 +16,7 @@ _RESERVED = {"auto", "passages"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Deployment:
     """Where a candidate is tried and then served: an offer, or weights at the embedded host."""
 
     host: str
@@ -38,7 +38,7 @@ def name_for(key: str, taken: Collection[str]) -> str:
     return f"{stem}-{number}"
 
 
-def provider_for(candidate: Candidate, place: Place, settings: Settings) -> Provider:
+def provider_for(candidate: Candidate, place: Deployment, settings: Settings) -> Provider:
     """The provider to be tried, as the loader would make it of its entry."""
     fields = fields_for(candidate, place, settings)
     fields.pop("added", None)
@@ -49,7 +49,7 @@ def provider_for(candidate: Candidate, place: Place, settings: Settings) -> Prov
     return provider.model_copy(update={"resolved_model": place.model, "simulation": simulation})
 
 
-def fields_for(candidate: Candidate, place: Place, settings: Settings) -> dict[str, Any]:
+def fields_for(candidate: Candidate, place: Deployment, settings: Settings) -> dict[str, Any]:
     """Host, model, price and limits; what is unknown is left out."""
     embedded = settings.hosts[place.host].kind == "llama_cpp"
     cost = place.offer.cost if place.offer else None

@@ -26,7 +26,7 @@ from race.state import Answer, Options, Route, Services, State
 from runtime import reports
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over
-from runtime.reload import Watched
+from runtime.reload import ConfigWatcher
 from runtime.services import open_services
 from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Retrieval
@@ -51,7 +51,7 @@ class Router:
     number of concurrent requests.
     """
 
-    def __init__(self, settings: Settings, *, watched: Watched | None = None) -> None:
+    def __init__(self, settings: Settings, *, watched: ConfigWatcher | None = None) -> None:
         """`watched` is the configuration's folder, if edits of it shall be taken in."""
         self.settings = settings
         self._gate = Gate(settings.admission)
@@ -78,7 +78,7 @@ class Router:
         `environ` stands for the process environment, `dotenv` for the `.env` file; None for none.
         """
         read = partial(load, config, data, environ=environ, dotenv=dotenv)
-        return cls(read(), watched=Watched(Path(config), read))
+        return cls(read(), watched=ConfigWatcher(Path(config), read))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class Router:
         """Replace what the caller thinks of an answer; NotFoundError for an unknown request."""
         await self.start()
         await self.services.log.feedback(request_id, liked)
-        await self.services.board.catch_up(self.services.log)
+        await self.services.routing.catch_up(self.services.log)
 
     async def retrieve(self, question: str, k: int = 5) -> list[Any]:
         """The best passages alone: text, source, title and score, best first."""
@@ -278,7 +278,7 @@ class Router:
     async def priorities(self) -> dict[str, Any]:
         """By category, the declared and the learned order with the figures behind it."""
         await self.start()
-        return await reports.priorities(self.settings, self.services.board, self.services.log)
+        return await reports.priorities(self.settings, self.services.routing, self.services.log)
 
     def health(self) -> dict[str, Any]:
         """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
@@ -287,7 +287,7 @@ class Router:
     def metrics(self) -> bytes:
         """Prometheus text."""
         services = self.services
-        states, late = services.board.states(), len(services.late)
+        states, late = services.routing.states(), len(services.late)
         return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
 
     # -- better models ------------------------------------------------------------------------

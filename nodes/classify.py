@@ -14,7 +14,7 @@ from routing.classifier.classifier import Classification
 
 async def classify(state: State, services: Services, r: Rendezvous) -> State:
     """Find the category and the order of its providers; what the caller names wins."""
-    await services.board.ready(services.log)
+    await services.routing.ready(services.log)
     found = await asyncio.get_running_loop().run_in_executor(
         services.thinkers, understand, state, services
     )
@@ -38,7 +38,7 @@ def route_of(state: State, services: Services, found: Classification) -> Route:
     if category not in settings.categories:
         known = ", ".join(settings.categories)
         raise UsageError(f"unknown category {category!r}; known are {known}", "category")
-    choice = services.board.choose(category)
+    choice = services.routing.choose(category)
     order, propensity, explored = list(choice.order), choice.propensity, choice.explored
     if asked := state.get("asked_provider"):
         order = [asked, *(name for name in order if name != asked)]
@@ -65,16 +65,16 @@ def _race(state: State, services: Services, r: Rendezvous, route: Route) -> Race
     preferred = route["preferred"]
     start: Start = wanted.start
     hedge_after_s = 0.0
-    services.board.hedges.earn()
+    services.routing.hedges.earn()
     if preferred and services.providers.shares_embedded(preferred, wanted.provider):
         start = "when_out"
     elif start == "hedged" and preferred:
-        hedge_after_s = services.board.hedge_after_s(preferred)
+        hedge_after_s = services.routing.hedge_after_s(preferred)
     return Race(
         settings.limits_for(route["category"]),
         admitted_at=r.admitted_at,
         start=start,
         hedge_after_s=hedge_after_s,
-        may_hedge=services.board.hedges.spend,
+        may_hedge=services.routing.hedges.spend,
         rewindable=state.get("rewindable", True),
     )

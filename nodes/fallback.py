@@ -30,13 +30,13 @@ async def _ask(
     """
     settings, route = services.settings, state["route"]
     wanted = settings.fallback
-    usable = settings.enabled(wanted.provider) and services.board.allows(wanted.provider)
+    usable = settings.enabled(wanted.provider) and services.routing.allows(wanted.provider)
     if usable and r.race is not None and r.race.start == "hedged":
         await r.may_start.wait()
     r.retrieval = await services.knowledge.retrieve(
         state["prompt"], wanted.passages, vector=r.vector, rerank=wanted.rerank
     )
-    if not usable or not services.board.allows(wanted.provider):
+    if not usable or not services.routing.allows(wanted.provider):
         r.failed("fallback", "no_provider")
         return
     await r.may_start.wait()
@@ -51,7 +51,7 @@ async def _ask(
         call = Call(new_row(r, route, provider, "fallback"), prefix=so_far or "")
         calls.append(call)
         options = call_options(state.get("options") or {}, most=wanted.max_tokens)
-        with services.board.watch(provider.name, route["category"]) as watch:
+        with services.routing.watch(provider.name, route["category"]) as watch:
             ended = await _unless_asked_to_continue(
                 r, attempt(r, services, call, provider, messages, options)
             )

@@ -21,7 +21,7 @@ async def log(state: State, services: Services, r: Rendezvous) -> State:
     row, attempts = rows(state, services, r, answer)
     logged = await write(services, r, row, attempts)
     fresh: InteractionRow = {**row, "attempts": attempts}
-    cause = services.board.fold([fresh], answer.category, running=len(services.races))
+    cause = services.routing.fold([fresh], answer.category, running=len(services.races))
     r.emit("logged", ok=logged)
     r.emit_after("answered", answer=answer.as_dict())
     return {"logged": logged, "cause": cause}
@@ -129,7 +129,7 @@ async def revise(services: Services, r: Rendezvous, attempt: AttemptRow) -> None
     services.metrics.observe_late(attempt)
     try:
         await services.log.revise(AttemptRow(**{**attempt, **texts}))  # type: ignore[typeddict-item]
-        await services.board.catch_up(services.log, revised=True)
+        await services.routing.catch_up(services.log, revised=True)
     except StorageError as error:
         services.metrics.log_failed()
         logger.error("log_failed", request=r.request_id, error=str(error))
@@ -154,4 +154,4 @@ async def record_abandoned(state: State, services: Services, r: Rendezvous) -> N
     full: State = {**state, "answer": gone, "route": r.route}
     row, attempts = rows(full, services, r, finished(full, r))
     await write(services, r, row, attempts)
-    services.board.fold([{**row, "attempts": attempts}], row["category"])
+    services.routing.fold([{**row, "attempts": attempts}], row["category"])

@@ -35,7 +35,7 @@ async def primary(state: State, services: Services, r: Rendezvous) -> State:
 
 async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call]) -> None:
     """Call the order's providers until one answers or waiting is no longer free."""
-    route, board = state["route"], services.board
+    route, routing = state["route"], services.routing
     order = _callable(state, services, r)
     messages = [*(state.get("history") or []), Message(role="user", content=state["prompt"])]
     options = call_options(state.get("options") or {})
@@ -49,7 +49,7 @@ async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call
         tried.append(provider.name)
         call = Call(new_row(r, route, provider, "primary"))
         calls.append(call)
-        with board.watch(provider.name, route["category"]) as call.watch:
+        with routing.watch(provider.name, route["category"]) as call.watch:
             await attempt(r, services, call, provider, messages, options)
             call.watch.ended(call.row, call.error)
         if call.error is None:
@@ -58,7 +58,7 @@ async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call
         if call.error.kind == "content_filter" and services.settings.content_filter == "propagate":
             r.refused()
             return
-        remaining = [n for n in order if n not in tried and board.allows(n)]
+        remaining = [n for n in order if n not in tried and routing.allows(n)]
         following = (
             next_call(tried, call.error.kind, call.error.retry_after_s, remaining)
             if r.waiting_is_free
@@ -72,14 +72,14 @@ def _callable(state: State, services: Services, r: Rendezvous) -> list[str]:
 
     When all are open, the one whose time is nearest is tried.
     """
-    order, board = state["route"]["order"], services.board
-    able = [name for name in order if board.allows(name)]
-    if not able and (spared := board.nearest(order)):
+    order, routing = state["route"]["order"], services.routing
+    able = [name for name in order if routing.allows(name)]
+    if not able and (spared := routing.nearest(order)):
         able = [spared]
     for name in order:
         if name not in able:
             row = new_row(r, state["route"], services.providers.get(name), "primary")
-            row["outcome"], row["detail"], row["cost_usd"] = "skipped", board.why_not(name), 0.0
+            row["outcome"], row["detail"], row["cost_usd"] = "skipped", routing.why_not(name), 0.0
             report(r, row)
     return able
 

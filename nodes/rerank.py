@@ -14,7 +14,7 @@ logger = structlog.get_logger()
 async def rerank(state: State, services: Services, r: Rendezvous) -> State:
     """Recompute the order of this request's category; a change is an event and an audit row."""
     category = state["route"]["category"]
-    change = services.board.rerank(category)
+    change = services.routing.rerank(category)
     if change is None:
         return {"reranked": None}
     told = {

@@ -90,16 +90,16 @@ class Providers:
 
                 await asyncio.to_thread(tls)
 
-    def heir(self, settings: Settings) -> Providers:
+    def with_settings(self, settings: Settings) -> Providers:
         """The providers of a new configuration; embedded LLaMAs and simulations run on."""
-        heir = Providers(settings, clock=self.clock, sleep=self.sleep)
-        heir._llamas = self._llamas
+        with_settings = Providers(settings, clock=self.clock, sleep=self.sleep)
+        with_settings._llamas = self._llamas
         same = {p.name for p in settings.providers if p in self.settings.providers}
-        heir._simulated = {name: p for name, p in self._simulated.items() if name in same}
-        return heir
+        with_settings._simulated = {name: p for name, p in self._simulated.items() if name in same}
+        return with_settings
 
     async def close_pools(self) -> None:
-        """Close the running loop's connections alone: an heir goes on with the rest."""
+        """Close the running loop's connections alone: an with_settings goes on with the rest."""
         loop = self._loops.pop(asyncio.get_running_loop(), None)
         if loop is not None:
             for pool in loop.pools.values():

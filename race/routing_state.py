@@ -36,7 +36,7 @@ WELL = frozenset({"ok", "cancelled", "skipped"})
 
 
 class Rows(Protocol):
-    """The part of the log that the board reads."""
+    """The part of the log that the routing state reads."""
 
     async def since(
         self, cursor: int | None = None, limit: int = ...
@@ -82,7 +82,7 @@ class Watch:
             self._breaker.record(ok, self._clock(), **how)
 
 
-class Board:
+class RoutingState:
     """Shared by all requests of a process; every method is quick and none awaits but `catch_up`."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Board:
         self._cursor: int | None = None
         self._held: list[InteractionRow] = []  # written, not yet folded in
         self._ready = False
-        self._told: dict[str, Breaker] = {}
+        self._unshared: dict[str, Breaker] = {}
         self._hearing = False
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
@@ -107,20 +107,20 @@ class Board:
         self._ask_spent_at = 0.0
         self._free = {p.name for p in settings.providers if is_free(settings, p)}
 
-    def heir(self, settings: Settings) -> Board:
-        """A board for a new configuration; providers that stayed as they were keep their breaker.
+    def with_settings(self, settings: Settings) -> RoutingState:
+        """A state for a new configuration; providers that stayed as they were keep their breaker.
 
         It has yet to read the log: `ready` does.
         """
-        board = Board(settings, clock=self._clock, draw=self._draw)
-        board._told = self._told  # the breakers that stay tell it there
+        routing = RoutingState(settings, clock=self._clock, draw=self._draw)
+        routing._unshared = self._unshared  # the breakers that stay report there
         before = {p.name: p for p in self._settings.providers}
         for provider in settings.providers:
             name = provider.name
             same = before.get(name) == provider and settings.breaker == self._settings.breaker
             if same and identity(settings, name) == identity(self._settings, name):
-                board.breakers[name] = self.breakers[name]
-        return board
+                routing.breakers[name] = self.breakers[name]
+        return routing
 
     # -- breakers -----------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Board:
 
     def forget_breakers(self) -> None:
         """Every provider may be asked again: after a mended configuration, or between two tests."""
-        self._told.clear()
+        self._unshared.clear()
         for name in self.breakers:
             self.breakers[name] = self._breaker(name)
 
@@ -181,7 +181,7 @@ class Board:
         logger.info("breaker", provider=name, state=change.after, why=change.why)
         breaker = self.breakers[name]
         if change.after == "open" and not self._hearing and breaker.told_to_wait(change.at):
-            self._told[name] = breaker
+            self._unshared[name] = breaker
 
     def states(self) -> dict[str, State]:
         """Each provider's breaker's state."""
@@ -194,16 +194,16 @@ class Board:
 
     def waits(self) -> dict[str, float]:
         """Providers whose hosts asked this process to wait, and for how many seconds still, as
-        far as the other replicas have not been told (see `told`)."""
+        far as the other replicas do not know yet (see `shared`)."""
         now = self._clock()
-        for name, breaker in list(self._told.items()):
+        for name, breaker in list(self._unshared.items()):
             if self.breakers.get(name) is not breaker or not breaker.told_to_wait(now):
-                del self._told[name]  # it was replaced, or its time has passed
-        return {name: (b.retry_at or now) - now for name, b in self._told.items()}
+                del self._unshared[name]  # it was replaced, or its time has passed
+        return {name: (b.retry_at or now) - now for name, b in self._unshared.items()}
 
-    def told(self, name: str) -> None:
+    def shared(self, name: str) -> None:
         """The other replicas know of this one."""
-        self._told.pop(name, None)
+        self._unshared.pop(name, None)
 
     def hear(self, name: str, wait_s: float) -> None:
         """A host asked another replica to wait: it means all of them."""

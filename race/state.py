@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from providers.registry import Providers
     from race.late import LateAnswers
     from race.rendezvous import Rendezvous
-    from race.routing_state import Board
+    from race.routing_state import RoutingState
     from routing.classifier.classifier import Classifier
     from telemetry.log import InteractionLog
     from telemetry.metrics import Metrics
@@ -127,7 +127,7 @@ class Services:
     embedder: Embedder | None
     knowledge: Knowledge
     log: InteractionLog
-    board: Board
+    routing: RoutingState
     late: LateAnswers
     metrics: Metrics
     thinkers: Executor

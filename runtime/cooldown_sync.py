@@ -1,4 +1,4 @@
-"""What replicas tell each other of hosts: that one asked to be left alone for a while.
+"""Cooldowns that hosts asked for, shared between replicas.
 
 Only that. It is the host's own word and holds for every replica, while failures may be one
 replica's own trouble, a name server or a proxy, and must not take a provider from the others. How
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from config.models import Settings
 from race.breaker import Breaker
-from race.routing_state import Board, identity
+from race.routing_state import RoutingState, identity
 
 PREFIX = "wait:"
 NEWS_S = 2.0
@@ -29,7 +29,7 @@ class Hints(Protocol):
     async def hints(self) -> dict[str, dict[str, Any]]: ...
 
 
-class Gossip:
+class CooldownSync:
     """One replica's side of it. What was said before a restart is heard again after it.
 
     A note counts only for the very provider that it was written of: one whose host or key was
@@ -41,15 +41,15 @@ class Gossip:
         self._seen: dict[str, float] | None = None
         self._heard: dict[str, tuple[float, Breaker]] = {}
 
-    async def exchange(self, board: Board, log: Hints, settings: Settings) -> None:
+    async def exchange(self, routing: RoutingState, log: Hints, settings: Settings) -> None:
         """Say what hosts said here, then take over what they said to others. Raises StorageError,
         and then says it the next time."""
-        for name, wait_s in board.waits().items():
+        for name, wait_s in routing.waits().items():
             mine = {"by": self._me, "of": identity(settings, name), "wait_s": wait_s}
             await log.hint(PREFIX + name, mine)
-            board.told(name)
+            routing.shared(name)
         notes = {key: note for key, note in (await log.hints()).items() if key.startswith(PREFIX)}
-        for name, breaker in board.breakers.items():
+        for name, breaker in routing.breakers.items():
             note = notes.get(PREFIX + name)
             if note is None or note["by"] == self._me or note["of"] != identity(settings, name):
                 continue
@@ -57,7 +57,7 @@ class Gossip:
                 self._heard[name] = (note["at"], breaker)
                 wait_s = note["wait_s"] - self._age_s(name, note["at"])
                 if wait_s > 0:
-                    board.hear(name, wait_s)
+                    routing.hear(name, wait_s)
         self._seen = {key.removeprefix(PREFIX): note["at"] for key, note in notes.items()}
 
     def _age_s(self, name: str, at: float) -> float:

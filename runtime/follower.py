@@ -11,8 +11,8 @@ import structlog
 
 from config.errors import ConfigError, RouterError
 from race.state import Services
-from runtime.cooldown_sync import Gossip
-from runtime.reload import Watched, renewed
+from runtime.cooldown_sync import CooldownSync
+from runtime.reload import ConfigWatcher, renewed
 
 if TYPE_CHECKING:
     from discovery.search import Search
@@ -28,7 +28,7 @@ class Follower:
 
     def __init__(
         self,
-        watched: Watched | None,
+        watched: ConfigWatcher | None,
         current: Callable[[], Services],
         adopt: Callable[[Services], None],
     ) -> None:
@@ -42,12 +42,12 @@ class Follower:
     async def run(self) -> None:
         """Until it is cancelled."""
         told: str | None = None
-        gossip = Gossip()
+        sync = CooldownSync()
         while True:
             try:
                 services = self._current()
-                await services.board.catch_up(services.log)
-                await gossip.exchange(services.board, services.log, services.settings)
+                await services.routing.catch_up(services.log)
+                await sync.exchange(services.routing, services.log, services.settings)
                 await self._take_in_changes()
                 await self._judge_trials()
                 told = None
@@ -72,7 +72,7 @@ class Follower:
             logger.error("config_refused", error=str(error))
             return
         services = await asyncio.to_thread(renewed, self._current(), settings)
-        await services.board.ready(services.log)
+        await services.routing.ready(services.log)
         self._adopt(services)
         self.config_problem = None
         logger.info("config_taken_in", providers=len(settings.providers))
@@ -80,19 +80,19 @@ class Follower:
     async def _judge_trials(self) -> None:
         """A provider on trial is kept, promoted or rolled back by what really happened."""
         services = self._current()
-        board, settings = services.board, services.settings
+        routing, settings = services.routing, services.settings
         for provider in settings.providers:
             if provider.trial is None or provider.disabled:
                 continue
             for category in settings.categories:
-                entries = board.ranking.standings(category).entries
+                entries = routing.ranking.standings(category).entries
                 mine = [e for e in entries if e.provider == provider.name]
                 if mine:
                     decision = await discovery_over(services).judge(
                         mine[0],
                         entries,
                         category=category,
-                        breaker_opened=board.states()[provider.name] == "open",
+                        breaker_opened=routing.states()[provider.name] == "open",
                     )
                     if decision.action != "keep":
                         told = {"provider": provider.name, "category": category}

@@ -15,7 +15,7 @@ Signature = tuple[tuple[int, int], ...]
 FILES = ("providers.yaml", "categories.yaml")
 
 
-class Watched:
+class ConfigWatcher:
     """The configuration's files: `changed` is true once for every edit."""
 
     def __init__(self, config_dir: Path, read: Callable[[], Settings]) -> None:
@@ -52,7 +52,7 @@ def renewed(services: Services, settings: Settings) -> Services:
     return replace(
         services,
         settings=settings,
-        providers=services.providers.heir(settings),
+        providers=services.providers.with_settings(settings),
         classifier=services.classifier if same else classifier_for(settings, services.embedder),
-        board=services.board.heir(settings),
+        routing=services.routing.with_settings(settings),
     )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from config.models import Provider, Settings
-from race.routing_state import Board, Rows
+from race.routing_state import RoutingState, Rows
 from race.state import Services
 from runtime.admission import Gate
 
@@ -33,12 +33,12 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
     providers = {p.name: _provider(services, p) for p in settings.providers}
     usable = [name for name, p in providers.items() if p["unavailable"] is None]
     knowledge = services.knowledge
-    allowance = services.board.allowance
+    allowance = services.routing.allowance
     problems = [
         problem
         for problem in (
             config_problem,
-            *_budget_problems(services.board),
+            *_budget_problems(services.routing),
             _log_problem(services),
             knowledge.problem,
             *_troubles(providers, settings.fallback.provider),
@@ -66,17 +66,17 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
     }
 
 
-async def priorities(settings: Settings, board: Board, log: Rows) -> dict[str, Any]:
+async def priorities(settings: Settings, routing: RoutingState, log: Rows) -> dict[str, Any]:
     """By category: `declared` and `learned` order, `providers` in the learned order with their
     figures (see `routing.ranking.standings.Standing`), and the `last_change` or None.
 
     As of the last row of the log; StorageError if it cannot be read.
     """
-    await board.ready(log)
-    await board.catch_up(log)
+    await routing.ready(log)
+    await routing.catch_up(log)
     told: dict[str, Any] = {}
     for category in settings.categories:
-        standings = board.ranking.standings(category)
+        standings = routing.ranking.standings(category)
         change = standings.last_change
         told[category] = {
             "declared": list(settings.order(category)),
@@ -99,7 +99,7 @@ def _provider(services: Services, provider: Provider) -> dict[str, Any]:
         "simulated": services.settings.hosts[provider.host].kind == "simulated",
         "enabled": provider.disabled is None,
         "unavailable": why,
-        "breaker": services.board.snapshot(name),
+        "breaker": services.routing.snapshot(name),
     }
 
 
@@ -117,13 +117,13 @@ def _troubles(providers: dict[str, Any], fallback: str) -> list[str]:
     return troubles
 
 
-def _budget_problems(board: Board) -> list[str]:
+def _budget_problems(routing: RoutingState) -> list[str]:
     """The day's limit when it is near or spent, and each provider that has spent its own."""
-    allowance = board.allowance
+    allowance = routing.allowance
     limit, total = allowance.budget.daily_usd, allowance.total
     if allowance.lean == 1.0:
         return [f"today's budget of ${limit:g} is spent: paid models are skipped (${total:.4f})"]
-    problems = [why for name in allowance.budget.providers if (why := board.barred(name))]
+    problems = [why for name in allowance.budget.providers if (why := routing.barred(name))]
     if allowance.lean:
         problems.insert(0, f"today's budget of ${limit:g} is nearly spent (${total:.4f})")
     return problems

@@ -15,7 +15,7 @@ from config.errors import StorageError
 from config.models import Settings
 from providers.registry import Providers
 from race.late import LateAnswers
-from race.routing_state import Board
+from race.routing_state import RoutingState
 from race.state import Services
 from routing.classifier.classifier import Classifier
 from routing.classifier.training import Embed
@@ -53,7 +53,7 @@ def open_services(settings: Settings) -> Services:
         embedder=embedder,
         knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
         log=log,
-        board=Board(settings),
+        routing=RoutingState(settings),
         late=LateAnswers(),
         metrics=Metrics(),
         thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.handlers import Handlers, categories, examples_of, providers
 from ui.picture import empty
 from ui.transcript import Conversation
@@ -34,16 +34,16 @@ class Parts:
     amended: gr.State
 
 
-def chat_tab(demo: gr.Blocks, desk: Desk) -> None:
+def chat_tab(demo: gr.Blocks, service: ChatService) -> None:
     """Lay out the chat and connect it."""
     with gr.Tab("Chat", id="chat"):
-        parts = _layout(desk)
-    _connect_asking(parts, Handlers(desk))
-    _connect_reading(demo, parts, Handlers(desk))
+        parts = _layout(service)
+    _connect_asking(parts, Handlers(service))
+    _connect_reading(demo, parts, Handlers(service))
 
 
-def _layout(desk: Desk) -> Parts:
-    settings = desk.router.settings
+def _layout(service: ChatService) -> Parts:
+    settings = service.router.settings
     with gr.Row(elem_classes="rt-chat-row", equal_height=False):
         with gr.Column(scale=6, min_width=320, elem_classes="rt-talk-column"):
             talk = gr.Chatbot(
@@ -77,7 +77,10 @@ def _layout(desk: Desk) -> Parts:
                     categories(settings), value="", label="Category", elem_id="category"
                 )
                 provider = gr.Dropdown(
-                    providers(settings, desk.terms), value="", label="Model", elem_id="provider"
+                    providers(settings, service.display),
+                    value="",
+                    label="Model",
+                    elem_id="provider",
                 )
                 fresh = gr.Button("New conversation", elem_id="fresh", min_width=150)
             examples = widget("examples", examples_of(settings), elem_id="examples")

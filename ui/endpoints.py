@@ -18,7 +18,7 @@ from gradio.events import api
 
 from config.errors import RouterError
 from ui.boards.models import look_up
-from ui.desk import Desk
+from ui.chat_service import ChatService
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,12 +29,12 @@ MOST_ROWS = 1_000
 """Requests that one call of `/interactions` returns at most."""
 
 
-def add_endpoints(desk: Desk, *, write: bool) -> None:
+def add_endpoints(service: ChatService, *, write: bool) -> None:
     """Register the endpoints on the page that is being built; those that change need `write`."""
-    for endpoint in _reading(desk):
+    for endpoint in _reading(service):
         api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
     if write:
-        for endpoint in _changing(desk):
+        for endpoint in _changing(service):
             api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
 
 
@@ -51,8 +51,8 @@ def told(endpoint: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     return call
 
 
-def _reading(desk: Desk) -> list[Callable[..., Awaitable[Any]]]:
-    router = desk.router
+def _reading(service: ChatService) -> list[Callable[..., Awaitable[Any]]]:
+    router = service.router
 
     async def ask(prompt: str, category: str | None = None, provider: str | None = None) -> Record:
         """The whole answer: text, category, provider, role, attempts, cost_usd, request_id."""
@@ -91,14 +91,14 @@ def _reading(desk: Desk) -> list[Callable[..., Awaitable[Any]]]:
     return [ask, route, priorities, interactions, providers, retrieve, documents, feedback]
 
 
-def _changing(desk: Desk) -> list[Callable[..., Awaitable[Any]]]:
+def _changing(service: ChatService) -> list[Callable[..., Awaitable[Any]]]:
     async def search(category: str) -> Record:
         """Candidates for a category with the evidence for each; asks the model sources."""
-        return _record(await look_up(desk, category, write=True))
+        return _record(await look_up(service, category, write=True))
 
     async def undo() -> str:
         """Take back the last change that the application made to its configuration."""
-        return await desk.router.discovery.undo()
+        return await service.router.discovery.undo()
 
     return [search, undo]
 

@@ -11,9 +11,9 @@ import gradio as gr
 from config.errors import RouterError
 from config.models import Settings
 from ui import wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
+from ui.display_config import DisplayConfig
 from ui.picture import empty, picture
-from ui.terms import Terms
 from ui.transcript import Conversation
 from ui.view import View
 
@@ -29,9 +29,9 @@ def categories(settings: Settings) -> list[tuple[str, str]]:
     return [("Automatic", ""), *((name, name) for name in settings.categories)]
 
 
-def providers(settings: Settings, terms: Terms) -> list[tuple[str, str]]:
+def providers(settings: Settings, display: DisplayConfig) -> list[tuple[str, str]]:
     enabled = [p.name for p in settings.providers if p.disabled is None]
-    marked = [(f"{n} ({m})" if (m := wording.KINDS[terms.kind(n)]) else n, n) for n in enabled]
+    marked = [(f"{n} ({m})" if (m := wording.KINDS[display.kind(n)]) else n, n) for n in enabled]
     return [("Automatic", ""), *marked]
 
 
@@ -51,12 +51,12 @@ def examples_of(settings: Settings) -> dict[str, Any]:
 class Handlers:
     """What the page's events do; each returns what its outputs show."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, service: ChatService) -> None:
+        self.service = service
 
     def begin(self, prompt: str, category: str, provider: str, conversation: Conversation) -> Any:
         """Show the prompt at once; an empty one does nothing."""
-        view = self.desk.begin(conversation, prompt or "", category or "", provider or "")
+        view = self.service.begin(conversation, prompt or "", category or "", provider or "")
         if view is None:
             return gr.skip(), gr.skip(), gr.skip()
         box = gr.Textbox(value="", submit_btn=False, stop_btn="Stop")
@@ -83,7 +83,7 @@ class Handlers:
         self, conversation: Conversation, request: gr.Request
     ) -> AsyncIterator[Frame]:
         """Frames of the answer; only the two live outputs, because each one costs."""
-        frames = self.desk.answer(conversation, tab_of(request))
+        frames = self.service.answer(conversation, tab_of(request))
         async with aclosing(frames):  # type: ignore[type-var]
             async for view in frames:
                 if conversation.over:
@@ -101,10 +101,10 @@ class Handlers:
         return box, [], empty()
 
     def stop(self, conversation: Conversation, request: gr.Request) -> None:
-        self.desk.stop(conversation, tab_of(request))
+        self.service.stop(conversation, tab_of(request))
 
     async def wait_for_late(self, conversation: Conversation, request: gr.Request) -> View | None:
-        return await self.desk.amendment(conversation, tab_of(request))
+        return await self.service.amendment(conversation, tab_of(request))
 
     def amend(self, conversation: Conversation, view: View | None) -> Any:
         """Show a late answer under the one that it amends."""
@@ -119,7 +119,7 @@ class Handlers:
             return
         liked = event.liked if isinstance(event.liked, bool) else None
         try:
-            await self.desk.judge(conversation.turns[turn], liked)
+            await self.service.judge(conversation.turns[turn], liked)
         except RouterError as error:
             gr.Warning(str(error))
 
@@ -132,20 +132,20 @@ class Handlers:
 
     def forget(self, conversation: Conversation, request: gr.Request) -> Any:
         """A new conversation; what still runs is stopped."""
-        self.desk.leave(conversation, tab_of(request))
+        self.service.leave(conversation, tab_of(request))
         return Conversation(), [], empty()
 
     def offer(self) -> Any:
         """What can be chosen, by the configuration in force."""
-        settings = self.desk.router.settings
+        settings = self.service.router.settings
         return (
             gr.Dropdown(choices=categories(settings)),
-            gr.Dropdown(choices=providers(settings, self.desk.terms)),
+            gr.Dropdown(choices=providers(settings, self.service.display)),
             examples_of(settings),
         )
 
     def close(self, request: gr.Request) -> None:
-        self.desk.close(tab_of(request))
+        self.service.close(tab_of(request))
 
 
 def tab_of(request: gr.Request) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from graph.router import Router
 from ui import theme
-from ui.desk import Desk
-from ui.terms import Terms
+from ui.chat_service import ChatService
+from ui.display_config import DisplayConfig
 from ui.widget import AT_ONCE, widget
 
 if TYPE_CHECKING:
@@ -37,23 +37,23 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     from ui.endpoints import add_endpoints
     from ui.news import tell_news
 
-    desk = Desk(router)
+    service = ChatService(router)
     demo: gr.Blocks = gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     )
     with demo:
         top = widget("header", header(router), elem_id="top")
         with gr.Tabs(elem_id="tabs"):
-            chat_tab(demo, desk)
-            priorities_tab(desk)
-            log_tab(desk)
-            providers_tab(desk)
-            route_tab(desk)
-            knowledge_tab(desk, write=write)
-            models_tab(desk, write=write)
-            settings_tab(desk)
-        add_endpoints(desk, write=write)
-        tell_news(desk)
+            chat_tab(demo, service)
+            priorities_tab(service)
+            log_tab(service)
+            providers_tab(service)
+            route_tab(service)
+            knowledge_tab(service, write=write)
+            models_tab(service, write=write)
+            settings_tab(service)
+        add_endpoints(service, write=write)
+        tell_news(service)
         demo.load(
             lambda: header(router),
             None,
@@ -76,8 +76,8 @@ def _without_statistics(demo: gr.Blocks) -> None:
 def header(router: Router) -> dict[str, Any]:
     """Title, and in plain words what kind of answers to expect."""
     settings = router.settings
-    terms = Terms.of(settings)
-    kinds = {terms.kind(p.name) for p in settings.providers if p.disabled is None}
+    display = DisplayConfig.of(settings)
+    kinds = {display.kind(p.name) for p in settings.providers if p.disabled is None}
     notices = []
     if kinds == {"simulated"}:
         text = (

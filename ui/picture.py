@@ -54,7 +54,7 @@ def badges(view: View) -> list[dict[str, Any]]:
         found.append(_badge("category", "Category", view.route["category"], sure))
     speaker = answer.get("provider") or view.speaker
     if speaker:
-        kind = "passages" if speaker == "passages" else view.terms.kind(speaker)
+        kind = "passages" if speaker == "passages" else view.display.kind(speaker)
         label = "Answered by" if view.answer else "Speaking"
         role = answer.get("role") or ""
         mark = " · ".join(part for part in (role, wording.KINDS.get(kind, "")) if part)

@@ -145,7 +145,7 @@ def _byline(view: View) -> str:
     answer = view.answer or {}
     parts = [wording.seconds(answer.get("latency_ms")), view.price]
     if answer.get("provider"):
-        kind = wording.KINDS.get(view.terms.kind(str(answer["provider"])), "")
+        kind = wording.KINDS.get(view.display.kind(str(answer["provider"])), "")
         parts = [str(answer["provider"]), kind, *parts]
     return " · ".join(part for part in parts if part)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ui import wording
-from ui.terms import Terms
+from ui.display_config import DisplayConfig
 
 NODES = ("classify", "primary", "fallback", "join", "log", "rerank")
 Phase = Literal["running", "done", "failed", "stopped"]
@@ -51,7 +51,7 @@ class View:
     """One request. `asked` is what the caller sent: prompt, category, provider, turns before."""
 
     asked: Mapping[str, Any]
-    terms: Terms = field(default_factory=Terms)
+    display: DisplayConfig = field(default_factory=DisplayConfig)
     request_id: str = ""
     phase: Phase = "running"
     at_ms: float = 0.0
@@ -133,8 +133,8 @@ class View:
         self.route = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
         category = event["category"]
         self.nodes["classify"].sub = category
-        if category in self.terms.limits_ms:
-            ttft_ms, deadline_ms = self.terms.limits_ms[category]
+        if category in self.display.limits_ms:
+            ttft_ms, deadline_ms = self.display.limits_ms[category]
             self.limits = {
                 "ttft_ms": event["at_ms"] + ttft_ms,
                 "ttft_s": ttft_ms / 1000,
@@ -147,7 +147,7 @@ class View:
         attempt = {key: event.get(key) for key in keep}
         self.attempts[event["seq"]] = {
             **attempt,
-            "kind": self.terms.kind(event["provider"], simulated=bool(event.get("simulated"))),
+            "kind": self.display.kind(event["provider"], simulated=bool(event.get("simulated"))),
             "outcome": "running",
             "started_ms": event["at_ms"],
             "first_ms": None,
@@ -193,7 +193,7 @@ class View:
         told = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
         known = self.attempts.get(event["seq"])
         if known is None:
-            kind = self.terms.kind(event["provider"])
+            kind = self.display.kind(event["provider"])
             known = {"kind": kind, "started_ms": event["at_ms"], "first_ms": None, "served": False}
         self.attempts[event["seq"]] = {**known, **told, "ended_ms": event["at_ms"]}
 
@@ -261,7 +261,7 @@ class View:
         figures = ("ttft_ms", "latency_ms", "tokens_in", "tokens_out", "cost_usd")
         first, whole = row.get("ttft_ms"), row.get("latency_ms")
         self.attempts[row["seq"]] = {
-            "kind": self.terms.kind(row["provider"]),
+            "kind": self.display.kind(row["provider"]),
             **known,
             **{key: row.get(key) for key in (*keep, *figures, "cost_estimated")},
             "started_ms": start,

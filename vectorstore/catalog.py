@@ -98,12 +98,12 @@ class Catalog:
         with self._guard():
             return [StoredChunk(*row) for row in self._db.execute(query, (folder, source))]
 
-    def owe(self, ids: Iterable[str]) -> None:
+    def delete_later(self, ids: Iterable[str]) -> None:
         """Note, before vectors are written, that they belong to nothing yet."""
         with self._guard(), self._db:
             self._db.executemany("INSERT OR IGNORE INTO debts VALUES (?)", [(i,) for i in ids])
 
-    def debts(self) -> list[str]:
+    def pending_deletes(self) -> list[str]:
         """Ids of vectors that no chunk has any more, or that never came to have one."""
         query = "SELECT id FROM debts WHERE id NOT IN (SELECT id FROM chunks)"
         with self._guard():

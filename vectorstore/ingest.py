@@ -184,7 +184,7 @@ class Ingest:
         ]
         if self._vectors and self._embedder:
             missing = [c for c in stored if c.id not in self._present]
-            self._catalog.owe(c.id for c in missing)
+            self._catalog.delete_later(c.id for c in missing)
             for start in range(0, len(missing), _BATCH):
                 if self._stop.is_set():
                     raise _StoppedError
@@ -209,7 +209,7 @@ class Ingest:
     def _pay(self) -> None:
         """Drop vectors that belong to no chunk. Without Chroma at hand the debts stay noted."""
         if self._vectors is not None:
-            self._vectors.delete(self._catalog.debts())
+            self._vectors.delete(self._catalog.pending_deletes())
             self._catalog.settle()
 
 

@@ -261,7 +261,7 @@ def test_a_caller_that_stops_at_the_answer_does_not_stop_the_learning():
                     break
             await events.aclose()
             await asyncio.sleep(1)
-            learned += stage.services.board.ranking.due("general") is None
+            learned += stage.services.routing.ranking.due("general") is None
         assert learned == 12
         assert stage.services.races == {}
 

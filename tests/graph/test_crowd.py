@@ -18,7 +18,7 @@ def crowd(router: Router, others: int) -> None:
 
 
 def known(router: Router, category: str, provider: str) -> Standing:
-    entries = router.services.board.ranking.standings(category).entries
+    entries = router.services.routing.ranking.standings(category).entries
     return next(entry for entry in entries if entry.provider == provider)
 
 

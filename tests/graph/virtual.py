@@ -25,7 +25,7 @@ from graph.builder import build
 from graph.router import Router
 from providers.base import CallOptions, Delta, Message, ProviderError, Usage
 from race.late import LateAnswers
-from race.routing_state import Board
+from race.routing_state import RoutingState
 from race.state import Services
 from routing.classifier.classifier import Classification
 from telemetry.metrics import Metrics
@@ -252,7 +252,7 @@ class Stage:
             embedder=None,
             knowledge=StubKnowledge(retrieval or Retrieval()),
             log=self.log,
-            board=Board(settings, clock=clock, draw=lambda: 0.0),
+            routing=RoutingState(settings, clock=clock, draw=lambda: 0.0),
             late=LateAnswers(),
             metrics=Metrics(),
             thinkers=Inline(),

@@ -12,8 +12,8 @@ import pytest
 from config.errors import StorageError
 from config.models import Settings
 from graph.router import Router
-from race.routing_state import Board
-from runtime.cooldown_sync import PREFIX, Gossip
+from race.routing_state import RoutingState
+from runtime.cooldown_sync import PREFIX, CooldownSync
 from telemetry.log import InteractionLog
 from tests.conftest import SettingsFor
 from tests.upstream import Behaviour, Upstream
@@ -30,22 +30,22 @@ class Clock:
 
 
 class Replica:
-    """A board over the shared log."""
+    """A routing state over the shared log."""
 
     def __init__(self, settings: Settings, log: Any, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.board, self.gossip = Board(settings, clock=self.clock), Gossip()
+        self.routing, self.sync = RoutingState(settings, clock=self.clock), CooldownSync()
         self.settings, self.log = settings, log
 
     async def exchange(self) -> None:
-        await self.gossip.exchange(self.board, self.log, self.settings)
+        await self.sync.exchange(self.routing, self.log, self.settings)
 
     def asked_to_wait(self, name: str, wait_s: float = 30.0) -> None:
-        self.board.breakers[name].record(False, self.clock(), retry_after_s=wait_s)
+        self.routing.breakers[name].record(False, self.clock(), retry_after_s=wait_s)
 
     def fails(self, name: str, times: int = 5) -> None:
         for _ in range(times):
-            self.board.breakers[name].record(False, self.clock())
+            self.routing.breakers[name].record(False, self.clock())
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ async def test_a_host_that_asked_one_replica_to_wait_is_left_alone_by_all(
     here.asked_to_wait("first")
     await here.exchange()
     await there.exchange()
-    assert not there.board.allows("first")
-    assert there.board.allows("second")
+    assert not there.routing.allows("first")
+    assert there.routing.allows("second")
     there.clock.now += 31
-    assert there.board.allows("first")
+    assert there.routing.allows("first")
 
 
 async def test_failures_of_one_replica_take_no_provider_from_another(
@@ -81,8 +81,8 @@ async def test_failures_of_one_replica_take_no_provider_from_another(
     sick.fails("first")
     for replica in (sick, well):
         await replica.exchange()
-    assert not sick.board.allows("first")
-    assert well.board.allows("first")
+    assert not sick.routing.allows("first")
+    assert well.routing.allows("first")
     assert await log.hints() == {}
 
 
@@ -105,7 +105,7 @@ async def test_a_restart_remembers_who_is_to_be_left_alone(
     await before.exchange()
     after = Replica(settings, log)
     await after.exchange()
-    assert not after.board.allows("first")
+    assert not after.routing.allows("first")
 
 
 async def test_clocks_that_differ_do_not_make_fresh_news_old(settings: Settings) -> None:
@@ -125,10 +125,10 @@ async def test_clocks_that_differ_do_not_make_fresh_news_old(settings: Settings)
     here.asked_to_wait("first")
     await here.exchange()
     await there.exchange()
-    assert not there.board.allows("first")
+    assert not there.routing.allows("first")
     late = Replica(settings, Skewed())
     await late.exchange()
-    assert late.board.allows("first"), "its age is known by the clocks alone"
+    assert late.routing.allows("first"), "its age is known by the clocks alone"
 
 
 async def test_what_could_not_be_written_is_said_the_next_time(
@@ -145,7 +145,7 @@ async def test_what_could_not_be_written_is_said_the_next_time(
     here.log = log
     await here.exchange()
     await there.exchange()
-    assert not there.board.allows("first")
+    assert not there.routing.allows("first")
 
 
 async def test_a_provider_that_was_mended_meanwhile_is_not_held_to_its_past(
@@ -157,8 +157,8 @@ async def test_a_provider_that_was_mended_meanwhile_is_not_held_to_its_past(
     mended: dict[str, Any] = {"hosts": {"upstream": {"base_url": upstream.base_url}}}
     after = Replica(settings_for(None, **mended), log)
     await after.exchange()
-    assert after.board.allows("first")
-    assert before.board.heir(after.settings).allows("first")
+    assert after.routing.allows("first")
+    assert before.routing.with_settings(after.settings).allows("first")
 
 
 async def test_a_note_that_came_before_the_edit_it_is_about_counts_after_it(
@@ -170,10 +170,10 @@ async def test_a_note_that_came_before_the_edit_it_is_about_counts_after_it(
     quick.asked_to_wait("first")
     await quick.exchange()
     await slow.exchange()
-    assert slow.board.allows("first")
-    slow.board, slow.settings = slow.board.heir(new), new
+    assert slow.routing.allows("first")
+    slow.routing, slow.settings = slow.routing.with_settings(new), new
     await slow.exchange()
-    assert not slow.board.allows("first")
+    assert not slow.routing.allows("first")
 
 
 async def test_a_breaker_that_was_replaced_speaks_for_nobody(
@@ -182,7 +182,7 @@ async def test_a_breaker_that_was_replaced_speaks_for_nobody(
     replica = Replica(settings_for(None), log)
     replica.asked_to_wait("first")
     replica.settings = settings_for(None, hosts={"upstream": {"base_url": upstream.base_url}})
-    replica.board = replica.board.heir(replica.settings)
+    replica.routing = replica.routing.with_settings(replica.settings)
     await replica.exchange()
     assert await log.hints() == {}
 
@@ -197,5 +197,5 @@ async def test_routers_over_one_data_folder_tell_each_other(
         await here.answer("Hello")
         while PREFIX + "first" not in await here.services.log.hints():
             await here.services.log.hint("nothing", {})
-        while there.services.board.allows("first"):
+        while there.services.routing.allows("first"):
             await there.services.log.hint("nothing", {})

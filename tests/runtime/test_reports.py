@@ -50,7 +50,7 @@ async def test_a_fallback_that_cannot_be_used_is_named(settings_for: SettingsFor
 async def test_a_breaker_that_is_not_closed_is_named(settings_for: SettingsFor) -> None:
     async with Router(settings_for()) as router:
         await router.start()
-        breaker = router.services.board.breakers["first"]
+        breaker = router.services.routing.breakers["first"]
         breaker.record(False, 0.0, fatal=True)
         health = router.health()
     assert health["status"] == "degraded"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ui.terms import Terms
+from ui.display_config import DisplayConfig
 from ui.view import View
 
-TERMS = Terms({"technical": (1000.0, 60_000.0)}, {"star": "simulated", "cheap": "embedded"})
+TERMS = DisplayConfig({"technical": (1000.0, 60_000.0)}, {"star": "simulated", "cheap": "embedded"})
 
 ROUTE = {
     "category": "technical",

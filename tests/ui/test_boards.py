@@ -55,7 +55,7 @@ def write(site: Site, rows):
     async def all_of_them():
         for row, attempts in rows:
             await site.router.services.log.write(row, attempts)
-        board = site.router.services.board
+        board = site.router.services.routing
         await board.catch_up(site.router.services.log)
         board.ranking.settle()
 

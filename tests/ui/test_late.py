@@ -18,9 +18,9 @@ class Source:
 
 async def test_an_answer_goes_to_its_own_request():
     source = Source()
-    desk = LateDesk(source.late)
-    desk.open()
-    one, two = desk.expect("1"), desk.expect("2")
+    service = LateDesk(source.late)
+    service.open()
+    one, two = service.expect("1"), service.expect("2")
     await source.queue.put({"request_id": "2", "text": "late"})
     assert (await two)["text"] == "late"
     assert not one.done()
@@ -28,10 +28,10 @@ async def test_an_answer_goes_to_its_own_request():
 
 async def test_one_subscription_serves_all_tabs():
     source = Source()
-    desk = LateDesk(source.late)
-    desk.open()
-    desk.open()
-    future = desk.expect("1")
+    service = LateDesk(source.late)
+    service.open()
+    service.open()
+    future = service.expect("1")
     await source.queue.put({"request_id": "1"})
     await future
     assert source.subscriptions == 1
@@ -39,23 +39,23 @@ async def test_one_subscription_serves_all_tabs():
 
 async def test_what_nobody_waits_for_is_dropped_and_nothing_grows():
     source = Source()
-    desk = LateDesk(source.late)
-    desk.open()
-    desk.expect("1")
-    desk.forget("1")
+    service = LateDesk(source.late)
+    service.open()
+    service.expect("1")
+    service.forget("1")
     await source.queue.put({"request_id": "1"})
     await source.queue.put({"request_id": "unknown"})
-    last = desk.expect("2")
+    last = service.expect("2")
     await source.queue.put({"request_id": "2"})
     await last
     await asyncio.sleep(0)
-    assert not desk._waiting
+    assert not service._waiting
 
 
 async def test_a_router_that_closes_lets_everybody_go():
     source = Source()
-    desk = LateDesk(source.late)
-    desk.open()
-    future = desk.expect("1")
+    service = LateDesk(source.late)
+    service.open()
+    future = service.expect("1")
     await source.queue.put(None)
     assert await future is None

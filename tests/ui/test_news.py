@@ -111,7 +111,7 @@ def test_a_new_order_is_said_wherever_the_reader_is(trying: Site, visitor_at):
     async def disappoint():
         for told, attempts in rows_of(first, "failed", 40, "general"):
             await router.services.log.write(told, attempts)
-        await router.services.board.catch_up(router.services.log)
+        await router.services.routing.catch_up(router.services.log)
         await router.answer("How long do I boil an egg?", category="general")
 
     trying.run(disappoint())

@@ -263,12 +263,12 @@ def test_the_embedded_llama_is_called_demo_quality():
 
 
 def test_kinds_come_from_the_configuration(settings_for):
-    from ui.terms import Terms
+    from ui.display_config import DisplayConfig
 
     settings = settings_for(hosts={"theatre": {"kind": "simulated"}})
-    terms = Terms.of(settings)
-    assert terms.kinds["first"] == "remote"
-    assert terms.limits_ms["technical"][0] == settings.limits.ttft_s * 1000
+    display = DisplayConfig.of(settings)
+    assert display.kinds["first"] == "remote"
+    assert display.limits_ms["technical"][0] == settings.limits.ttft_s * 1000
     assert TERMS.kind("star") == "simulated"
 
 

@@ -13,7 +13,7 @@ import gradio as gr
 from config.errors import RouterError
 from config.models import Settings
 from ui import wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.transcript import sentence
 from ui.widget import AT_ONCE, STREAMED, widget
 from vectorstore.folders import SUFFIXES
@@ -24,7 +24,7 @@ SHOWN = 500
 """Documents listed; the count names all of them."""
 
 
-def knowledge_tab(desk: Desk, *, write: bool) -> None:
+def knowledge_tab(service: ChatService, *, write: bool) -> None:
     with gr.Tab("Knowledge", id="knowledge"):
         box = gr.Textbox(
             label="Question",
@@ -36,20 +36,20 @@ def knowledge_tab(desk: Desk, *, write: bool) -> None:
         )
         passages = widget("passages", None, elem_id="passages")
         if write:
-            _ingest_parts(desk)
+            _ingest_parts(service)
         documents = widget("documents", None, elem_id="documents", every_s=5)
 
     async def refresh() -> Any:
-        return await _documents(desk)
+        return await _documents(service)
 
     async def find(question: str) -> Any:
-        return await _passages(desk, question)
+        return await _passages(service, question)
 
     documents.refresh(refresh, None, documents, **AT_ONCE)
     box.submit(find, box, passages, **AT_ONCE)
 
 
-def _ingest_parts(desk: Desk) -> None:
+def _ingest_parts(service: ChatService) -> None:
     with gr.Row(elem_classes="rt-ingest"):
         upload = gr.UploadButton(
             "Add documents",
@@ -61,15 +61,15 @@ def _ingest_parts(desk: Desk) -> None:
     progress = widget("progress", None, elem_id="ingest-progress")
 
     async def add(files: list[str] | None) -> AsyncIterator[dict[str, Any]]:
-        folder = uploads(desk.router.settings)
+        folder = uploads(service.router.settings)
         await asyncio.to_thread(keep, [Path(file) for file in files or []], folder)
-        async for frame in ingest(desk, [folder], topics=False):
+        async for frame in ingest(service, [folder], topics=False):
             yield frame
 
     async def bring_up_to_date() -> AsyncIterator[dict[str, Any]]:
-        settings = desk.router.settings
+        settings = service.router.settings
         folders = [settings.config_dir / "knowledge", uploads(settings)]
-        async for frame in ingest(desk, [f for f in folders if f.is_dir()], topics=True):
+        async for frame in ingest(service, [f for f in folders if f.is_dir()], topics=True):
             yield frame
 
     upload.upload(add, upload, progress, **STREAMED)
@@ -89,12 +89,12 @@ def keep(files: Sequence[Path], folder: Path) -> None:
 
 
 async def ingest(
-    desk: Desk, folders: Sequence[Path], *, topics: bool
+    service: ChatService, folders: Sequence[Path], *, topics: bool
 ) -> AsyncIterator[dict[str, Any]]:
     """Frames of the progress, the last with what was done; leaving them stops the ingest."""
     steps: asyncio.Queue[tuple[int, int, str] | None] = asyncio.Queue()
     work = asyncio.create_task(
-        desk.router.services.knowledge.ingest(
+        service.router.services.knowledge.ingest(
             folders, lambda *step: steps.put_nowait(step), topics=topics
         )
     )
@@ -128,8 +128,8 @@ def report(done: IngestReport) -> dict[str, Any]:
     }
 
 
-async def _documents(desk: Desk) -> Any:
-    knowledge = desk.router.services.knowledge
+async def _documents(service: ChatService) -> Any:
+    knowledge = service.router.services.knowledge
     try:
         found = await knowledge.documents()
     except RouterError as error:
@@ -153,10 +153,10 @@ def _document(document: Document) -> dict[str, Any]:
     }
 
 
-async def _passages(desk: Desk, question: str) -> Any:
+async def _passages(service: ChatService, question: str) -> Any:
     if not (question or "").strip():
         return None
-    found = await desk.router.services.knowledge.retrieve(question, PASSAGES)
+    found = await service.router.services.knowledge.retrieve(question, PASSAGES)
     return {
         "confident": found.confident,
         "mode": found.mode,

@@ -15,7 +15,7 @@ import gradio as gr
 from config.errors import RouterError
 from telemetry.records import InteractionRow
 from ui import export, wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.picture import empty, picture
 from ui.replay import asked, cost_of, events
 from ui.run import FRAME_S
@@ -36,7 +36,7 @@ SAVE = "() => requestAnimationFrame(() => document.querySelector('#export-file')
 OUTCOMES = ("all", "answered", "by the fallback", "failed", "liked", "disliked")
 
 
-def log_tab(desk: Desk) -> None:
+def log_tab(service: ChatService) -> None:
     with gr.Tab("Log", id="log"):
         with gr.Row(elem_classes="rt-filters"):
             words = gr.Textbox(
@@ -45,7 +45,7 @@ def log_tab(desk: Desk) -> None:
                 max_lines=1,
                 elem_id="log-search",
             )
-            category = gr.Dropdown(_categories(desk), value="", label="Category")
+            category = gr.Dropdown(_categories(service), value="", label="Category")
             outcome = gr.Dropdown(
                 list(OUTCOMES), value="all", label="Outcome", elem_id="log-outcome"
             )
@@ -58,35 +58,35 @@ def log_tab(desk: Desk) -> None:
             with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
                 shown = widget("picture", empty(), elem_id="replay")
     filters = [words, category, outcome]
-    _connect(desk, filters, rows, shown)
-    _connect_export(desk, filters, {"jsonl": jsonl, "csv": csv}, file)
+    _connect(service, filters, rows, shown)
+    _connect_export(service, filters, {"jsonl": jsonl, "csv": csv}, file)
 
 
-def _categories(desk: Desk) -> list[tuple[str, str]]:
-    return [("all", ""), *((name, name) for name in desk.router.settings.categories)]
+def _categories(service: ChatService) -> list[tuple[str, str]]:
+    return [("all", ""), *((name, name) for name in service.router.settings.categories)]
 
 
-def _connect(desk: Desk, filters: list[Any], rows: Any, shown: Any) -> None:
+def _connect(service: ChatService, filters: list[Any], rows: Any, shown: Any) -> None:
     async def refresh(words: str, category: str, outcome: str) -> Any:
         try:
-            found = await select(desk, words, category, outcome)
+            found = await select(service, words, category, outcome)
         except RouterError as error:
             return {"rows": [], "found": 0, "problem": str(error)}
         return {
-            "rows": [line(row, desk) for row in found[:SHOWN]],
+            "rows": [line(row, service) for row in found[:SHOWN]],
             "found": len(found),
             "narrowed": bool(words or category or outcome != "all"),
-            "problem": desk.router.services.log.problem,
+            "problem": service.router.services.log.problem,
         }
 
     async def open_one(event: gr.EventData) -> AsyncIterator[Any]:
         request_id = str((event._data or {}).get("request_id", ""))
         try:
-            row = await desk.router.services.log.get(request_id)
+            row = await service.router.services.log.get(request_id)
         except RouterError as error:
             gr.Warning(str(error))
             return
-        async for frame in replayed(row, desk):
+        async for frame in replayed(row, service):
             yield frame
 
     rows.refresh(refresh, filters, rows, **AT_ONCE)
@@ -96,13 +96,13 @@ def _connect(desk: Desk, filters: list[Any], rows: Any, shown: Any) -> None:
 
 
 def _connect_export(
-    desk: Desk, filters: list[Any], buttons: dict[str, gr.Button], file: Any
+    service: ChatService, filters: list[Any], buttons: dict[str, gr.Button], file: Any
 ) -> None:
     """What the filters let through, as a file that the browser saves at once."""
 
     def writer(kind: str) -> Callable[[str, str, str], Awaitable[str]]:
         async def write(words: str, category: str, outcome: str) -> str:
-            found = await select(desk, words, category, outcome, limit=None)
+            found = await select(service, words, category, outcome, limit=None)
             text = export.jsonl(found) if kind == "jsonl" else export.csv(found)
             file = await asyncio.to_thread(_write, text, f"interactions.{kind}")
             forget = partial(shutil.rmtree, file.parent, ignore_errors=True)
@@ -122,10 +122,10 @@ def _write(text: str, name: str) -> Path:
 
 
 async def select(
-    desk: Desk, words: str, category: str, outcome: str, limit: int | None = SEARCHED
+    service: ChatService, words: str, category: str, outcome: str, limit: int | None = SEARCHED
 ) -> list[InteractionRow]:
     """The newest requests that match all filters, newest first."""
-    rows = await desk.router.interactions(limit=limit, category=category or None)
+    rows = await service.router.interactions(limit=limit, category=category or None)
     wanted = (words or "").lower().split()
     return [row for row in rows if _is(row, outcome) and matches(row, wanted)]
 
@@ -158,10 +158,10 @@ def _is(row: InteractionRow, outcome: str) -> bool:
             return True
 
 
-def line(row: InteractionRow, desk: Desk) -> dict[str, Any]:
+def line(row: InteractionRow, service: ChatService) -> dict[str, Any]:
     """One request as a line of the table."""
     winner = row.get("winner")
-    kind = desk.terms.kind(winner) if winner and winner != "passages" else "remote"
+    kind = service.display.kind(winner) if winner and winner != "passages" else "remote"
     calls = [a for a in row.get("attempts") or [] if a["outcome"] != "skipped"]
     return {
         "id": row["request_id"],
@@ -180,9 +180,9 @@ def line(row: InteractionRow, desk: Desk) -> dict[str, Any]:
     }
 
 
-async def replayed(row: InteractionRow, desk: Desk) -> AsyncIterator[dict[str, Any]]:
+async def replayed(row: InteractionRow, service: ChatService) -> AsyncIterator[dict[str, Any]]:
     """The request as it happened, from its first event to its last."""
-    view = View(asked(row), desk.terms)
+    view = View(asked(row), service.display)
     story = events(row)
     length = max((event["at_ms"] for event in story), default=0.0) / 1000
     pace = max(1.0, length / REPLAY_S)

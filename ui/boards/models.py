@@ -11,7 +11,7 @@ import gradio as gr
 from config.errors import RouterError
 from discovery.watch import verdict
 from ui import wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.news import item as news_item
 from ui.transcript import sentence
 from ui.widget import AT_ONCE, STREAMED, widget
@@ -26,8 +26,8 @@ LATELY = 12
 EVERY_S = 2.0
 
 
-def models_tab(desk: Desk, *, write: bool) -> None:
-    categories = list(desk.router.settings.categories)
+def models_tab(service: ChatService, *, write: bool) -> None:
+    categories = list(service.router.settings.categories)
     with gr.Tab("Models", id="models"):
         with gr.Row(elem_classes="rt-filters"):
             category = gr.Dropdown(
@@ -45,11 +45,11 @@ def models_tab(desk: Desk, *, write: bool) -> None:
 
     async def look(name: str) -> AsyncIterator[Any]:
         yield {"busy": True}
-        yield await look_up(desk, name, write=write)
+        yield await look_up(service, name, write=write)
 
     async def refresh() -> Any:
-        news = await desk.router.news(LATELY)
-        return {"trials": on_trial(desk), "news": [news_item(row) for row in news]}
+        news = await service.router.news(LATELY)
+        return {"trials": on_trial(service), "news": [news_item(row) for row in news]}
 
     search.click(look, category, found, **STREAMED)
     trials.refresh(refresh, None, trials, **AT_ONCE)
@@ -57,12 +57,12 @@ def models_tab(desk: Desk, *, write: bool) -> None:
 
         async def attempt(name: str, event: gr.EventData) -> AsyncIterator[Any]:
             candidate = str((event._data or {}).get("key", "")) or None
-            async for frame in tried(desk, name, candidate):
+            async for frame in tried(service, name, candidate):
                 yield frame
 
         async def take_back() -> Any:
             try:
-                said = await desk.router.discovery.undo()
+                said = await service.router.discovery.undo()
             except RouterError as error:
                 return {"steps": [_step("failed", sentence(str(error)))], "over": True}
             return {"steps": [_step("done", sentence(said))], "over": True}
@@ -71,16 +71,16 @@ def models_tab(desk: Desk, *, write: bool) -> None:
         undo.click(take_back, None, steps, **AT_ONCE)
 
 
-def on_trial(desk: Desk) -> list[dict[str, Any]]:
+def on_trial(service: ChatService) -> list[dict[str, Any]]:
     """Each provider on trial, with what the judge would say now and why."""
-    settings, ranking = desk.router.settings, desk.router.services.board.ranking
+    settings, ranking = service.router.settings, service.router.services.routing.ranking
     found: list[dict[str, Any]] = []
     for category in settings.categories:
         entries = ranking.standings(category).entries
         for entry in entries:
             if entry.trial is None:
                 continue
-            kind = desk.terms.kind(entry.provider)
+            kind = service.display.kind(entry.provider)
             figures = {"mean": entry.mean, "low": entry.low, "high": entry.high, "n": entry.n}
             share, said = wording.percent(entry.trial), sentence(verdict(entry, entries).reason)
             named = {"provider": entry.provider, "kind": kind, "mark": wording.KINDS[kind]}
@@ -88,10 +88,10 @@ def on_trial(desk: Desk) -> list[dict[str, Any]]:
     return found
 
 
-async def look_up(desk: Desk, category: str, *, write: bool) -> dict[str, Any]:
+async def look_up(service: ChatService, category: str, *, write: bool) -> dict[str, Any]:
     """The candidates of a search, ready to be drawn."""
     try:
-        result = await desk.router.search(category)
+        result = await service.router.search(category)
     except RouterError as error:
         return {"problem": sentence(str(error)), "rows": []}
     best = result.best()
@@ -137,12 +137,14 @@ def _row(
     }
 
 
-async def tried(desk: Desk, category: str, candidate: str | None) -> AsyncIterator[dict[str, Any]]:
+async def tried(
+    service: ChatService, category: str, candidate: str | None
+) -> AsyncIterator[dict[str, Any]]:
     """Frames of a trial; leaving them stops it."""
     steps: list[dict[str, Any]] = [_step("running", "Preparing the trial.")]
     yield {"steps": list(steps), "over": False}
     try:
-        events = desk.router.discovery.try_and_append(category, candidate)
+        events = service.router.discovery.try_and_append(category, candidate)
         async with aclosing(events) as heard:
             async for event in heard:
                 _note(steps, event)

@@ -7,19 +7,19 @@ from typing import Any
 import gradio as gr
 
 from ui import wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.history import History
 from ui.widget import AT_ONCE, widget
 
 EVERY_S = 2.0
 
 
-def priorities_tab(desk: Desk) -> None:
-    history = History(desk.router)
+def priorities_tab(service: ChatService) -> None:
+    history = History(service.router)
 
     async def refresh() -> Any:
-        told = await desk.router.priorities()
-        return board(told, await history.courses(), desk)
+        told = await service.router.priorities()
+        return board(told, await history.courses(), service)
 
     with gr.Tab("Priorities", id="priorities"):
         shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
@@ -27,7 +27,7 @@ def priorities_tab(desk: Desk) -> None:
 
 
 def board(
-    told: dict[str, Any], courses: dict[str, list[dict[str, Any]]], desk: Desk
+    told: dict[str, Any], courses: dict[str, list[dict[str, Any]]], service: ChatService
 ) -> dict[str, Any]:
     """What `Router.priorities` tells, ready to be drawn."""
     return {
@@ -37,7 +37,7 @@ def board(
                 "observations": one["observations"],
                 "changes": one["changes"],
                 "why": (one["last_change"] or {}).get("why"),
-                "entries": [_entry(e, place, desk) for place, e in enumerate(one["providers"])],
+                "entries": [_entry(e, place, service) for place, e in enumerate(one["providers"])],
                 "course": courses.get(name, []),
             }
             for name, one in told.items()
@@ -45,8 +45,8 @@ def board(
     }
 
 
-def _entry(entry: dict[str, Any], place: int, desk: Desk) -> dict[str, Any]:
-    kind = desk.terms.kind(entry["provider"])
+def _entry(entry: dict[str, Any], place: int, service: ChatService) -> dict[str, Any]:
+    kind = service.display.kind(entry["provider"])
     success = entry["success"]
     return {
         "provider": entry["provider"],

@@ -11,7 +11,7 @@ import gradio as gr
 from race.budget import Allowance
 from race.routing_state import is_free
 from ui import wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.transcript import sentence
 from ui.widget import AT_ONCE, widget
 
@@ -27,12 +27,12 @@ _BREAKERS = {
 }
 
 
-def providers_tab(desk: Desk) -> None:
+def providers_tab(service: ChatService) -> None:
     async def refresh() -> Any:
-        router = desk.router
+        router = service.router
         rows = await router.interactions(limit=RECENT)
         spent = await router.services.log.spent_today()
-        return board(router.health()["providers"], rows, spent, desk)
+        return board(router.health()["providers"], rows, spent, service)
 
     with gr.Tab("Providers", id="providers"):
         shown = widget("providers", None, elem_id="providers", every_s=EVERY_S)
@@ -40,12 +40,12 @@ def providers_tab(desk: Desk) -> None:
 
 
 def board(
-    health: Mapping[str, Any], rows: Iterable[Any], spent: Mapping[str, float], desk: Desk
+    health: Mapping[str, Any], rows: Iterable[Any], spent: Mapping[str, float], service: ChatService
 ) -> dict[str, Any]:
     figures = seen(rows)
-    allowance = Allowance(desk.router.settings.budget, spent)
+    allowance = Allowance(service.router.settings.budget, spent)
     cards = [
-        _card(name, one, figures.get(name, {}), allowance, desk) for name, one in health.items()
+        _card(name, one, figures.get(name, {}), allowance, service) for name, one in health.items()
     ]
     return {
         "cards": sorted(cards, key=lambda card: card["state"] == "off"),
@@ -97,9 +97,9 @@ def _card(
     one: Mapping[str, Any],
     mine: Mapping[str, Any],
     allowance: Allowance,
-    desk: Desk,
+    service: ChatService,
 ) -> dict[str, Any]:
-    settings, kind = desk.router.settings, desk.terms.kind(name)
+    settings, kind = service.router.settings, service.display.kind(name)
     barred = allowance.barred(name, free=is_free(settings, settings.provider(name)))
     state, word, why = _may_be_asked(one, barred)
     calls, first = mine.get("calls", 0), sorted(mine.get("first", []))

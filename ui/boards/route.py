@@ -9,18 +9,18 @@ import gradio as gr
 
 from config.errors import RouterError
 from ui import wording
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.picture import shown_route
 from ui.transcript import sentence
 from ui.widget import AT_ONCE, widget
 
 
-def route_tab(desk: Desk) -> None:
+def route_tab(service: ChatService) -> None:
     async def show(prompt: str) -> Any:
         if not (prompt or "").strip():
             return None
         try:
-            return await board(desk, prompt)
+            return await board(service, prompt)
         except RouterError as error:
             return {"problem": sentence(str(error))}
 
@@ -37,12 +37,12 @@ def route_tab(desk: Desk) -> None:
         box.submit(show, box, shown, **AT_ONCE)
 
 
-async def board(desk: Desk, prompt: str) -> dict[str, Any]:
+async def board(service: ChatService, prompt: str) -> dict[str, Any]:
     """The route with what each of its models is, and which would be passed over now."""
-    router = desk.router
+    router = service.router
     route = await asyncio.to_thread(router.route, prompt)
     health = router.health()["providers"]
-    order = [_step(name, health[name]["breaker"], desk) for name in route["order"]]
+    order = [_step(name, health[name]["breaker"], service) for name in route["order"]]
     fallback = router.settings.fallback.provider
     limits = router.settings.limits_for(route["category"])
     return {
@@ -50,14 +50,14 @@ async def board(desk: Desk, prompt: str) -> dict[str, Any]:
         "confidence": wording.percent(route["confidence"]),
         "margin": wording.percent(route["margin"]),
         "steps": order,
-        "fallback": _step(fallback, health[fallback]["breaker"], desk),
+        "fallback": _step(fallback, health[fallback]["breaker"], service),
         "limit": wording.seconds(limits.ttft_s * 1000),
         "propensity": wording.percent(route["propensity"]),
     }
 
 
-def _step(name: str, breaker: dict[str, Any], desk: Desk) -> dict[str, Any]:
-    kind = desk.terms.kind(name)
+def _step(name: str, breaker: dict[str, Any], service: ChatService) -> dict[str, Any]:
+    kind = service.display.kind(name)
     left = breaker["state"] == "open"
     why = f"left alone for {breaker['retry_in_s']:.0f} s: {breaker['why']}" if left else ""
     return {"name": name, "kind": kind, "mark": wording.KINDS[kind], "why": why}

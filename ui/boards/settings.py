@@ -8,13 +8,13 @@ import gradio as gr
 
 from config.models import Settings
 from config.provenance import provenance
-from ui.desk import Desk
+from ui.chat_service import ChatService
 from ui.widget import AT_ONCE, widget
 
 
-def settings_tab(desk: Desk) -> None:
+def settings_tab(service: ChatService) -> None:
     def refresh() -> Any:
-        return board(desk.router.settings)
+        return board(service.router.settings)
 
     with gr.Tab("Settings", id="settings"):
         shown = widget("settings", None, elem_id="settings")

@@ -12,7 +12,7 @@ KINDS = {"simulated": "simulated", "llama_cpp": "embedded", "openai": "remote"}
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class DisplayConfig:
     """Plain values, so that the reducer needs no configuration in its tests."""
 
     limits_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Terms:
     """Provider to `simulated`, `embedded` or `remote`."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Terms:
+    def of(cls, settings: Settings) -> DisplayConfig:
         limits = {name: settings.limits_for(name) for name in settings.categories}
         return cls(
             {name: (own.ttft_s * 1000, own.deadline_s * 1000) for name, own in limits.items()},

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from graph.router import Router
+from ui.display_config import DisplayConfig
 from ui.late import LateDesk
 from ui.run import Run, Runs
-from ui.terms import Terms
 from ui.transcript import Conversation
 from ui.view import View
 
 
-class Desk:
+class ChatService:
     """One a process. A tab is known by its session's name."""
 
     def __init__(self, router: Router) -> None:
@@ -23,14 +23,14 @@ class Desk:
         self.runs = Runs()
         self._late = LateDesk(router.late)
         self._awaited: dict[str, set[str]] = {}
-        self._terms = (router.settings, Terms.of(router.settings))
+        self._terms = (router.settings, DisplayConfig.of(router.settings))
 
     @property
-    def terms(self) -> Terms:
+    def display(self) -> DisplayConfig:
         """Of the configuration in force, which may change while the page is open."""
         settings = self.router.settings
         if self._terms[0] is not settings:
-            self._terms = (settings, Terms.of(settings))
+            self._terms = (settings, DisplayConfig.of(settings))
         return self._terms[1]
 
     def begin(
@@ -48,7 +48,7 @@ class Desk:
             "category": category or None,
             "provider": provider or None,
         }
-        view = View(asked, self.terms, request_id=uuid.uuid4().hex)
+        view = View(asked, self.display, request_id=uuid.uuid4().hex)
         conversation.turns.append(view)
         conversation.pending, conversation.stopped = view, False
         return view
