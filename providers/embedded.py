@@ -73,7 +73,7 @@ class EmbeddedLlama:
                     if (shared := self._shared(path)) is not None:
                         return shared
                     server = llama_server.start(path)
-                    server.published = self._publish(path, server.address)
+                    server.published = self._publish(path, server)
             server.leases.add(self)
             return server.address
 
@@ -104,8 +104,9 @@ class EmbeddedLlama:
             return contextlib.nullcontext()
         return FileLock(self.data_dir / "embedded.lock")
 
-    def _publish(self, path: Path, address: Address) -> Path | None:
-        content = {"pid": os.getpid(), "base_url": address.base_url, "key": address.key}
+    def _publish(self, path: Path, server: llama_server.Server) -> Path | None:
+        address = server.address
+        content = {"pid": server.process.pid, "base_url": address.base_url, "key": address.key}
         file = self._file(path)
         try:
             file.unlink(missing_ok=True)
@@ -124,7 +125,7 @@ class EmbeddedLlama:
             pid = int(content["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        if pid == os.getpid() or not address.base_url.startswith("http://127.0.0.1:"):
+        if not address.base_url.startswith("http://127.0.0.1:"):
             return None
         return address if _alive(address, pid) else None
 

