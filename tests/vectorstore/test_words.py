@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore.stem import stem
-from vectorstore.words import words
+from vectorstore.words import stem, words
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_words_are_stemmed_as_porter_does(word: str, expected: str) -> None:
 
 
 def test_what_is_no_english_word_stays() -> None:
-    assert [stem(w) for w in ("is", "utf8", "größe", "x2s")] == ["is", "utf8", "größe", "x2s"]
+    assert [stem(w) for w in ("is", "utf8", "größe", "s")] == ["is", "utf8", "größe", "s"]
 
 
 def test_forms_of_a_word_meet() -> None:
