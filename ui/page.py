@@ -63,6 +63,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
     _without_statistics(demo)
+    demo.has_launched = True  # without it gradio checks no path: mounting does not set it
     return demo
 
 
