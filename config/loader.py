@@ -115,9 +115,9 @@ def _typed(
     raw, wrong = validate(file, _ProvidersFile, sections)
     overrides, wrong_limits = validate(file, _Overrides, own, ("limits",))
     kinds, wrong_kinds = validate(categories, _Categories, categories.data)
-    told = {mistake.line for mistake in foreign}
+    reported = {mistake.line for mistake in foreign}
     here = [*checks.duplicate_keys(file), *foreign]
-    here += [mistake for mistake in (*wrong, *wrong_limits) if mistake.line not in told]
+    here += [mistake for mistake in (*wrong, *wrong_limits) if mistake.line not in reported]
     here.sort(key=lambda mistake: mistake.line)
     refuse([*here, *checks.duplicate_keys(categories), *wrong_kinds])
     refuse(_cross_checked(file, sections | {"limits": limits}, raw, categories))
