@@ -36,6 +36,7 @@ from config.models import (
     Settings,
     Simulation,
 )
+from config.redaction import keep_secret
 from config.yaml_file import YamlFile
 
 PROVIDERS_FILE = "providers.yaml"
@@ -161,6 +162,7 @@ def _host(name: str, host: Host, given: Variables) -> Host:
         "disabled": _not_set(given.missing(*needed)),
     }
     if key := given.get(host.api_key_env):
+        keep_secret(key)
         resolved["key"] = SecretStr(key)
     return host.model_copy(update=resolved)
 
