@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from routing.percentile import percentile
 from telemetry.records import AttemptRow, InteractionRow
 
 ASKED = frozenset({"ok", "failed", "timed_out", "late"})
@@ -58,14 +59,6 @@ def figures(rows: Iterable[InteractionRow]) -> list[Figures]:
                 category = attempt.get("category") or row.get("category") or ""
                 tallies.setdefault((category, attempt["provider"]), _Tally()).add(attempt)
     return [_figures(*key, tally) for key, tally in sorted(tallies.items())]
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Nearest rank: the smallest value that at least this share does not exceed."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * round(100 * share) // 100) - 1)]
 
 
 def _figures(category: str, provider: str, tally: _Tally) -> Figures:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import sqrt
 
 from config.models import Ranking as Weights
+from routing.percentile import percentile
 from routing.ranking import exploration
 from routing.ranking.belief import belief
 from routing.ranking.exploration import Served
@@ -18,7 +19,6 @@ from routing.ranking.fold import Fold
 from routing.ranking.ledger import Z90
 from routing.ranking.observation import Observation
 from routing.ranking.posterior import best_probabilities
-from routing.ranking.reason import percentile
 from routing.ranking.standings import Change, Choice, Standing, Standings
 
 RECENT = 2_000

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from config.models import Ranking
+from routing.percentile import percentile
 from routing.ranking import reward
 from routing.ranking.observation import Observation
 from routing.ranking.standings import Change
@@ -154,14 +155,6 @@ def _comparison(rose: str, fell: str, tries: dict[str, list[Observation]], weigh
 
 def _mean_reward(tries: Sequence[Observation], weights: Ranking) -> float:
     return fmean(reward.of(seen, weights) or 0.0 for seen in tries)
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least this share does not exceed; None of nothing."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _p95(tries: Sequence[Observation]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from telemetry.summary import figures, percentile
+from telemetry.summary import figures
 from tests.telemetry.rows import attempt, request
 
 
@@ -37,9 +37,3 @@ def test_a_skipped_provider_was_not_asked() -> None:
 def test_an_unknown_cost_is_not_zero() -> None:
     (entry,) = figures([request("r1", attempts=[attempt(cost_usd=None)])])
     assert entry.cost_usd is None
-
-
-def test_percentiles_are_values_that_occurred() -> None:
-    assert percentile([], 0.5) is None
-    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert percentile([float(n) for n in range(1, 101)], 0.95) == 95.0

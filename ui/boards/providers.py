@@ -10,6 +10,7 @@ import gradio as gr
 
 from race.budget import Allowance
 from race.routing_state import is_free
+from routing.percentile import percentile
 from ui import wording
 from ui.chat_service import ChatService
 from ui.transcript import sentence
@@ -102,7 +103,7 @@ def _card(
     settings, kind = service.router.settings, service.display.kind(name)
     barred = allowance.barred(name, free=is_free(settings, settings.provider(name)))
     state, word, why = _may_be_asked(one, barred)
-    calls, first = mine.get("calls", 0), sorted(mine.get("first", []))
+    calls, first = mine.get("calls", 0), mine.get("first", [])
     limit, cost = allowance.budget.providers.get(name), allowance.spent.get(name, 0.0)
     return {
         "name": name,
@@ -116,8 +117,8 @@ def _card(
         "figures": [
             ["Success", wording.percent(mine["ok"] / calls) if calls else "–"],
             ["Calls", str(calls)],
-            ["First word, median", wording.seconds(first[len(first) // 2] if first else None)],
-            ["First word, 95 %", wording.seconds(first[int(len(first) * 0.95)] if first else None)],
+            ["First word, median", wording.seconds(percentile(first, 0.5))],
+            ["First word, 95 %", wording.seconds(percentile(first, 0.95))],
             ["Cost today", spent_so_far(cost)],
             ["Daily limit", "none" if limit is None else wording.usd(limit)],
         ],
