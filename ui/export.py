@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv as comma
-import io
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 from telemetry.records import InteractionRow
 
@@ -48,26 +47,26 @@ ATTEMPT = (
 )
 
 
-def jsonl(rows: Iterable[InteractionRow]) -> str:
-    """One request a line with its attempts, as `--log` prints them."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def jsonl(rows: Iterable[InteractionRow], out: TextIO) -> None:
+    """Write one request a line with its attempts, as `--log` prints them."""
+    for row in rows:
+        out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def csv(rows: Iterable[InteractionRow]) -> str:
-    """One attempt a line, the request's own columns first; a request without one has its line."""
-    out = io.StringIO()
+def csv(rows: Iterable[InteractionRow], out: TextIO) -> None:
+    """Write one attempt a line, the request's own columns first; a request without one has its
+    line."""
     writer = comma.writer(out)
     writer.writerow([*REQUEST, *(f"attempt_{name}" for name in ATTEMPT)])
     for row in rows:
-        own: dict[str, Any] = dict(row)
-        for attempt in row.get("attempts") or [{}]:
-            told: dict[str, Any] = dict(attempt)
-            cells = [own.get(name) for name in REQUEST] + [told.get(name) for name in ATTEMPT]
+        own: Mapping[str, object] = row
+        attempts: Sequence[Mapping[str, object]] = row.get("attempts") or [{}]
+        for attempt in attempts:
+            cells = [own.get(name) for name in REQUEST] + [attempt.get(name) for name in ATTEMPT]
             writer.writerow([_cell(value) for value in cells])
-    return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """A text that a spreadsheet would take for a formula is kept from being one."""
     if isinstance(value, str) and value[:1] in "=+-@\t\r":
         return f"'{value}"

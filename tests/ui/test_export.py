@@ -8,23 +8,29 @@ from tests.ui.test_replay import logged
 from ui import export
 
 
+def written(write, *rows):
+    out = io.StringIO()
+    write(rows, out)
+    return out.getvalue()
+
+
 def test_jsonl_has_a_request_a_line_with_its_attempts():
-    lines = export.jsonl([logged(), logged(request_id="def")]).splitlines()
+    lines = written(export.jsonl, logged(), logged(request_id="def")).splitlines()
     assert [json.loads(line)["request_id"] for line in lines] == ["abc", "def"]
     assert len(json.loads(lines[0])["attempts"]) == 2
 
 
 def test_csv_has_an_attempt_a_line():
-    rows = list(csv.DictReader(io.StringIO(export.csv([logged()]))))
+    rows = list(csv.DictReader(io.StringIO(written(export.csv, logged()))))
     assert [row["attempt_provider"] for row in rows] == ["star", "cheap"]
     assert {row["request_id"] for row in rows} == {"abc"}
 
 
 def test_a_request_without_attempts_has_its_line():
-    rows = list(csv.DictReader(io.StringIO(export.csv([logged(attempts=[])]))))
+    rows = list(csv.DictReader(io.StringIO(written(export.csv, logged(attempts=[])))))
     assert [row["attempt_provider"] for row in rows] == [""]
 
 
 def test_no_cell_is_a_formula_for_a_spreadsheet():
-    rows = list(csv.DictReader(io.StringIO(export.csv([logged(error="=cmd()")]))))
+    rows = list(csv.DictReader(io.StringIO(written(export.csv, logged(error="=cmd()")))))
     assert rows[0]["error"] == "'=cmd()"

@@ -103,8 +103,7 @@ def _connect_export(
     def writer(kind: str) -> Callable[[str, str, str], Awaitable[str]]:
         async def write(words: str, category: str, outcome: str) -> str:
             found = await select(service, words, category, outcome, limit=None)
-            text = export.jsonl(found) if kind == "jsonl" else export.csv(found)
-            file = await asyncio.to_thread(_write, text, f"interactions.{kind}")
+            file = await asyncio.to_thread(_write, found, kind)
             forget = partial(shutil.rmtree, file.parent, ignore_errors=True)
             asyncio.get_running_loop().call_later(KEPT_S, forget)
             return str(file)
@@ -115,9 +114,11 @@ def _connect_export(
         button.click(writer(kind), filters, file, **AT_ONCE).then(None, None, None, js=SAVE)
 
 
-def _write(text: str, name: str) -> Path:
-    file = Path(tempfile.mkdtemp(prefix="router-export-")) / name
-    file.write_text(text, encoding="utf-8", newline="")
+def _write(rows: list[InteractionRow], kind: str) -> Path:
+    """Row by row, for the whole log as one text would block every request for a second."""
+    file = Path(tempfile.mkdtemp(prefix="router-export-")) / f"interactions.{kind}"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        (export.jsonl if kind == "jsonl" else export.csv)(rows, out)
     return file
 
 
@@ -134,11 +135,11 @@ def matches(row: InteractionRow, words: list[str]) -> bool:
     """Every word occurs somewhere in what the row says."""
     if not words:
         return True
-    searched: list[object] = [row.get(k) for k in ("request_id", "category", "winner", "prompt")]
-    searched += [row.get("error"), row.get("answer"), row.get("role")]
+    told: list[object] = [row.get(k) for k in ("request_id", "category", "winner", "prompt")]
+    told += [row.get("error"), row.get("answer"), row.get("role")]
     for attempt in row.get("attempts") or []:
-        searched += [attempt.get(k) for k in ("provider", "model", "outcome", "error", "detail")]
-    text = " ".join(str(one) for one in searched if one).lower()
+        told += [attempt.get(k) for k in ("provider", "model", "outcome", "error", "detail")]
+    text = " ".join(str(one) for one in told if one).lower()
     return all(word in text for word in words)
 
 
