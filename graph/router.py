@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, aclosing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from config.errors import NoAnswerError, NotFoundError, UsageError
 from config.loader import load
 from config.models import Settings
 from graph.builder import Graph, build
-from graph.door import Door
 from graph.runs import Runs
 from nodes.classify import route_of, understand
 from providers.base import Message
 from race.late import LateAnswer
 from race.rendezvous import Event, cancel
-from race.state import Answer, Options, Route, Services, State
+from race.services import Services
+from race.state import Answer, Options, Route, State
 from runtime import reports
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 MAX_PROMPT_CHARS = 400_000
 """A longer prompt is refused before anything is asked."""
+
+T = TypeVar("T")
 
 LATE_GRACE_S = 5.0
 """How long `aclose` waits for late primaries."""
@@ -58,7 +63,8 @@ class Router:
         self._lock = threading.Lock()
         self._services: Services | None = None
         self._graph: Graph | None = None
-        self._door = Door()
+        self._portal: BlockingPortal | None = None
+        self._portal_thread = ExitStack()
         self._runs = Runs()
         self._follower = Follower(watched, lambda: self.services, self._adopt)
         self._following: asyncio.Task[None] | None = None
@@ -136,8 +142,10 @@ class Router:
 
     def close(self) -> None:
         """`aclose` for code without an event loop."""
-        self._door.run(self.aclose())
-        self._door.close()
+        self._block_on(self.aclose)
+        with self._lock:
+            self._portal_thread.close()
+            self._portal = None
 
     def open(self) -> None:
         """Open the log and the models' files now; StorageError says what cannot be opened."""
@@ -229,7 +237,7 @@ class Router:
         provider: str | None = None,
     ) -> Answer:
         """`answer` for code without an event loop: notebooks and scripts."""
-        return self._door.run(self.answer(prompt, history, category, provider))
+        return self._block_on(partial(self.answer, prompt, history, category, provider))
 
     def route(
         self,
@@ -248,6 +256,18 @@ class Router:
         await self.start()
         async for answer in self.services.late.subscribe():
             yield answer
+
+    def _block_on(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run on the one event loop that code without a loop shares; Ctrl-C cancels the work."""
+        with self._lock:
+            if self._portal is None:
+                self._portal = self._portal_thread.enter_context(start_blocking_portal("asyncio"))
+        running: Future[T] = self._portal.start_task_soon(work)
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise
 
     # -- learning -----------------------------------------------------------------------------
 
