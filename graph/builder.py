@@ -22,7 +22,8 @@ from nodes.log import log
 from nodes.primary import primary
 from nodes.rerank import rerank
 from race.rendezvous import Rendezvous
-from race.state import Services, State
+from race.services import Services
+from race.state import State
 
 Node = Callable[[State, Services, Rendezvous], Awaitable[State]]
 

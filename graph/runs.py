@@ -10,7 +10,8 @@ from config.errors import UsageError
 from graph.builder import Graph, leave, run_through
 from nodes.log import record_abandoned
 from race.rendezvous import Event, Rendezvous, cancel
-from race.state import Services, State
+from race.services import Services
+from race.state import State
 
 
 class Runs:

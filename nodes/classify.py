@@ -8,7 +8,8 @@ from typing import Any
 from config.errors import UsageError
 from race.machine import Race, Start
 from race.rendezvous import Rendezvous
-from race.state import Route, Services, State
+from race.services import Services
+from race.state import Route, State
 from routing.classifier.classifier import Classification
 
 

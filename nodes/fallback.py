@@ -8,7 +8,8 @@ from typing import Any
 from nodes.grounding import continuation, fallback_messages, source_of
 from race.attempt import Call, attempt, branch_of, call_options, new_row
 from race.rendezvous import Rendezvous, cancel
-from race.state import Branch, Services, Source, State
+from race.services import Services
+from race.state import Branch, Source, State
 
 
 async def fallback(state: State, services: Services, r: Rendezvous) -> State:
@@ -51,12 +52,12 @@ async def _ask(
         call = Call(new_row(r, route, provider, "fallback"), prefix=so_far or "")
         calls.append(call)
         options = call_options(state.get("options") or {}, most=wanted.max_tokens)
-        with services.routing.watch(provider.name, route["category"]) as call.watch:
+        with services.routing.watch(provider.name, route["category"]) as watch:
             ended = await _unless_asked_to_continue(
                 r, attempt(r, services, call, provider, messages, options)
             )
             if ended:
-                call.watch.ended(call.row, call.error)
+                watch.ended(call.row, call.error)
         if not ended or r.continue_asked.is_set():
             continue
         if call.error is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nodes.grounding import supported
 from race.machine import Side
 from race.rendezvous import Rendezvous
-from race.state import AnswerState, Branch, Services, Source, State
+from race.services import Services
+from race.state import AnswerState, Branch, Source, State
 
 PASSAGES = "passages"
 """The provider's name of an extractive answer."""

@@ -9,7 +9,8 @@ import structlog
 from config.errors import StorageError
 from nodes.join import PASSAGES
 from race.rendezvous import Rendezvous
-from race.state import Answer, AnswerState, Services, State
+from race.services import Services
+from race.state import Answer, AnswerState, State
 from telemetry.records import AttemptRow, InteractionRow
 
 logger = structlog.get_logger()

@@ -10,7 +10,8 @@ from providers.base import Message
 from race.attempt import Call, attempt, branch_of, call_options, new_row, report
 from race.rendezvous import Rendezvous, cancel
 from race.retry import NextCall, next_call
-from race.state import Services, State
+from race.services import Services
+from race.state import State
 from telemetry.records import AttemptRow
 
 

@@ -6,7 +6,8 @@ import structlog
 
 from config.errors import StorageError
 from race.rendezvous import Rendezvous
-from race.state import Services, State
+from race.services import Services
+from race.state import State
 
 logger = structlog.get_logger()
 

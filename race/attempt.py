@@ -13,7 +13,8 @@ from providers.prices import cost_usd, estimate_tokens
 from race.machine import Side
 from race.rendezvous import Rendezvous
 from race.routing_state import Watch
-from race.state import Branch, Options, Route, Services
+from race.services import Services
+from race.state import Branch, Options, Route
 from routing.quality import quality
 from routing.repetition import RepetitionGuard
 from telemetry.records import AttemptRow
@@ -131,8 +132,7 @@ async def attempt(
     )
     started = r.now()
     try:
-        think_s = services.settings.think_s(call.row["category"], provider.name)
-        await _read(r, call, provider.stream(messages, options), role, started, think_s)
+        await _read(r, call, provider.stream(messages, options), role, started)
         call.row["outcome"] = "ok"
     except ProviderError as error:
         call.error = error
@@ -146,18 +146,11 @@ async def attempt(
 
 
 async def _read(
-    r: Rendezvous,
-    call: Call,
-    stream: AsyncIterator[Delta],
-    role: Side,
-    started: float,
-    think_s: float,
+    r: Rendezvous, call: Call, stream: AsyncIterator[Delta], role: Side, started: float
 ) -> None:
     guard = RepetitionGuard()
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
-            if call.watch and (delta.text or delta.reasoning):
-                call.watch.sign_of_life((r.now() - started) * 1000)
             if delta.text:
                 if call.row["ttft_ms"] is None:
                     call.row["ttft_ms"] = round((r.now() - started) * 1000, 1)
@@ -174,7 +167,7 @@ async def _read(
                     name = call.row["provider"]
                     raise ProviderError("bad_reply", f"{name} repeats itself without end")
             elif delta.reasoning:
-                r.alive(role, think_s)
+                r.alive(role)
             if delta.finish_reason:
                 call.finish_reason = delta.finish_reason
             if delta.usage:

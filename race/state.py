@@ -1,4 +1,4 @@
-"""What travels through the graph, what the nodes work with, and what a caller gets back."""
+"""What travels through the graph, and what a caller gets back: values alone."""
 
 from __future__ import annotations
 
@@ -12,18 +12,6 @@ from telemetry.records import AttemptRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Executor
-
-    from config.models import Settings
-    from providers.registry import Providers
-    from race.late import LateAnswers
-    from race.rendezvous import Rendezvous
-    from race.routing_state import RoutingState
-    from routing.classifier.classifier import Classifier
-    from telemetry.log import InteractionLog
-    from telemetry.metrics import Metrics
-    from vectorstore.embeddings import Embedder
-    from vectorstore.knowledge import Knowledge
 
 
 class Options(TypedDict, total=False):
@@ -115,25 +103,6 @@ class State(TypedDict, total=False):
     logged: bool  # log: the commit succeeded
     cause: str | None  # log: why the order should be looked at again
     reranked: dict[str, Any] | None  # rerank: before, after, why
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The nodes' collaborators, built once by the router and bound to the graph."""
-
-    settings: Settings
-    providers: Providers
-    classifier: Classifier
-    embedder: Embedder | None
-    knowledge: Knowledge
-    log: InteractionLog
-    routing: RoutingState
-    late: LateAnswers
-    metrics: Metrics
-    thinkers: Executor
-    """Worker threads for classification: onnxruntime works without the GIL."""
-    races: dict[str, Rendezvous] = field(default_factory=dict)
-    """The requests in flight, by request id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from config.errors import ConfigError, RouterError
-from race.state import Services
+from race.services import Services
 from runtime.cooldown_sync import CooldownSync
 from runtime.reload import ConfigWatcher, renewed
 

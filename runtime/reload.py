@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config.models import Settings
-from race.state import Services
+from race.services import Services
 from runtime.services import classifier_for
 
 Signature = tuple[tuple[int, int], ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 from config.models import Provider, Settings
 from race.routing_state import RoutingState, Rows
-from race.state import Services
+from race.services import Services
 from runtime.admission import Gate
 
 VERSION = "0.1.0"

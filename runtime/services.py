@@ -16,7 +16,7 @@ from config.models import Settings
 from providers.registry import Providers
 from race.late import LateAnswers
 from race.routing_state import RoutingState
-from race.state import Services
+from race.services import Services
 from routing.classifier.classifier import Classifier
 from routing.classifier.training import Embed
 from telemetry.log import InteractionLog

@@ -1,0 +1,36 @@
+"""The collaborators that the nodes work with."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from config.models import Settings
+from providers.registry import Providers
+from race.late import LateAnswers
+from race.rendezvous import Rendezvous
+from race.routing_state import RoutingState
+from routing.classifier.classifier import Classifier
+from telemetry.log import InteractionLog
+from telemetry.metrics import Metrics
+from vectorstore.embeddings import Embedder
+from vectorstore.knowledge import Knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The nodes' collaborators, built once by the router and bound to the graph."""
+
+    settings: Settings
+    providers: Providers
+    classifier: Classifier
+    embedder: Embedder | None
+    knowledge: Knowledge
+    log: InteractionLog
+    routing: RoutingState
+    late: LateAnswers
+    metrics: Metrics
+    thinkers: Executor
+    """Worker threads for classification: onnxruntime works without the GIL."""
+    races: dict[str, Rendezvous] = field(default_factory=dict)
+    """The requests in flight, by request id."""
