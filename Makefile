@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 
-.PHONY: run test check bench demo demo-search install install-dev format lock clean
+.PHONY: run test strangers check bench demo demo-search install install-dev format lock clean
 
 run: install
 	$(PY) app.py
@@ -11,12 +11,17 @@ run: install
 test: install-dev
 	$(PY) -m pytest
 
+# Other people's clients, suites and servers, each in a cached environment outside this folder.
+strangers: install-dev
+	$(PY) -m strangers
+
 check: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m pytest
+	$(PY) -m strangers
 
 bench: install-dev
 	$(PY) -m benchmarks

@@ -28,6 +28,7 @@ BELONGS_TO = {
     "host": ("serve",),
     "port": ("serve",),
     "insecure": ("serve",),
+    "no_ui": ("serve",),
     "out": ("batch",),
     "concurrency": ("batch",),
     "resume": ("batch",),
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--host", help="address to serve on (default 127.0.0.1)")
     p.add_argument("--port", type=int, help="port to serve on (default 7860)")
     p.add_argument("--insecure", action="store_true", help="serve openly without keys or login")
+    p.add_argument("--no-ui", action="store_true", help="serve the HTTP API without the page")
     p.add_argument("--out", metavar="FILE", type=Path, help="where --batch writes its results")
     p.add_argument("--concurrency", metavar="N", type=int, help="prompts at once (default 4)")
     p.add_argument("--resume", action="store_true", help="skip what --out already answered")
@@ -83,7 +85,7 @@ def command_of(p: argparse.ArgumentParser, args: argparse.Namespace) -> str:
     for option, commands in BELONGS_TO.items():
         if getattr(args, option) not in (None, False) and chosen not in commands:
             takers = " or ".join("serving" if c == "serve" else f"--{c}" for c in commands)
-            p.error(f"--{option} goes with {takers}")
+            p.error(f"--{option.replace('_', '-')} goes with {takers}")
     return chosen
 
 

@@ -28,7 +28,7 @@ class Usage(Documented):
     total_tokens: int
 
 
-class Told(Documented):
+class RouterObject(Documented):
     """What the router did."""
 
     request_id: str
@@ -61,10 +61,10 @@ class Completion(Documented):
     model: str
     choices: list[Choice]
     usage: Usage
-    router: Told
+    router: RouterObject
 
 
-def told(answer: Answer) -> dict[str, Any]:
+def router_object(answer: Answer) -> dict[str, Any]:
     """The `router` object."""
     attempts = [{k: v for k, v in row.items() if k != "text"} for row in answer.attempts]
     return {
@@ -119,7 +119,7 @@ def completion(answer: Answer, prompt: str) -> bytes:
             "model": answer.provider,
             "choices": [choice],
             "usage": usage(answer, prompt),
-            "router": told(answer),
+            "router": router_object(answer),
         }
     )
 
@@ -154,7 +154,7 @@ class Chunks:
         Usage is in one chunk alone, since clients add it up: in the finish chunk, or, where the
         caller asked for it, in OpenAI's chunk without choices.
         """
-        router, tokens = told(answer), usage(answer, prompt)
+        router, tokens = router_object(answer), usage(answer, prompt)
         choice = {
             "index": 0,
             "delta": {},

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from api.completion import Documented, told
+from api.completion import Documented, router_object
 from config.errors import (
     NoAnswerError,
     NotFoundError,
@@ -120,7 +120,7 @@ def stopping() -> Problem:
 
 def _no_answer(answer: Answer) -> Problem:
     """Nobody answered: the prompt's fault where all say so, else the providers'."""
-    message, router = answer.error or "no provider answered", told(answer)
+    message, router = answer.error or "no provider answered", router_object(answer)
     if answer.error_kind == "content_filter":
         return Problem(400, message, code="content_filter", param="messages", router=router)
     failed = {row["error"] for row in answer.attempts if row["outcome"] in ("failed", "timed_out")}

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -29,64 +30,66 @@ async def _ask(args: argparse.Namespace) -> int:
 
 
 async def _whole(router: Router, prompt: str) -> Answer:
-    answer = await _events(router, prompt, rewindable=True, told=lambda event: None)
+    answer = await _events(router, prompt, rewindable=True, on_event=lambda event: None)
     print(json.dumps(answer.as_dict(), ensure_ascii=False))
     return answer
 
 
 async def _streamed(router: Router, prompt: str) -> Answer:
     """What is on the terminal cannot be taken back: a fallback goes on from it."""
-    teller = _Teller()
-    answer = await _events(router, prompt, rewindable=False, told=teller.tell)
-    teller.end()
+    trace = _Trace()
+    answer = await _events(router, prompt, rewindable=False, on_event=trace.show)
+    trace.end()
     if answer.success:
         cost = "unknown" if answer.cost_usd is None else f"${answer.cost_usd:.6f}"
         took = f"{answer.latency_ms / 1000:.2f} s"
-        teller.trace(f"{answer.provider} ({answer.role}) answered in {took}, cost {cost}")
+        trace.line(f"{answer.provider} ({answer.role}) answered in {took}, cost {cost}")
     for source in answer.sources:
-        teller.trace(f"source: {source['title']} ({source['source']})")
+        trace.line(f"source: {source['title']} ({source['source']})")
     if answer.note:
-        teller.trace(answer.note)
+        trace.line(answer.note)
     return answer
 
 
-async def _events(router: Router, prompt: str, *, rewindable: bool, told: Any) -> Answer:
+async def _events(
+    router: Router, prompt: str, *, rewindable: bool, on_event: Callable[[dict[str, Any]], None]
+) -> Answer:
     answer: Answer | None = None
     async with aclosing(router.stream(prompt, rewindable=rewindable)) as events:
         async for event in events:
-            told(event)
+            on_event(event)
             if event["type"] == "answered":
                 answer = Answer.from_dict(event["answer"])
     assert answer is not None
     return answer
 
 
-class _Teller:
+class _Trace:
     """Writes the answer as it comes; a trace line never lands in the middle of it."""
 
     def __init__(self) -> None:
         self._speaking = False
         self._waiting: list[str] = []
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def show(self, event: dict[str, Any]) -> None:
         match event["type"]:
             case "token":
                 self._speaking = True
                 sys.stdout.write(event["text"])
                 sys.stdout.flush()
             case "classified":
-                self.trace(f"category {event['category']} ({event['confidence']:.2f})")
+                self.line(f"category {event['category']} ({event['confidence']:.2f})")
             case "attempt_started":
                 mark = " [simulation]" if event["simulated"] else ""
-                self.trace(f"{event['role']}: {event['provider']} asked{mark}")
+                self.line(f"{event['role']}: {event['provider']} asked{mark}")
             case "attempt_ended":
                 detail = f": {event['detail']}" if event["detail"] else ""
-                self.trace(f"{event['role']}: {event['provider']} {event['outcome']}{detail}")
+                self.line(f"{event['role']}: {event['provider']} {event['outcome']}{detail}")
             case "switched":
-                self.trace(f"{event['provider']} speaks ({event['reason']})")
+                self.line(f"{event['provider']} speaks ({event['reason']})")
 
-    def trace(self, line: str) -> None:
-        self._waiting.append(f"· {line}")
+    def line(self, text: str) -> None:
+        self._waiting.append(f"· {text}")
         if not self._speaking:
             self._flush()
 

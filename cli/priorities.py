@@ -19,12 +19,12 @@ COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", 
 
 
 def run(args: argparse.Namespace) -> int:
-    told = asyncio.run(_read(args))
+    priorities = asyncio.run(_read(args))
     if args.json:
-        print(json.dumps(told, ensure_ascii=False))
+        print(json.dumps(priorities, ensure_ascii=False))
         return 0
     console = Console()
-    for category, standing in told.items():
+    for category, standing in priorities.items():
         console.print(_table(category, standing))
         if standing["last_change"]:
             console.print(f"last change: {standing['last_change']['why']}\n", highlight=False)

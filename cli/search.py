@@ -33,7 +33,7 @@ async def _search(args: argparse.Namespace) -> int:
 
 
 async def _apply(search: Search, category: str) -> int:
-    """Try the best candidate, telling each step; 0 if it was appended."""
+    """Try the best candidate, printing each step; 0 if it was appended."""
     appended, shown = False, -1
     async with aclosing(search.try_and_append(category)) as events:
         async for event in events:

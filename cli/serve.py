@@ -39,10 +39,10 @@ def run(args: argparse.Namespace) -> int:
     host = args.host or ("0.0.0.0" if space else HOST)  # noqa: S104 - a Space serves openly
     port = PORT if args.port is None else args.port
     if not (space or args.insecure or is_loopback(host)):
-        check_guarded(environment, host)
+        check_guarded(environment, host, ui=not args.no_ui)
     with listen(host, port) as server_socket:
         router.open()  # what cannot be opened is said before anything is served
-        app = build(router, write=not space)
+        app = build(router, write=not space, ui=not args.no_ui)
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
         print(f"Serving on http://{shown}:{server_socket.getsockname()[1]}", file=sys.stderr)
         config = uvicorn.Config(
@@ -55,12 +55,15 @@ def run(args: argparse.Namespace) -> int:
     return 0 if server.started else 1
 
 
-def build(router: Router, *, write: bool = True) -> FastAPI:
-    """The service with the page on it, and the first ingest behind it."""
+def build(router: Router, *, write: bool = True, ui: bool = True) -> FastAPI:
+    """The service, with the page on it unless `ui` is False, and the first ingest behind it."""
     from api.server import create_app
-    from ui.page import mount
 
-    app = mount(create_app(router, write=write), router, write=write)
+    app = create_app(router, write=write)
+    if ui:
+        from ui.page import mount
+
+        app = mount(app, router, write=write)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -98,12 +101,12 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def check_guarded(environment: Environment, host: str) -> None:
+def check_guarded(environment: Environment, host: str, *, ui: bool = True) -> None:
     """An address that others can reach needs keys for the API and a login for the page."""
     missing = []
     if not environment.api_keys:
         missing.append("ROUTER_API_KEYS")
-    if environment.ui_auth is None:
+    if ui and environment.ui_auth is None:
         missing.append("ROUTER_UI_AUTH")
     if missing:
         raise UsageError(

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from config.errors import ConfigError
 from config.models import Environment
+from config.redaction import keep_secret
 
 _QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -116,6 +117,8 @@ def router_environment(given: Variables) -> Environment:
     hub = given.get("HF_ENDPOINT")
     if hub is not None and (wrong := wrong_url(hub)):
         raise ConfigError(f"HF_ENDPOINT: {wrong}")
+    for secret in (*keys, auth.partition(":")[2] if auth else ""):
+        keep_secret(secret)
     return Environment(
         database_url=database,
         chroma_url=chroma,

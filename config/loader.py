@@ -36,6 +36,7 @@ from config.models import (
     Settings,
     Simulation,
 )
+from config.redaction import keep_secret
 from config.yaml_file import YamlFile
 
 PROVIDERS_FILE = "providers.yaml"
@@ -115,9 +116,9 @@ def _typed(
     raw, wrong = validate(file, _ProvidersFile, sections)
     overrides, wrong_limits = validate(file, _Overrides, own, ("limits",))
     kinds, wrong_kinds = validate(categories, _Categories, categories.data)
-    told = {mistake.line for mistake in foreign}
+    reported = {mistake.line for mistake in foreign}
     here = [*checks.duplicate_keys(file), *foreign]
-    here += [mistake for mistake in (*wrong, *wrong_limits) if mistake.line not in told]
+    here += [mistake for mistake in (*wrong, *wrong_limits) if mistake.line not in reported]
     here.sort(key=lambda mistake: mistake.line)
     refuse([*here, *checks.duplicate_keys(categories), *wrong_kinds])
     refuse(_cross_checked(file, sections | {"limits": limits}, raw, categories))
@@ -161,6 +162,7 @@ def _host(name: str, host: Host, given: Variables) -> Host:
         "disabled": _not_set(given.missing(*needed)),
     }
     if key := given.get(host.api_key_env):
+        keep_secret(key)
         resolved["key"] = SecretStr(key)
     return host.model_copy(update=resolved)
 

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
+FinishMeaning = Literal["stop", "length", "tool_calls", "content_filter", "error"]
+Capability = Literal["tools", "json_schema", "images", "reasoning"]
 
 
 class Model(BaseModel):
@@ -30,6 +32,8 @@ class Host(Model):
     base_url_env: str | None = None
     api_key_env: str | None = None
     headers: dict[str, str] = {}
+    finish_reasons: dict[str, FinishMeaning] = {}
+    """Words of this host's own for the end of an answer, and what each means."""
 
     url: str | None = Field(default=None, exclude=True)
     key: SecretStr | None = Field(default=None, exclude=True)
@@ -89,6 +93,8 @@ class Provider(Model):
     max_tokens: int | None = Field(default=None, gt=0)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
+    capabilities: tuple[Capability, ...] | None = None
+    """What the model can do; None: not declared."""
     context: int | None = Field(default=None, gt=0)
     """Context window in tokens, where known."""
     instructions: str | None = None
@@ -126,10 +132,16 @@ class Fallback(Model):
     """Re-order the passages with the cross-encoder: better, and 300 ms of CPU dearer."""
 
 
+THINK_S = 30.0
+"""What a model that reasons has for it by default."""
+
+
 class Limits(Model):
     """Seconds; see DESIGN's rules of the race."""
 
     ttft_s: Seconds = 3.0
+    think_s: Seconds | None = None
+    """From the first sign of life to the first content; None: see `Settings.think_s`."""
     stall_s: Seconds = 5.0
     deadline_s: Seconds = 120.0
     late_s: Seconds = 120.0
@@ -266,3 +278,15 @@ class Settings(Model):
 
     def limits_for(self, category: str) -> Limits:
         return self.category_limits.get(category, self.limits)
+
+    def think_s(self, category: str, provider: str) -> float:
+        """How long this provider may think once it has shown a sign of life, in seconds: as the
+        limits say, else THINK_S for a model that is declared to reason, else `ttft_s`."""
+        limits = self.limits_for(category)
+        if limits.think_s is not None:
+            return limits.think_s
+        return (
+            THINK_S
+            if "reasoning" in (self.provider(provider).capabilities or ())
+            else limits.ttft_s
+        )

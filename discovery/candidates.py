@@ -9,13 +9,19 @@ from typing import Any, TypeVar
 
 from config.models import Cost, Settings
 from discovery.identity import family, key, parameters, tuned
-from discovery.licences import Licence, licence
+from discovery.licences import Licence, Limit, base_licence, combined
 from discovery.scoring import Evidence, Score, blended_usd, score
 from discovery.sources.source import Answer, Found, Gguf
 
 T = TypeVar("T")
 _TRUST = ("catalogue", "hub", "openrouter")
 """Whose word on a model counts first; hosts come last, as they say it of their own packing."""
+MAKERS = {
+    *("meta-llama", "nvidia", "deepseek-ai", "nousresearch", "allenai", "deepcogito", "sao10k"),
+    *("salesforce", "groq", "codellama", "huggingfacetb", "tinyllama", "watt-ai", "team-ace"),
+    *("nexusflow", "tokyotech-llm", "cognitivecomputations", "dphn", "swiss-ai"),
+}
+"""Owners on the hub whose repositories are originals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Candidate:
     configured: tuple[str, ...] = ()
     """The enabled providers that are this model already."""
     non_commercial: bool = False
+    limits: tuple[Limit, ...] = ()
+    """Regions and fields that its licences exclude: asked about before it is taken in."""
     flags: tuple[str, ...] = ()
     """What a person should know before it is taken in."""
     note: str | None = None
@@ -99,19 +107,20 @@ def _candidate(
 ) -> Candidate | None:
     group = sorted(group, key=lambda found: (_rank(found.source), -(found.downloads or 0)))
     keys = {name for found in group for name in _keys(found)}
-    judged = _family(group)
-    if judged is None or not _chats(group):
+    judged = _llamas(group)
+    if judged is None or not _chats(judged[0]):
         return None
+    group, family_said = judged
     mine = [p for p in settings.providers if p.disabled is None]
     offers = _offers(group, {(p.host, p.resolved_model) for p in mine})
     evidence = _evidence(group, offers)
-    terms = licence(evidence.licence, evidence.commercial) if evidence.licence else None
+    terms = _licence(evidence)
     return Candidate(
         key=_keys(group[0])[0],
         name=next((f.title for f in group if f.title), evidence.name),
         evidence=evidence,
         score=score(evidence, category, today),
-        family=judged,
+        family=family_said,
         sources=tuple(dict.fromkeys(found.source for found in group)),
         offers=offers,
         places=tuple(
@@ -122,6 +131,7 @@ def _candidate(
         weights=tuple(found.gguf for found in group if found.gguf is not None),
         configured=tuple(p.name for p in mine if key(p.resolved_model) in keys),
         non_commercial=terms is not None and terms.commercial is False,
+        limits=terms.limits if terms else (),
         flags=_flags(terms, group),
         note=_first(group, lambda f: f.note),
         as_of=next((f.as_of for f in group if f.as_of), None),
@@ -132,14 +142,27 @@ def _rank(source: str) -> int:
     return _TRUST.index(source) if source in _TRUST else len(_TRUST)
 
 
-def _family(group: Sequence[Found]) -> str | None:
-    """What says that all of these are a LLaMA; None if nothing does, or one is declared not to."""
-    verdicts = [family(f.also or f.id, f.architecture, f.tags) for f in group]
-    declared = [v for f, v in zip(group, verdicts, strict=True) if f.architecture]
-    verdicts = declared or verdicts
-    if any(verdict.llama is False for verdict in verdicts):
+def _llamas(group: Sequence[Found]) -> tuple[list[Found], str] | None:
+    """The rows that are this LLaMA, and what says that it is one; None if it is none.
+
+    The catalogue's word and its maker's outweigh a stranger's: then only the row that disagrees is
+    left out. Among strangers the most downloaded original decides, before copies of it.
+    """
+    verdicts = {id(f): family(f.also or f.id, f.architecture, f.tags, f.bases) for f in group}
+    declared = [f for f in group if f.architecture and verdicts[id(f)].llama is not None]
+    judge = min(declared or group, key=lambda f: _authority(f, verdicts[id(f)].llama), default=None)
+    if judge is None or verdicts[id(judge)].llama is False:
         return None
-    return next((verdict.evidence for verdict in verdicts if verdict.llama), None)
+    kept = [f for f in group if verdicts[id(f)].llama is not False]
+    said = next((verdicts[id(f)] for f in [judge, *kept] if verdicts[id(f)].llama), None)
+    return (kept, said.evidence) if said else None
+
+
+def _authority(found: Found, llama: bool | None) -> tuple[bool, bool, bool, float, bool]:
+    maker = found.id.lower().split("/")[0] in MAKERS and "/" in found.id
+    copied = found.also is not None and found.also != found.id
+    trusted = found.source == "catalogue"
+    return not trusted, not maker, copied, -(found.downloads or 0.0), llama is not False
 
 
 def _chats(group: Sequence[Found]) -> bool:
@@ -180,6 +203,9 @@ def _evidence(group: Sequence[Found], offers: Sequence[Offer]) -> Evidence:
         parameters=_first(group, lambda f: f.parameters) or parameters(shown),
         released=date.fromisoformat(released) if released else None,
         licence=_first(group, lambda f: f.licence),
+        base_licence=base_licence(
+            [shown, *(base for f in group for base in f.bases), *(f.also for f in group if f.also)]
+        ),
         commercial=_first(group, lambda f: f.commercial),
         context=_first(group, lambda f: f.context),
         cost=offered or _first(group, lambda f: f.cost) or _cheapest(group),
@@ -196,8 +222,15 @@ def _cheapest(group: Sequence[Found]) -> Cost | None:
     return min(prices, key=blended_usd, default=None)
 
 
+def _licence(evidence: Evidence) -> Licence | None:
+    """None where no source names any licence."""
+    own, base = evidence.licence, evidence.base_licence
+    return combined(own, base, evidence.commercial, evidence.name) if own or base else None
+
+
 def _flags(terms: Licence | None, group: Sequence[Found]) -> tuple[str, ...]:
     flags = [terms.flag] if terms and terms.flag else []
+    flags += [limit.said for limit in terms.limits if limit.kind == "region"] if terms else []
     if any(found.gated for found in group):
         flags.append("gated: its licence must be accepted on the hub first")
     if any(found.simulation is not None for found in group):

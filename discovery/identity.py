@@ -20,7 +20,25 @@ _SERVICE = {"turbo", "versatile", "instant", "free", "latest", "lite", "maas", "
 _TUNED = {"instruct", "chat", "it"}
 _SIZE = re.compile(r"^(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])$")
 _DERIVED = ("llama", "smollm2", "vicuna")
-_ARCHITECTURES = ("llama", "llama4", "mllama")
+_ARCHITECTURES = ("llama", "mllama", "llava_llama")
+_REARRANGED = ("nemotron-nas", "nemotron_nas", "deci")
+"""Architectures of LLaMAs whose blocks a search rearranged; models of other families have them too,
+so that they count where the name, a tag or the base says LLaMA."""
+_PACKINGS = (
+    "exllama",
+    "exl2",
+    "exl3",
+    "gptq",
+    "awq",
+    "onnx",
+    "openvino",
+    "mlx",
+    "unknown",
+    "other",
+)
+"""Words that describe a file format where an architecture is expected: they say nothing of it."""
+_LLAMA_TAG = re.compile(r"^(meta-)?llama(-?[2-4](\.\d)?)?$")
+_BEDROCK = re.compile(r"^(?:(?:us|eu|ap|apac|ca|sa|global)\.)?(?=meta\.)|-v\d+:\d+$")
 _NO_CHAT = re.compile(
     r"guard|embed|rerank|reward|classif|whisper|tts|audio|ocr|retriever|draft|eagle|medusa|lora\b"
 )
@@ -48,11 +66,14 @@ def key(name: str) -> str:
 
 def _words(name: str, without: set[str]) -> list[str]:
     short = name.lower().rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    short = _BEDROCK.sub("", short)  # us.meta.llama3-3-70b-instruct-v1:0
+    short = re.sub(r"(?<![a-z0-9])i?q\d(?:_[a-z0-9]+)+", " ", short)
+    short = re.sub(r"(?<=\d)_(?=\d)", ".", short)  # Llama-3_3-…-v1_5
     short = re.sub(r"v(\d+)p(\d+)", r"\1.\2", short)  # llama-v3p3
-    short = re.sub(r"\b(?:meta|nousresearch|unsloth)[-_.](?=llama)", "", short)
+    short = re.sub(r"\b(?:meta|nousresearch|nvidia|unsloth)[-_.](?=llama)", "", short)
     short = re.sub(r"\bllama[-_ ]?v?(?=\d)", "llama-", short)
     short = re.sub(r"\b(llama-\d)[-_](\d)(?=[-_]|$)", r"\1.\2", short)  # llama3-1
-    short = re.sub(r"(?<![a-z0-9])i?q\d(?:_[a-z0-9]+)+", " ", short)
+    short = re.sub(r"(llama-4-(?:scout|maverick))-17b-\d+e", r"\1", short)
     words = [word for word in re.split(r"[-_ :@]+|\.(?!\d)", short) if word]
     kept = [w for w in words if not (w in without or _QUANTISED.match(w))]
     return list(dict.fromkeys(kept)) or words
@@ -81,17 +102,38 @@ class Family:
     evidence: str
 
 
-def family(name: str, architecture: str | None = None, tags: tuple[str, ...] = ()) -> Family:
-    """Judge by the declared architecture, then by tags, then by the name: in order of trust."""
-    words = name.lower()
-    if _NO_CHAT.search(words):
+def family(
+    name: str,
+    architecture: str | None = None,
+    tags: tuple[str, ...] = (),
+    bases: tuple[str, ...] = (),
+) -> Family:
+    """Judge by the declared architecture, then by base and tags, then by the name.
+
+    `bases` are the models that this one was made from, as its card says.
+    """
+    if _NO_CHAT.search(name.lower()):
         return Family(False, "not a chat model by its name")
-    if architecture:
-        said = architecture.lower()
-        return Family(said.startswith(_ARCHITECTURES), f"architecture {clean(said, 24)}")
-    if "llama" in (tag.lower() for tag in tags):
+    lineage = _lineage(name, tags, bases)
+    said = clean(architecture or "", 24).lower()
+    if not said or said.startswith(_PACKINGS):
+        return lineage
+    if said.startswith(_REARRANGED) and lineage.llama:
+        return Family(True, f"architecture {said}, {lineage.evidence}")
+    return Family(said.startswith(_ARCHITECTURES), f"architecture {clean(architecture, 24)}")
+
+
+def _lineage(name: str, tags: tuple[str, ...], bases: tuple[str, ...]) -> Family:
+    base = next((base for base in bases if _derived(base)), None)
+    if base:
+        return Family(True, f"made from {clean(base, 60)}")
+    if any(_LLAMA_TAG.match(tag.lower()) for tag in tags):
         return Family(True, "tagged llama")
-    derived = next((word for word in _DERIVED if word in words), None)
+    derived = _derived(name)
     if derived:
         return Family(True, f"named {derived}")
     return Family(None, "nothing says that it is a LLaMA")
+
+
+def _derived(name: str) -> str | None:
+    return next((word for word in _DERIVED if word in name.lower()), None)

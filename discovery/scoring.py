@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from config.models import Cost
-from discovery.licences import licence
+from discovery.licences import combined
 
 NEUTRAL = 0.5
 HALF_LIFE_DAYS = 548.0
@@ -86,6 +86,8 @@ class Evidence:
     parameters: float | None = None
     released: date | None = None
     licence: str | None = None
+    base_licence: str | None = None
+    """The licence of the LLaMA that it was made from, which binds it too."""
     commercial: bool | None = None
     """Whether the licence allows commercial use, where a source says so itself."""
     context: int | None = None
@@ -159,9 +161,11 @@ def _release(released: date | None, today: date) -> Judgement:
 
 
 def _licence(evidence: Evidence) -> Judgement:
-    if not evidence.licence:
+    own, base = evidence.licence, evidence.base_licence
+    if not (own or base):
         return _UNKNOWN
-    return licence(evidence.licence, evidence.commercial).freedom, evidence.licence
+    terms = combined(own, base, evidence.commercial, evidence.name)
+    return terms.freedom, terms.name
 
 
 def _context(tokens: int | None) -> Judgement:

@@ -52,12 +52,12 @@ async def _ask(
         call = Call(new_row(r, route, provider, "fallback"), prefix=so_far or "")
         calls.append(call)
         options = call_options(state.get("options") or {}, most=wanted.max_tokens)
-        with services.routing.watch(provider.name, route["category"]) as watch:
+        with services.routing.watch(provider.name, route["category"]) as call.watch:
             ended = await _unless_asked_to_continue(
                 r, attempt(r, services, call, provider, messages, options)
             )
             if ended:
-                watch.ended(call.row, call.error)
+                call.watch.ended(call.row, call.error)
         if not ended or r.continue_asked.is_set():
             continue
         if call.error is not None:

@@ -54,17 +54,29 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of one call of a tool; `index` says of which. `id` and `name` come once, in its first
+    piece; the pieces of `arguments`, joined, are JSON as the model wrote it."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """One piece of a streamed answer.
+    """One piece of a streamed answer, checked: nothing in it is a provider's raw value.
 
     `text` is answer content; a delta of reasoning carries `reasoning` and no text. The last
-    delta carries `finish_reason` (`stop`, `length`); `usage` may come with it or after it.
+    delta carries `finish_reason`; `usage` may come with it or after it.
     """
 
     text: str = ""
     reasoning: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
 
 
 class ProviderError(RouterError):

@@ -15,17 +15,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from config.redaction import printable, redact
 from providers.base import ErrorKind, ProviderError
 
 QUOTE_CHARACTERS = 200
 """How much of a server's own words an error repeats."""
 
-_KEY_LIKE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai)[-_][A-Za-z0-9*_.\-]{8,}"
-    r"|\bAIza[\w\-]{20,}"
-    r"|(?<=[Bb]earer )\S+"
-    r"|\beyJ[\w\-]+\.[\w\-]+\.[\w\-]+"
-)
 _CONTEXT = re.compile(
     r"context.length|context.size|context.window|maximum model length|max_model_len"
     r"|prompt is too long|input is too long|inputs?\W* tokens \+ \W*max_new_tokens"
@@ -56,7 +51,7 @@ class Place:
 
     def quote(self, text: str) -> str:
         """The server's own words: one line, redacted, at most QUOTE_CHARACTERS."""
-        words = " ".join(redact(text, self.key).split())
+        words = printable(" ".join(redact(text, self.key).split()))
         cut = words[: QUOTE_CHARACTERS - 1] + "…" if len(words) > QUOTE_CHARACTERS else words
         return f": “{cut}”" if cut else ""
 
@@ -71,14 +66,6 @@ class Place:
     ) -> ProviderError:
         message = f"{self} {what}{self.quote(words)}"
         return ProviderError(kind, message, status=status, retry_after_s=retry_after_s)
-
-
-def redact(text: str, *secrets: str | None) -> str:
-    """The text without the given secrets and without anything that looks like a key."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[key]")
-    return _KEY_LIKE.sub("[key]", text)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

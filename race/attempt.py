@@ -132,7 +132,8 @@ async def attempt(
     )
     started = r.now()
     try:
-        await _read(r, call, provider.stream(messages, options), role, started)
+        think_s = services.settings.think_s(call.row["category"], provider.name)
+        await _read(r, call, provider.stream(messages, options), role, started, think_s)
         call.row["outcome"] = "ok"
     except ProviderError as error:
         call.error = error
@@ -146,11 +147,18 @@ async def attempt(
 
 
 async def _read(
-    r: Rendezvous, call: Call, stream: AsyncIterator[Delta], role: Side, started: float
+    r: Rendezvous,
+    call: Call,
+    stream: AsyncIterator[Delta],
+    role: Side,
+    started: float,
+    think_s: float,
 ) -> None:
     guard = RepetitionGuard()
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
+            if call.watch and (delta.text or delta.reasoning):
+                call.watch.sign_of_life((r.now() - started) * 1000)
             if delta.text:
                 if call.row["ttft_ms"] is None:
                     call.row["ttft_ms"] = round((r.now() - started) * 1000, 1)
@@ -167,7 +175,7 @@ async def _read(
                     name = call.row["provider"]
                     raise ProviderError("bad_reply", f"{name} repeats itself without end")
             elif delta.reasoning:
-                r.alive(role)
+                r.alive(role, think_s)
             if delta.finish_reason:
                 call.finish_reason = delta.finish_reason
             if delta.usage:

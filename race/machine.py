@@ -5,7 +5,8 @@ Inputs are what the two sides do (`token`, `alive`, `done`, `failed`) and the pa
 the caller has been shown so far is the "visible" text. The rules:
 
 - The primary takes the floor with its first content token; the fallback's text is held back until
-  the primary is out: failed, no first token within `ttft_s`, or silent for `stall_s`.
+  the primary is out: failed, no sign of life (reasoning or content) within `ttft_s`, no content
+  within the time for thinking after its first sign of life, or silent for `stall_s`.
 - Overtime: when the primary is out and the fallback has nothing to show, whichever shows first
   speaks. A primary that resumes before the fallback has shown anything keeps the floor.
 - A holder that dies or stalls gives the floor to the other side, if that one has text.
@@ -130,6 +131,7 @@ class Race:
         self._hedging = start == "hedged"
         self._rewindable = rewindable
         self._begun_at = admitted_at
+        self._content_due: float | None = None  # set by the primary's first sign of life
         self._primary = _Runner("primary")
         self._fallback = _Runner("fallback")
         self._floor: _Runner | None = None
@@ -184,9 +186,16 @@ class Race:
             return said if now < self._deadline_at else said + self._settle(now)
         return self._settle(now)
 
-    def alive(self, side: Side, now: float) -> list[Action]:
-        """Reasoning or another sign of life: resets the stall clock, shows nothing."""
-        self._runner(side).last_at = now
+    def alive(self, side: Side, now: float, *, think_s: float | None = None) -> list[Action]:
+        """Reasoning or another sign of life: resets the stall clock, shows nothing.
+
+        The primary's first one, if it comes in time, gives it `think_s` from now for its first
+        content (None: `ttft_s`).
+        """
+        runner = self._runner(side)
+        runner.last_at = now
+        if runner is self._primary and self._content_due is None and not self._primary_out(now):
+            self._content_due = now + (self._limits.ttft_s if think_s is None else think_s)
         return self._settle(now)
 
     def done(self, side: Side, now: float) -> list[Action]:
@@ -228,7 +237,7 @@ class Race:
             return None
         instants = [self._deadline_at]
         if self._primary.started and not self._primary.parts and not self._primary.dead:
-            instants.append(self._begun_at + self._limits.ttft_s)
+            instants.append(self._first_due())
         if self._hedging and not self._fallback.started:
             instants.append(self._hedge_at)
         if self._floor:
@@ -266,7 +275,7 @@ class Race:
         if primary.dead or primary.retrying:
             return True
         if not primary.parts:
-            if primary.started and now >= self._begun_at + self._limits.ttft_s:
+            if primary.started and now >= self._first_due():
                 self._why_out = "timeout"
                 return True
             return False
@@ -274,6 +283,12 @@ class Race:
             self._why_out = "stalled"
             return True
         return False
+
+    def _first_due(self) -> float:
+        """When the primary, without content so far, is out."""
+        if self._content_due is not None:
+            return self._content_due
+        return self._begun_at + self._limits.ttft_s
 
     def _start_fallback(self, now: float) -> list[Action]:
         if self._fallback.started or self._fallback.dead or not self._primary.started:

@@ -118,9 +118,10 @@ class Rendezvous:
         if race.floor != floor:
             self._arm()
 
-    def alive(self, side: Side) -> None:
+    def alive(self, side: Side, think_s: float | None = None) -> None:
+        """A sign of life without content; see `Race.alive`."""
         if not self._gives_way(side):
-            self._feed(self._race().alive(side, self.now()))
+            self._feed(self._race().alive(side, self.now(), think_s=think_s))
 
     def done(self, side: Side) -> None:
         if not self._gives_way(side):

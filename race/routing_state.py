@@ -57,11 +57,17 @@ class Watch:
         self._slow_s = slow_s
         self._clock = clock
         self._told = False
+        self._sign_ms: float | None = None
+
+    def sign_of_life(self, after_ms: float) -> None:
+        """The call's first reasoning or content came so long after it began."""
+        self._sign_ms = after_ms if self._sign_ms is None else self._sign_ms
 
     def ended(self, row: AttemptRow, error: ProviderError | None) -> None:
         """The call came to its end."""
         if error is None:
-            self._tell(True, slow=(row["ttft_ms"] or 0.0) > self._slow_s * 1000)
+            first_ms = self._sign_ms if self._sign_ms is not None else row["ttft_ms"] or 0.0
+            self._tell(True, slow=first_ms > self._slow_s * 1000)
         else:
             self._tell(
                 False,

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import sys
-from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
 
-_KEYS = re.compile(
-    r"(?i)\b(sk-|gsk_|hf_|xai-|r8_|tgp_)[A-Za-z0-9_\-]{6,}|(?<=bearer )[A-Za-z0-9._\-]{6,}"
-)
+from config.redaction import log_line
 
 
 def configure(*, json: bool = False, level: str = "INFO") -> None:
@@ -22,7 +18,6 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
     shared: list[structlog.types.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact,
     ]
     if json:
         last: list[structlog.types.Processor] = [
@@ -30,16 +25,16 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(),
         ]
     else:
-        colors = sys.stderr.isatty()
         plain = structlog.dev.plain_traceback
-        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+        # Without colours: in a line that may repeat a stranger, no escape sequence is ours.
+        last = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, *last, _finish],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=_Stderr(),
         cache_logger_on_first_use=False,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
+    formatter = _Finished(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
@@ -52,12 +47,15 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
     root.setLevel(max(logging.getLevelName(level), logging.WARNING))
 
 
-def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Whatever looks like a key is blotted out, wherever it comes from."""
-    for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = _KEYS.sub("***", value)
-    return event
+def _finish(_logger: Any, _method: str, line: Any) -> str:
+    return log_line(str(line))
+
+
+class _Finished(structlog.stdlib.ProcessorFormatter):
+    """Lines of the standard library's loggers, redacted when nothing is added to them any more."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return log_line(super().format(record))
 
 
 class _Stderr:

@@ -23,10 +23,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from config.errors import StorageError
-from telemetry import tables
+from telemetry import migrations, tables
 
 BUSY_MS = 5_000
 CONNECT_S = 5
+LOCK_S = 5
+"""How long a start waits for readers of a PostgreSQL table that a step alters: what queues behind
+that wait is the other replicas' work."""
 QUICK_CHECK_BYTES = 32 * 2**20
 """A SQLite file up to this size is checked page by page at start (about 50 ms)."""
 
@@ -47,7 +50,7 @@ class Database:
 
         A file that is not a healthy database is reported and left as it is.
         """
-        url, where = _locate(database_url, data_dir)
+        url, where = locate(database_url, data_dir)
         database = cls(url, where)
         try:
             database._check(url)
@@ -133,9 +136,10 @@ class Database:
                 )
 
     def _migrate(self, connection: Connection) -> None:
-        """Create what is missing. A later version adds its steps here, from the one it finds."""
+        """Create what is missing and take the schema's steps; StorageError for a newer one."""
         if not self.is_sqlite:  # replicas that start together must not create the tables twice
             connection.execute(text("SELECT pg_advisory_xact_lock(727001)"))
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))
         fresh = not inspect(connection).has_table(tables.schema.name)
         tables.metadata.create_all(connection)
         if fresh:
@@ -145,6 +149,12 @@ class Database:
             raise StorageError(
                 f"The log {self.where} has schema version {version}, this program knows"
                 f" {tables.SCHEMA_VERSION}: start the newer program, or use another data folder."
+            )
+        ahead = migrations.upgrade(connection, fresh=fresh)
+        if ahead > 1:
+            raise StorageError(
+                f"The log {self.where} is {ahead} steps of its schema ahead of this program:"
+                " start the newer program, or use another data folder."
             )
 
     def _explain(self, error: SQLAlchemyError) -> str:
@@ -178,7 +188,7 @@ def reason(error: BaseException) -> str:
     return lines[0].strip() if lines else type(cause).__name__
 
 
-def _locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
+def locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
     """The address, and how messages name it (without its password)."""
     if database_url is None:
         path = data_dir / "router.db"

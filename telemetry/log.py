@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from config.errors import NotFoundError, StorageError
 from telemetry import queries, tables
 from telemetry.database import Database
-from telemetry.records import AttemptRow, AuditRow, InteractionRow
+from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
 from telemetry.transaction import Job
 from telemetry.writer import Writer
 
@@ -92,6 +92,12 @@ class InteractionLog:
         row = {"name": name, "at": time.time(), "detail": tables.dump(detail)}
         await self._writer.submit(Job(hints=[row]))
 
+    async def teach(self, example: TaughtRow) -> None:
+        """Store a correction of the classifier, in place of the one of the same id."""
+        row = {"at": time.time(), "request_id": None, "prompt": None, **example}
+        row["detail"] = tables.dump(example.get("detail") or {})
+        await self._writer.submit(Job(taught=[tables.encode(tables.taught, row, text=True)]))
+
     async def recent(
         self, limit: int | None = 20, category: str | None = None
     ) -> list[InteractionRow]:
@@ -128,6 +134,10 @@ class InteractionLog:
     async def hints(self) -> dict[str, dict[str, Any]]:
         """The notes of all replicas by name; each has `at` beside its own fields."""
         return await self._read(queries.hints)
+
+    async def taught(self) -> list[TaughtRow]:
+        """Every correction of the classifier, oldest first."""
+        return await self._read(queries.taught)
 
     async def spent_today(self, now: float | None = None) -> dict[str, float]:
         """USD that each provider cost since midnight UTC; what is unknown is not in it."""

@@ -9,11 +9,12 @@ from typing import Any, cast
 from sqlalchemy import Connection, Select, func, select
 
 from telemetry.database import Database
-from telemetry.records import AttemptRow, AuditRow, InteractionRow
+from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
 from telemetry.tables import attempts as tried
 from telemetry.tables import audits as audited
 from telemetry.tables import decode, interactions
 from telemetry.tables import hints as hinted
+from telemetry.tables import taught as corrections
 
 BUNCH = 500
 """Requests whose attempts are fetched by one statement."""
@@ -116,6 +117,15 @@ def hints(database: Database) -> dict[str, dict[str, Any]]:
             row.name: {**json.loads(row.detail), "at": row.at}
             for row in connection.execute(select(hinted))
         }
+
+
+def taught(database: Database) -> list[TaughtRow]:
+    query = select(corrections).order_by(corrections.c.at, corrections.c.id)
+    with database.read() as connection:
+        return [
+            cast(TaughtRow, {**row, "detail": json.loads(row["detail"])})
+            for row in connection.execute(query).mappings()
+        ]
 
 
 def spent(database: Database, since_at: float) -> dict[str, float]:

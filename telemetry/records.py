@@ -7,7 +7,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 Outcome = Literal["ok", "failed", "timed_out", "late", "cancelled", "skipped"]
-Role = Literal["primary", "fallback", "probe"]
+Role = Literal["primary", "fallback", "probe", "classifier", "judge", "compare"]
 
 
 class AttemptRow(TypedDict, total=False):
@@ -66,6 +66,9 @@ class InteractionRow(TypedDict, total=False):
     answer: str | None  # only with log.text
     error: str | None
     simulated: bool
+    session_id: str | None  # the conversation, where the caller named one
+    stopped: bool  # the caller left before the end
+    reason: str | None  # why the answer changed hands, or why there is none
     attempts: list[AttemptRow]  # joined in on reading
 
 
@@ -75,4 +78,15 @@ class AuditRow(TypedDict):
     at: float  # Unix time in seconds
     kind: str
     subject: str  # what it was about: a category, a provider
+    detail: dict[str, object]
+
+
+class TaughtRow(TypedDict, total=False):
+    """A correction of the classifier; unique by `id`, a later one of that id replaces it."""
+
+    id: str
+    at: float  # Unix time in seconds
+    category: str
+    request_id: str | None  # the request that was corrected
+    prompt: str | None  # what was given to be learned from
     detail: dict[str, object]

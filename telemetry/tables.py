@@ -1,4 +1,8 @@
-"""The tables of the interactions log and the way of a row into and out of them."""
+"""The tables of the interactions log and the way of a row into and out of them.
+
+Text has no length here: names come from callers and upstreams, and both databases shall take the
+same. A change of a table needs its step in `telemetry.migrations`.
+"""
 
 from __future__ import annotations
 
@@ -15,40 +19,50 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
 )
 
 SCHEMA_VERSION = 1
+"""What an older program cannot work with raises this; all else is a step of `migrations`."""
 
 metadata = MetaData()
 
 schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
+steps = Table(
+    "schema_steps",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float(53), nullable=False),
+)
+
 interactions = Table(
     "interactions",
     metadata,
-    Column("request_id", String(64), primary_key=True),
+    Column("request_id", Text, primary_key=True),
     Column("at", Float(53), nullable=False),
-    Column("category", String(64)),
+    Column("category", Text),
     Column("confidence", Float(53)),
     Column("evidence", Text),
-    Column("preferred", String(64)),
-    Column("fallback", String(64)),
+    Column("preferred", Text),
+    Column("fallback", Text),
     Column("fallback_used", Boolean),
-    Column("winner", String(64)),
-    Column("role", String(16)),
+    Column("winner", Text),
+    Column("role", Text),
     Column("success", Boolean),
     Column("latency_ms", Float(53)),
     Column("ttft_ms", Float(53)),
     Column("cost_usd", Float(53)),
     Column("liked", Boolean),
-    Column("prompt_hash", String(128)),
+    Column("prompt_hash", Text),
     Column("prompt", Text),
     Column("answer", Text),
     Column("error", Text),
     Column("simulated", Boolean),
+    Column("session_id", Text),
+    Column("stopped", Boolean),
+    Column("reason", Text),
     # The transaction that last touched the request or one of its attempts: see `Database.window`.
     Column("changed", BigInteger, nullable=False),
     Index("interactions_at", "at"),
@@ -59,17 +73,17 @@ interactions = Table(
 attempts = Table(
     "attempts",
     metadata,
-    Column("request_id", String(64), primary_key=True),
+    Column("request_id", Text, primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("at", Float(53), nullable=False),
-    Column("category", String(64)),
+    Column("category", Text),
     Column("confidence", Float(53)),
-    Column("provider", String(64), nullable=False),
-    Column("model", String(256)),
-    Column("host", String(64)),
-    Column("role", String(16)),
-    Column("outcome", String(16)),
-    Column("error", String(32)),
+    Column("provider", Text, nullable=False),
+    Column("model", Text),
+    Column("host", Text),
+    Column("role", Text),
+    Column("outcome", Text),
+    Column("error", Text),
     Column("detail", Text),
     Column("served", Boolean),
     Column("started_ms", Float(53)),
@@ -81,7 +95,7 @@ attempts = Table(
     Column("cost_estimated", Boolean),
     Column("propensity", Float(53)),
     Column("quality", Float(53)),
-    Column("finish_reason", String(32)),
+    Column("finish_reason", Text),
     Column("revision", Integer, nullable=False),
     Column("text", Text),
     Index("attempts_at", "at"),
@@ -90,10 +104,10 @@ attempts = Table(
 audits = Table(
     "audits",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("at", Float(53), nullable=False),
-    Column("kind", String(64), nullable=False),
-    Column("subject", String(256), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Index("audits_kind_at", "kind", "at"),
 )
@@ -101,9 +115,21 @@ audits = Table(
 hints = Table(
     "hints",
     metadata,
-    Column("name", String(128), primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("at", Float(53), nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+taught = Table(
+    "taught",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Float(53), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("request_id", Text),
+    Column("prompt", Text),
+    Column("detail", Text, nullable=False),
+    Index("taught_at", "at"),
 )
 
 OWN = frozenset({"changed"})

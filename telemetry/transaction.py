@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.exc import DBAPIError
 
 from config.errors import NotFoundError
 from telemetry.database import Database
-from telemetry.tables import Row, attempts, audits, hints, interactions
+from telemetry.tables import Row, attempts, audits, hints, interactions, taught
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class Job:
     feedback: Sequence[Row] = ()
     audits: Sequence[Row] = ()
     hints: Sequence[Row] = ()
+    taught: Sequence[Row] = ()
     done: Callable[[Exception | None], None] = field(default=lambda _error: None)
 
 
@@ -47,12 +48,8 @@ def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
         refused = [_feedback(connection, job.feedback, stamp) for job in jobs]
         if rows := [r for job in jobs for r in job.audits]:
             connection.execute(database.insert(audits).on_conflict_do_nothing(), rows)
-        if rows := [r for job in jobs for r in job.hints]:
-            upsert = database.insert(hints)
-            newer = {"at": upsert.excluded.at, "detail": upsert.excluded.detail}
-            connection.execute(
-                upsert.on_conflict_do_update(index_elements=[hints.c.name], set_=newer), rows
-            )
+        _replace(database, connection, hints, [r for job in jobs for r in job.hints])
+        _replace(database, connection, taught, [r for job in jobs for r in job.taught])
     return refused
 
 
@@ -80,6 +77,16 @@ def _attempts(database: Database, connection: Connection, rows: list[Row], stamp
     )
     if late := [{"of": row["request_id"]} for row in rows if row["revision"] > 0]:
         _touch(connection, late, stamp)
+
+
+def _replace(database: Database, connection: Connection, table: Table, rows: list[Row]) -> None:
+    """The last row of a name stands."""
+    if rows:
+        upsert = database.insert(table)
+        fresh = {c.name: upsert.excluded[c.name] for c in table.c if not c.primary_key}
+        connection.execute(
+            upsert.on_conflict_do_update(index_elements=list(table.primary_key), set_=fresh), rows
+        )
 
 
 def _touch(connection: Connection, requests: list[Row], stamp: int) -> None:

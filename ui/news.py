@@ -12,7 +12,7 @@ from ui.chat_service import ChatService
 from ui.widget import AT_ONCE, widget
 
 TOLD = 8
-"""Changes that a page is told of at once; the board has more."""
+"""Changes that a page shows at once; the board has more."""
 
 
 def tell_news(service: ChatService) -> None:

@@ -67,15 +67,15 @@ def _events(row: InteractionRow) -> Iterator[dict[str, Any]]:
 
 def _attempt(row: AttemptRow, end: float) -> Iterator[dict[str, Any]]:
     start, first, whole = row.get("started_ms") or 0.0, row.get("ttft_ms"), row.get("latency_ms")
-    told = {key: row.get(key) for key in ("seq", "provider", "model", "host", "role")}
+    call = {key: row.get(key) for key in ("seq", "provider", "model", "host", "role")}
     if row["outcome"] == "skipped":
         yield {"type": "attempt_ended", "at_ms": start, **row}
         return
-    yield {"type": "attempt_started", "at_ms": start, **told}
+    yield {"type": "attempt_started", "at_ms": start, **call}
     if first is not None and start + first <= end:
-        yield {"type": "first_token", "at_ms": start + first, **told}
+        yield {"type": "first_token", "at_ms": start + first, **call}
     if row.get("served") and row.get("text") and first is not None:
-        yield {"type": "token", "at_ms": start + first, "text": row["text"], **told}
+        yield {"type": "token", "at_ms": start + first, "text": row["text"], **call}
     stop = end if whole is None else min(start + whole, end)
     yield {"type": "attempt_ended", "at_ms": stop, **row}
 
@@ -93,8 +93,8 @@ def _switched(row: InteractionRow, end: float) -> Iterator[dict[str, Any]]:
         reason = lost.get("error") or "failed"
     first = row.get("ttft_ms")
     at_ms = end if first is None else min(first, end)
-    told = {"to": "fallback", "provider": row.get("winner"), "reason": reason, "discard": 0}
-    yield {"type": "switched", "at_ms": at_ms, **told}
+    switch = {"to": "fallback", "provider": row.get("winner"), "reason": reason, "discard": 0}
+    yield {"type": "switched", "at_ms": at_ms, **switch}
 
 
 def _branch(attempts: list[AttemptRow], row: InteractionRow) -> dict[str, Any]:

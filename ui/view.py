@@ -190,12 +190,12 @@ class View:
         self.say = why
 
     def _attempt_ended(self, event: Event) -> None:
-        told = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
+        ended = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
         known = self.attempts.get(event["seq"])
         if known is None:
             kind = self.display.kind(event["provider"])
             known = {"kind": kind, "started_ms": event["at_ms"], "first_ms": None, "served": False}
-        self.attempts[event["seq"]] = {**known, **told, "ended_ms": event["at_ms"]}
+        self.attempts[event["seq"]] = {**known, **ended, "ended_ms": event["at_ms"]}
 
     def _logged(self, event: Event) -> None:
         self.logged = event["ok"]

@@ -102,5 +102,5 @@ def title_from_name(source: str) -> str:
     "", for it would only blur what the text says."""
     stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     found = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem))
-    telling = [w for w in found if len(w) > 2 and w.isalpha() and w.lower() not in _IDLE]
-    return " ".join(found) if telling else ""
+    meaningful = [w for w in found if len(w) > 2 and w.isalpha() and w.lower() not in _IDLE]
+    return " ".join(found) if meaningful else ""

@@ -34,6 +34,7 @@ class CatalogueSource:
             "id": entry.ids.get("huggingface") or next(iter(ids), _slug(entry.name)),
             "title": entry.name,
             "aliases": tuple(ids),
+            "bases": (entry.family,),
             "architecture": "llama, by the catalogue",
             "chat": True,
             "parameters": entry.parameters_b * 1e9,

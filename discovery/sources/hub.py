@@ -44,6 +44,7 @@ SEARCH_WORDS = {"technical": "coder", "creative": "writer"}
 _BYTES_A_PARAMETER = 0.6
 """Of four-bit weights, the smallest that are worth loading."""
 _PACKED = {"4-bit", "8-bit", "awq", "gptq", "bitsandbytes", "compressed-tensors", "fp8"}
+_BASE = re.compile(r"^base_model:(?:(?:finetune|merge|adapter|quantized):)?(?=[^:]+/[^:]+$)")
 _TAG = re.compile(r"^[a-z0-9][\w.+-]{0,31}$", re.IGNORECASE)
 _PREFERRED = ("q4_k_m", "q4_k_s", "q5_k_m", "q4_0", "q4_1", "q5_k_s", "iq4_xs", "q6_k", "q8_0")
 _PART = re.compile(r"-\d{5}-of-\d{5}|mmproj|imatrix", re.IGNORECASE)
@@ -140,6 +141,7 @@ def _fields(info: ModelInfo) -> dict[str, Any]:
         "source": HubSource.name,
         "id": info.id,
         "also": base.removeprefix("base_model:quantized:") if base else None,
+        "bases": tuple(dict.fromkeys(_BASE.sub("", t) for t in tags if _BASE.match(t)))[:8],
         "architecture": gguf.get("architecture") or config.get("model_type"),
         "chat": True if "conversational" in tags or tuned(info.id) else None,
         "parameters": gguf.get("total") or weights,

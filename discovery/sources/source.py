@@ -70,6 +70,8 @@ class Found(Model):
     """Other ids of the same weights, which a source vouches for."""
     also: Id | None = None
     """Another, fuller name that the source gives for the same weights (a hub repository)."""
+    bases: tuple[Text, ...] = ()
+    """What it was made from: names of models or of a family, by the word of the source."""
     architecture: Text | None = None
     chat: bool | None = None
     """Whether it was tuned to answer; None: judge by the name."""

@@ -552,3 +552,19 @@ def test_a_message_names_the_file_as_the_caller_named_the_folder(
     edit(folder, "ttft_s: 3.0", "ttft_s: -1")
     with pytest.raises(ConfigError, match=rf"^{re.escape(folder.name)}/providers\.yaml:33: "):
         load(folder.name, environ={}, dotenv=None)
+
+
+def test_thinking_has_its_own_time_for_models_that_reason(folder: Path) -> None:
+    assert read(folder).think_s("technical", "small") == 2.5
+    edit(folder, "    model: llama-small", "    model: llama-small\n    capabilities: [reasoning]")
+    assert read(folder).think_s("technical", "small") == 30.0
+    edit(folder, "  stall_s: 4.0", "  stall_s: 4.0\n  think_s: 8")
+    assert read(folder).think_s("technical", "small") == 8.0
+
+
+def test_a_host_may_have_words_of_its_own_for_the_end_of_an_answer(folder: Path) -> None:
+    edit(folder, "    base_url: ", "    finish_reasons: {eos: stop}\n    base_url: ")
+    assert read(folder).hosts["api"].finish_reasons == {"eos": "stop"}
+    edit(folder, "{eos: stop}", "{eos: stopp}")
+    with pytest.raises(ConfigError, match=r"finish_reasons\.eos"):
+        read(folder)

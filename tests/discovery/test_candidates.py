@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.catalogue import load_catalogue
 from config.models import Cost, Settings
 from discovery.candidates import Candidate, join
-from discovery.sources.source import Answer, Found
+from discovery.sources.catalogued import CatalogueSource
+from discovery.sources.source import Answer, Found, ask_all
 from tests.conftest import SettingsFor
 
 TODAY = date(2026, 11, 22)
@@ -120,6 +123,81 @@ def test_other_families_are_left_out_whatever_they_are_called(settings: Settings
         found("host groq", "gpt-6-luna", host="groq"),
     ]
     assert joined(settings, *strangers) == []
+
+
+CATALOGUE = load_catalogue(Path(__file__).parents[2] / "config")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5", "architecture": "nemotron-nas"},
+        {"id": "nvidia/Llama-3_3-Nemotron-Super-49B-v1", "architecture": "nemotron-nas"},
+        {"id": "nvidia/Llama-3_1-Nemotron-Ultra-253B-v1", "architecture": "DeciLMForCausalLM"},
+        {
+            "id": "bartowski/nvidia_Llama-3_3-Nemotron-Super-49B-v1_5-GGUF",
+            "also": "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5",
+            "architecture": "deci",
+        },
+        {
+            "id": "someone/Llama-3.3-70B-Instruct-exl2",
+            "also": "meta-llama/Llama-3.3-70B-Instruct",
+            "architecture": "exllama",
+        },
+        {"id": "someone/Llama-3.3-70B-Instruct", "architecture": "qwen2", "downloads": 1e9},
+        {"id": "someone/Hermes-4-70B", "also": "NousResearch/Hermes-4-70B", "architecture": "x"},
+    ],
+    ids=lambda row: str(row["id"]),
+)
+async def test_no_row_of_the_hub_takes_a_model_of_the_catalogue_away(
+    settings: Settings, row: dict[str, Any]
+) -> None:
+    known = await ask_all([CatalogueSource(CATALOGUE)], "technical")
+    strange = Answer(source="hub", at=0.0, found=(found("hub", **row),))
+    names = {one.name for one in join(known, settings, "technical", TODAY)}
+    assert names == {one.name for one in join([*known, strange], settings, "technical", TODAY)}
+    assert len(names) == len(CATALOGUE.entries)
+
+
+def test_a_strangers_copy_does_not_end_what_its_maker_describes(settings: Settings) -> None:
+    maker = found("hub", "nvidia/Llama-Aurora-9B-Instruct", architecture="nemotron-nas")
+    fraud = found("hub", "x/Llama-Aurora-9B-Instruct", architecture="qwen2", downloads=1e9)
+    [one] = joined(settings, fraud, maker)
+    assert one.evidence.name == "nvidia/Llama-Aurora-9B-Instruct"
+    assert one.evidence.downloads is None
+
+
+def test_the_licence_of_the_base_binds_what_was_made_from_it(settings: Settings) -> None:
+    [one] = joined(
+        settings,
+        found(
+            "hub",
+            "deepseek-ai/DeepSeek-R1-Distill-Llama-70B",
+            bases=("meta-llama/Llama-3.3-70B-Instruct",),
+            chat=True,
+            licence="mit",
+        ),
+    )
+    term = next(t for t in one.score.terms if t.name == "licence")
+    assert (term.value, term.said) == (0.8, "mit + llama3.3")
+
+
+@pytest.mark.parametrize(
+    ("name", "licence", "excluded"),
+    [
+        ("meta-llama/Llama-4-Maverick-17B-128E-Instruct", "llama4", True),
+        ("deepcogito/cogito-109b-moe-llama-4-chat", "llama4", True),
+        ("meta-llama/Llama-3.2-90B-Vision-Instruct", "llama3.2", True),
+        ("meta-llama/Llama-3.2-3B-Instruct", "llama3.2", False),
+        ("meta-llama/Llama-3.3-70B-Instruct", "llama3.3", False),
+    ],
+)
+def test_a_region_that_a_licence_excludes_is_known(
+    settings: Settings, name: str, licence: str, excluded: bool
+) -> None:
+    [one] = joined(settings, found("hub", name, licence=licence, architecture="llama", chat=True))
+    assert any(limit.kind == "region" for limit in one.limits) is excluded
+    assert any("European Union" in flag for flag in one.flags) is excluded
 
 
 def test_a_base_model_that_only_goes_on_with_the_text_is_left_out(settings: Settings) -> None:

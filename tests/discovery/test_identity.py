@@ -21,6 +21,20 @@ SAME = {
         "llama3.3:70b",
         "llama3.3:70b-instruct-q4_K_M",
         "unsloth/Llama-3.3-70B-Instruct-bnb-4bit",
+        "meta.llama3-3-70b-instruct-v1:0",
+        "us.meta.llama3-3-70b-instruct-v1:0",
+        "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+        "meta-llama-3_3-70b-instruct",
+        "meta/llama-3.3-70b-instruct-maas",
+    ],
+    "llama-3.3-nemotron-super-49b-v1.5": [
+        "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5",
+        "nvidia/llama-3.3-nemotron-super-49b-v1.5",
+        "nvidia_Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M.gguf",
+    ],
+    "llama-4-maverick": [
+        "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
+        "meta-llama/llama-4-maverick",
     ],
     "llama-3.1-8b": [
         "meta-llama/Meta-Llama-3.1-8B-Instruct",
@@ -72,6 +86,25 @@ def test_tags_and_names_speak_where_nothing_is_declared() -> None:
     assert family("someone/aurora-7b", tags=("llama",)).llama is True
     assert family("deepseek-r1-distill-llama-70b").llama is True
     assert family("gpt-6-luna").llama is None
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "bases", "llama"),
+    [
+        ("nvidia/Llama-3_3-Nemotron-Super-49B-v1_5", "nemotron-nas", (), True),
+        ("bartowski/nvidia_Llama-3_3-Nemotron-Super-GGUF", "deci", (), True),
+        ("nvidia/Aurora-49B", "DeciLMForCausalLM", ("meta-llama/Llama-3.3-70B-Instruct",), True),
+        ("Deci/DeciLM-7B-instruct", "deci", (), False),
+        ("someone/Llama-3.3-70B-Instruct-exl2", "exllama", (), True),
+        ("someone/aurora-7b", "LlamaForCausalLM", (), True),
+        ("someone/llama-mistral-7b", "mistral", ("meta-llama/Llama-3.1-8B",), False),
+        ("someone/aurora-7b", None, ("meta-llama/Llama-3.1-8B",), True),
+    ],
+)
+def test_renamed_architectures_count_where_the_lineage_says_llama(
+    name: str, architecture: str | None, bases: tuple[str, ...], llama: bool
+) -> None:
+    assert family(name, architecture, bases=bases).llama is llama
 
 
 @pytest.mark.parametrize("name", ["meta-llama/Llama-Guard-4-12B", "llama-3.2-nv-embedqa-1b"])

@@ -82,6 +82,23 @@ def test_a_licence_that_forbids_commercial_use_is_flagged(name: str) -> None:
     assert "forbids commercial use" in str(licence(name).flag)
 
 
+@pytest.mark.parametrize(
+    ("names", "commercial"),
+    [
+        ("apache-2.0 mit mit-0 0bsd zlib bsd-3-clause afl-3.0 cc-by-4.0 unlicense", True),
+        ("gpl-3.0 agpl-3.0 lgpl-2.1 mpl-2.0 cc-by-sa-4.0 epl-2.0", True),
+        ("llama2 llama3 llama3.1 llama3.3 llama4 nvidia-open-model gemma", True),
+        ("mrl mnpl mnpl-0.1 apple-amlr llama1 cc-by-nc-4.0 qwen-research", False),
+        ("other llama-of-somebody custom", None),
+    ],
+)
+def test_each_licence_is_in_its_group(names: str, commercial: bool | None) -> None:
+    assert {name: licence(name).commercial for name in names.split()} == dict.fromkeys(
+        names.split(), commercial
+    )
+    assert licence("Academic Free License v3.0").commercial is True
+
+
 def test_an_unknown_licence_asks_to_be_read_and_an_open_one_asks_nothing() -> None:
     assert "read it" in str(licence("other").flag)
     assert licence("apache-2.0").flag is None

@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import NoAnswerError, OverloadedError
 from config.models import Admission, Budget
-from providers.base import ProviderError
+from providers.base import Delta, ProviderError
 from tests.graph.virtual import HANGS, SURE, Call, Scripted, Stage, fails, on_virtual_time, whole
 
 
@@ -346,5 +346,41 @@ def test_at_most_so_many_race_and_the_queue_is_bounded():
         waited = await two
         assert waited.text == "P"
         assert waited.at_ms == pytest.approx(200, abs=1)
+
+    on_virtual_time(play())
+
+
+THOUGHTS = [(ms, Delta(reasoning="hm ")) for ms in range(500, 8000, 500)]
+SLOW_THINKER = Call([*THOUGHTS, (8000, "P"), (8000, "end")])
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "limits", "text"),
+    [
+        (("reasoning",), {}, "P"),  # 30 s for it
+        (("reasoning",), {"think_s": 5.0}, "F"),
+        (None, {"think_s": 10.0}, "P"),
+        (None, {}, "F"),  # as long as ttft_s, from its first thought
+    ],
+)
+def test_a_model_that_thinks_is_alive_for_as_long_as_it_may(capabilities, limits, text):
+    async def play():
+        stage = Stage(
+            primary(SLOW_THINKER), fallback(whole(100, "F")), capabilities=capabilities, **limits
+        )
+        played = await stage.play()
+        assert played.text == text
+        await stage.router.aclose(0)
+
+    on_virtual_time(play())
+
+
+def test_time_spent_thinking_is_not_slow_for_the_breaker():
+    async def play():
+        stage = Stage(primary(SLOW_THINKER), fallback(whole(100, "F")), capabilities=("reasoning",))
+        for _ in range(6):
+            assert (await stage.play()).text == "P"
+        assert stage.services.routing.states()["primary"] == "closed"
+        await stage.router.aclose(0)
 
     on_virtual_time(play())

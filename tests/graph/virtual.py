@@ -76,11 +76,11 @@ class Inline(Executor):
 class Call:
     """What a scripted provider does in one call: `(at_ms, what)` since the call began.
 
-    `what` is text, "end" or "length" (how it finishes), a ProviderError to raise, or None to
-    hang for ever.
+    `what` is text, "end" or "length" (how it finishes), a delta as it is, a ProviderError to raise,
+    or None to hang for ever.
     """
 
-    steps: Sequence[tuple[float, str | ProviderError | None]]
+    steps: Sequence[tuple[float, str | Delta | ProviderError | None]]
 
 
 @dataclass
@@ -109,6 +109,8 @@ class Scripted:
                     await asyncio.Event().wait()
                 elif isinstance(what, ProviderError):
                     raise what
+                elif isinstance(what, Delta):
+                    yield what
                 elif what in ("end", "length"):
                     reason = "stop" if what == "end" else "length"
                     yield Delta(finish_reason=reason, usage=Usage(10, written))
@@ -225,13 +227,20 @@ class Stage:
         fallback: dict[str, Any] | None = None,
         budget: Budget | None = None,
         every: int = 10,
+        capabilities: tuple[Any, ...] | None = None,
         **limits: float,
     ) -> None:
         named = {p.name: p for p in providers}
         settings = Settings(
             hosts={"here": Host(url="http://127.0.0.1:9/v1")},
             providers=tuple(
-                Provider(name=n, host="here", model="m", cost=Cost(input=1, output=1))
+                Provider(
+                    name=n,
+                    host="here",
+                    model="m",
+                    cost=Cost(input=1, output=1),
+                    capabilities=capabilities if n == "primary" else None,
+                )
                 for n in named
             ),
             budget=budget or Budget(),

@@ -13,6 +13,8 @@ from config.models import Limits
 from race.machine import Continue, Decide, Race, Say, Side, StartFallback, Switch
 
 LIMITS = Limits(ttft_s=0.5, stall_s=10.0, deadline_s=60.0)
+THINK_S = {"long": 2.0}
+"""What an "alive" step's text stands for."""
 
 
 @dataclass
@@ -60,7 +62,7 @@ def _feed(race: Race, side: Side, what: str, text: str, now: float) -> list:
         case "token":
             return race.token(side, text, now)
         case "alive":
-            return race.alive(side, now)
+            return race.alive(side, now, think_s=THINK_S.get(text))
         case "done":
             return race.done(side, now)
         case "failed":
@@ -228,7 +230,27 @@ def test_reasoning_keeps_a_silent_holder_alive_but_is_no_first_token():
     assert (told.winner, told.text) == ("primary", "a")
     thinking = [(ms, "primary", "alive", "") for ms in range(50, 2000, 50)]
     told = play(race(), [*thinking, *whole("fallback", 100)])
-    assert (told.winner, told.decided_ms) == ("fallback", pytest.approx(500))
+    assert (told.winner, told.decided_ms) == ("fallback", pytest.approx(550))
+
+
+def thinks(from_ms: int) -> list[Step]:
+    return [(ms, "primary", "alive", "long") for ms in range(from_ms, 5000, 100)]
+
+
+def test_a_sign_of_life_in_time_gives_the_primary_its_time_to_think():
+    told = play(race(), [*thinks(400), *whole("fallback", 100), *whole("primary", 2399)])
+    assert (told.winner, told.text, told.switches) == ("primary", "primary", [])
+
+
+def test_a_primary_that_thinks_for_too_long_is_out():
+    told = play(race(), [*thinks(400), *whole("fallback", 100), *whole("primary", 2401)])
+    assert (told.winner, told.decided_ms) == ("fallback", pytest.approx(2400))
+    assert told.switches == [("fallback", "timeout", 0)]
+
+
+def test_a_sign_of_life_that_comes_too_late_gives_no_time_to_think():
+    told = play(race(), [*thinks(501), *whole("fallback", 1000), *whole("primary", 1100)])
+    assert (told.winner, told.decided_ms) == ("fallback", pytest.approx(1000))
 
 
 def test_a_retried_primary_replaces_what_its_first_call_had_shown():

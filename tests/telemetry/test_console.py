@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 SAYS = """
@@ -50,6 +52,41 @@ def test_keys_never_reach_the_log() -> None:
         assert "abcdef123456" not in said
         assert "gsk_abcdefghij" not in said
         assert "***" in said
+
+
+HIDES = """
+import logging, structlog
+from telemetry.console import configure
+configure(json={json}, level="INFO")
+logger = structlog.get_logger()
+refused = RuntimeError("refused: Bearer sk-abcdef0123456789\\x1b]0;owned\\x07")
+logger.error("failed", exc_info=refused)
+logger.error("nested", detail={"key": "sk-abcdef0123456789", "in": [{"a": "\\x9b31m"}]})
+logger.error("AIzaSyA1234567890abcdefghijklmnop nvapi-abcdefghijkl")
+try:
+    raise refused
+except RuntimeError:
+    logging.getLogger("lib").exception("failed with %s", "gsk_0123456789abcdef")
+    logging.getLogger("lib").error("stack", stack_info=True, extra={"key": "hf_abcdefghijklm"})
+"""
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_tracebacks_nested_fields_and_libraries_show_no_key_and_no_control(as_json: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HIDES.replace("{json}", str(as_json))],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    said = done.stderr
+    for key in ("abcdef0123456789", "SyA1234567890", "abcdefghijkl", "gsk_0123456789abcdef"):
+        assert key not in said
+    assert not [c for c in said if c != "\n" and not c.isprintable()]
+    assert said.count("RuntimeError: refused") == 2
+    if as_json:
+        assert [json.loads(line)["level"] for line in said.splitlines()] == ["error"] * 5
 
 
 FULL = """

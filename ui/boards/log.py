@@ -135,11 +135,11 @@ def matches(row: InteractionRow, words: list[str]) -> bool:
     """Every word occurs somewhere in what the row says."""
     if not words:
         return True
-    told: list[object] = [row.get(k) for k in ("request_id", "category", "winner", "prompt")]
-    told += [row.get("error"), row.get("answer"), row.get("role")]
+    searched: list[object] = [row.get(k) for k in ("request_id", "category", "winner", "prompt")]
+    searched += [row.get("error"), row.get("answer"), row.get("role")]
     for attempt in row.get("attempts") or []:
-        told += [attempt.get(k) for k in ("provider", "model", "outcome", "error", "detail")]
-    text = " ".join(str(one) for one in told if one).lower()
+        searched += [attempt.get(k) for k in ("provider", "model", "outcome", "error", "detail")]
+    text = " ".join(str(one) for one in searched if one).lower()
     return all(word in text for word in words)
 
 

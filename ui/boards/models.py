@@ -160,10 +160,10 @@ def _note(steps: list[dict[str, Any]], event: dict[str, Any]) -> None:
     """Add an event, or renew the last step where it only went on."""
     if steps and steps[-1].get("type") == event["type"]:
         steps.pop()
-    steps.append({**told(event), "type": event["type"]})
+    steps.append({**in_words(event), "type": event["type"]})
 
 
-def told(event: dict[str, Any]) -> dict[str, Any]:
+def in_words(event: dict[str, Any]) -> dict[str, Any]:
     """A step of a trial in words."""
     match event["type"]:
         case "chosen":

@@ -18,8 +18,8 @@ def priorities_tab(service: ChatService) -> None:
     history = History(service.router)
 
     async def refresh() -> Any:
-        told = await service.router.priorities()
-        return board(told, await history.courses(), service)
+        priorities = await service.router.priorities()
+        return board(priorities, await history.courses(), service)
 
     with gr.Tab("Priorities", id="priorities"):
         shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
@@ -27,9 +27,9 @@ def priorities_tab(service: ChatService) -> None:
 
 
 def board(
-    told: dict[str, Any], courses: dict[str, list[dict[str, Any]]], service: ChatService
+    priorities: dict[str, Any], courses: dict[str, list[dict[str, Any]]], service: ChatService
 ) -> dict[str, Any]:
-    """What `Router.priorities` tells, ready to be drawn."""
+    """What `Router.priorities` returns, ready to be drawn."""
     return {
         "categories": [
             {
@@ -40,7 +40,7 @@ def board(
                 "entries": [_entry(e, place, service) for place, e in enumerate(one["providers"])],
                 "course": courses.get(name, []),
             }
-            for name, one in told.items()
+            for name, one in priorities.items()
         ]
     }
 

@@ -1,0 +1,71 @@
+"""What may be shown of a text from elsewhere: no key of anybody's, no control characters.
+
+Every line of the process's log, every error of a host and every line on the terminal that repeats
+a model, a prompt, a document or an upstream goes through here when it is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+MASK = "[key]"
+
+_KEY_LIKE = re.compile(
+    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|r8|ghp|gho|glpat|pypi)[-_][A-Za-z0-9*_.\-]{6,}"
+    r"|\bAIza[\w\-]{20,}"
+    r"|\bAKIA[A-Z0-9]{16}\b"
+    r"|\beyJ[\w\-]+\.[\w\-]+\.[\w\-]+"
+    r"|(?i:(?<=\bbearer )|(?<=\bbasic ))[A-Za-z0-9._~+/=\-]{6,}"
+    r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
+)
+_NAMED = re.compile(
+    r"(?i)((?:api[-_]?key|authorization|password|passwd|secret|access[-_]token)[\\\"']*\s*[:=]\s*"
+    r"[\\\"']*)(?!bearer|basic)(?=[^\s\"'\\,;&)}\]]*\d)[^\s\"'\\,;&)}\]]{6,}"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_FORGING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Beside control characters, what moves the rest of a line elsewhere."""
+
+SHORTEST = 8
+PLAIN_WORD = 16
+"""A secret of letters alone may be a word, which stands in ordinary text too, up to this length."""
+
+_secrets: set[str] = set()
+
+
+def keep_secret(secret: str) -> None:
+    """Strike this out of everything that is redacted from now on, in its escaped forms too.
+
+    One that is too short, or a plain word, is not: it would blot out ordinary text.
+    """
+    if len(secret) < SHORTEST or (secret.isalpha() and len(secret) < PLAIN_WORD):
+        return
+    _secrets.update((secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]))
+
+
+def redact(text: str, *secrets: str | None, mask: str = MASK) -> str:
+    """The text without the given secrets, the kept ones, and anything that looks like a key."""
+    for secret in sorted({*filter(None, secrets), *_secrets}, key=len, reverse=True):
+        text = text.replace(secret, mask)
+    text = _KEY_LIKE.sub(mask, text)
+    return _NAMED.sub(lambda found: found[1] + mask, text)
+
+
+def printable(text: str) -> str:
+    """The text without control characters but tabs and newlines: a terminal obeys none of it."""
+    return _CONTROL.sub("", text)
+
+
+def log_line(text: str) -> str:
+    """A finished line of a log: redacted, and whatever is no text is written as its escape."""
+    return _FORGING.sub(_escaped, redact(text, mask="***"))
+
+
+def json_text(text: str) -> str:
+    """Finished JSON that a terminal may show: control characters beyond ASCII as JSON escapes."""
+    return _CONTROL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
