@@ -34,6 +34,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
 
+from tests import scripted_model
+from tests.scripted_model import Called
 from tests.upstream_wire import Connection, Exchange
 
 HTML_PAGE = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -100,13 +102,22 @@ class Behaviour:
     ignores_stream: bool = False
     """Answers a streaming request with one JSON object."""
     rejects: tuple[str, ...] = ()
-    """Parameters refused with 400; `prefill` and `two_systems` refuse what their names say."""
+    """Parameters refused with 400; `prefill`, `two_systems` and `images` refuse what their names
+    say."""
+    capable: bool = False
+    """Follows tools, formats and pictures: see `tests.scripted_model`."""
+    calls: tuple[tuple[str, str], ...] = ()
+    """After the text, calls of these tools with these arguments, whatever the request offers."""
 
     def words(self) -> list[str]:
         if self.text is None:
             return [f"word{i} " for i in range(self.tokens)]
-        pieces = self.text.split(" ")
-        return [f"{word} " for word in pieces[:-1]] + pieces[-1:] if self.text else []
+        return _words(self.text)
+
+
+def _words(text: str) -> list[str]:
+    pieces = text.split(" ")
+    return [f"{word} " for word in pieces[:-1]] + pieces[-1:] if text else []
 
 
 def error_body(message: str, kind: str, code: str | int | None = None) -> dict[str, Any]:
@@ -337,7 +348,24 @@ class Answer:
     def __init__(self, call: Call, behaviour: Behaviour) -> None:
         self.call, self.how, self.exchange = call, behaviour, call.exchange
         self.words = behaviour.words()
+        self.calls = tuple(
+            Called(f"call_{index}", name, arguments)
+            for index, (name, arguments) in enumerate(behaviour.calls)
+        )
+        if behaviour.capable and (said := scripted_model.answer(call.body)) is not None:
+            self.calls, self.words = said.calls, _words(said.text)
         self.pending = b""
+
+    @property
+    def finish_reason(self) -> str | None:
+        reason = self.how.finish_reason
+        return "tool_calls" if self.calls and reason == "stop" else reason
+
+    def deltas(self) -> list[dict[str, Any]]:
+        """The answer in pieces, as a stream has them."""
+        content: list[dict[str, Any]] = [{"content": word} for word in self.words]
+        calls = (delta for index, call in enumerate(self.calls) for delta in call.deltas(index))
+        return [*content, *calls]
 
     async def send(self) -> None:
         how, exchange = self.how, self.exchange
@@ -365,6 +393,11 @@ class Answer:
         broken = {
             "prefill": messages[-1]["role"] == "assistant",
             "two_systems": sum(m["role"] == "system" for m in messages) > 1,
+            "images": any(
+                isinstance(m.get("content"), list)
+                and any(part["type"] == "image_url" for part in m["content"])
+                for m in messages
+            ),
         }
         for name in self.how.rejects:
             if broken.get(name, name in self.call.body):
@@ -397,10 +430,13 @@ class Answer:
         if how.cut_after is not None:
             self.exchange.reset()
             return
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self.words)}
+        text = "".join(self.words)
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if self.calls:
+            message |= {"content": text or None, "tool_calls": [c.whole() for c in self.calls]}
         if how.reasoning:
             message[how.reasoning_field] = "".join(how.reasoning)
-        choice = {"index": 0, "message": message, "finish_reason": how.finish_reason}
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
         body = self._envelope("chat.completion", [choice])
         if how.usage:
             body["usage"] = self._usage()
@@ -421,13 +457,13 @@ class Answer:
         await self._delta({"role": "assistant", "content": ""})
         for piece in how.reasoning:
             await self._delta({how.reasoning_field: piece})
-        words = itertools.cycle(self.words) if how.endless else iter(self.words)
-        for index, word in enumerate(words):
+        deltas = self.deltas()
+        for index, delta in enumerate(itertools.cycle(deltas) if how.endless else deltas):
             if not await self._before(index):
                 return
-            await self._delta({"content": word})
+            await self._delta(delta)
             self.call.tokens_sent = index + 1
-        if await self._before(len(self.words)):
+        if await self._before(len(deltas)):
             await self._trailer()
 
     async def _before(self, index: int) -> bool:
@@ -447,7 +483,7 @@ class Answer:
             return False
         if how.malformed_after == index:
             await self._event('{"choices": [{"delta": {"content": "bro')
-        if how.token_s and 0 < index < len(self.words):
+        if how.token_s and 0 < index < len(self.words) + len(self.calls):
             await asyncio.sleep(how.token_s)
         return True
 
@@ -464,7 +500,7 @@ class Answer:
         how = self.how
         wanted = (self.call.body.get("stream_options") or {}).get("include_usage")
         if how.finish_reason is not None:
-            choice = {"index": 0, "delta": {}, "finish_reason": how.finish_reason}
+            choice = {"index": 0, "delta": {}, "finish_reason": self.finish_reason}
             event = self._envelope("chat.completion.chunk", [choice])
             if how.usage and how.usage_with_finish:
                 event["usage"] = self._usage()
@@ -494,8 +530,8 @@ class Answer:
         }
 
     def _usage(self) -> dict[str, int]:
-        prompt = sum(len(str(m["content"]).split()) for m in self.call.body["messages"])
-        out = len(self.words)
+        prompt = sum(len(str(m.get("content")).split()) for m in self.call.body["messages"])
+        out = len(self.deltas())
         return {"prompt_tokens": prompt, "completion_tokens": out, "total_tokens": prompt + out}
 
     async def _delta(self, delta: dict[str, Any]) -> None:
