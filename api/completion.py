@@ -38,6 +38,8 @@ class RouterObject(Documented):
     role: Literal["primary", "fallback"] | None
     attempts: list[dict[str, Any]]
     cost_usd: float | None
+    why: str | None
+    """Why the answer changed hands, or why there is none; the log's `reason`."""
     note: str | None
     sources: list[dict[str, Any]]
     grounded: bool
@@ -77,6 +79,7 @@ def router_object(answer: Answer) -> dict[str, Any]:
         "cost_usd": answer.cost_usd,
         "latency_ms": answer.latency_ms,
         "ttft_ms": answer.ttft_ms,
+        "why": answer.why,
         "note": answer.note,
         "sources": answer.sources,
         "grounded": answer.grounded,
@@ -84,10 +87,9 @@ def router_object(answer: Answer) -> dict[str, Any]:
 
 
 def usage(answer: Answer, prompt: str) -> dict[str, int]:
-    """Tokens of the attempt that was served; estimated where its provider did not count them."""
-    served = next((row for row in answer.attempts if row["served"]), None)
-    tokens_in = served["tokens_in"] if served else None
-    tokens_out = served["tokens_out"] if served else None
+    """Tokens of the prompt and of the text that the caller has; estimated where nobody counted
+    them. What a switch in the middle of a stream does to it: docs/race.md."""
+    tokens_in, tokens_out = answer.tokens_in, answer.tokens_out
     if tokens_in is None:
         tokens_in = estimate_tokens(prompt)
     if tokens_out is None:

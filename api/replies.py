@@ -15,7 +15,8 @@ from api.errors import Problem, crashed, problem_of, stopping
 from api.presence import Presence
 from api.wire import Asked
 from config.errors import NoAnswerError, RouterError
-from race.rendezvous import Event, cancel
+from race.events import Event
+from race.rendezvous import cancel
 from race.state import Answer
 
 logger = structlog.get_logger()
@@ -139,15 +140,14 @@ class LiveReply(StreamReply):
 
     async def wait(self, send: Send) -> Answer:
         async for event in self.events:
-            kind = event["type"]
-            if kind == "token":
+            if event["type"] == "token":
                 text = self.chunks.text(event["text"], event["provider"])
                 await self.out.write(
                     text if self.out.open else self.chunks.role(event["provider"]) + text
                 )
-            elif kind == "answered":
+            elif event["type"] == "answered":
                 return Answer.from_dict(event["answer"])
-            elif kind == "switched" and event["discard"]:
+            elif event["type"] == "switched" and event["discard"]:
                 raise RuntimeError("text that was sent cannot be taken back")
         raise RuntimeError("the graph ended without an answer")
 

@@ -20,6 +20,7 @@ import yaml
 from config.loader import load
 from config.models import Settings
 from providers.base import ProviderError
+from race.permits import Permit
 from race.routing_state import RoutingState
 from telemetry.records import AttemptRow, InteractionRow, Outcome
 from tests.conftest import CATEGORIES
@@ -110,10 +111,14 @@ class Run:
         asked = able[0] if able else choice.order[0]
         rows = [self._row(n, "skipped") for n in choice.order if n not in able and n != asked]
         was = routing.breakers[asked].state(self.now)
-        with routing.watch(asked, CATEGORY) as watch:
-            row = self._call(asked, t)
-            failed = ProviderError("server", "down") if row["outcome"] == "failed" else None
-            watch.ended(row, failed)
+        permit = routing.grant(asked, CATEGORY, forced=not able)
+        row = self._call(asked, t)
+        if isinstance(permit, Permit):
+            permit.sign_of_life(row["ttft_ms"] or 0.0)
+            if row["outcome"] == "failed":
+                permit.failed(ProviderError("server", "down"))
+            else:
+                permit.succeeded()
         if (
             asked == "quick"
             and was != "closed"

@@ -8,9 +8,9 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any
 
 from graph.router import Router
+from race.events import Event
 from race.state import Answer
 
 
@@ -52,7 +52,7 @@ async def _streamed(router: Router, prompt: str) -> Answer:
 
 
 async def _events(
-    router: Router, prompt: str, *, rewindable: bool, on_event: Callable[[dict[str, Any]], None]
+    router: Router, prompt: str, *, rewindable: bool, on_event: Callable[[Event], None]
 ) -> Answer:
     answer: Answer | None = None
     async with aclosing(router.stream(prompt, rewindable=rewindable)) as events:
@@ -71,7 +71,7 @@ class _Trace:
         self._speaking = False
         self._waiting: list[str] = []
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: Event) -> None:
         match event["type"]:
             case "token":
                 self._speaking = True

@@ -7,13 +7,12 @@ classify┤            ├─ join ── log ──?── rerank
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
-from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl, Runtime
 
 from nodes.classify import classify
 from nodes.fallback import fallback
@@ -21,17 +20,18 @@ from nodes.join import join
 from nodes.log import log
 from nodes.primary import primary
 from nodes.rerank import rerank
-from race.rendezvous import Rendezvous
+from race.events import NodePhase, Phase
+from race.request import Asked, Request
 from race.services import Services
 from race.state import State
 
-Node = Callable[[State, Services, Rendezvous], Awaitable[State]]
+Node = Callable[[State, Services, Request], Awaitable[State]]
 
 
 class Bound(Protocol):
     """A node as LangGraph calls it."""
 
-    def __call__(self, state: State) -> Awaitable[State]: ...
+    def __call__(self, state: State, runtime: Runtime[None]) -> Awaitable[State]: ...
 
 
 Graph = CompiledStateGraph[State, None, State, State]
@@ -45,6 +45,10 @@ _TOLD = {
     "rerank": "reranked",
 }
 """The key of a node's output that its `node` event carries."""
+
+PAUSED_S = 300.0
+"""A run of the bare graph that rests between two nodes for so long (its host interrupted it) is
+forgotten; if it goes on, it goes on from the values in its state."""
 
 
 def build(services: Services) -> Graph:
@@ -66,9 +70,9 @@ def build(services: Services) -> Graph:
     return graph.compile(name="router")
 
 
-async def run_through(graph: Graph, state: State) -> None:
-    """Run the graph for what its nodes do and tell; its final state is not even gathered."""
-    async for _ in graph.astream(state, stream_mode=[]):
+async def run_through(graph: Graph, state: State, control: RunControl) -> None:
+    """Run the graph for what its nodes do and say; its final state is not even gathered."""
+    async for _ in graph.astream(state, stream_mode=[], control=control):
         pass
 
 
@@ -78,44 +82,66 @@ async def is_rerank_due(state: State) -> bool:
 
 
 def bound(node: Node, services: Services) -> Bound:
-    """A node with its services and its request's rendezvous, told of as it starts and ends."""
+    """A node with its services and its request; its start and end are events."""
     name = node.__name__
 
-    async def run(state: State) -> State:
-        r = _rendezvous(state, services)
-        r.emit("node", name=name, phase="started")
+    async def run(state: State, runtime: Runtime[None]) -> State:
+        request = _request(name, state, services, runtime)
+        request.idle_since = None
+        _emit(request, name, "started")
         try:
-            update = await node(state, services, r)
+            update = await node(state, services, request)
         except BaseException as error:
-            r.emit("node", name=name, phase="failed", error=str(error) or type(error).__name__)
-            leave(services, r)
+            _emit(request, name, "failed", error=str(error) or type(error).__name__)
+            leave(services, runtime.control, request)
             raise
-        r.emit("node", name=name, phase="ended", output=_told(name, update))
-        r.emit_waiting()
+        _emit(request, name, "ended", output=update.get(_TOLD[name]))
+        request.meeting.emit_waiting()
+        request.idle_since = request.meeting.now()
         if name == "rerank" or (name == "log" and not update.get("cause")):
-            leave(services, r)
+            leave(services, runtime.control, request)
         return update
 
     run.__name__ = name
     return run
 
 
-def leave(services: Services, r: Rendezvous) -> None:
+def leave(services: Services, control: object, request: Request) -> None:
     """Forget a request; nothing of it may remain in memory."""
-    r.close()
-    services.races.pop(r.request_id, None)
+    request.meeting.close()
+    services.races.pop(control, None)
 
 
-def _rendezvous(state: State, services: Services) -> Rendezvous:
-    """This request's meeting point; the bare graph's first node makes it."""
-    request_id = state.get("request_id") or uuid.uuid4().hex
-    r = services.races.get(request_id)
-    if r is None:
-        if "route" in state:
-            raise RuntimeError(f"request {request_id} is over")
-        r = services.races[request_id] = Rendezvous(request_id, get_stream_writer())
-    return r
+def _request(name: str, state: State, services: Services, runtime: Runtime[None]) -> Request:
+    """This run's request. The bare graph's first node begins it: from the caller's values, and
+    where the run begins in the middle, at a checkpoint, from what its state says was found."""
+    request = services.races.get(runtime.control)
+    if request is None:
+        request = Request.begin(Asked.of(state), runtime.stream_writer)
+        if name != "classify":
+            request.route = state["route"]
+        _forget_paused(services, request.meeting.now())
+        services.races[runtime.control] = request
+    return request
 
 
-def _told(name: str, update: State) -> Any:
-    return update.get(_TOLD[name])
+def _forget_paused(services: Services, now: float) -> None:
+    for control, request in list(services.races.items()):
+        if request.idle_since is not None and now - request.idle_since > PAUSED_S:
+            leave(services, control, request)
+
+
+def _emit(request: Request, name: str, phase: Phase, **more: object) -> None:
+    meeting = request.meeting
+    event = NodePhase(
+        type="node",
+        request_id=meeting.request_id,
+        at_ms=meeting.elapsed_ms(),
+        name=name,
+        phase=phase,
+    )
+    if "output" in more:
+        event["output"] = more["output"]
+    if "error" in more:
+        event["error"] = str(more["error"])
+    meeting.emit(event)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, aclosing
@@ -22,10 +21,11 @@ from graph.builder import Graph, build
 from graph.runs import Runs
 from nodes.classify import route_of, understand
 from providers.base import Message
-from race.late import LateAnswer
-from race.rendezvous import Event, cancel
+from race.events import Event, LateAnswer
+from race.rendezvous import cancel
+from race.request import Asked
 from race.services import Services
-from race.state import Answer, Options, Route, State
+from race.state import Answer, Options, Route
 from runtime import reports
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over
@@ -122,9 +122,10 @@ class Router:
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
         """Wait for running requests and late primaries, then close everything; safe to call twice.
 
-        Both are waited for `late_grace_s` seconds at most, then cancelled.
+        Both are waited for `late_grace_s` seconds at most, then cancelled, upstream too, and
+        logged; a caller who still waits gets NoAnswerError.
         """
-        await self._runs.drain(late_grace_s)
+        await self._runs.close(late_grace_s)
         services, self._services, self._graph = self._services, None, None
         if self._following:
             await cancel(self._following)
@@ -132,7 +133,6 @@ class Router:
         if services is None:
             return
         await services.late.close(late_grace_s)
-        await self._runs.settled()
         for providers in self._retired:
             await providers.close_pools()
         await services.providers.close()
@@ -218,13 +218,11 @@ class Router:
         discard text: a fallback goes on from what was shown. Raises as `answer` does, but a
         request that nobody could answer ends with an `answered` whose answer has an `error`.
         """
-        state = self._state(prompt, history, category, provider, options)
-        state["request_id"] = request_id or uuid.uuid4().hex
-        state["rewindable"] = rewindable
+        asked = self._asked(prompt, history, category, provider, options, rewindable)
         came_at = asyncio.get_running_loop().time()
         await self.start()
         async with self._gate.place() as leave:
-            run = self._runs.events(self.services, self.graph, state, came_at, leave)
+            run = self._runs.events(self.services, self.graph, asked, came_at, leave, request_id)
             async with aclosing(run):
                 async for event in run:
                     yield event
@@ -247,9 +245,9 @@ class Router:
         provider: str | None = None,
     ) -> Route:
         """The dry run: where the prompt would go, and why. Calls no model."""
-        state = self._state(prompt, history, category, provider, None)
+        asked = self._asked(prompt, history, category, provider)
         services = self.services
-        return route_of(state, services, understand(state, services))
+        return route_of(asked, services, understand(asked, services))
 
     async def late(self) -> AsyncIterator[LateAnswer]:
         """Primaries that came after their fallback was served, from now on."""
@@ -324,15 +322,16 @@ class Router:
 
     # -- checking what comes in ---------------------------------------------------------------
 
-    def _state(
+    def _asked(
         self,
         prompt: str,
         history: Sequence[Message] | None,
         category: str | None,
         provider: str | None,
-        options: Options | None,
-    ) -> State:
-        """The graph's input, checked; UsageError or NotFoundError say what is wrong."""
+        options: Options | None = None,
+        rewindable: bool = True,
+    ) -> Asked:
+        """What came in, checked; UsageError or NotFoundError say what is wrong."""
         if not isinstance(prompt, str) or not prompt.strip():
             raise UsageError("the prompt is empty; send some text", "prompt")
         if len(prompt) > MAX_PROMPT_CHARS:
@@ -346,13 +345,7 @@ class Router:
             raise NotFoundError(f"unknown category {category!r}; known are {known}")
         if provider is not None:
             self._check_provider(provider)
-        return State(
-            prompt=prompt,
-            history=list(history or []),
-            asked_category=category,
-            asked_provider=provider,
-            options=options or {},
-        )
+        return Asked(prompt, list(history or []), category, provider, options or {}, rewindable)
 
     def _check_provider(self, name: str) -> None:
         enabled = [p.name for p in self.settings.providers if p.disabled is None]

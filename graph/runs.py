@@ -1,17 +1,82 @@
-"""Requests under way: each runs the graph in a task of our own and tells its events."""
+"""Requests under way: each runs the graph in a task of our own and gives out its events."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Coroutine
 
-from config.errors import UsageError
+import structlog
+from langgraph.runtime import RunControl
+
+from config.errors import NoAnswerError, RouterError, UsageError
 from graph.builder import Graph, leave, run_through
-from nodes.log import record_abandoned
-from race.rendezvous import Event, Rendezvous, cancel
+from nodes.log import record_unanswered
+from race.events import Event
+from race.rendezvous import cancel
+from race.request import Asked, Request
 from race.services import Services
-from race.state import State
+
+logger = structlog.get_logger()
+
+LEFT = "the caller left before the answer was complete"
+CLOSED = "the router was closed before the answer was complete"
+
+
+class Run:
+    """One request's run of the graph, and all that must be done when it ends early."""
+
+    def __init__(
+        self,
+        services: Services,
+        graph: Graph,
+        request: Request,
+        settle: Callable[[Coroutine[None, None, None]], None],
+    ) -> None:
+        self._services = services
+        self._settle = settle
+        self.request = request
+        self.control = RunControl()
+        self.closed = False
+        self._why: str | None = None
+        services.races[self.control] = request
+        self.task = asyncio.create_task(
+            run_through(graph, request.asked.state(), self.control),
+            name=f"request-{request.run_id}",
+        )
+
+    async def end(self, why: str = LEFT) -> None:
+        """Leave nothing behind; a run that is not over is cancelled, upstream too, and logged."""
+        request, self._why = self.request, self._why or why
+        if request.logged and not self.task.done():
+            self._settle(self._finish())  # it is answered and only learns: nothing is to be paid
+            return
+        try:
+            if not self.task.done():
+                await cancel(self.task)
+        finally:
+            leave(self._services, self.control, request)
+            if not request.logged:
+                self._record(self._why)
+
+    async def close(self) -> None:
+        """The router closes: nobody will wait for this answer."""
+        self.closed = not self.request.logged
+        await self.end(CLOSED)
+
+    def _record(self, why: str) -> None:
+        """Write its row, in its own time. A bug is logged as one."""
+        request, bug = self.request, None
+        if not self.task.cancelled():
+            bug = self.task.exception()
+        if isinstance(bug, RouterError) or (bug is None and request.route is None):
+            return  # refused before anything was asked of anybody
+        left = bug is None
+        error = why if left else f"the router failed: {type(bug).__name__}: {bug}"
+        request.logged = True
+        self._settle(record_unanswered(self._services, request, error, left=left))
+
+    async def _finish(self) -> None:
+        await asyncio.wait({self.task})
 
 
 class Runs:
@@ -19,16 +84,17 @@ class Runs:
     nothing outside ever cancels a graph directly."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
-        self._settling: set[asyncio.Task[Any]] = set()
+        self._running: set[Run] = set()
+        self._settling: set[asyncio.Task[None]] = set()
 
     async def events(
         self,
         services: Services,
         graph: Graph,
-        state: State,
+        asked: Asked,
         came_at: float,
         on_decided: Callable[[], None],
+        request_id: str | None = None,
     ) -> AsyncGenerator[Event]:
         """The events of one request as they happen; closing the iterator ends it upstream too.
         `on_decided` is called as soon as its race is decided.
@@ -36,16 +102,14 @@ class Runs:
         What follows `answered` is held back unless the order changed: a caller who has the answer
         is not kept for it.
         """
+        if request_id and any(r.request_id == request_id for r in services.races.values()):
+            raise UsageError(f"a request {request_id} is already running", "request_id")
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        r = Rendezvous(state["request_id"], events.put_nowait, came_at=came_at)
-        if r.request_id in services.races:
-            raise UsageError(f"a request {r.request_id} is already running", "request_id")
-        services.races[r.request_id] = r
-        r.decided.add_done_callback(lambda _: on_decided())
-        task = asyncio.create_task(run_through(graph, state), name=f"request-{r.request_id}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: events.put_nowait(None))
+        request = Request.begin(asked, events.put_nowait, request_id=request_id, came_at=came_at)
+        request.meeting.decided.add_done_callback(lambda _: on_decided())
+        run = Run(services, graph, request, self._settle)
+        self._running.add(run)
+        run.task.add_done_callback(lambda _: events.put_nowait(None))
         trailing: list[Event] | None = None
         try:
             while (event := await events.get()) is not None:
@@ -58,36 +122,30 @@ class Runs:
                 elif event["type"] == "reranked":
                     for waiting in trailing or []:
                         yield waiting
-            await task
+            if run.closed:
+                raise NoAnswerError(CLOSED)
+            await run.task
         finally:
-            await self._end(state, services, r, task)
+            self._running.discard(run)
+            await run.end()
 
-    async def drain(self, grace_s: float) -> None:
-        """Wait for what runs, so long at most."""
-        if self._running and grace_s > 0:
-            await asyncio.wait(set(self._running), timeout=grace_s)
-
-    async def settled(self) -> None:
-        """Wait for what is still to be written of requests whose callers are served or gone."""
+    async def close(self, grace_s: float) -> None:
+        """Wait `grace_s` seconds for what runs, cancel the rest, and wait for what is to be
+        written of it and of requests whose callers are served or gone."""
+        tasks = {run.task for run in self._running}
+        if tasks and grace_s > 0:
+            await asyncio.wait(tasks, timeout=grace_s)
+        await asyncio.gather(*(run.close() for run in list(self._running)))
         while self._settling:
             await asyncio.wait(set(self._settling))
 
-    async def _end(
-        self, state: State, services: Services, r: Rendezvous, task: asyncio.Task[None]
-    ) -> None:
-        """Leave nothing behind; a request whose caller left is logged all the same."""
-        if r.logged and not task.done():
-            self._settle(task)  # it is answered and only learns: nothing is left to be paid for
-            return
-        try:
-            if not task.done():
-                await cancel(task)
-        finally:
-            leave(services, r)
-            if r.route is not None and not r.logged:
-                self._settle(asyncio.create_task(record_abandoned(state, services, r)))
-
-    def _settle(self, task: asyncio.Task[Any]) -> None:
-        """Let a task end in its own time."""
+    def _settle(self, work: Coroutine[None, None, None]) -> None:
+        """Let what is left of a request end in its own time."""
+        task = asyncio.create_task(work)
         self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled() and (bug := task.exception()):
+            logger.error("request_not_settled", exc_info=bug)

@@ -3,94 +3,119 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
 
+from nodes.classify import begin_race
 from nodes.grounding import continuation, fallback_messages, source_of
-from race.attempt import Call, attempt, branch_of, call_options, new_row
-from race.rendezvous import Rendezvous, cancel
+from providers.base import ProviderError
+from race.attempt import branch_of, call, call_options, permit, skip
+from race.permits import Refused
+from race.rendezvous import cancel
+from race.request import Request
 from race.services import Services
 from race.state import Branch, Source, State
+from vectorstore.passages import Retrieval
 
 
-async def fallback(state: State, services: Services, r: Rendezvous) -> State:
+async def fallback(state: State, services: Services, request: Request) -> State:
     """Retrieve and generate when the race allows it; a fallback that loses is cancelled."""
-    calls: list[Call] = []
+    begin_race(services, request)
     given: list[Source] = []
-    task = await r.until_decided("fallback", _ask(state, services, r, calls, given))
+    task = await request.meeting.until_decided("fallback", _ask(services, request, given))
+    decision = request.meeting.decided.result()
+    if (calls := request.calls("fallback")) and calls[-1].running:
+        if decision.reason in ("deadline", "silent"):
+            calls[-1].end("timed_out", "timeout")
+        else:
+            calls[-1].end("cancelled", detail="the primary answered first")
     if not task.done():
         await cancel(task)
-    return {"fallback": _branch(services, r, calls, given)}
+    return {"fallback": _branch(services, request, given)}
 
 
-async def _ask(
-    state: State, services: Services, r: Rendezvous, calls: list[Call], given: list[Source]
-) -> None:
+async def _ask(services: Services, request: Request, given: list[Source]) -> None:
     """Retrieve, wait for leave to generate, and answer; again where a continuation is asked for.
 
-    A hedge is rarely called: it retrieves only then. One that may not be asked says so at once.
+    A hedge is rarely called: it retrieves only then. A provider without a permit fails at once.
     """
-    settings, route = services.settings, state["route"]
-    wanted = settings.fallback
-    usable = settings.enabled(wanted.provider) and services.routing.allows(wanted.provider)
-    if usable and r.race is not None and r.race.start == "hedged":
-        await r.may_start.wait()
-    r.retrieval = await services.knowledge.retrieve(
-        state["prompt"], wanted.passages, vector=r.vector, rerank=wanted.rerank
+    settings, meeting, asked = services.settings, request.meeting, request.asked
+    wanted, routing = settings.fallback, services.routing
+    usable = settings.enabled(wanted.provider) and routing.allows(wanted.provider)
+    if usable and meeting.race is not None and meeting.race.start == "hedged":
+        await meeting.may_start.wait()
+    found = await services.knowledge.retrieve(
+        asked.prompt, wanted.passages, vector=request.vector, rerank=wanted.rerank
     )
-    if not usable or not services.routing.allows(wanted.provider):
-        r.failed("fallback", "no_provider")
-        return
-    await r.may_start.wait()
-    provider = services.providers.get(wanted.provider)
+    request.retrieval = found
+    meeting.passages_found(confident=found.confident)
+    if usable and routing.allows(wanted.provider):
+        await meeting.may_start.wait()
     while True:
-        so_far = r.take_continuation()
-        messages, given[:] = fallback_messages(
-            state["prompt"], state.get("history") or [], r.retrieval, wanted.prompt_tokens
-        )
-        if so_far is not None:
-            messages = continuation(messages, so_far)
-        call = Call(new_row(r, route, provider, "fallback"), prefix=so_far or "")
-        calls.append(call)
-        options = call_options(state.get("options") or {}, most=wanted.max_tokens)
-        with services.routing.watch(provider.name, route["category"]) as call.watch:
-            ended = await _unless_asked_to_continue(
-                r, attempt(r, services, call, provider, messages, options)
-            )
-            if ended:
-                call.watch.ended(call.row, call.error)
-        if not ended or r.continue_asked.is_set():
+        failure = await _generate(services, request, found, given)
+        if meeting.continue_asked.is_set():
             continue
-        if call.error is not None:
-            r.failed("fallback", call.error.kind)
+        if failure is not None:
+            meeting.failed("fallback", failure)
             return
-        r.done("fallback")
-        await r.continue_asked.wait()
+        meeting.done("fallback")
+        await meeting.continue_asked.wait()
 
 
-async def _unless_asked_to_continue(r: Rendezvous, work: Any) -> bool:
-    """Run the call; False if it was dropped because the race asked for a continuation."""
-    call = asyncio.create_task(work)
-    asked = asyncio.create_task(r.continue_asked.wait())
+async def _generate(
+    services: Services, request: Request, found: Retrieval, given: list[Source]
+) -> str | None:
+    """One call, or the beginning of one that a continuation takes the place of; why it failed."""
+    wanted, asked = services.settings.fallback, request.asked
+    so_far = request.meeting.take_continuation()
+    if not services.settings.enabled(wanted.provider):
+        return "no_provider"
+    granted = permit(services, request, wanted.provider)
+    provider = services.providers.get(wanted.provider)
+    if isinstance(granted, Refused):
+        skip(request, provider, "fallback", granted.why)
+        return "no_provider"
+    messages, given[:] = fallback_messages(asked.prompt, asked.history, found, wanted.prompt_tokens)
+    if so_far is not None:
+        messages = continuation(messages, so_far)
+    options = call_options(asked.options, most=wanted.max_tokens)
+    failure = await _unless_asked_to_continue(
+        request,
+        call(
+            services,
+            request,
+            provider,
+            granted,
+            messages,
+            options,
+            role="fallback",
+            prefix=so_far or "",
+        ),
+    )
+    return failure.kind if failure else None
+
+
+async def _unless_asked_to_continue(
+    request: Request, work: Coroutine[None, None, ProviderError | None]
+) -> ProviderError | None:
+    """Run the call; it is dropped when the race asks for a continuation."""
+    running = asyncio.create_task(work)
+    asked = asyncio.create_task(request.meeting.continue_asked.wait())
     try:
-        await asyncio.wait({call, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if call.done():
-            call.result()
-            return True
-        return False
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        return running.result() if running.done() else None
     finally:
         await cancel(asked)
-        await cancel(call)
+        calls = request.calls("fallback")
+        if request.meeting.continue_asked.is_set() and calls and calls[-1].running:
+            calls[-1].end("cancelled", detail="asked to go on from the shown text instead")
+        await cancel(running)
 
 
-def _branch(services: Services, r: Rendezvous, calls: list[Call], given: list[Source]) -> Branch:
+def _branch(services: Services, request: Request, given: list[Source]) -> Branch:
     """The state's view of this side: its answer, its sources, and the passages at hand."""
-    branch = branch_of(r, "fallback", calls)
+    branch, found = branch_of(request, "fallback"), request.retrieval
+    passages = found.passages if found else ()
     branch["sources"] = list(given)
-    branch["passages"] = _passages(services, r)
-    branch["confident"] = r.retrieval is not None and r.retrieval.confident
+    branch["passages"] = [source_of(p) for p in passages[: services.settings.fallback.passages]]
+    branch["confident"] = found is not None and found.confident
     return branch
-
-
-def _passages(services: Services, r: Rendezvous) -> list[Source]:
-    found = r.retrieval.passages if r.retrieval else ()
-    return [source_of(p) for p in found[: services.settings.fallback.passages]]

@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
+from config.models import Limits
 from nodes.grounding import supported
 from race.machine import Side
-from race.rendezvous import Rendezvous
+from race.request import Asked, Request
 from race.services import Services
 from race.state import AnswerState, Branch, Source, State
+from telemetry.records import AttemptRow
 
 PASSAGES = "passages"
 """The provider's name of an extractive answer."""
 
 
-async def join(state: State, services: Services, r: Rendezvous) -> State:
+async def join(state: State, services: Services, request: Request) -> State:
     """Pick the winner from the state; where no model answered, the passages themselves do."""
-    can_replace = state.get("rewindable", True) or not r.visible
-    answer = pick(state, can_replace=can_replace)
+    meeting, asked = request.meeting, request.asked
+    can_replace = asked.rewindable or not meeting.visible
+    limits = services.settings.limits_for(request.routed["category"])
+    answer = pick(state, asked, limits, can_replace=can_replace)
     if answer["provider"] == PASSAGES:
-        r.switch("fallback", PASSAGES, "failed", r.visible)
-        r.say(answer["text"], PASSAGES, "fallback")
+        meeting.switch("fallback", PASSAGES, "failed", meeting.visible)
+        meeting.say(answer["text"], PASSAGES, "fallback")
+    request.reason = answer["reason"]
     return {"answer": answer}
 
 
-def pick(state: State, *, can_replace: bool = True) -> AnswerState:
+def pick(state: State, asked: Asked, limits: Limits, *, can_replace: bool = True) -> AnswerState:
     """The answer as a pure function of what the branches came to.
 
     With `can_replace` False the caller has been shown text that no extractive answer may follow.
     """
     primary, fallback = state.get("primary", Branch()), state.get("fallback", Branch())
     if primary.get("won"):
-        return _answered(state, "primary")
+        return _answered(asked, primary, "primary", why_primary(primary))
     if fallback.get("won"):
-        return _answered(state, "fallback", _why_fallback(primary))
+        return _answered(asked, fallback, "fallback", why_fallback(primary, fallback, limits))
     if primary.get("refused"):
         detail = primary.get("detail") or "the provider's content filter rejected the prompt"
         return _failed("content_filter", detail)
     passages = fallback.get("passages", [])
     if fallback.get("confident") and passages and can_replace:
-        return _extract(passages, _why_nobody(primary, fallback))
-    return _failed("no_answer" if can_replace else "cut", _why_nobody(primary, fallback))
+        return _extract(passages, why_nobody(primary, fallback))
+    return _failed("no_answer" if can_replace else "cut", why_nobody(primary, fallback))
 
 
-def _answered(state: State, role: Side, why: str | None = None) -> AnswerState:
-    branch = state["primary"] if role == "primary" else state["fallback"]
+def _answered(asked: Asked, branch: Branch, role: Side, reason: str | None) -> AnswerState:
     sources = branch.get("sources", [])
-    asked_for_less = "max_tokens" in (state.get("options") or {})
-    cut = branch.get("finish_reason") == "length" and not asked_for_less
-    grounded = supported(branch["text"], state["prompt"], sources)
+    cut = branch.get("finish_reason") == "length" and "max_tokens" not in asked.options
+    grounded = supported(branch["text"], asked.prompt, sources)
     notes = [
-        why,
+        reason if role == "fallback" else None,
         "its passages do not bear the answer out" if sources and not grounded else None,
         "the answer was cut at the model's length limit" if cut else None,
     ]
@@ -60,6 +63,7 @@ def _answered(state: State, role: Side, why: str | None = None) -> AnswerState:
         success=True,
         error=None,
         error_kind=None,
+        reason=reason,
         note="; ".join(filter(None, notes)) or None,
         finish_reason=branch.get("finish_reason"),
         sources=sources,
@@ -76,6 +80,7 @@ def _failed(kind: str, error: str) -> AnswerState:
         success=False,
         error=error,
         error_kind=kind,
+        reason=error,
         note=None,
         finish_reason=None,
         sources=[],
@@ -83,7 +88,7 @@ def _failed(kind: str, error: str) -> AnswerState:
     )
 
 
-def _extract(passages: list[Source], note: str) -> AnswerState:
+def _extract(passages: list[Source], reason: str) -> AnswerState:
     best = passages[:2]
     quotes = "\n\n".join(f"{p['text'].strip()}\n({p['title']}, {p['source']})" for p in best)
     return AnswerState(
@@ -94,25 +99,44 @@ def _extract(passages: list[Source], note: str) -> AnswerState:
         success=True,
         error=None,
         error_kind=None,
-        note=note,
+        reason=reason,
+        note=reason,
         finish_reason="stop",
         sources=best,
         grounded=True,
     )
 
 
-def _why_fallback(primary: Branch) -> str:
-    match primary.get("outcome"):
-        case "timed_out" | "late":
-            return f"{primary.get('provider')} was too late, so the fallback answered"
-        case "skipped":
-            return "no preferred provider could be asked, so the fallback answered"
+def why_primary(primary: Branch) -> str | None:
+    """Why another provider than the first of the order answered, or the first one only later."""
+    *before, last = primary["attempts"]
+    if not before:
+        return None
+    again = before[-1]["provider"] == last["provider"]
+    ends = "answered when it was asked again" if again else f"so {last['provider']} answered"
+    said = "; ".join(_fate(row) for row in before)
+    return f"{said}, {'and ' if again else ''}{ends}"
+
+
+def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
+    """Why the fallback answered, by what took the floor from the primary."""
+    name, helper = primary.get("provider"), fallback.get("provider")
+    match primary.get("out"):
+        case _ if name is None:
+            skipped = "; ".join(_fate(row) for row in primary.get("attempts", []))
+            what = skipped or "no preferred provider is enabled"
+        case "timeout" if primary["attempts"][-1]["ttft_ms"] is None:
+            what = f"{name} had not begun to answer after {limits.ttft_s:g} s"
+        case "timeout":
+            what = f"{name} began to answer too late"
+        case "stalled":
+            what = f"{name} fell silent for {limits.stall_s:g} s in the middle of its answer"
         case _:
-            failed = f"{primary.get('provider')} failed ({primary.get('error')})"
-            return f"{failed}, so the fallback answered"
+            what = _fate(primary["attempts"][-1])
+    return f"{what}, so {helper} answered"
 
 
-def _why_nobody(primary: Branch, fallback: Branch) -> str:
+def why_nobody(primary: Branch, fallback: Branch) -> str:
     """One sentence with what each provider said."""
     said = [
         f"{row['provider']}: {row.get('detail') or row['outcome']}"
@@ -120,3 +144,17 @@ def _why_nobody(primary: Branch, fallback: Branch) -> str:
         for row in branch.get("attempts", [])
     ]
     return "no provider answered (" + "; ".join(said or ["none is enabled"]) + ")"
+
+
+def _fate(row: AttemptRow) -> str:
+    """What became of an attempt that did not answer."""
+    name = row["provider"]
+    match row["outcome"]:
+        case "skipped":
+            return f"{name} was skipped ({row['detail']})"
+        case "failed" if row["ttft_ms"] is not None and row["error"] == "connection":
+            return f"{name} was cut off in the middle of its answer"
+        case "failed":
+            return f"{name} failed ({row['error']})"
+        case outcome:
+            return f"{name} gave no answer ({outcome.replace('_', ' ')})"

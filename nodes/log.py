@@ -8,65 +8,83 @@ import structlog
 
 from config.errors import StorageError
 from nodes.join import PASSAGES
-from race.rendezvous import Rendezvous
+from providers.prices import estimate_tokens
+from race.attempt import Attempt
+from race.events import Answered, Logged
+from race.request import Request
 from race.services import Services
-from race.state import Answer, AnswerState, State
+from race.state import Answer, AnswerState, Route, State
 from telemetry.records import AttemptRow, InteractionRow
 
 logger = structlog.get_logger()
 
 
-async def log(state: State, services: Services, r: Rendezvous) -> State:
+async def log(state: State, services: Services, request: Request) -> State:
     """Commit the request's rows before it counts as answered; a failed commit costs no answer."""
-    answer = finished(state, r)
-    row, attempts = rows(state, services, r, answer)
-    logged = await write(services, r, row, attempts)
-    fresh: InteractionRow = {**row, "attempts": attempts}
+    meeting, said = request.meeting, state["answer"]
+    served = serving(request, said)
+    answer = finished(request, said, served)
+    fresh = row_of(services, request, answer, served)
+    logged = await write(services, request, fresh)
     cause = services.routing.fold([fresh], answer.category, running=len(services.races))
-    r.emit("logged", ok=logged)
-    r.emit_after("answered", answer=answer.as_dict())
+    meeting.emit(
+        Logged(
+            type="logged",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            ok=logged,
+        )
+    )
+    meeting.emit_after(
+        Answered(
+            type="answered",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            answer=answer.as_dict(),
+        )
+    )
     return {"logged": logged, "cause": cause}
 
 
-async def write(
-    services: Services, r: Rendezvous, row: InteractionRow, attempts: list[AttemptRow]
-) -> bool:
+async def write(services: Services, request: Request, row: InteractionRow) -> bool:
     """True after the commit. A failure is told on stderr, in `/health` and in the metrics."""
-    r.logged = True
-    services.metrics.observe(row, attempts)
+    request.logged = True
+    services.metrics.observe(row, row["attempts"])
     try:
-        await services.log.write(row, attempts)
+        await services.log.write(row, row["attempts"])
     except StorageError as error:
         services.metrics.log_failed()
-        logger.error("log_failed", request=r.request_id, error=str(error))
+        logger.error("log_failed", request=request.request_id, error=str(error))
         return False
     return True
 
 
-def finished(state: State, r: Rendezvous) -> Answer:
+def finished(request: Request, said: AnswerState, served: Attempt | None) -> Answer:
     """The answer as the caller gets it."""
-    said: AnswerState = state["answer"]
-    route = state["route"]
-    winner = _mark_served(r, said)
-    costs = [a["cost_usd"] for a in r.attempts]
+    route, attempts = request.routed, request.rows(served=served)
+    costs = [a["cost_usd"] for a in attempts]
     known = [cost for cost in costs if cost is not None]
+    tokens_in, tokens_out = usage_of(request, served)
     return Answer(
-        request_id=r.request_id,
+        request_id=request.request_id,
         text=said["text"],
         category=route["category"],
         confidence=route["confidence"],
         provider=said["provider"],
-        model=said["model"] or winner,
+        model=said["model"],
         role=said["role"],
-        attempts=[AttemptRow(**{**a, "text": None}) for a in r.attempts],
+        attempts=[AttemptRow(**{**a, "text": None}) for a in attempts],
         cost_usd=sum(known) if len(known) == len(costs) else None,
-        latency_ms=r.elapsed_ms(),
-        ttft_ms=r.ttft_ms,
+        latency_ms=request.meeting.elapsed_ms(),
+        ttft_ms=request.meeting.ttft_ms,
         success=said["success"],
         error=said["error"],
         error_kind=said["error_kind"],
+        why=said["reason"],
         note=said["note"],
         finish_reason=said["finish_reason"],
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
         sources=said["sources"],
         grounded=said["grounded"],
         evidence=route["evidence"],
@@ -74,20 +92,38 @@ def finished(state: State, r: Rendezvous) -> Answer:
     )
 
 
-def rows(
-    state: State, services: Services, r: Rendezvous, answer: Answer
-) -> tuple[InteractionRow, list[AttemptRow]]:
-    """The log's rows of one request; texts only where the operator asked for them."""
+def usage_of(request: Request, served: Attempt | None) -> tuple[int | None, int | None]:
+    """Tokens of the prompt and of what the caller was shown, from whichever attempt.
+
+    After a switch in the middle of a live stream that is what the first speaker wrote and what of
+    the continuation was shown; the prompt is the caller's own, as its first speaker counted it.
+    """
+    if served is None or served.usage is None:
+        return None, None
+    if not served.prefix:
+        return served.usage.tokens_in, served.usage.tokens_out
+    shown_before = [a for a in request.calls("primary") if a.usage and a.text == served.prefix]
+    first = shown_before[-1].usage if shown_before else None
+    before = first.tokens_out if first else estimate_tokens(served.prefix)
+    after = estimate_tokens(request.meeting.text[len(served.prefix) :])
+    return (first.tokens_in if first else None), before + after
+
+
+def row_of(
+    services: Services, request: Request, answer: Answer, served: Attempt | None
+) -> InteractionRow:
+    """The log's row of one request, with its attempts; texts only where the operator wants them."""
     keep = services.settings.log.text
-    prompt = state["prompt"]
-    route = state.get("route")
-    row = InteractionRow(
-        request_id=r.request_id,
-        at=r.at,
+    prompt = request.asked.prompt
+    texts = {} if keep else {"text": None}
+    attempts = [AttemptRow(**{**a, **texts}) for a in request.rows(served=served)]  # type: ignore[typeddict-item]
+    return InteractionRow(
+        request_id=request.request_id,
+        at=request.at,
         category=answer.category,
         confidence=answer.confidence,
         evidence={**answer.evidence, "probabilities": answer.probabilities},
-        preferred=route["preferred"] if route else None,
+        preferred=request.routed["preferred"],
         fallback=services.settings.fallback.provider,
         fallback_used=answer.role == "fallback",
         winner=answer.provider,
@@ -102,18 +138,18 @@ def rows(
         answer=answer.text if keep else None,
         error=answer.error,
         simulated=_simulated(services, answer),
+        stopped=answer.error_kind == "cancelled",
+        reason=answer.why,
+        attempts=attempts,
     )
-    texts = {} if keep else {"text": None}
-    return row, [AttemptRow(**{**a, **texts}) for a in r.attempts]  # type: ignore[typeddict-item]
 
 
-def _mark_served(r: Rendezvous, said: AnswerState) -> str | None:
-    """Mark the attempt whose answer was given; returns its model."""
-    for attempt in reversed(r.attempts):
-        ok = attempt["outcome"] == "ok" and attempt["role"] == said["role"]
-        if ok and attempt["provider"] == said["provider"]:
-            attempt["served"] = True
-            return attempt["model"]
+def serving(request: Request, said: AnswerState) -> Attempt | None:
+    """The attempt whose answer was given."""
+    for attempt in reversed(request.attempts):
+        ok = attempt.outcome == "ok" and attempt.role == said["role"]
+        if ok and attempt.provider == said["provider"]:
+            return attempt
     return None
 
 
@@ -124,7 +160,7 @@ def _simulated(services: Services, answer: Answer) -> bool:
     return services.settings.hosts[host].kind == "simulated"
 
 
-async def revise(services: Services, r: Rendezvous, attempt: AttemptRow) -> None:
+async def revise(services: Services, request: Request, attempt: AttemptRow) -> None:
     """A late primary's row replaces the one that said `timed_out`, and feeds the ranking."""
     texts = {} if services.settings.log.text else {"text": None}
     services.metrics.observe_late(attempt)
@@ -133,26 +169,49 @@ async def revise(services: Services, r: Rendezvous, attempt: AttemptRow) -> None
         await services.routing.catch_up(services.log, revised=True)
     except StorageError as error:
         services.metrics.log_failed()
-        logger.error("log_failed", request=r.request_id, error=str(error))
+        logger.error("log_failed", request=request.request_id, error=str(error))
 
 
-async def record_abandoned(state: State, services: Services, r: Rendezvous) -> None:
-    """The caller left before the end: what was asked and paid is logged all the same."""
-    assert r.route is not None
-    gone = AnswerState(
+async def record_unanswered(
+    services: Services, request: Request, error: str, *, left: bool
+) -> None:
+    """A run that ended before its answer: what was asked and paid is logged all the same.
+
+    `left`: because nobody waits for the answer any more; else the router itself failed.
+    """
+    if request.route is None:
+        request.route = _nowhere(request)
+    said = AnswerState(
         text="",
         provider=None,
         model=None,
         role=None,
         success=False,
-        error="the caller left before the answer was complete",
-        error_kind="cancelled",
+        error=error,
+        error_kind="cancelled" if left else "internal",
+        reason=error,
         note=None,
         finish_reason=None,
         sources=[],
         grounded=False,
     )
-    full: State = {**state, "answer": gone, "route": r.route}
-    row, attempts = rows(full, services, r, finished(full, r))
-    await write(services, r, row, attempts)
-    services.routing.fold([{**row, "attempts": attempts}], row["category"])
+    request.reason = error
+    row = row_of(services, request, finished(request, said, None), None)
+    await write(services, request, row)
+    if request.attempts:
+        services.routing.fold([row], row["category"])
+
+
+def _nowhere(request: Request) -> Route:
+    """The route of a prompt that was never classified."""
+    return Route(
+        category=request.asked.category or "",
+        confidence=0.0,
+        probabilities={},
+        margin=0.0,
+        evidence={},
+        order=[],
+        preferred=None,
+        propensity=None,
+        explored=False,
+    )

@@ -3,117 +3,161 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
 
+from nodes.classify import begin_race
 from nodes.log import revise
-from providers.base import Message
-from race.attempt import Call, attempt, branch_of, call_options, new_row, report
-from race.rendezvous import Rendezvous, cancel
+from providers.base import ProviderError
+from race.attempt import Attempt, branch_of, call, call_options, permit, skip
+from race.events import LateAnswer
+from race.permits import Permit, Refused
+from race.rendezvous import cancel
+from race.request import Request
 from race.retry import NextCall, next_call
 from race.services import Services
 from race.state import State
-from telemetry.records import AttemptRow
 
 
-async def primary(state: State, services: Services, r: Rendezvous) -> State:
+async def primary(state: State, services: Services, request: Request) -> State:
     """Race the preferred model, with free-time retries; a primary that loses by time is late."""
-    calls: list[Call] = []
-    task = await r.until_decided("primary", _ask(state, services, r, calls))
-    decision = r.decided.result()
+    begin_race(services, request)
+    task = await request.meeting.until_decided("primary", _ask(services, request))
+    decision = request.meeting.decided.result()
+    last = calls[-1] if (calls := request.calls("primary")) else None
+    if last is not None and decision.winner == "fallback":
+        last.overtake()
+        if last.running:
+            _keep_listening(services, request, task, last)
+            return {"primary": branch_of(request, "primary")}
+    elif last is not None and last.running and decision.reason == "deadline":
+        last.end("timed_out", "timeout")
     if not task.done():
-        if decision.winner == "fallback" and calls:
-            _keep_listening(state, services, r, task, calls[-1])
-        else:
-            if calls and decision.winner is None and calls[-1].watch:
-                calls[-1].watch.too_late()
-            await cancel(task)
-            if calls and decision.winner is None:
-                calls[-1].row["outcome"], calls[-1].row["error"] = "timed_out", "timeout"
-    elif decision.winner == "fallback" and calls and calls[-1].ok:
-        calls[-1].row["outcome"] = "late"
-    return {"primary": branch_of(r, "primary", calls)}
+        await cancel(task)
+    return {"primary": branch_of(request, "primary")}
 
 
-async def _ask(state: State, services: Services, r: Rendezvous, calls: list[Call]) -> None:
+async def _ask(services: Services, request: Request) -> None:
     """Call the order's providers until one answers or waiting is no longer free."""
-    route, routing = state["route"], services.routing
-    order = _callable(state, services, r)
-    messages = [*(state.get("history") or []), Message(role="user", content=state["prompt"])]
-    options = call_options(state.get("options") or {})
-    tried: list[str] = []
-    following = NextCall(order[0]) if order else None
-    if following is None:
-        r.failed("primary", "no_provider")
-    while following is not None:
-        await asyncio.sleep(following.wait_s)
-        provider = services.providers.get(following.provider)
+    meeting, order = request.meeting, _candidates(services, request)
+    granted, tried = _first(services, request, order), list[str]()
+    if granted is None:
+        meeting.failed("primary", "no_provider")
+    messages, options = request.asked.messages(), call_options(request.asked.options)
+    while granted is not None:
+        provider = services.providers.get(granted.provider)
         tried.append(provider.name)
-        call = Call(new_row(r, route, provider, "primary"))
-        calls.append(call)
-        with routing.watch(provider.name, route["category"]) as call.watch:
-            await attempt(r, services, call, provider, messages, options)
-            call.watch.ended(call.row, call.error)
-        if call.error is None:
-            r.done("primary")
-            return
-        if call.error.kind == "content_filter" and services.settings.content_filter == "propagate":
-            r.refused()
-            return
-        remaining = [n for n in order if n not in tried and routing.allows(n)]
-        following = (
-            next_call(tried, call.error.kind, call.error.retry_after_s, remaining)
-            if r.waiting_is_free
-            else None
+        failure = await call(
+            services, request, provider, granted, messages, options, role="primary"
         )
-        r.failed("primary", call.error.kind, retrying=following is not None)
+        if failure is None:
+            meeting.done("primary")
+            return
+        if failure.kind == "content_filter" and services.settings.content_filter == "propagate":
+            meeting.refused()
+            return
+        granted = await _after(services, request, order, tried, failure)
 
 
-def _callable(state: State, services: Services, r: Rendezvous) -> list[str]:
-    """The order without the providers whose breaker is open, each of which is logged as skipped.
+def _candidates(services: Services, request: Request) -> list[str]:
+    """The order without what the fallback calls anyway: two calls to it would both be paid."""
+    order, race = request.routed["order"], request.meeting.race
+    helper = services.settings.fallback.provider
+    if race is None or race.start == "when_out" or not services.routing.allows(helper):
+        return order
+    return [name for name in order if name != helper]
 
-    When all are open, the one whose time is nearest is tried.
+
+def _first(services: Services, request: Request, order: Sequence[str]) -> Permit | None:
+    """The permit for the first call; each provider that may not be asked is logged as skipped.
+
+    When all are open, the fallback's too, the one whose time is nearest is tried.
     """
-    order, routing = state["route"]["order"], services.routing
+    routing = services.routing
     able = [name for name in order if routing.allows(name)]
-    if not able and (spared := routing.nearest(order)):
-        able = [spared]
+    helped = routing.allows(services.settings.fallback.provider)
+    spared = None if able or helped else routing.nearest(order)
     for name in order:
-        if name not in able:
-            row = new_row(r, state["route"], services.providers.get(name), "primary")
-            row["outcome"], row["detail"], row["cost_usd"] = "skipped", routing.why_not(name), 0.0
-            report(r, row)
-    return able
+        if name not in able and name != spared:
+            skip(request, services.providers.get(name), "primary", routing.why_not(name))
+    names = able or ([spared] if spared else [])
+    return _granted(services, request, names, forced=spared is not None)
+
+
+def _granted(
+    services: Services, request: Request, names: Sequence[str], *, forced: bool = False
+) -> Permit | None:
+    """The permit of the first of these providers that may be asked."""
+    for name in names:
+        found = permit(services, request, name, forced=forced)
+        if not isinstance(found, Refused):
+            return found
+    return None
+
+
+async def _after(
+    services: Services,
+    request: Request,
+    order: Sequence[str],
+    tried: Sequence[str],
+    failure: ProviderError,
+) -> Permit | None:
+    """What follows a failed call: the permit for the next one, or None to leave it at that.
+
+    A call that must wait asks again, once its time has come, whether waiting is still free.
+    """
+    meeting, routing = request.meeting, services.routing
+    remaining = [name for name in order if name not in tried and routing.allows(name)]
+    following = (
+        next_call(
+            tried,
+            failure.kind,
+            failure.retry_after_s,
+            remaining,
+            again=_may_repeat(services, tried[-1], failure),
+        )
+        if meeting.waiting_is_free
+        else None
+    )
+    if following is not None and following.wait_s:
+        meeting.failed("primary", failure.kind, retrying=True)
+        await asyncio.sleep(following.wait_s)
+        following = following if meeting.waiting_is_free else None
+    granted = _granted(services, request, _names(following, remaining)) if following else None
+    meeting.failed("primary", failure.kind, retrying=granted is not None)
+    return granted
+
+
+def _may_repeat(services: Services, name: str, failure: ProviderError) -> bool:
+    """A Retry-After opens the breaker for just that long, and the permit is asked for then."""
+    return bool(failure.retry_after_s) or services.routing.allows(name)
+
+
+def _names(following: NextCall, remaining: Sequence[str]) -> list[str]:
+    return [following.provider, *(name for name in remaining if name != following.provider)]
 
 
 def _keep_listening(
-    state: State, services: Services, r: Rendezvous, task: asyncio.Task[None], call: Call
+    services: Services, request: Request, task: asyncio.Task[None], late: Attempt
 ) -> None:
     """The fallback's answer is served; the primary's is logged and amends it when it comes."""
-    late_s = services.settings.limits_for(state["route"]["category"]).late_s
-    first: AttemptRow = {**call.row, "outcome": "timed_out", "error": "timeout"}
-    first["latency_ms"] = round(r.elapsed_ms() - first["started_ms"], 1)
-    r.attempts[call.row["seq"]] = first
-    report(r, first)
-    if call.watch:
-        call.watch.too_late()
+    late_s = services.settings.limits_for(request.routed["category"]).late_s
 
-    async def settle(came: bool) -> dict[str, Any] | None:
-        row = call.row
-        if came and row["outcome"] == "ok":
-            row["outcome"] = "late"
-        elif row["outcome"] == "cancelled":
-            row["outcome"], row["error"] = "timed_out", "timeout"
-        row["revision"] = 1
-        await revise(services, r, row)
+    def give_up() -> None:
+        if late.running:
+            late.end("timed_out", "timeout")
+
+    async def settle() -> LateAnswer | None:
+        row = late.row()
+        await revise(services, request, row)
         if row["outcome"] != "late":
             return None
-        return {
-            "type": "late",
-            "request_id": r.request_id,
-            "provider": row["provider"],
-            "text": call.text,
-            "latency_ms": row["latency_ms"],
-            "cost_usd": row["cost_usd"],
-        }
+        return LateAnswer(
+            type="late",
+            request_id=request.request_id,
+            provider=late.provider,
+            text=late.text,
+            latency_ms=row["latency_ms"],
+            cost_usd=row["cost_usd"],
+        )
 
-    services.late.listen(task, late_s, settle)
+    services.late.listen(task, late_s, give_up, settle)

@@ -5,28 +5,33 @@ from __future__ import annotations
 import structlog
 
 from config.errors import StorageError
-from race.rendezvous import Rendezvous
+from race.events import Reranked
+from race.request import Request
 from race.services import Services
-from race.state import State
+from race.state import OrderChange, State
 
 logger = structlog.get_logger()
 
 
-async def rerank(state: State, services: Services, r: Rendezvous) -> State:
+async def rerank(state: State, services: Services, request: Request) -> State:
     """Recompute the order of this request's category; a change is an event and an audit row."""
-    category = state["route"]["category"]
+    category, meeting = request.routed["category"], request.meeting
     change = services.routing.rerank(category)
     if change is None:
         return {"reranked": None}
-    told = {
-        "category": category,
-        "before": list(change.before),
-        "after": list(change.after),
-        "why": change.why,
-    }
+    change_of_order = OrderChange(
+        category=category, before=list(change.before), after=list(change.after), why=change.why
+    )
     try:
-        await services.log.audit("reranked", category, told)
+        await services.log.audit("reranked", category, change_of_order)
     except StorageError as error:
-        logger.error("log_failed", request=r.request_id, error=str(error))
-    r.emit_after("reranked", **told)
-    return {"reranked": told}
+        logger.error("log_failed", request=request.request_id, error=str(error))
+    meeting.emit_after(
+        Reranked(
+            type="reranked",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            **change_of_order,
+        )
+    )
+    return {"reranked": change_of_order}

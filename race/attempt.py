@@ -1,45 +1,198 @@
-"""One call to a provider, watched, measured and reported to the race."""
+"""One call to a provider: begun once, ended exactly once, with one outcome and one reason."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
+from config.models import Cost
 from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
+from race.events import AttemptEnded, AttemptStarted, FirstToken
 from race.machine import Side
-from race.rendezvous import Rendezvous
-from race.routing_state import Watch
+from race.permits import Permit, Refused
+from race.request import Request
 from race.services import Services
-from race.state import Branch, Options, Route
+from race.state import Branch, Options
 from routing.quality import quality
 from routing.repetition import RepetitionGuard
-from telemetry.records import AttemptRow
+from telemetry.records import AttemptRow, Outcome
 
 
-@dataclass(slots=True)
-class Call:
-    """What one call came to; `row` is its line in the log and grows while the call runs."""
+class Attempt:
+    """What one call came to. It belongs to a request and has its place in the request's list.
 
-    row: AttemptRow
-    parts: list[str] = field(default_factory=list)
-    finish_reason: str | None = None
-    usage: Usage | None = None
-    error: ProviderError | None = None
-    prefix: str = ""
-    """What the caller had been shown before a continuation."""
-    watch: Watch | None = None
+    `row` is its line in the log as things stand: a call that the race was decided against while it
+    ran says `timed_out`, and its next revision says what became of it.
+    """
+
+    def __init__(self, request: Request, provider: ChatProvider, role: Side) -> None:
+        self.provider = provider.name
+        self.model = provider.model
+        self.host = provider.host
+        self.role: Side = role
+        self.seq = len(request.attempts)
+        self.at = time.time()
+        self.prefix = ""
+        """What the caller had been shown before a continuation."""
+        self.parts: list[str] = []
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self.ttft_ms: float | None = None
+        self.outcome: Outcome | None = None
+        self.error: str | None = None
+        self.detail: str | None = None
+        self.permit: Permit | None = None
+        self._request = request
+        self._propensity: float | None = None
+        self._prompt: Sequence[Message] = ()
+        self._price: Cost | None = None
+        self._begun = request.meeting.now()
+        self._started_ms = request.meeting.elapsed_ms()
+        self._latency_ms: float | None = None
+        self._estimated = False
+        self._cost_usd: float | None = 0.0
+        self._quality: float | None = None
+        self._overtaken_ms: float | None = None
+        request.attempts.append(self)
 
     @property
     def text(self) -> str:
         return "".join(self.parts)
 
     @property
+    def skipped(self) -> bool:
+        return self.outcome == "skipped"
+
+    @property
+    def running(self) -> bool:
+        return self.outcome is None
+
+    @property
     def ok(self) -> bool:
-        return self.row["outcome"] in ("ok", "late")
+        return self.outcome in ("ok", "late")
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Since it began."""
+        return round((self._request.meeting.now() - self._begun) * 1000, 1)
+
+    def begin(self, permit: Permit, price: Cost | None, messages: Sequence[Message]) -> None:
+        """The call goes out. The propensity stands on the first call of the primary's side."""
+        self.permit, self._price, self._prompt = permit, price, messages
+        if self.role == "primary" and self._request.calls("primary")[0] is self:
+            self._propensity = self._request.routed["propensity"]
+
+    def end(
+        self,
+        outcome: Outcome,
+        error: str | None = None,
+        detail: str | None = None,
+        *,
+        failure: ProviderError | None = None,
+    ) -> None:
+        """It is over; says so to the caller, and gives the permit back."""
+        if self.outcome is not None:
+            raise RuntimeError(f"attempt {self.seq} has ended before, as {self.outcome}")
+        late = self._overtaken_ms is not None
+        self.outcome = "late" if outcome == "ok" and late else outcome
+        self.error, self.detail = (failure.kind, str(failure)) if failure else (error, detail)
+        if outcome != "skipped":
+            self._measure()
+        if self.permit:
+            self._give_back(self.permit, failure)
+        if not late:
+            self._say()
+
+    def overtake(self) -> None:
+        """The race was decided for the other side: what still comes of it, or came, is late."""
+        if self.outcome == "ok":
+            self.outcome = "late"
+        elif self.running:
+            self._overtaken_ms = self.elapsed_ms
+            if self.permit:
+                self.permit.too_late()
+            self._say()
+
+    def row(self, *, served: bool = False) -> AttemptRow:
+        """Its line in the log, as things stand."""
+        route, running = self._request.routed, self.running
+        waiting = running and self._overtaken_ms is not None
+        usage = self.usage
+        return AttemptRow(
+            request_id=self._request.request_id,
+            seq=self.seq,
+            at=self.at,
+            category=route["category"],
+            confidence=route["confidence"],
+            provider=self.provider,
+            model=self.model,
+            host=self.host,
+            role=self.role,
+            outcome=self.outcome or ("timed_out" if waiting else "cancelled"),
+            error="timeout" if waiting else self.error,
+            detail=self.detail,
+            served=served,
+            started_ms=self._started_ms,
+            ttft_ms=self.ttft_ms,
+            latency_ms=self._overtaken_ms if waiting else self._latency_ms,
+            tokens_in=usage.tokens_in if usage else None,
+            tokens_out=usage.tokens_out if usage else None,
+            cost_usd=None if running else self._cost_usd,
+            cost_estimated=self._estimated,
+            propensity=self._propensity,
+            quality=self._quality,
+            finish_reason=self.finish_reason,
+            revision=int(self._overtaken_ms is not None and not running),
+            text=self.text or None,
+        )
+
+    def _measure(self) -> None:
+        """Latency, tokens, cost and quality, however it ended."""
+        self._latency_ms, text = self.elapsed_ms, self.text
+        if self.usage is None and (text or self.outcome in ("cancelled", "timed_out")):
+            prompt = "\n".join(m["content"] for m in self._prompt)
+            self.usage = Usage(estimate_tokens(prompt), estimate_tokens(text))
+            self._estimated = True
+        if self.usage is not None:
+            self._cost_usd = cost_usd(self._price, self.usage)
+        if self.ok:
+            asked = self._request.asked.prompt
+            self._quality = quality(asked, self.prefix + text, self.finish_reason)
+
+    def _give_back(self, permit: Permit, failure: ProviderError | None) -> None:
+        if failure:
+            permit.failed(failure)
+        elif self.ok:
+            permit.succeeded()
+        elif self.outcome == "timed_out":
+            permit.too_late()
+        else:
+            permit.dropped()
+
+    def _say(self) -> None:
+        row, meeting = self.row(), self._request.meeting
+        meeting.emit(
+            AttemptEnded(
+                type="attempt_ended",
+                request_id=meeting.request_id,
+                at_ms=meeting.elapsed_ms(),
+                provider=self.provider,
+                role=self.role,
+                seq=self.seq,
+                outcome=row["outcome"],
+                error=row["error"],
+                detail=self.detail,
+                ttft_ms=self.ttft_ms,
+                latency_ms=row["latency_ms"],
+                tokens_in=row["tokens_in"],
+                tokens_out=row["tokens_out"],
+                cost_usd=row["cost_usd"],
+                cost_estimated=self._estimated,
+            )
+        )
 
 
 def call_options(options: Options, most: int | None = None) -> CallOptions:
@@ -53,160 +206,137 @@ def call_options(options: Options, most: int | None = None) -> CallOptions:
     )
 
 
-def new_row(r: Rendezvous, route: Route, provider: ChatProvider, role: Side) -> AttemptRow:
-    """An attempt's row, with a place in the request's list."""
-    row = AttemptRow(
-        request_id=r.request_id,
-        seq=len(r.attempts),
-        at=time.time(),
-        category=route["category"],
-        confidence=route["confidence"],
-        provider=provider.name,
-        model=provider.model,
-        host=provider.host,
-        role=role,
-        outcome="cancelled",
-        error=None,
-        detail=None,
-        served=False,
-        started_ms=r.elapsed_ms(),
-        ttft_ms=None,
-        latency_ms=None,
-        tokens_in=None,
-        tokens_out=None,
-        cost_usd=None,
-        cost_estimated=False,
-        propensity=route["propensity"] if role == "primary" and not r.attempts else None,
-        quality=None,
-        finish_reason=None,
-        revision=0,
-        text=None,
-    )
-    r.attempts.append(row)
-    return row
+def skip(request: Request, provider: ChatProvider, role: Side, why: str) -> None:
+    """A provider that is not asked, and why."""
+    Attempt(request, provider, role).end("skipped", detail=why)
 
 
-def branch_of(r: Rendezvous, side: Side, calls: list[Call]) -> Branch:
-    """What a side came to, as the decision and its last call's row in the log tell it."""
-    rows = [row for row in r.attempts if row["role"] == side]
+def branch_of(request: Request, side: Side) -> Branch:
+    """What a side came to, by the decision and its last call."""
+    meeting, calls = request.meeting, request.calls(side)
+    rows = [attempt.row() for attempt in request.attempts if attempt.role == side]
     if not calls:
-        return Branch(won=False, text="", outcome="skipped", provider=None, attempts=rows)
-    decision, last = r.decided.result(), calls[-1]
-    row = r.attempts[last.row["seq"]]
+        out = meeting.why_out if side == "primary" else None
+        return Branch(won=False, text="", outcome="skipped", provider=None, out=out, attempts=rows)
+    decision, last = meeting.decided.result(), calls[-1]
+    row = rows[-1] if request.attempts[-1] is last else last.row()
+    won = decision.winner == side
     return Branch(
-        won=decision.winner == side,
+        won=won,
         refused=decision.reason == "content_filter",
-        text=last.prefix + last.text,
-        provider=row["provider"],
-        model=row["model"],
+        text=meeting.text if won else last.prefix + last.text,
+        provider=last.provider,
+        model=last.model,
         outcome=row["outcome"],
         error=row["error"],
-        detail=row["detail"],
+        detail=last.detail,
+        out=meeting.why_out if side == "primary" else None,
         finish_reason=last.finish_reason,
         attempts=rows,
     )
 
 
-async def attempt(
-    r: Rendezvous,
-    services: Services,
-    call: Call,
-    provider: ChatProvider,
-    messages: list[Message],
-    options: CallOptions,
-) -> None:
-    """Stream one call into the race and complete `call`; never raises a provider's failure.
+def permit(
+    services: Services, request: Request, name: str, *, forced: bool = False
+) -> Permit | Refused:
+    """Leave to call the provider for this request, at once: none once the race is decided."""
+    if request.meeting.decided.done():
+        return Refused("the request is decided")
+    return services.routing.grant(name, request.routed["category"], forced=forced)
 
-    Cancelling it closes the upstream call; what was read until then stays in `call`.
+
+async def call(
+    services: Services,
+    request: Request,
+    provider: ChatProvider,
+    permit: Permit,
+    messages: Sequence[Message],
+    options: CallOptions,
+    *,
+    role: Side,
+    prefix: str = "",
+) -> ProviderError | None:
+    """Stream one call into the race; a provider's failure is returned, never raised.
+
+    Cancelling it closes the upstream call.
     """
-    role: Side = "fallback" if call.row["role"] == "fallback" else "primary"
-    r.speakers[role] = provider.name
-    r.emit(
-        "attempt_started",
-        provider=provider.name,
-        model=provider.model,
-        host=provider.host,
-        role=role,
-        seq=call.row["seq"],
-        simulated=provider.simulated,
+    meeting = request.meeting
+    attempt = Attempt(request, provider, role)
+    attempt.prefix = prefix
+    attempt.begin(permit, services.settings.provider(provider.name).cost, messages)
+    meeting.speakers[role] = provider.name
+    meeting.emit(
+        AttemptStarted(
+            type="attempt_started",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            provider=provider.name,
+            model=provider.model,
+            host=provider.host,
+            role=role,
+            seq=attempt.seq,
+            simulated=provider.simulated,
+        )
     )
-    started = r.now()
+    think_s = services.settings.think_s(request.routed["category"], provider.name)
     try:
-        think_s = services.settings.think_s(call.row["category"], provider.name)
-        await _read(r, call, provider.stream(messages, options), role, started, think_s)
-        call.row["outcome"] = "ok"
-    except ProviderError as error:
-        call.error = error
-        call.row["outcome"] = "failed"
-        call.row["error"], call.row["detail"] = error.kind, str(error)
+        await _read(request, attempt, permit, provider.stream(messages, options), think_s)
+    except ProviderError as failure:
+        if attempt.running:
+            attempt.end("failed", failure=failure)
+        return failure
     except asyncio.CancelledError:
-        call.row["outcome"] = "cancelled"
+        if attempt.running:
+            attempt.end("cancelled")
         raise
-    finally:
-        _measure(r, services, call, messages, started)
+    except BaseException as bug:
+        if attempt.running:
+            attempt.end("failed", detail=f"the router failed: {bug!r}")
+        raise
+    if attempt.running:
+        attempt.end("ok")
+    return None
 
 
 async def _read(
-    r: Rendezvous,
-    call: Call,
+    request: Request,
+    attempt: Attempt,
+    permit: Permit,
     stream: AsyncIterator[Delta],
-    role: Side,
-    started: float,
     think_s: float,
 ) -> None:
-    guard = RepetitionGuard()
+    guard, meeting, role = RepetitionGuard(), request.meeting, attempt.role
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
-            if call.watch and (delta.text or delta.reasoning):
-                call.watch.sign_of_life((r.now() - started) * 1000)
             if delta.text:
-                if call.row["ttft_ms"] is None:
-                    call.row["ttft_ms"] = round((r.now() - started) * 1000, 1)
-                    r.emit(
-                        "first_token",
-                        provider=call.row["provider"],
-                        role=role,
-                        seq=call.row["seq"],
-                        ttft_ms=call.row["ttft_ms"],
-                    )
-                call.parts.append(delta.text)
-                r.token(role, delta.text)
+                if attempt.ttft_ms is None:
+                    _first_token(request, attempt, permit)
+                attempt.parts.append(delta.text)
+                meeting.token(role, delta.text)
                 if guard.feed(delta.text):
-                    name = call.row["provider"]
+                    name = attempt.provider
                     raise ProviderError("bad_reply", f"{name} repeats itself without end")
             elif delta.reasoning:
-                r.alive(role, think_s)
+                permit.sign_of_life(attempt.elapsed_ms)
+                meeting.alive(role, think_s)
             if delta.finish_reason:
-                call.finish_reason = delta.finish_reason
+                attempt.finish_reason = delta.finish_reason
             if delta.usage:
-                call.usage = delta.usage
+                attempt.usage = delta.usage
 
 
-def _measure(
-    r: Rendezvous, services: Services, call: Call, messages: list[Message], started: float
-) -> None:
-    """Latency, tokens, cost and quality of a call, however it ended."""
-    row, text = call.row, call.text
-    row["latency_ms"] = round((r.now() - started) * 1000, 1)
-    row["finish_reason"] = call.finish_reason
-    usage = call.usage
-    if usage is None and (text or row["outcome"] == "cancelled"):
-        prompt = "\n".join(m["content"] for m in messages)
-        usage = Usage(estimate_tokens(prompt), estimate_tokens(text))
-        row["cost_estimated"] = True
-    if usage is not None:
-        row["tokens_in"], row["tokens_out"] = usage.tokens_in, usage.tokens_out
-        row["cost_usd"] = cost_usd(services.settings.provider(row["provider"]).cost, usage)
-    else:
-        row["cost_usd"] = 0.0
-    if row["outcome"] == "ok":
-        row["quality"] = quality(r.prompt, call.prefix + text, call.finish_reason)
-    row["text"] = text or None
-    report(r, row)
-
-
-def report(r: Rendezvous, row: AttemptRow) -> None:
-    """Tell the caller how an attempt ended, or that it is late."""
-    told = ("provider", "role", "seq", "outcome", "error", "detail", "ttft_ms", "latency_ms")
-    figures = ("tokens_in", "tokens_out", "cost_usd", "cost_estimated")
-    r.emit("attempt_ended", **{key: row.get(key) for key in told + figures})
+def _first_token(request: Request, attempt: Attempt, permit: Permit) -> None:
+    meeting = request.meeting
+    attempt.ttft_ms = attempt.elapsed_ms
+    permit.sign_of_life(attempt.ttft_ms)
+    meeting.emit(
+        FirstToken(
+            type="first_token",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            provider=attempt.provider,
+            role=attempt.role,
+            seq=attempt.seq,
+            ttft_ms=attempt.ttft_ms,
+        )
+    )

@@ -25,9 +25,6 @@ RETRY_AFTER_MAX_S = 3_600.0
 PROBE_LEASE_S = 180.0
 """A call through a half-open breaker that never reported back frees its place after this."""
 
-NEUTRAL = frozenset({"content_filter", "context_length"})
-"""Errors that are about the prompt: they say nothing about the provider's health."""
-
 MISCONFIGURED = frozenset({"auth", "not_found"})
 """Errors that repeat until someone mends the configuration: they open the breaker at once."""
 
@@ -114,8 +111,8 @@ class Breaker:
     ) -> None:
         """The end of a call: `slow` to its first token, or answered with a Retry-After.
 
-        `counts=False` for what says nothing about the provider, `fatal` for what will repeat
-        until someone mends the configuration (see `NEUTRAL`, `MISCONFIGURED`).
+        `counts=False` for what says nothing about the provider (`reward.NOT_ITS_FAULT`), `fatal`
+        for what will repeat until someone mends the configuration (`MISCONFIGURED`).
         """
         state = self.state(now)
         if not counts:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import structlog
 
+from race.events import LateAnswer
 from race.rendezvous import cancel
 
 logger = structlog.get_logger()
 
 MOST = 256
 """Late calls listened to at once; beyond that the oldest is let go."""
-
-LateAnswer = dict[str, Any]
 
 
 class LateAnswers:
@@ -32,13 +30,19 @@ class LateAnswers:
         self,
         call: asyncio.Task[None],
         late_s: float,
-        settle: Callable[[bool], Awaitable[LateAnswer | None]],
+        give_up: Callable[[], None],
+        settle: Callable[[], Awaitable[LateAnswer | None]],
     ) -> None:
-        """Wait at most `late_s` seconds for `call`, then `settle(came)` and publish its answer."""
+        """Wait at most `late_s` seconds for `call`, then settle it and publish its answer.
+
+        `give_up` is called before a call is cancelled: nobody waits for it any longer.
+        """
         while len(self._tasks) >= MOST:
             next(iter(self._tasks)).cancel()
             self._tasks.pop(next(iter(self._tasks)))
-        task = asyncio.create_task(self._wait(call, late_s, settle), name=f"late-{call.get_name()}")
+        task = asyncio.create_task(
+            self._wait(call, late_s, give_up, settle), name=f"late-{call.get_name()}"
+        )
         self._tasks[task] = None
         task.add_done_callback(self._ended)
 
@@ -65,17 +69,20 @@ class LateAnswers:
         self,
         call: asyncio.Task[None],
         late_s: float,
-        settle: Callable[[bool], Awaitable[LateAnswer | None]],
+        give_up: Callable[[], None],
+        settle: Callable[[], Awaitable[LateAnswer | None]],
     ) -> None:
         try:
             done, _ = await asyncio.wait({call}, timeout=late_s)
         except asyncio.CancelledError:
+            give_up()
             await cancel(call)
-            await settle(False)
+            await settle()
             raise
         if not done:
+            give_up()
             await cancel(call)
-        answer = await settle(bool(done))
+        answer = await settle()
         if answer is not None:
             for queue in self._subscribers:
                 _offer(queue, answer)

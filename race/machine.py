@@ -10,6 +10,8 @@ the caller has been shown so far is the "visible" text. The rules:
 - Overtime: when the primary is out and the fallback has nothing to show, whichever shows first
   speaks. A primary that resumes before the fallback has shown anything keeps the floor.
 - A holder that dies or stalls gives the floor to the other side, if that one has text.
+- A fallback that runs alone is bound too, from the moment it is alone: by `stall_s` once it has
+  begun, and by `ttft_s` before that if confident passages could answer instead.
 - The first holder to complete wins. At `deadline_s` a complete answer is served, else nobody wins.
 - A caller whose text cannot be taken back (`rewindable=False`) is never shown a second beginning:
   the fallback is asked to go on from the visible text instead (`Continue`).
@@ -140,6 +142,9 @@ class Race:
         self._visible_text: list[str] = []
         self._continuing = False
         self._why_out = "failed"
+        self._passages = False
+        self._alone_since: float | None = None
+        self._silent = False
         self.decision: Decide | None = None
 
     @property
@@ -156,6 +161,18 @@ class Race:
     def fallback_shows(self) -> bool:
         """The fallback has text, shown or held back."""
         return bool(self._fallback.parts)
+
+    @property
+    def why_out(self) -> str:
+        """What took the floor from the primary, if anything did."""
+        return self._why_out
+
+    @property
+    def visible_text(self) -> str:
+        """What the caller has been shown and was not asked to drop."""
+        if self._rewindable:
+            return self._floor.text if self._floor else ""
+        return "".join(self._visible_text)
 
     @property
     def can_restart(self) -> bool:
@@ -196,6 +213,11 @@ class Race:
         runner.last_at = now
         if runner is self._primary and self._content_due is None and not self._primary_out(now):
             self._content_due = now + (self._limits.ttft_s if think_s is None else think_s)
+        return self._settle(now)
+
+    def passages_found(self, now: float, *, confident: bool) -> list[Action]:
+        """Retrieval is in: `confident` passages could answer by themselves."""
+        self._passages = confident
         return self._settle(now)
 
     def done(self, side: Side, now: float) -> list[Action]:
@@ -242,6 +264,8 @@ class Race:
             instants.append(self._hedge_at)
         if self._floor:
             instants.append(self._floor.last_at + self._limits.stall_s)
+        if (due := self._lone_due(now)) is not None:
+            instants.append(due)
         return min((t for t in instants if t > now), default=None)
 
     # -- how a moment is settled --------------------------------------------------------------
@@ -250,6 +274,8 @@ class Race:
         if self.decision:
             return []
         actions = self._start_fallback(now)
+        if (due := self._lone_due(now)) is not None and now >= due:
+            self._fallback.dead = self._silent = True
         taker = self._next_holder(now)
         if taker and not self._speaks(taker):
             actions += self._take_floor(taker, now)
@@ -260,7 +286,7 @@ class Race:
         elif now >= self._deadline_at:
             actions += self._end_by_deadline(now)
         elif self._hopeless():
-            actions.append(self._decide(None, "failed"))
+            actions.append(self._decide(None, "silent" if self._silent else "failed"))
         return actions
 
     def _runner(self, side: Side) -> _Runner:
@@ -289,6 +315,19 @@ class Race:
         if self._content_due is not None:
             return self._content_due
         return self._begun_at + self._limits.ttft_s
+
+    def _lone_due(self, now: float) -> float | None:
+        """When a fallback that runs alone must have spoken; None while it does not, or where it is
+        the only hope: an answer that comes late is better than none."""
+        runner = self._fallback
+        if not (self._primary.dead and runner.started) or runner.dead or runner.complete:
+            return None
+        if self._alone_since is None:
+            self._alone_since = now
+        since = max(self._alone_since, runner.last_at)
+        if runner.parts:
+            return since + self._limits.stall_s
+        return since + self._limits.ttft_s if self._passages else None
 
     def _start_fallback(self, now: float) -> list[Action]:
         if self._fallback.started or self._fallback.dead or not self._primary.started:

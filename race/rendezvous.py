@@ -8,12 +8,12 @@ decision of the race; both nodes then end in the same moment and the barrier cos
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
+from race.events import Event, Switched, Token
 from race.machine import (
     Action,
     Continue,
@@ -24,15 +24,7 @@ from race.machine import (
     StartFallback,
     Switch,
 )
-from telemetry.records import AttemptRow
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from race.state import Route
-    from vectorstore.passages import Retrieval
-
-Event = dict[str, Any]
 Sink = Callable[[Event], None]
 
 logger = structlog.get_logger()
@@ -48,17 +40,12 @@ class Rendezvous:
     def __init__(self, request_id: str, sink: Sink, *, came_at: float | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.request_id = request_id
-        self.sink = sink
+        self.emit = sink
+        """Gives an event to the caller."""
         self.admitted_at = self._loop.time()
         self.came_at = self.admitted_at if came_at is None else came_at
-        self.at = time.time()
-        self.prompt = ""
-        self.route: Route | None = None
         self.race: Race | None = None
-        self.attempts: list[AttemptRow] = []
         self.speakers: dict[Side, str] = {}
-        self.vector: np.ndarray | None = None
-        self.retrieval: Retrieval | None = None
         self.decided: asyncio.Future[Decide] = self._loop.create_future()
         self.may_start = asyncio.Event()
         self.hedged = False
@@ -66,9 +53,8 @@ class Rendezvous:
         self._continue_from: str | None = None
         self.visible = 0
         self.ttft_ms: float | None = None
-        self.logged = False
         self._timer: asyncio.TimerHandle | None = None
-        self._afterwards: list[tuple[str, dict[str, Any]]] = []
+        self._afterwards: list[Event] = []
 
     # -- the clock and the caller -------------------------------------------------------------
 
@@ -80,23 +66,14 @@ class Rendezvous:
         """Milliseconds since the request came in."""
         return round((self._loop.time() - self.came_at) * 1000, 1)
 
-    def emit(self, event_type: str, **fields: Any) -> None:
-        self.sink(
-            {
-                "type": event_type,
-                "request_id": self.request_id,
-                "at_ms": self.elapsed_ms(),
-                **fields,
-            }
-        )
-
-    def emit_after(self, event_type: str, **fields: Any) -> None:
+    def emit_after(self, event: Event) -> None:
         """Emit once the running node has ended."""
-        self._afterwards.append((event_type, fields))
+        self._afterwards.append(event)
 
     def emit_waiting(self) -> None:
-        for event_type, fields in self._afterwards:
-            self.emit(event_type, **fields)
+        for event in self._afterwards:
+            event["at_ms"] = self.elapsed_ms()
+            self.emit(event)
         self._afterwards.clear()
 
     # -- what the branches report -------------------------------------------------------------
@@ -122,6 +99,10 @@ class Rendezvous:
         """A sign of life without content; see `Race.alive`."""
         if not self._gives_way(side):
             self._feed(self._race().alive(side, self.now(), think_s=think_s))
+
+    def passages_found(self, *, confident: bool) -> None:
+        """Retrieval is in; see `Race.passages_found`."""
+        self._feed(self._race().passages_found(self.now(), confident=confident))
 
     def done(self, side: Side) -> None:
         if not self._gives_way(side):
@@ -168,6 +149,16 @@ class Rendezvous:
         race = self._race()
         return not self.decided.done() and not race.fallback_shows and race.can_restart
 
+    @property
+    def why_out(self) -> str:
+        """What took the floor from the primary, if anything did."""
+        return self._race().why_out
+
+    @property
+    def text(self) -> str:
+        """What the caller has been shown and was not asked to drop."""
+        return self._race().visible_text
+
     def close(self) -> None:
         """The request is over: no timer may fire any more."""
         if self._timer:
@@ -212,12 +203,31 @@ class Rendezvous:
         if self.ttft_ms is None:
             self.ttft_ms = self.elapsed_ms()
         self.visible += len(text)
-        self.emit("token", text=text, provider=provider, role=role)
+        self.emit(
+            Token(
+                type="token",
+                request_id=self.request_id,
+                at_ms=self.elapsed_ms(),
+                text=text,
+                provider=provider,
+                role=role,
+            )
+        )
 
     def switch(self, to: Side, provider: str, reason: str, discard: int) -> None:
         """Tell the caller to drop the last `discard` characters; `provider` speaks from here."""
         self.visible -= discard
-        self.emit("switched", to=to, provider=provider, reason=reason, discard=discard)
+        self.emit(
+            Switched(
+                type="switched",
+                request_id=self.request_id,
+                at_ms=self.elapsed_ms(),
+                to=to,
+                provider=provider,
+                reason=reason,
+                discard=discard,
+            )
+        )
 
     def _arm(self) -> None:
         if self._timer:

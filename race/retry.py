@@ -27,17 +27,21 @@ def next_call(
     kind: str,
     retry_after_s: float | None,
     remaining: Sequence[str],
+    *,
+    again: bool = True,
 ) -> NextCall | None:
     """The call that follows a failed one, or None to leave it at that.
 
     `tried` are the providers called so far, in order; `remaining` the callable ones not tried yet,
-    best first. A failure that may pass is repeated once on the same provider, a 429 only if it
-    names a short wait; anything else, and a second failure, moves on to the next provider.
+    best first;
+    `again`: the last one may be asked once more. A failure that may pass is repeated once on the
+    same provider, a 429 only if it names a short wait; anything else, and a second failure, moves
+    on to the next provider.
     """
     if len(tried) >= MAX_CALLS or kind == "content_filter":
         return None
     last = tried[-1]
-    if kind in _PASSING and tried.count(last) < 2:
+    if again and kind in _PASSING and tried.count(last) < 2:
         if kind != "rate_limited":
             return NextCall(last)
         if retry_after_s is not None and retry_after_s <= LONGEST_WAIT_S:

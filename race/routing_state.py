@@ -6,23 +6,19 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from config.errors import StorageError
-from config.models import Provider, Settings
-from providers.base import ProviderError
-from race.breaker import MISCONFIGURED, NEUTRAL, Breaker, State, Transition, nearest
-from race.budget import Allowance
+from config.models import Settings
 from race.hedge import HedgeBudget
+from race.permits import Permits
 from routing.ranking.observation import observations
 from routing.ranking.ranking import Ranking
 from routing.ranking.standings import Change, Choice
-from telemetry.records import AttemptRow, InteractionRow
+from telemetry.records import InteractionRow
 
 logger = structlog.get_logger()
 
@@ -49,51 +45,9 @@ class Rows(Protocol):
     async def spent_today(self) -> dict[str, float]: ...
 
 
-class Watch:
-    """One call under a breaker's eye; what is told first counts, the rest does not."""
-
-    def __init__(self, breaker: Breaker, slow_s: float, clock: Callable[[], float]) -> None:
-        self._breaker = breaker
-        self._slow_s = slow_s
-        self._clock = clock
-        self._told = False
-        self._sign_ms: float | None = None
-
-    def sign_of_life(self, after_ms: float) -> None:
-        """The call's first reasoning or content came so long after it began."""
-        self._sign_ms = after_ms if self._sign_ms is None else self._sign_ms
-
-    def ended(self, row: AttemptRow, error: ProviderError | None) -> None:
-        """The call came to its end."""
-        if error is None:
-            first_ms = self._sign_ms if self._sign_ms is not None else row["ttft_ms"] or 0.0
-            self._tell(True, slow=first_ms > self._slow_s * 1000)
-        else:
-            self._tell(
-                False,
-                retry_after_s=error.retry_after_s,
-                counts=error.kind not in NEUTRAL,
-                fatal=error.kind in MISCONFIGURED,
-            )
-
-    def too_late(self) -> None:
-        """The race was decided without it: that is slow, whatever comes of it."""
-        self._tell(True, slow=True)
-
-    def dropped(self) -> None:
-        """The call was cancelled through no fault of the provider."""
-        if not self._told:
-            self._told = True
-            self._breaker.release(self._clock())
-
-    def _tell(self, ok: bool, **how: Any) -> None:
-        if not self._told:
-            self._told = True
-            self._breaker.record(ok, self._clock(), **how)
-
-
-class RoutingState:
-    """Shared by all requests of a process; every method is quick and none awaits but `catch_up`."""
+class RoutingState(Permits):
+    """Who may be asked now, and in which order. Shared by all requests of a process; every method
+    is quick and none awaits but `catch_up`."""
 
     def __init__(
         self,
@@ -102,20 +56,14 @@ class RoutingState:
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
-        self._clock = clock
+        super().__init__(settings, clock=clock)
         self._draw = draw
         self._cursor: int | None = None
         self._held: list[InteractionRow] = []  # written, not yet folded in
         self._ready = False
-        self._unshared: dict[str, Breaker] = {}
-        self._hearing = False
-        self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
-        self._spent: dict[str, float] = {}
         self._ask_spent_at = 0.0
-        self._free = {p.name for p in settings.providers if is_free(settings, p)}
 
     def with_settings(self, settings: Settings) -> RoutingState:
         """A state for a new configuration; providers that stayed as they were keep their breaker.
@@ -131,97 +79,6 @@ class RoutingState:
             if same and identity(settings, name) == identity(self._settings, name):
                 routing.breakers[name] = self.breakers[name]
         return routing
-
-    # -- breakers -----------------------------------------------------------------------------
-
-    def allows(self, name: str) -> bool:
-        """A call to this provider would be let through now, by its breaker and by the budget."""
-        return self.breakers[name].usable(self._clock()) and self.barred(name) is None
-
-    @property
-    def allowance(self) -> Allowance:
-        """What today's spending leaves."""
-        return Allowance(self._settings.budget, self._spent)
-
-    def barred(self, name: str) -> str | None:
-        """Why the budget lets nothing be spent on this provider any more today, or None."""
-        return self.allowance.barred(name, free=name in self._free)
-
-    def nearest(self, names: Sequence[str]) -> str | None:
-        """Of providers that are all left alone now, the one whose time comes first.
-
-        A host that named its own time is not asked before it while the fallback can answer.
-        """
-        now = self._clock()
-        spare = names = [name for name in names if self.barred(name) is None]
-        if self.allows(self._settings.fallback.provider):
-            spare = [name for name in names if not self.breakers[name].told_to_wait(now)]
-        return nearest(((name, self.breakers[name]) for name in spare), now)
-
-    def forget_breakers(self) -> None:
-        """Every provider may be asked again: after a mended configuration, or between two tests."""
-        self._unshared.clear()
-        for name in self.breakers:
-            self.breakers[name] = self._breaker(name)
-
-    def why_not(self, name: str) -> str:
-        if barred := self.barred(name):
-            return barred
-        breaker = self.breakers[name]
-        wait_s = max((breaker.retry_at or 0.0) - self._clock(), 0.0)
-        return f"its circuit breaker is open for another {wait_s:.0f} s ({breaker.why})"
-
-    @contextmanager
-    def watch(self, name: str, category: str) -> Iterator[Watch]:
-        """Call the provider inside; a call that ends without a word was dropped."""
-        breaker = self.breakers[name]
-        breaker.allow(self._clock(), forced=True)
-        slow_s = self._settings.breaker.slow_s
-        limit = self._settings.limits_for(category).ttft_s
-        watch = Watch(breaker, limit if slow_s is None else slow_s, self._clock)
-        try:
-            yield watch
-        finally:
-            watch.dropped()
-
-    def _breaker(self, name: str) -> Breaker:
-        return Breaker(self._settings.breaker, partial(self._breaker_changed, name))
-
-    def _breaker_changed(self, name: str, change: Transition) -> None:
-        logger.info("breaker", provider=name, state=change.after, why=change.why)
-        breaker = self.breakers[name]
-        if change.after == "open" and not self._hearing and breaker.told_to_wait(change.at):
-            self._unshared[name] = breaker
-
-    def states(self) -> dict[str, State]:
-        """Each provider's breaker's state."""
-        now = self._clock()
-        return {name: breaker.state(now) for name, breaker in self.breakers.items()}
-
-    def snapshot(self, name: str) -> dict[str, object]:
-        """A provider's breaker for people; see `Breaker.snapshot`."""
-        return self.breakers[name].snapshot(self._clock())
-
-    def waits(self) -> dict[str, float]:
-        """Providers whose hosts asked this process to wait, and for how many seconds still, as
-        far as the other replicas do not know yet (see `shared`)."""
-        now = self._clock()
-        for name, breaker in list(self._unshared.items()):
-            if self.breakers.get(name) is not breaker or not breaker.told_to_wait(now):
-                del self._unshared[name]  # it was replaced, or its time has passed
-        return {name: (b.retry_at or now) - now for name, b in self._unshared.items()}
-
-    def shared(self, name: str) -> None:
-        """The other replicas know of this one."""
-        self._unshared.pop(name, None)
-
-    def hear(self, name: str, wait_s: float) -> None:
-        """A host asked another replica to wait: it means all of them."""
-        self._hearing = True
-        try:
-            self.breakers[name].record(False, self._clock(), retry_after_s=wait_s)
-        finally:
-            self._hearing = False
 
     # -- the order ----------------------------------------------------------------------------
 
@@ -299,13 +156,6 @@ def identity(settings: Settings, name: str) -> str:
     key = host.key.get_secret_value() if host.key else ""
     said = f"{provider.resolved_model}|{host.url}|{key}"
     return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def is_free(settings: Settings, provider: Provider) -> bool:
-    """Costs nothing to ask: a price of zero, or no vendor behind it. Unknown is not free."""
-    if settings.hosts[provider.host].kind == "llama_cpp":
-        return True
-    return provider.cost is not None and provider.cost.input == provider.cost.output == 0
 
 
 def ranking_of(settings: Settings, on_change: Callable[[Change], None] | None = None) -> Ranking:

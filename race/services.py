@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from config.models import Settings
 from providers.registry import Providers
 from race.late import LateAnswers
-from race.rendezvous import Rendezvous
+from race.request import Request
 from race.routing_state import RoutingState
 from routing.classifier.classifier import Classifier
 from telemetry.log import InteractionLog
@@ -32,5 +32,5 @@ class Services:
     metrics: Metrics
     thinkers: Executor
     """Worker threads for classification: onnxruntime works without the GIL."""
-    races: dict[str, Rendezvous] = field(default_factory=dict)
-    """The requests in flight, by request id."""
+    races: dict[object, Request] = field(default_factory=dict)
+    """The requests in flight, each by its run of the graph (LangGraph's `RunControl`)."""

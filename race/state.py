@@ -21,7 +21,7 @@ class Options(TypedDict, total=False):
     temperature: float
     top_p: float
     stop: list[str]
-    extra: dict[str, Any]
+    extra: dict[str, object]
 
 
 class Route(TypedDict):
@@ -31,7 +31,7 @@ class Route(TypedDict):
     confidence: float
     probabilities: dict[str, float]
     margin: float
-    evidence: dict[str, Any]
+    evidence: dict[str, object]
     order: list[str]
     preferred: str | None
     propensity: float | None
@@ -58,11 +58,21 @@ class Branch(TypedDict, total=False):
     outcome: str
     error: str | None
     detail: str | None
+    out: str | None  # why the race took the floor from this side
     finish_reason: str | None
     attempts: list[AttemptRow]
     sources: list[Source]  # what the model was given
     passages: list[Source]  # what retrieval found, best first
     confident: bool  # the passages are good enough to be an answer by themselves
+
+
+class OrderChange(TypedDict):
+    """A category's learned order before and after."""
+
+    category: str
+    before: list[str]
+    after: list[str]
+    why: str
 
 
 class AnswerState(TypedDict):
@@ -75,6 +85,8 @@ class AnswerState(TypedDict):
     success: bool
     error: str | None
     error_kind: str | None
+    reason: str | None
+    """Why the answer changed hands, or why there is none: one sentence."""
     note: str | None
     finish_reason: str | None
     sources: list[Source]
@@ -95,14 +107,14 @@ class State(TypedDict, total=False):
     rewindable: bool
     """False when text that was shown to the caller cannot be taken back."""
 
-    request_id: str  # classify, unless the caller brings one
+    request_id: str  # classify: of this run, never of one before it
     route: Route  # classify
     primary: Branch  # primary
     fallback: Branch  # fallback
     answer: AnswerState  # join
     logged: bool  # log: the commit succeeded
     cause: str | None  # log: why the order should be looked at again
-    reranked: dict[str, Any] | None  # rerank: before, after, why
+    reranked: OrderChange | None  # rerank
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +136,14 @@ class Answer:
     success: bool = True
     error: str | None = None
     error_kind: str | None = None
+    why: str | None = None
+    """Why the answer changed hands, or why there is none: one sentence, as in the log."""
     note: str | None = None
     finish_reason: str | None = None
+    tokens_in: int | None = None
+    """Of the prompt, and of the text as the caller has it: see "What usage counts" in docs/race.md;
+    None where nobody counted them."""
+    tokens_out: int | None = None
     sources: list[Source] = field(default_factory=list)
     grounded: bool = False
     """The text rests on `sources`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-LateAnswer = dict[str, Any]
+from race.events import LateAnswer
 
 
 class LateDesk:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 from config.errors import RouterError
+from race.events import Event
 from ui.view import View
 
 FRAME_S = 0.04
 """A browser draws 60 frames a second and drowns in more; 25 a second look like all of them."""
 
-Events = AsyncIterator[dict[str, Any]]
+Events = AsyncIterator[Event]
 
 
 class Run:

@@ -28,16 +28,12 @@ NEUTRAL_SHARE = 0.5
 SILENT = frozenset({"cancelled", "skipped"})
 """Outcomes that are no evidence: nobody waited for the answer, or nobody asked."""
 
-NOT_ITS_FAULT = frozenset({"content_filter"})
-"""Errors that are the provider's word on the prompt."""
+NOT_ITS_FAULT = frozenset({"content_filter", "context_length", "bad_request", "capability"})
+"""Errors that are about what was asked: they count for no ranking, breaker or trial."""
 
 
 def success(outcome: str, error: str | None, weights: Ranking) -> float | None:
-    """How far the attempt succeeded; None when it is no evidence on the provider.
-
-    A context that was too long is a failure here, though not for the breaker: the category's
-    prompts do not fit this model.
-    """
+    """How far the attempt succeeded; None when it is no evidence on the provider."""
     if outcome == "ok":
         return 1.0
     if outcome == "late":

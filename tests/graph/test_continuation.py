@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from config.models import Limits
+from race.events import Event
 from race.machine import Race
-from race.rendezvous import Event, Rendezvous
+from race.rendezvous import Rendezvous
 
 
 def told(*, events: list[Event]) -> str:

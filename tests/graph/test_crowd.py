@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graph.router import Router
-from race.rendezvous import Rendezvous
+from race.request import Asked, Request
 from routing.ranking.standings import Standing
 from tests.conftest import SettingsFor
 from tests.upstream import FAULTS, Upstream
@@ -14,7 +14,7 @@ def crowd(router: Router, others: int) -> None:
     races = router.services.races
     races.clear()
     for n in range(others):
-        races[f"other-{n}"] = Rendezvous(f"other-{n}", lambda _: None)
+        races[n] = Request.begin(Asked("Why?"), lambda _: None)
 
 
 def known(router: Router, category: str, provider: str) -> Standing:

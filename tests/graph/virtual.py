@@ -164,10 +164,13 @@ class ScriptedProviders:
 @dataclass
 class StubKnowledge:
     retrieval: Retrieval = field(default_factory=Retrieval)
+    takes_s: float = 0.01
+    """As the real one does: what asks no model must not come first by accident."""
     problem: str | None = None
     version: int = 1
 
     async def retrieve(self, question: str, k: int = 4, **options: Any) -> Retrieval:
+        await asyncio.sleep(self.takes_s)
         return self.retrieval
 
     def close(self) -> None:
@@ -182,6 +185,7 @@ class MemoryLog:
         self.revisions: list[dict[str, Any]] = []
         self.problem: str | None = None
         self.spent: dict[str, float] = {}
+        self.closed_after: int | None = None
 
     async def write(self, interaction: Any, attempts: Sequence[Any]) -> None:
         self.rows.append({**interaction, "attempts": [dict(a) for a in attempts]})
@@ -205,7 +209,8 @@ class MemoryLog:
         return dict(self.spent)
 
     async def close(self) -> None:
-        pass
+        """Notes how many rows came before it."""
+        self.closed_after = len(self.rows)
 
 
 class StubClassifier:
@@ -227,6 +232,7 @@ class Stage:
         fallback: dict[str, Any] | None = None,
         budget: Budget | None = None,
         every: int = 10,
+        order: Sequence[str] | None = None,
         capabilities: tuple[Any, ...] | None = None,
         **limits: float,
     ) -> None:
@@ -245,7 +251,7 @@ class Stage:
             ),
             budget=budget or Budget(),
             ranking=Ranking(every=every),
-            priorities={"general": tuple(n for n in named if n != "fallback")},
+            priorities={"general": tuple(order or (n for n in named if n != "fallback"))},
             fallback=Fallback(provider="fallback", **(fallback or {})),
             limits=Limits(**limits),
             categories={"general": Category(description="", examples=("Hello",))},

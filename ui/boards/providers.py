@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from race.budget import Allowance
-from race.routing_state import is_free
+from race.permits import is_free
 from routing.percentile import percentile
 from ui import wording
 from ui.chat_service import ChatService

@@ -33,14 +33,11 @@ def test_a_late_answer_earns_a_part() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "error"),
-    [("cancelled", None), ("skipped", None), ("failed", "content_filter")],
+    [("cancelled", None), ("skipped", None), ("failed", "content_filter")]
+    + [("failed", kind) for kind in ("context_length", "bad_request", "capability")],
 )
 def test_what_is_not_the_providers_doing_is_no_evidence(outcome: str, error: str | None) -> None:
     assert reward.of(tried(outcome=outcome, error=error), WEIGHTS) is None
-
-
-def test_a_context_that_is_too_long_counts_against_the_model() -> None:
-    assert reward.of(tried(outcome="failed", error="context_length"), WEIGHTS) == 0.0
 
 
 def test_both_shares_are_half_their_weight_at_their_scale_and_never_exceed_it() -> None:

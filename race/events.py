@@ -1,0 +1,125 @@
+"""The events of one request, as `Router.stream` gives them out; each is JSON as it stands."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from race.machine import Side
+from race.state import OrderChange, Route
+from telemetry.records import Outcome, Role
+
+
+class Stamped(TypedDict):
+    """What every event has."""
+
+    request_id: str
+    at_ms: float  # since the request came in
+
+
+class Classified(Stamped, Route):
+    type: Literal["classified"]
+
+
+class AttemptStarted(Stamped):
+    type: Literal["attempt_started"]
+    provider: str
+    model: str
+    host: str
+    role: Side
+    seq: int
+    simulated: bool
+
+
+class FirstToken(Stamped):
+    type: Literal["first_token"]
+    provider: str
+    role: Side
+    seq: int
+    ttft_ms: float  # since the attempt started
+
+
+class Token(Stamped):
+    type: Literal["token"]
+    text: str
+    provider: str
+    role: Side
+
+
+class Switched(Stamped):
+    """Drop the last `discard` characters; `provider` speaks from here."""
+
+    type: Literal["switched"]
+    to: Side
+    provider: str
+    reason: str
+    discard: int
+
+
+class AttemptEnded(Stamped):
+    type: Literal["attempt_ended"]
+    provider: str
+    role: Role
+    seq: int
+    outcome: Outcome
+    error: str | None
+    detail: str | None
+    ttft_ms: float | None
+    latency_ms: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_usd: float | None
+    cost_estimated: bool
+
+
+class Logged(Stamped):
+    type: Literal["logged"]
+    ok: bool
+
+
+class Answered(Stamped):
+    type: Literal["answered"]
+    answer: dict[str, Any]  # `Answer.from_dict` makes an Answer of it
+
+
+class Reranked(Stamped, OrderChange):
+    type: Literal["reranked"]
+
+
+Phase = Literal["started", "ended", "failed"]
+
+
+class NodePhase(Stamped, total=False):
+    """A node of the graph started, ended (with the values it added) or failed (with its error)."""
+
+    type: Literal["node"]
+    name: str
+    phase: Phase
+    output: object
+    error: str
+
+
+Event = (
+    Classified
+    | AttemptStarted
+    | FirstToken
+    | Token
+    | Switched
+    | AttemptEnded
+    | Logged
+    | Answered
+    | Reranked
+    | NodePhase
+)
+
+
+class LateAnswer(TypedDict):
+    """A primary's answer that came after its fallback was served."""
+
+    type: Literal["late"]
+    request_id: str
+    provider: str
+    text: str
+    latency_ms: float | None
+    cost_usd: float | None

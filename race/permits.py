@@ -1,0 +1,229 @@
+"""The permit to call a provider, granted in one place: to first calls, repeats, hedges, probes and
+trials alike, by the provider's circuit breaker, the day's budget and what it can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from config.models import Capability, Provider, Settings
+from providers.base import ProviderError
+from race.breaker import MISCONFIGURED, Breaker, State, Transition, nearest
+from race.budget import Allowance
+from routing.ranking.reward import NOT_ITS_FAULT
+
+logger = structlog.get_logger()
+
+Needs = Collection[Capability]
+"""What a request asks of the provider that answers it."""
+
+
+class Permit:
+    """Leave to make one call, given back by what is said of the call first; the rest is ignored.
+
+    A breaker that is half-open is judged by its probe alone: what other calls, begun before it
+    opened, come to says nothing of the provider's health now.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        breaker: Breaker,
+        slow_s: float,
+        clock: Callable[[], float],
+        *,
+        probe: bool,
+    ) -> None:
+        self.provider = provider
+        self._breaker = breaker
+        self._slow_s = slow_s
+        self._clock = clock
+        self._probe = probe
+        self._used = False
+        self._sign_ms: float | None = None
+
+    def sign_of_life(self, after_ms: float) -> None:
+        """The call's first reasoning or content came so long after it began."""
+        self._sign_ms = after_ms if self._sign_ms is None else self._sign_ms
+
+    def succeeded(self) -> None:
+        """The call came to a good end."""
+        self._report(True, slow=(self._sign_ms or 0.0) > self._slow_s * 1000)
+
+    def failed(self, error: ProviderError) -> None:
+        """The call came to a bad end; what is the caller's own fault counts for nothing."""
+        if not self._used and error.kind in NOT_ITS_FAULT:
+            self.dropped()
+        elif not self._used:
+            self._report(
+                False,
+                retry_after_s=error.retry_after_s,
+                fatal=error.kind in MISCONFIGURED,
+            )
+
+    def too_late(self) -> None:
+        """The race was decided without the call: that is slow, whatever comes of it."""
+        self._report(True, slow=True)
+
+    def dropped(self) -> None:
+        """The call was cancelled through no fault of the provider."""
+        if not self._used:
+            self._used = True
+            if self._probe:
+                self._breaker.release(self._clock())
+
+    def _report(
+        self,
+        ok: bool,
+        *,
+        slow: bool = False,
+        retry_after_s: float | None = None,
+        fatal: bool = False,
+    ) -> None:
+        if self._used:
+            return
+        self._used = True
+        now = self._clock()
+        if self._probe or retry_after_s is not None or self._breaker.state(now) != "half_open":
+            self._breaker.record(ok, now, slow=slow, retry_after_s=retry_after_s, fatal=fatal)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No call may be made; `why` is a phrase for people."""
+
+    why: str
+
+
+class Permits:
+    """Who may be asked now. Shared by all requests of a process; every method is quick."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._unshared: dict[str, Breaker] = {}
+        self._hearing = False
+        self._spent: dict[str, float] = {}
+        self._free = {p.name for p in settings.providers if is_free(settings, p)}
+        self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
+
+    def grant(
+        self, name: str, category: str, *, needs: Needs = (), forced: bool = False
+    ) -> Permit | Refused:
+        """Leave to call the provider once, now. The permit must be given back in any case.
+
+        `forced`: every provider's breaker is open and this one's time is nearest (`nearest`).
+        """
+        breaker, now = self.breakers[name], self._clock()
+        if self.barred(name) or self.lacks(name, needs) or not breaker.allow(now, forced=forced):
+            return Refused(self.why_not(name, needs))
+        slow_s = self._settings.breaker.slow_s
+        if slow_s is None:
+            slow_s = self._settings.limits_for(category).ttft_s
+        probe = breaker.state(now) == "half_open"
+        return Permit(name, breaker, slow_s, self._clock, probe=probe)
+
+    def allows(self, name: str, needs: Needs = ()) -> bool:
+        """`grant` would say yes now; takes no permit."""
+        usable = self.breakers[name].usable(self._clock())
+        return usable and self.barred(name) is None and self.lacks(name, needs) is None
+
+    def why_not(self, name: str, needs: Needs = ()) -> str:
+        """Why `grant` says no, as a phrase."""
+        if reason := self.barred(name) or self.lacks(name, needs):
+            return reason
+        breaker, now = self.breakers[name], self._clock()
+        if breaker.state(now) == "half_open":
+            return f"its circuit breaker is trying it with another request ({breaker.why})"
+        wait_s = max((breaker.retry_at or 0.0) - now, 0.0)
+        return f"its circuit breaker is open for another {wait_s:.0f} s ({breaker.why})"
+
+    def nearest(self, names: Sequence[str], needs: Needs = ()) -> str | None:
+        """Of providers that are all left alone now, the one whose time comes first.
+
+        A host that named its own time is not asked before it while the fallback can answer.
+        """
+        now = self._clock()
+        able = [n for n in names if self.barred(n) is None and self.lacks(n, needs) is None]
+        if self.allows(self._settings.fallback.provider):
+            able = [name for name in able if not self.breakers[name].told_to_wait(now)]
+        return nearest(((name, self.breakers[name]) for name in able), now)
+
+    # -- by what it can do ----------------------------------------------------------------------
+
+    def lacks(self, name: str, needs: Needs) -> str | None:
+        """Why a provider cannot do what the request needs, or None; undeclared means it may."""
+        if not needs:
+            return None
+        declared = self._settings.provider(name).capabilities
+        missing = [] if declared is None else sorted(set(needs) - set(declared))
+        return f"it cannot do {' and '.join(missing)}" if missing else None
+
+    # -- by the day's budget --------------------------------------------------------------------
+
+    @property
+    def allowance(self) -> Allowance:
+        """What today's spending leaves."""
+        return Allowance(self._settings.budget, self._spent)
+
+    def barred(self, name: str) -> str | None:
+        """Why the budget lets nothing be spent on this provider any more today, or None."""
+        return self.allowance.barred(name, free=name in self._free)
+
+    # -- by its circuit breaker -----------------------------------------------------------------
+
+    def forget_breakers(self) -> None:
+        """Every provider may be asked again: after a mended configuration, or between two tests."""
+        self._unshared.clear()
+        for name in self.breakers:
+            self.breakers[name] = self._breaker(name)
+
+    def states(self) -> dict[str, State]:
+        """Each provider's breaker's state."""
+        now = self._clock()
+        return {name: breaker.state(now) for name, breaker in self.breakers.items()}
+
+    def snapshot(self, name: str) -> dict[str, object]:
+        """A provider's breaker for people; see `Breaker.snapshot`."""
+        return self.breakers[name].snapshot(self._clock())
+
+    def waits(self) -> dict[str, float]:
+        """Providers whose hosts asked this process to wait, and for how many seconds still, as
+        far as the other replicas do not know yet (see `shared`)."""
+        now = self._clock()
+        for name, breaker in list(self._unshared.items()):
+            if self.breakers.get(name) is not breaker or not breaker.told_to_wait(now):
+                del self._unshared[name]  # it was replaced, or its time has passed
+        return {name: (b.retry_at or now) - now for name, b in self._unshared.items()}
+
+    def shared(self, name: str) -> None:
+        """The other replicas know of this one."""
+        self._unshared.pop(name, None)
+
+    def hear(self, name: str, wait_s: float) -> None:
+        """A host asked another replica to wait: it means all of them."""
+        self._hearing = True
+        try:
+            self.breakers[name].record(False, self._clock(), retry_after_s=wait_s)
+        finally:
+            self._hearing = False
+
+    def _breaker(self, name: str) -> Breaker:
+        return Breaker(self._settings.breaker, partial(self._breaker_changed, name))
+
+    def _breaker_changed(self, name: str, change: Transition) -> None:
+        logger.info("breaker", provider=name, state=change.after, why=change.why)
+        breaker = self.breakers[name]
+        if change.after == "open" and not self._hearing and breaker.told_to_wait(change.at):
+            self._unshared[name] = breaker
+
+
+def is_free(settings: Settings, provider: Provider) -> bool:
+    """Costs nothing to ask: a price of zero, or no vendor behind it. Unknown is not free."""
+    if settings.hosts[provider.host].kind == "llama_cpp":
+        return True
+    return provider.cost is not None and provider.cost.input == provider.cost.output == 0

@@ -1,0 +1,116 @@
+"""One request while it runs: what was asked, and what the nodes have found out so far."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from providers.base import Message
+from race.rendezvous import Rendezvous, Sink
+from race.state import Options, Route, State
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from race.attempt import Attempt
+    from telemetry.records import AttemptRow
+    from vectorstore.passages import Retrieval
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller gave; the graph's state carries the same values from outside."""
+
+    prompt: str
+    history: Sequence[Message] = ()
+    category: str | None = None
+    provider: str | None = None
+    options: Options = field(default_factory=Options)
+    rewindable: bool = True
+    """False when text that was shown to the caller cannot be taken back."""
+
+    @classmethod
+    def of(cls, state: State) -> Asked:
+        return cls(
+            prompt=state["prompt"],
+            history=state.get("history") or [],
+            category=state.get("asked_category"),
+            provider=state.get("asked_provider"),
+            options=state.get("options") or {},
+            rewindable=state.get("rewindable", True),
+        )
+
+    def state(self) -> State:
+        """The graph's input."""
+        return State(
+            prompt=self.prompt,
+            history=list(self.history),
+            asked_category=self.category,
+            asked_provider=self.provider,
+            options=self.options,
+            rewindable=self.rewindable,
+        )
+
+    def messages(self) -> list[Message]:
+        """The conversation as a model gets it."""
+        return [*self.history, Message(role="user", content=self.prompt)]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """The facts of one run of the graph, each with one writer. Never outlives the run.
+
+    Values that others may want afterwards are also put into the graph's state, by the node that
+    finds them; nothing here is read from the state again but by a run that begins in the middle.
+    """
+
+    asked: Asked
+    meeting: Rendezvous
+    run_id: str
+    """Ours, new for each run."""
+    at: float = field(default_factory=time.time)
+    """Unix time in seconds when the run began."""
+    route: Route | None = None  # classify
+    vector: np.ndarray | None = None  # classify: the prompt's
+    retrieval: Retrieval | None = None  # fallback
+    attempts: list[Attempt] = field(default_factory=list)  # the branches, as calls begin
+    reason: str | None = None  # join: why the answer changed hands, or why there is none
+    logged: bool = False  # log: its row is written, or was tried to be
+    idle_since: float | None = None  # between two nodes, on the meeting's clock
+
+    @classmethod
+    def begin(
+        cls,
+        asked: Asked,
+        sink: Sink,
+        *,
+        request_id: str | None = None,
+        came_at: float | None = None,
+    ) -> Request:
+        """A run that begins now; a caller's `request_id` is what events and the log call it."""
+        run_id = uuid.uuid4().hex
+        meeting = Rendezvous(request_id or run_id, sink, came_at=came_at)
+        return cls(asked=asked, meeting=meeting, run_id=run_id)
+
+    @property
+    def request_id(self) -> str:
+        """The caller's name for it, else the run's own."""
+        return self.meeting.request_id
+
+    @property
+    def routed(self) -> Route:
+        """The route, once `classify` has found it."""
+        if self.route is None:
+            raise RuntimeError("the request has no route yet")
+        return self.route
+
+    def calls(self, role: str) -> list[Attempt]:
+        """The calls that were made for a side, in order; what was skipped is none."""
+        return [a for a in self.attempts if a.role == role and not a.skipped]
+
+    def rows(self, *, served: Attempt | None = None) -> list[AttemptRow]:
+        """The log's rows of all attempts, as they stand now."""
+        return [attempt.row(served=attempt is served) for attempt in self.attempts]
