@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
 from api.errors import INVALID, Problem, RefusedError, invalid
+from web.body import BodyError, read_body
 
 MAX_BODY_BYTES = 4 * 2**20
-READ_S = 30.0
-"""How long a body may take to arrive."""
 
-DRAIN_BYTES = 16 * 2**20
-"""What is read and thrown away of a body too large: a client that is still sending would see a
-broken connection instead of the answer."""
+_CODES = {408: "request_timeout", 413: "request_too_large"}
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -30,13 +25,9 @@ async def read_json(request: Request) -> dict[str, Any]:
     if kind != "application/json" and not kind.endswith("+json"):
         raise invalid("send the request as JSON, with `Content-Type: application/json`")
     try:
-        async with asyncio.timeout(READ_S):
-            raw = await _read(request)
-    except TimeoutError:
-        message = f"the body did not arrive within {READ_S:g} s"
-        raise RefusedError(Problem(408, message, INVALID, "request_timeout")) from None
-    except ClientDisconnect:
-        raise invalid("the client left before its request was complete") from None
+        raw = await read_body(request, MAX_BODY_BYTES)
+    except BodyError as error:
+        raise RefusedError(_problem(error)) from None
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -46,22 +37,9 @@ async def read_json(request: Request) -> dict[str, Any]:
     return body
 
 
-async def _read(request: Request) -> bytes:
-    """The raw body."""
-    declared = request.headers.get("content-length", "")
-    body = bytearray()
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            body += chunk
-        elif size > DRAIN_BYTES or (declared.isdecimal() and int(declared) > DRAIN_BYTES):
-            break
-    if size > MAX_BODY_BYTES:
-        message = f"the body is larger than {MAX_BODY_BYTES // 2**20} MB"
-        headers = {"connection": "close"}
-        raise RefusedError(Problem(413, message, INVALID, "request_too_large", headers=headers))
-    return bytes(body)
+def _problem(error: BodyError) -> Problem:
+    headers = {"connection": "close"} if error.status == 413 else {}
+    return Problem(error.status, str(error), INVALID, _CODES.get(error.status), headers=headers)
 
 
 def _where(error: orjson.JSONDecodeError) -> str:

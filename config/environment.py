@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,17 @@ def quiet() -> None:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+
+
+def private_uploads() -> None:
+    """Give Gradio a folder for uploads that no other user or process of the machine shares.
+
+    Its own default is one place for all under the system's temporary folder. Removed at exit.
+    """
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="router-page-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from config.environment import private_uploads
 from graph.router import Router
 from ui import theme
 from ui.chat_service import ChatService
 from ui.display_config import DisplayConfig
+from ui.uploads import Files
 from ui.widget import AT_ONCE, widget
 
 if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
+
+    from ui.blocks import Page
 
 TITLE = "LLM Router"
 TAGLINE = "Every prompt to the right model, always in time."
@@ -22,10 +26,11 @@ MOST_EVENTS = 2_000
 MOST_UPLOAD = "20mb"
 
 
-def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
+def build_page(router: Router, *, write: bool = True) -> Page:
     """The page; with `write` False whatever would change something is neither shown nor allowed."""
     import gradio as gr
 
+    from ui.blocks import Page
     from ui.boards.knowledge import knowledge_tab
     from ui.boards.log import log_tab
     from ui.boards.models import models_tab
@@ -38,8 +43,10 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     from ui.news import tell_news
 
     service = ChatService(router)
-    demo: gr.Blocks = gr.Blocks(
-        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
+    private_uploads()
+    files = Files()
+    demo = Page(
+        files, title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     )
     with demo:
         top = widget("header", header(router), elem_id="top")
@@ -49,7 +56,7 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
             log_tab(service)
             providers_tab(service)
             route_tab(service)
-            knowledge_tab(service, write=write)
+            knowledge_tab(service, files, write=write)
             models_tab(service, write=write)
             settings_tab(service)
         add_endpoints(service, write=write)
@@ -63,7 +70,6 @@ def build_page(router: Router, *, write: bool = True) -> gr.Blocks:
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
     _without_statistics(demo)
-    demo.has_launched = True  # without it gradio checks no path: mounting does not set it
     return demo
 
 
@@ -98,11 +104,15 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
     """Serve the page at `/` of that application, after whatever routes it has already."""
     import gradio as gr
 
+    from ui.guard import Guard
+    from ui.inputs import events_of
+
     given = router.settings.environment.ui_auth
     login = [tuple(given.get_secret_value().split(":", 1))] if given else None
+    page = build_page(router, write=write)
     served: FastAPI = gr.mount_gradio_app(
         app,
-        build_page(router, write=write),
+        page,
         path="/",
         auth=login,
         auth_message="Sign in to use the router.",
@@ -117,4 +127,6 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
         head=theme.head(),
         js="() => RouterPage.begin()",
     )
+    gradio: Any = served.routes[-1]
+    gradio.app.add_middleware(Guard, events=events_of(page), files=page.files)
     return served

@@ -14,7 +14,9 @@ from config.errors import RouterError
 from config.models import Settings
 from ui import wording
 from ui.chat_service import ChatService
+from ui.guard import session_of
 from ui.transcript import sentence
+from ui.uploads import Files
 from ui.widget import AT_ONCE, STREAMED, widget
 from vectorstore.folders import SUFFIXES
 from vectorstore.passages import Document, IngestReport
@@ -24,7 +26,7 @@ SHOWN = 500
 """Documents listed; the count names all of them."""
 
 
-def knowledge_tab(service: ChatService, *, write: bool) -> None:
+def knowledge_tab(service: ChatService, uploaded: Files, *, write: bool) -> None:
     with gr.Tab("Knowledge", id="knowledge"):
         box = gr.Textbox(
             label="Question",
@@ -36,7 +38,7 @@ def knowledge_tab(service: ChatService, *, write: bool) -> None:
         )
         passages = widget("passages", None, elem_id="passages")
         if write:
-            _ingest_parts(service)
+            _ingest_parts(service, uploaded)
         documents = widget("documents", None, elem_id="documents", every_s=5)
 
     async def refresh() -> Any:
@@ -49,7 +51,7 @@ def knowledge_tab(service: ChatService, *, write: bool) -> None:
     box.submit(find, box, passages, **AT_ONCE)
 
 
-def _ingest_parts(service: ChatService) -> None:
+def _ingest_parts(service: ChatService, uploaded: Files) -> None:
     with gr.Row(elem_classes="rt-ingest"):
         upload = gr.UploadButton(
             "Add documents",
@@ -60,9 +62,10 @@ def _ingest_parts(service: ChatService) -> None:
         renew = gr.Button("Bring up to date", elem_id="renew")
     progress = widget("progress", None, elem_id="ingest-progress")
 
-    async def add(files: list[str] | None) -> AsyncIterator[dict[str, Any]]:
+    async def add(files: list[str] | None, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
         folder = uploads(service.router.settings)
         await asyncio.to_thread(keep, [Path(file) for file in files or []], folder)
+        uploaded.release(session_of(request.headers) or "", map(str, files or []))
         async for frame in ingest(service, [folder], topics=False):
             yield frame
 

@@ -1,0 +1,222 @@
+"""What stands before the page: its routes, its sessions, and what its events may be given.
+
+Gradio serves more than the page uses (proxies, recordings, deep links that write files, components'
+own functions), takes any value for any input and gives out any file of its folder. Here a request
+is known and checked, or it never reaches Gradio.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config.errors import RouterError, UsageError
+from ui.inputs import Event
+from ui.uploading import Uploading, replayed
+from ui.uploads import Files
+from web.body import BodyError, read_body
+
+if TYPE_CHECKING:
+    pass
+
+MOST_BODY = 2**20
+COOKIE = "router-session"
+API = "/gradio_api"
+
+_SHOWN = re.compile(
+    r"/(?:favicon\.ico|robots\.txt|theme\.css|manifest\.json|login_check|logout"
+    r"|(?:assets|static|svelte)/.+|gradio_api/(?:theme\.css|login_check/?|app_id/?|startup-events))?"
+)
+"""What the page loads before anybody signs in."""
+_READ = re.compile(
+    r"/config/?|/gradio_api/(?:info/?|openapi\.json|user/?|token/?|queue/(?:data|status)"
+    r"|upload_progress|heartbeat/[\w-]{1,64}|call/(?:v2/)?\w{1,80}/[\w-]{1,64})"
+)
+_FILE = re.compile(r"/gradio_api/file=(.+)", re.DOTALL)
+_EVENT = re.compile(r"/gradio_api/(run|api|call|call/v2|queue)/(\w{1,80})/?")
+_SESSION = re.compile(r"[\w-]{1,64}")
+
+
+class RefusedError(RouterError):
+    """A request that the page does not take, with its status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Guard:
+    """ASGI middleware around Gradio's own application. `events` are filled once the page is built.
+
+    A browser is known by a cookie of its own, which says whose the uploaded files are.
+    """
+
+    def __init__(self, app: ASGIApp, events: Mapping[int, Event], files: Files) -> None:
+        self.app = app
+        self.events = events
+        self.files = files
+        self.uploading = Uploading(app, files)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        session = session_of(Headers(scope=scope)) or secrets.token_urlsafe(24)
+        sender = _with_cookie(scope, session, send)
+        try:
+            await self._serve(Request(scope, receive), session, sender)
+        except (RefusedError, BodyError) as error:
+            await refuse(error.status, str(error))(scope, receive, sender)
+        except UsageError as error:
+            await refuse(422, str(error))(scope, receive, sender)
+
+    async def _serve(self, request: Request, session: str, send: Send) -> None:
+        path, method = request.scope["path"], request.method
+        if not (method in ("GET", "HEAD") and _SHOWN.fullmatch(path)) and path != "/login":
+            _check_signed_in(request)
+        if method == "POST":
+            await self._post(request, path, session, send)
+        elif method in ("GET", "HEAD"):
+            if found := _FILE.fullmatch(path):
+                if not self.files.may_read(session, found[1]):
+                    raise RefusedError(403, "this session has no such file")
+            elif not (_SHOWN.fullmatch(path) or _READ.fullmatch(path)):
+                raise RefusedError(404, "the page has no such address")
+            await self.app(request.scope, request.receive, send)
+        else:
+            raise RefusedError(405, f"the page takes no {method[:20]}")
+
+    async def _post(self, request: Request, path: str, session: str, send: Send) -> None:
+        if path == f"{API}/upload":
+            await self.uploading(request, session, send)
+            return
+        if path in ("/login", "/login/"):
+            await self.app(request.scope, request.receive, send)
+            return
+        body = await _json(request)
+        if path == f"{API}/cancel":
+            checked = _cancelled(body)
+        elif path.rstrip("/") == f"{API}/reset":
+            checked = {"event_id": _name(body, "event_id")}
+        elif (found := _EVENT.fullmatch(path)) is not None:
+            checked = self._event(found[1], found[2], body, session)
+        else:
+            raise RefusedError(404, "the page has no such address")
+        raw = orjson.dumps(checked)
+        headers = MutableHeaders(raw=list(request.scope["headers"]))
+        headers["content-length"] = str(len(raw))
+        scope = {**request.scope, "headers": headers.raw}
+        await self.app(scope, replayed([raw], request.receive), send)
+
+    def _event(self, route: str, name: str, body: dict[str, Any], session: str) -> dict[str, Any]:
+        """The request's body with nothing in it that was not checked."""
+
+        def holds(path: str) -> bool:
+            return self.files.holds(session, path)
+
+        event, number = self._named(route, name, body)
+        if route == "call/v2":
+            if not event.public:
+                raise RefusedError(404, f"there is no endpoint {name}")
+            return event.named(body, holds)
+        checked: dict[str, Any] = {"data": event.arguments(body.get("data"), holds)}
+        if route == "queue" or body.get("session_hash") is not None:
+            checked["session_hash"] = _name(body, "session_hash")
+        if route != "call":
+            checked |= {"fn_index": number, "event_data": event.data(body.get("event_data"))}
+            checked["trigger_id"] = _number(body, "trigger_id")
+        return checked
+
+    def _named(self, route: str, name: str, body: dict[str, Any]) -> tuple[Event, int]:
+        """By number where one is given, as Gradio does, else by name."""
+        number = None if route.startswith("call") else _number(body, "fn_index")
+        if route == "queue" and (name != "join" or number is None):
+            raise RefusedError(404, "the queue takes an event's `fn_index` at queue/join")
+        if number is None:
+            number = next((n for n, event in self.events.items() if event.name == name), None)
+        if number is None or number not in self.events:
+            raise RefusedError(404, "the page has no such event")
+        return self.events[number], number
+
+
+def session_of(headers: Mapping[str, str]) -> str | None:
+    """The session that a request's cookie names."""
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel and _SESSION.fullmatch(morsel.value) else None
+
+
+def refuse(status: int, message: str, **headers: str) -> JSONResponse:
+    """The sentence under both names that Gradio's clients look for."""
+    return JSONResponse({"error": message, "detail": message}, status, headers)
+
+
+def _with_cookie(scope: Scope, session: str, send: Send) -> Send:
+    """Give a browser that has none its cookie, with the page and with its uploads."""
+    known = session_of(Headers(scope=scope)) is not None
+    if known or scope["path"] not in ("/", f"{API}/upload"):
+        return send
+
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax"
+            MutableHeaders(scope=message).append("set-cookie", cookie)
+        await send(message)
+
+    return sender
+
+
+def _check_signed_in(request: Request) -> None:
+    """Before anything of the request is read."""
+    gradio = request.scope["app"]
+    if gradio.auth is None:
+        return
+    names = (f"access-token-{gradio.cookie_id}", f"access-token-unsecure-{gradio.cookie_id}")
+    if not any(request.cookies.get(name) in gradio.tokens for name in names):
+        raise RefusedError(401, "sign in first")
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusedError(415, "send JSON, with `Content-Type: application/json`")
+    try:
+        body = orjson.loads(await read_body(request, MOST_BODY))
+    except orjson.JSONDecodeError:
+        raise RefusedError(400, "the body is not valid JSON") from None
+    if not isinstance(body, dict):
+        raise RefusedError(422, "the body must be a JSON object")
+    return body
+
+
+def _cancelled(body: dict[str, Any]) -> dict[str, Any]:
+    names = {name: _name(body, name) for name in ("session_hash", "event_id")}
+    return {**names, "fn_index": _number(body, "fn_index") or 0}
+
+
+def _name(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or not _SESSION.fullmatch(value):
+        raise UsageError(f"`{key}` must be a name of at most 64 letters and digits", key)
+    return value
+
+
+def _number(body: dict[str, Any], key: str) -> int | None:
+    value = body.get(key)
+    if value is not None and (type(value) is not int or not 0 <= value < 2**31):
+        raise UsageError(f"`{key}` must be a whole number", key)
+    return value
