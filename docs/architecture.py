@@ -19,6 +19,7 @@ PACKAGES = {
     "cli": "the command line, one file a command",
     "ui": "the web page",
     "api": "the HTTP service, one file a dialect",
+    "web": "what stands before every request of page and API",
     "graph": "the LangGraph application and the front door, `Router`",
     "nodes": "the nodes of the graph, one file each",
     "runtime": "what keeps a router running beside its requests",

@@ -28,7 +28,7 @@ from web.body import BodyError, read_body
 if TYPE_CHECKING:
     pass
 
-MOST_BODY = 2**20
+MOST_BODY = 4 * 2**20
 COOKIE = "router-session"
 API = "/gradio_api"
 

@@ -17,9 +17,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 from config.errors import UsageError
+from graph.router import MAX_PROMPT_CHARS
 
-MOST_TEXT = 200_000
-"""Characters of one text."""
+MOST_TEXT = 2 * MAX_PROMPT_CHARS
+"""Characters of one text. The chat itself says so of a prompt that is somewhat too long."""
 MOST_FILES = 20
 """Files that one event takes."""
 FILES = "files"
