@@ -12,8 +12,10 @@ import re
 MASK = "[key]"
 
 _KEY_LIKE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|r8|ghp|gho|glpat|pypi)[-_][A-Za-z0-9*_.\-]{6,}"
-    r"|\bAIza[\w\-]{20,}"
+    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|r8|pplx|ghp|gho|glpat|pypi)[-_][A-Za-z0-9*_.\-]{6,}"
+    r"|\bAIza[\w\-]{20,}|\bAQ\.[\w\-]{16,}"  # Google
+    r"|\bLLM\|[\w|\-]{8,}"  # Meta
+    r"|\b[0-9a-f]{64}\b"  # Together
     r"|\bAKIA[A-Z0-9]{16}\b"
     r"|\beyJ[\w\-]+\.[\w\-]+\.[\w\-]+"
     r"|(?i:(?<=\bbearer )|(?<=\bbasic ))[A-Za-z0-9._~+/=\-]{6,}"

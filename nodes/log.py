@@ -47,16 +47,29 @@ async def log(state: State, services: Services, request: Request) -> State:
 
 
 async def write(services: Services, request: Request, row: InteractionRow) -> bool:
-    """True after the commit. A failure is told on stderr, in `/health` and in the metrics."""
+    """True after the commit. A failure is said on stderr and in the metrics, one of storage in
+    `/health` too; not even a bug of ours here costs the answer."""
     request.logged = True
-    services.metrics.observe(row, row["attempts"])
+    try:
+        services.metrics.observe(row, row["attempts"])
+    except Exception:
+        _uncounted(services, request)
     try:
         await services.log.write(row, row["attempts"])
     except StorageError as error:
         services.metrics.log_failed()
         logger.error("log_failed", request=request.request_id, error=str(error))
         return False
+    except Exception:
+        services.metrics.log_failed()
+        logger.exception("log_failed", request=request.request_id)
+        return False
     return True
+
+
+def _uncounted(services: Services, request: Request) -> None:
+    services.metrics.count_failed()
+    logger.exception("metrics_failed", request=request.request_id)
 
 
 def finished(request: Request, said: AnswerState, served: Attempt | None) -> Answer:
@@ -163,7 +176,10 @@ def _simulated(services: Services, answer: Answer) -> bool:
 async def revise(services: Services, request: Request, attempt: AttemptRow) -> None:
     """A late primary's row replaces the one that said `timed_out`, and feeds the ranking."""
     texts = {} if services.settings.log.text else {"text": None}
-    services.metrics.observe_late(attempt)
+    try:
+        services.metrics.observe_late(attempt)
+    except Exception:
+        _uncounted(services, request)
     try:
         await services.log.revise(AttemptRow(**{**attempt, **texts}))  # type: ignore[typeddict-item]
         await services.routing.catch_up(services.log, revised=True)

@@ -1,38 +1,68 @@
-"""The bytes of one streamed answer, as deltas: OpenAI's chat-completion dialect without its I/O.
+"""The border: bytes of one answer in, checked deltas out, in OpenAI's chat-completion dialect.
 
-ChatOpenAI validates every chunk through three layers of pydantic, which costs more than the rest
-of a request together; this reads the few fields that an answer consists of.
+Nothing behind it meets a value of a provider's that was not checked here. ChatOpenAI validates
+every chunk through three layers of pydantic, which costs more than the rest of a request together;
+this reads the few fields that an answer consists of. What hosts send instead of them, and how it is
+read, stands in `docs/faults.md`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
 
-import orjson
-
-from providers.base import Delta, ProviderError, Usage
+from providers.base import Delta, ProviderError
+from providers.chunk import NOT_JSON, Bounds, parsed
+from providers.error_reply import error_in_event
 from providers.failures import Place, from_event
-from providers.sse import EventReader, EventTooLargeError
+from providers.finish import FinishWords
+from providers.message_reader import MAX_ANSWER_CHARACTERS, MessageReader
+from providers.sse import BYTE_ORDER_MARK, EventReader, EventTooLargeError
+from providers.vendor_words import ERROR_WORDS
 
-MAX_ANSWER_CHARACTERS = 4 * 2**20
-"""A longer answer, reasoning included, is taken for a runaway: `bad_reply`."""
 MAX_WIRE_BYTES = 16 * MAX_ANSWER_CHARACTERS
-"""The same bound for the stream around it; an event is seldom more than 300 bytes a token."""
+"""The bound for the stream around an answer; an event is seldom more than 300 bytes a token."""
+MAX_JSON_BYTES = 8 * 2**20
+"""The bound for an answer that comes as one JSON value."""
+
+_KEEP_ALIVE = re.compile(r"[\w .,:;!?/\-]{0,80}|\[[\w \-]{0,40}\]")
+"""Texts that some hosts send as an event to keep a connection open: they can hide no answer."""
+_HTML = re.compile(rb"<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 
 class AnswerReader:
-    """One answer being read. `over` after the end mark, `finished` after a finish_reason."""
+    """One answer being read; `over` after its end mark."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(
+        self,
+        place: Place,
+        words: FinishWords | None = None,
+        bounds: Bounds | None = None,
+        *,
+        tools: bool = False,
+    ) -> None:
+        """`tools`: the request offers some, so that calls of them are an answer by themselves."""
         self.over = False
-        self.finished = False
         self._place = place
+        self._message = MessageReader(
+            place, words or FinishWords(place.host), bounds or Bounds(), tools=tools
+        )
         self._events = EventReader()
-        self._finish_reason: str | None = None
-        self._has_text = False
-        self._characters = 0
+        self._any_event = False
+        self._head: bytes | None = b""  # the first bytes, while they are too few to be told
+        self._json: bytearray | None = None  # JSON without events: what is not read yet
+        self._by_line = True
         self._bytes = 0
+
+    @property
+    def finished(self) -> bool:
+        """A finish_reason is the last thing that was said."""
+        return self._message.finished
+
+    @property
+    def progress(self) -> int:
+        """Grows with each chunk that is a part of the answer."""
+        return self._message.progress
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         """The deltas that this chunk completes; raises ProviderError.
@@ -45,7 +75,7 @@ class AnswerReader:
         text = ""
         try:
             for delta in self._read(chunk):
-                if not (delta.reasoning or delta.finish_reason or delta.usage):
+                if delta.text:
                     text += delta.text
                     continue
                 if text:
@@ -60,129 +90,130 @@ class AnswerReader:
             yield Delta(text)
 
     def end(self) -> Iterator[Delta]:
-        """Say that the body ended; raises ProviderError unless the answer is whole."""
+        """The body ended, or enough of it came; raises ProviderError unless the answer is whole."""
         if not (self.over or self.finished):
-            for name, data in self._events.close():
-                if _parsed(data) is not None or data.strip() == b"[DONE]":
-                    yield from self._event(name, data)
+            yield from self._last()
         if not (self.over or self.finished):
             raise self._place.error("connection", "cut its answer short: the stream has no end")
-        self.check_content()
+        yield from self._message.end()
 
-    def check_content(self) -> None:
-        """Raise ProviderError if the finished answer says nothing."""
-        if self._has_text:
-            return
-        if self._finish_reason == "length":
-            what = "used up max_tokens before the answer began; raise max_tokens"
-        else:
-            what = "sent a complete but empty answer"
-        raise self._place.error("bad_reply", what)
-
-    def whole(self, body: bytes) -> Iterator[Delta]:
-        """A JSON body that answers a streaming request all at once."""
-        event = _parsed(body)
-        if not isinstance(event, dict):
-            raise self._place.error("bad_reply", "sent something that is no JSON object")
-        yield from self._object(event)
-        self.over = True
-        self.check_content()
+    # -- bytes to events --------------------------------------------------------------------------
 
     def _read(self, chunk: bytes) -> Iterator[Delta]:
+        if self._head is not None:
+            chunk = self._begin(self._head + chunk)
         try:
+            if self._json is not None:
+                yield from self._lines(chunk)
+                return
             for name, data in self._events.feed(chunk):
                 yield from self._event(name, data)
         except EventTooLargeError:
             raise self._too_large() from None
 
+    def _begin(self, head: bytes) -> bytes:
+        """Tell what the body is by its first bytes, whatever its content type says; returns what
+        is to be read of them."""
+        start = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+        if not start or BYTE_ORDER_MARK.startswith(head):
+            self._head = head
+            return b""
+        self._head = None
+        if start.startswith((b"{", b"[")) and not start.startswith(b"[DONE]"):
+            self._json = bytearray()
+        elif _HTML.match(start):
+            words = re.sub(r"<[^>]*>", " ", start.decode("utf-8", "replace"))
+            what = "answered with a page instead of a stream"
+            raise self._place.error("bad_reply", what, words, status=200)
+        return start
+
+    def _lines(self, chunk: bytes) -> Iterator[Delta]:
+        """JSON without events around it: one value in all, or one a line."""
+        assert self._json is not None
+        self._json += chunk
+        if len(self._json) > MAX_JSON_BYTES:
+            raise self._too_large()
+        while self._by_line and not self.over and (end := self._json.find(b"\n")) >= 0:
+            line = bytes(self._json[:end]).strip()
+            value = parsed(line)
+            if line.startswith(b"[DONE]"):
+                self.over = True
+            elif isinstance(value, dict):
+                yield from self._value(b"", value)
+            elif line:
+                self._by_line = False
+                return
+            del self._json[: end + 1]
+
+    def _last(self) -> Iterator[Delta]:
+        """What stands at the end without what ends an event."""
+        if self._json is not None:
+            value = parsed(bytes(self._json))
+            if value is NOT_JSON:
+                return
+            all_at_once = not self.progress
+            yield from self._value(b"", value)
+            if not self.progress:
+                raise self._place.error("bad_reply", "sent an object that is no answer")
+            self.over = self.over or all_at_once
+            return
+        for name, data in self._events.close():
+            if parsed(data) is not NOT_JSON or data.strip() == b"[DONE]":
+                yield from self._event(name, data)
+        if not self._any_event and self._events.stray:
+            words = self._events.stray.decode("utf-8", "replace")
+            if ERROR_WORDS.search(words):
+                raise from_event(self._place, words)
+            what = "answered with text instead of a stream"
+            raise self._place.error("bad_reply", what, words)
+
+    # -- events to deltas -------------------------------------------------------------------------
+
     def _event(self, name: bytes, data: bytes) -> Iterator[Delta]:
+        self._any_event = True
         if self.over:
             return
         if data.startswith(b"[DONE]"):
             self.over = True
             return
-        event = _parsed(data)
-        if name == b"error":
-            error = (
-                event.get("error", event)
-                if isinstance(event, dict)
-                else data.decode("utf-8", "replace")
-            )
-            raise from_event(self._place, error)
-        if not isinstance(event, dict):
-            raise self._malformed()
-        yield from self._object(event)
-
-    def _object(self, event: dict[str, Any]) -> Iterator[Delta]:
-        if event.get("error"):
-            raise from_event(self._place, event["error"])
-        usage = _usage(event.get("usage"))
-        choices = event.get("choices")
-        if not choices:
-            if usage is not None:
-                yield Delta(usage=usage)
-            elif choices is None and "object" not in event and "id" not in event:
-                raise self._place.error("bad_reply", "sent an event that is no part of an answer")
+        value = parsed(data)
+        if value is not NOT_JSON:
+            yield from self._value(name, value)
             return
-        choice = choices[0] if isinstance(choices, list) else None
-        if not isinstance(choice, dict):
-            raise self._malformed()
-        if choice.get("index"):
-            return  # a second answer that nobody asked for
-        message = choice.get("delta") or choice.get("message") or {}
-        if not isinstance(message, dict):
-            raise self._malformed()
-        text = _text(message.get("content")) or _text(message.get("refusal"))
-        reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-        finish_reason = _text(choice.get("finish_reason")) or None
-        if finish_reason == "content_filter":
-            raise self._place.error(
-                "content_filter", "declined the prompt or its own answer by its content filter"
-            )
-        if reasoning:
-            yield Delta(reasoning=reasoning)
-        self._count(text, reasoning)
-        if finish_reason is not None:
-            self.finished, self._finish_reason = True, finish_reason
-        if text or finish_reason or usage:
-            yield Delta(text, "", finish_reason, usage)
+        values = [parsed(line) for line in data.split(b"\n") if line.strip()]
+        if NOT_JSON not in values:  # events without the blank lines between them
+            for inner in values:
+                yield from self._value(name, inner)
+            return
+        words = data.decode("utf-8", "replace")
+        half_an_object = words.lstrip().startswith(("{", "[")) and not _KEEP_ALIVE.fullmatch(words)
+        if not half_an_object and error_in_event(name, words) is not None:
+            self._fail(from_event(self._place, words))
+        elif not _KEEP_ALIVE.fullmatch(words):
+            self._fail(self._place.error("bad_reply", "sent a malformed event in its stream"))
 
-    def _count(self, text: str, reasoning: str) -> None:
-        self._characters += len(text) + len(reasoning)
-        if self._characters > MAX_ANSWER_CHARACTERS:
-            raise self._too_large()
-        if not self._has_text and text.strip():
-            self._has_text = True
+    def _value(self, name: bytes, value: object) -> Iterator[Delta]:
+        """One event's JSON: a part of the answer, an error, or something that is skipped."""
+        if self.over:
+            return
+        if isinstance(value, list):
+            for inner in value:
+                yield from self._value(name, inner)
+        elif (error := error_in_event(name, value)) is not None:
+            self._fail(from_event(self._place, error))
+        elif isinstance(value, dict):
+            try:
+                yield from self._message.read(value)
+            except ProviderError as failure:
+                self._fail(failure)
+            self.over = self.over or self._message.whole
 
-    def _malformed(self) -> ProviderError:
-        return self._place.error("bad_reply", "sent a malformed event in its stream")
+    def _fail(self, error: ProviderError) -> None:
+        """Raise it, unless it came after a complete answer, of which it says nothing."""
+        if not self._message.complete:
+            raise error
+        self.over = True
 
     def _too_large(self) -> ProviderError:
         bound = f"{MAX_ANSWER_CHARACTERS // 2**20} MB"
         return self._place.error("bad_reply", f"sent an answer larger than {bound}")
-
-
-def _parsed(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _text(value: object) -> str:
-    """Content as a string; some hosts send a list of typed parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        parts = (part.get("text") for part in value if isinstance(part, dict))
-        return "".join(part for part in parts if isinstance(part, str))
-    return ""
-
-
-def _usage(value: object) -> Usage | None:
-    if not isinstance(value, dict):
-        return None
-    tokens_in, tokens_out = value.get("prompt_tokens"), value.get("completion_tokens")
-    if isinstance(tokens_in, int) and isinstance(tokens_out, int):
-        return Usage(tokens_in, tokens_out)
-    return None

@@ -17,6 +17,7 @@ ErrorKind = Literal[
     "connection",
     "timeout",
     "bad_reply",
+    "bad_request",
     "content_filter",
     "context_length",
     "not_found",

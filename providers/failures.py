@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from config.redaction import printable, redact
 from providers.base import ErrorKind, ProviderError
+from providers.error_reply import ErrorReply, error_in_body, error_reply
+from providers.vendor_words import (
+    PASSING_WORDS,
+    REFUSING,
+    WORDS,
+    kind_of_codes,
+    kind_of_words,
+    wants_credit,
+)
+from providers.waiting import asked_in_body, asked_in_headers, asked_in_words, reset_in_headers
 
 QUOTE_CHARACTERS = 200
 """How much of a server's own words an error repeats."""
-
-_CONTEXT = re.compile(
-    r"context.length|context.size|context.window|maximum model length|max_model_len"
-    r"|prompt is too long|input is too long|inputs?\W* tokens \+ \W*max_new_tokens"
-    r"|reduce the length of (?:the|your) (?:messages|prompt|input)|too many (?:input )?tokens"
-    r"|must have less than \d+ tokens|maximum number of tokens",
-    re.IGNORECASE,
-)
-_NO_MODEL = re.compile(
-    r"not a valid model|model\b.{0,80}\b(?:does not exist|not found|not available)", re.IGNORECASE
-)
-_CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
-_FILTER_CODES = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
-_LONGEST_WAIT_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +62,6 @@ class Place:
         return ProviderError(kind, message, status=status, retry_after_s=retry_after_s)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or an HTTP date).
-
-    A date is compared with the server's own `Date`, so that a wrong clock here does no harm.
-    """
-    try:
-        if (milliseconds := headers.get("retry-after-ms")) is not None:
-            return _wait(float(milliseconds) / 1000)
-        if (given := headers.get("retry-after")) is None:
-            return None
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", given):
-            return _wait(float(given))
-        until = parsedate_to_datetime(given).timestamp()
-        date = headers.get("date")
-        now = parsedate_to_datetime(date).timestamp() if date else time.time()
-        return _wait(until - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _wait(seconds: float) -> float:
-    return min(max(0.0, seconds), _LONGEST_WAIT_S)
-
-
 def from_response(
     place: Place, status: int, headers: Mapping[str, str], body: bytes
 ) -> ProviderError:
@@ -100,22 +70,25 @@ def from_response(
         target = urlsplit(headers.get("location", "")).netloc or "another address"
         what = f"redirects to {target}, which is not followed; put that address into base_url"
         return place.error("bad_reply", what, status=status)
-    detail = error_object(body)
-    words = detail.words if detail else _plain(body)
-    kind = _kind(status, detail, words)
+    reply = error_in_body(body) or ErrorReply(_plain(body), frozenset(), "")
+    kind, credit = _kind(status, reply)
     key = f"the key in {place.key_env}" if place.key_env else "a call without a key"
-    what = "wants credit first" if status == 402 else _SENTENCES[kind].format(key=key)
+    what = "wants credit first" if credit else _SENTENCES[kind].format(key=key)
+    wait_s = None if kind == "auth" else _wait(kind, headers, body, reply.words)
     return place.error(
-        kind, f"{what} (HTTP {status})", words, status=status, retry_after_s=retry_after_s(headers)
+        kind, f"{what} (HTTP {status})", reply.words, status=status, retry_after_s=wait_s
     )
 
 
 def from_event(place: Place, error: object) -> ProviderError:
-    """The error that an error object in mid-stream stands for."""
-    detail = error_detail(error)
-    status = next((int(c) for c in detail.codes if re.fullmatch(r"[45]\d\d", c)), 500)
-    kind = _kind(status, detail, detail.words)
-    return place.error(kind, "answered with an error", detail.words, status=status)
+    """The error that an error in a good response stands for: an object, a list or a text."""
+    reply = error_reply(error)
+    kind, credit = _kind(reply.status, reply)
+    what = "wants credit first" if credit else "answered with an error"
+    wait_s = None
+    if kind in _WAITING and (wait_s := asked_in_body(error)) is None:
+        wait_s = asked_in_words(reply.words)
+    return place.error(kind, what, reply.words, status=reply.status or 500, retry_after_s=wait_s)
 
 
 def from_exception(place: Place, error: Exception, *, started: bool) -> ProviderError:
@@ -137,66 +110,58 @@ def from_exception(place: Place, error: Exception, *, started: bool) -> Provider
     return place.error("connection", "closed the connection without an answer")
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetail:
-    """What OpenAI's error object, in any of its dialects, says."""
-
-    words: str
-    codes: frozenset[str]  # its `code` and its `type`
-    param: str
-    filtered: bool = False
-
-
-def error_object(body: bytes) -> ErrorDetail | None:
-    """The error in a JSON body, or None when there is none to be read."""
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        return None
-    if isinstance(parsed, list) and parsed:
-        parsed = parsed[0]
-    if not isinstance(parsed, dict):
-        return None
-    return error_detail(parsed.get("error") or parsed.get("detail") or parsed)
+def _wait(kind: ErrorKind, headers: Mapping[str, str], body: bytes, words: str) -> float | None:
+    """How long the host asks to be left alone; what resets when is asked of a limit alone."""
+    if (wait := asked_in_headers(headers)) is not None or kind not in _WAITING:
+        return wait
+    with contextlib.suppress(ValueError, RecursionError):
+        if (wait := asked_in_body(json.loads(body), headers)) is not None:
+            return wait
+    if (wait := asked_in_words(words, headers)) is not None or kind != "rate_limited":
+        return wait
+    return reset_in_headers(headers)
 
 
-def error_detail(error: object) -> ErrorDetail:
-    if not isinstance(error, dict):
-        return ErrorDetail(words=str(error), codes=frozenset(), param="")
-    words = error.get("message") or error.get("msg") or error.get("detail") or ""
-    inner = error.get("innererror") or {}
-    metadata = error.get("metadata") or {}
-    return ErrorDetail(
-        words=words if isinstance(words, str) else json.dumps(words),
-        codes=frozenset(str(error[name]) for name in ("code", "type") if error.get(name)),
-        param=str(error.get("param") or ""),
-        filtered=_has(inner, "content_filter_result") or _has(metadata, "flagged_input"),
-    )
+_WAITING = frozenset({"rate_limited", "server"})
+"""Errors whose body may name the time after which they are over."""
 
 
-def _has(value: Any, key: str) -> bool:
-    return isinstance(value, dict) and key in value
+def _kind(status: int | None, reply: ErrorReply) -> tuple[ErrorKind, bool]:
+    """The kind by status, codes and words alike, and whether it is credit that is wanted.
+
+    `status` None: the error came in a good response and names none itself.
+    """
+    if reply.filtered:
+        return "content_filter", False
+    if wants_credit(status, reply.codes, reply.words):
+        return "auth", True
+    by_code = kind_of_codes(reply.codes)
+    if by_code and by_code != "server":  # hosts call everything a server error
+        return by_code, False
+    if status == 402:  # what was asked is more than what is left: see `wants_credit`
+        return "bad_request", False
+    if status in REFUSING and reply.param not in _ABOUT_THE_PROMPT:
+        return "bad_request", False
+    if status is None:
+        return kind_of_words(reply.words, (*WORDS, *PASSING_WORDS)) or "server", False
+    if status >= 500:
+        by_words = kind_of_words(reply.words)
+        return (by_words if by_words in _SAID_BY_500 else "server"), False
+    by_words = kind_of_words(reply.words) if status in REFUSING else None
+    return by_words or _STATUS.get(status, "bad_request"), False
 
 
-def _kind(status: int, detail: ErrorDetail | None, words: str) -> ErrorKind:
-    codes = detail.codes if detail else frozenset()
-    refused = status in (400, 422)
-    if codes & _FILTER_CODES or (detail and detail.filtered):
-        return "content_filter"
-    if codes & _CONTEXT_CODES or status == 413 or (refused and _CONTEXT.search(words)):
-        return "context_length"
-    if "model_not_found" in codes or (refused and _NO_MODEL.search(words)):
-        return "not_found"
-    return "server" if status >= 500 else _STATUS.get(status, "bad_reply")
-
-
+_SAID_BY_500 = frozenset({"context_length", "rate_limited"})
+_ABOUT_THE_PROMPT = frozenset({"", "messages", "prompt", "input", "model"})
 _STATUS: dict[int, ErrorKind] = {
     401: "auth",
-    402: "auth",
     403: "auth",
     404: "not_found",
+    405: "not_found",
     408: "timeout",
     409: "server",
+    410: "not_found",
+    413: "context_length",
     425: "server",
     429: "rate_limited",
 }
@@ -204,7 +169,8 @@ _SENTENCES: dict[ErrorKind, str] = {
     "auth": "refused {key}",
     "not_found": "does not know that model or address",
     "rate_limited": "is asked too often",
-    "bad_reply": "refused the request",
+    "bad_reply": "answered with what cannot be used",
+    "bad_request": "refused something in the request",
     "connection": "cannot be reached",
     "server": "failed",
     "timeout": "gave up waiting",

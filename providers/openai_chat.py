@@ -16,9 +16,11 @@ import orjson
 
 from config.errors import UsageError
 from config.models import Provider
-from providers.answer_reader import AnswerReader
+from providers.answer_reader import MAX_JSON_BYTES, AnswerReader
 from providers.base import DEFAULT_OPTIONS, CallOptions, Delta, Message
+from providers.chunk import Bounds
 from providers.failures import Place, from_exception, from_response
+from providers.finish import FinishWords
 from providers.pool import Address, Endpoint, Pool, Sending
 from providers.request import payload, refusals, without
 
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 TRAILER_S = 0.5
-"""How long usage and the end mark are waited for once the answer itself is complete, and the rest
-of an error page once its status is known."""
+"""How long usage and the end mark are waited for at least once the answer has a finish reason, and
+the rest of an error page once its status is known."""
+TRAILER_GAPS = 3.0
+"""The same in multiples of the longest gap so far: some hosts send a finish reason too early."""
+TRAILER_MAX_S = 3.0
 RESEND_S = 0.25
 """About a round trip: how soon the failure of a kept connection shows."""
-MAX_JSON_BYTES = 8 * 2**20
 MAX_PAGE_BYTES = 2**16
+_MAY_NAME_A_PARAMETER = ("bad_request", "not_found", "server")
 _FAILED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
 
@@ -68,18 +73,15 @@ class OpenAIChat:
         wanted = payload(self.provider, messages, options)
         if self.pool.host.kind == "llama_cpp":
             wanted["return_progress"] = True  # else it reads a prompt to its end for nobody
-        response = await self._ask(address, place, wanted)
-        answer, whole = AnswerReader(place), False
+        response, bounds = await self._ask(address, place, wanted)
+        words = FinishWords(self.host, self.pool.host.finish_reasons, self.pool.unknown_words)
+        answer = AnswerReader(place, words, bounds, tools="tools" in wanted)
+        pace, whole = _Pace(), False
         try:
-            if _is_json(place, response):
-                for delta in answer.whole(await _json_body(place, response)):
-                    yield delta
-            give_up_at: float | None = None
-            while not answer.over and (chunk := await _next(place, response, give_up_at)):
+            while not answer.over and (chunk := await _next(place, response, pace.give_up_at)):
                 for delta in answer.feed(chunk):
                     yield delta
-                if answer.finished and give_up_at is None:
-                    give_up_at = asyncio.get_running_loop().time() + TRAILER_S
+                pace.came(answer.progress, finished=answer.finished)
             for delta in answer.end():
                 yield delta
             if answer.over:
@@ -131,21 +133,22 @@ class OpenAIChat:
 
     async def _ask(
         self, address: Address, place: Place, wanted: dict[str, Any]
-    ) -> aiohttp.ClientResponse:
-        """The response to a chat request, good for reading."""
+    ) -> tuple[aiohttp.ClientResponse, Bounds]:
+        """The response to a chat request, good for reading, and what it can have cost at most."""
         refused = self.pool.refusals.get(self.model, frozenset())
         while True:
-            body = orjson.dumps(without(wanted, refused))
+            sent = without(wanted, refused)
+            body = orjson.dumps(sent)
             response = await self._send(address, place, "/chat/completions", body)
-            if response.status == 200:
-                return response
+            if 200 <= response.status < 300:
+                return response, Bounds.of(body, _most(wanted))
             try:
                 page = await _page(response)
             finally:
                 response.close()
             error = from_response(place, response.status, response.headers, page)
-            more = refusals(response.status, page, wanted) - refused
-            if not more or error.kind == "context_length":
+            more = refusals(response.status, page, sent) - refused
+            if not more or error.kind not in _MAY_NAME_A_PARAMETER:
                 raise error
             refused |= more
             self.pool.refusals[self.model] = refused
@@ -202,16 +205,31 @@ def _headers(place: Place, declared: dict[str, str], body: bytes | None) -> dict
     return headers
 
 
-def _is_json(place: Place, response: aiohttp.ClientResponse) -> bool:
-    """Whether the answer is one JSON object rather than a stream; raises ProviderError."""
-    given = response.headers.get("content-type", "")
-    kind = given.partition(";")[0].strip().lower()
-    if kind in ("text/event-stream", ""):
-        return False
-    if kind == "application/json":
-        return True
-    what = f"answered with {kind[:60]} instead of a stream"
-    raise place.error("bad_reply", what, status=response.status)
+def _most(wanted: dict[str, Any]) -> int | None:
+    most = wanted.get("max_completion_tokens", wanted.get("max_tokens"))
+    return most if isinstance(most, int) else None
+
+
+class _Pace:
+    """When an answer with a finish reason, but no end mark, is taken for complete."""
+
+    def __init__(self) -> None:
+        self.give_up_at: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._progress = 0
+        self._last_at: float | None = None
+        self._longest_gap_s = 0.0
+
+    def came(self, progress: int, *, finished: bool) -> None:
+        """Something was read; only parts of the answer move the instant."""
+        if progress == self._progress:
+            return
+        now = self._loop.time()
+        if self._last_at is not None:
+            self._longest_gap_s = max(self._longest_gap_s, now - self._last_at)
+        self._progress, self._last_at = progress, now
+        patience_s = min(max(TRAILER_S, TRAILER_GAPS * self._longest_gap_s), TRAILER_MAX_S)
+        self.give_up_at = now + patience_s if finished else None
 
 
 async def _next(place: Place, response: aiohttp.ClientResponse, give_up_at: float | None) -> bytes:

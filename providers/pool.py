@@ -82,6 +82,8 @@ class Pool:
     host: Host
     refusals: dict[str, frozenset[str]] = field(default_factory=dict)
     """Parameters that a model here was found to refuse; see `providers.request`."""
+    unknown_words: set[str] = field(default_factory=set)
+    """Finish reasons of this host that nobody knows; see `providers.finish`."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _session: aiohttp.ClientSession | None = None
     _lingering: set[aiohttp.ClientResponse] = field(default_factory=set)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from config.errors import NotFoundError
 from config.models import Provider, Settings
 from providers.base import CallOptions, ChatProvider, Message
+from providers.finish import FinishWords
 
 if TYPE_CHECKING:
     from providers.embedded import EmbeddedLlama
@@ -40,6 +41,8 @@ class Providers:
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
         self._llamas: dict[str, EmbeddedLlama] = {}
         self._simulated: dict[str, ChatProvider] = {}
+        self.unknown_words: dict[str, set[str]] = {}
+        """By host, the finish reasons that neither it nor any vendor's table knows."""
 
     def get(self, name: str) -> ChatProvider:
         """The provider of that name, for the running event loop.
@@ -95,6 +98,15 @@ class Providers:
         with_settings = Providers(settings, clock=self.clock, sleep=self.sleep)
         with_settings._llamas = self._llamas
         same = {p.name for p in settings.providers if p in self.settings.providers}
+        with_settings.unknown_words = {
+            name: {
+                word
+                for word in words
+                if FinishWords(name, settings.hosts[name].finish_reasons).meaning(word) == "error"
+            }
+            for name, words in self.unknown_words.items()
+            if name in settings.hosts
+        }
         with_settings._simulated = {name: p for name, p in self._simulated.items() if name in same}
         return with_settings
 
@@ -123,7 +135,8 @@ class Providers:
 
         pools = self._loops.setdefault(asyncio.get_running_loop(), _Loop()).pools
         if host not in pools:
-            pools[host] = Pool(host, self.settings.hosts[host])
+            words = self.unknown_words.setdefault(host, set())
+            pools[host] = Pool(host, self.settings.hosts[host], unknown_words=words)
         return pools[host]
 
     def llama(self, provider: Provider) -> EmbeddedLlama:

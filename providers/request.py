@@ -8,13 +8,37 @@ from typing import Any
 
 from config.models import Provider
 from providers.base import CallOptions, Message
-from providers.failures import error_object
+from providers.error_reply import ErrorReply, error_in_body
 
-_REFUSALS = {
-    "stream_options": re.compile(r"stream_options|include_usage"),
-    "max_tokens": re.compile(r"\bmax_tokens\b.*not supported.*max_completion_tokens", re.DOTALL),
-}
-"""Parameters of ours that some models refuse, and how a 400 says so."""
+RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+"""Parameters that go under another name where a model refuses the one."""
+SPARE = frozenset(
+    {
+        *RENAMED,
+        "stream_options",
+        "seed",
+        "user",
+        "metadata",
+        "store",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "return_progress",
+    }
+)
+"""Parameters that help and are not needed: the answer means the same without them. A model that
+refuses one is asked without it; what else it refuses is for the next provider."""
+_REFUSED = re.compile(
+    r"not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed|accepted|available)|unsupported"
+    r"|unknown|unrecogni[sz]ed|unexpected|does(?: not|n't) support|no longer supported|extra"
+    r"|invalid (?:field|parameter|argument|param)|use '?max_(?:completion_)?tokens|incompatible",
+    re.IGNORECASE,
+)
+_REFUSING_CODES = frozenset(
+    {"unsupported_parameter", "unknown_parameter", "extra_forbidden", "unsupported_value"}
+)
+_WAYS = {"stream_options": r"stream_options|include_usage"}
+"""What a host may call a parameter of ours."""
 
 
 def payload(
@@ -53,22 +77,38 @@ def with_instructions(instructions: str | None, messages: Sequence[Message]) -> 
 
 
 def without(wanted: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
-    """The body without what the model refuses; `max_tokens` goes under its newer name."""
+    """The body without what the model refuses; a renamed parameter goes under its other name,
+    unless that is refused too."""
     kept = {name: value for name, value in wanted.items() if name not in refused}
-    if "max_tokens" in refused and "max_tokens" in wanted:
-        kept["max_completion_tokens"] = wanted["max_tokens"]
+    for name, other in RENAMED.items():
+        if name in wanted and name in refused and other not in refused:
+            kept.setdefault(other, wanted[name])
     return kept
 
 
-def refusals(status: int, body: bytes, wanted: dict[str, Any]) -> frozenset[str]:
-    """Which of our parameters a 400 refuses, so that the call can be asked without them."""
-    if status not in (400, 422):
+def refusals(status: int, body: bytes, sent: dict[str, Any]) -> frozenset[str]:
+    """Which spare parameters a refusal names, so that the call can be asked without them."""
+    if status not in (400, 404, 405, 422, 501):
         return frozenset()
-    detail = error_object(body)
-    words = f"{detail.param} {detail.words}" if detail else body.decode("utf-8", "replace")
-    return frozenset(
-        name for name, said in _REFUSALS.items() if name in wanted and said.search(words)
-    )
+    reply = error_in_body(body) or ErrorReply(body.decode("utf-8", "replace"), frozenset(), "")
+    named = {name for name in SPARE & sent.keys() if _names(name, reply.param)}
+    if named and (_REFUSING_CODES & reply.codes or _REFUSED.search(reply.words)):
+        return frozenset(named)
+    if not _REFUSED.search(reply.words):
+        return frozenset()
+    return frozenset(n for n in SPARE & sent.keys() if _names(n, _head(reply.words)))
+
+
+def _names(parameter: str, text: str) -> bool:
+    said = _WAYS.get(parameter, parameter)
+    return re.search(rf"(?<![A-Za-z_])(?:{said})(?![A-Za-z_])", text) is not None
+
+
+def _head(words: str) -> str:
+    """The words without the advice of what to use instead."""
+    return re.split(
+        r"\b(?:[Uu]se|[Tt]ry|instead|[Pp]ermitted|[Ss]upported (?:fields|param))\b", words
+    )[0]
 
 
 def _first(*values: float | None) -> float | None:

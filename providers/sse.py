@@ -1,4 +1,8 @@
-"""Server-sent events, read as the bytes come in (WHATWG HTML, section 9.2.6)."""
+"""Server-sent events, read as the bytes come in (WHATWG HTML, section 9.2.6).
+
+Beyond the standard, what servers really send is read where it can mean only one thing: JSON on a
+line of its own without `data:`, and JSON that goes on over lines which are no fields.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,12 @@ from collections.abc import Iterator
 
 MAX_EVENT_BYTES = 4 * 2**20
 """A single event larger than this is no token of an answer."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_IGNORED = (b":", b"id:", b"retry:")
+_BARE = frozenset({b"data", b"event", b"id", b"retry"})
+"""Fields without a value, which change nothing here."""
+MAX_STRAY_BYTES = 4096
 
 
 class EventTooLargeError(ValueError):
@@ -16,13 +26,17 @@ class EventReader:
     """Turns chunks of bytes, cut anywhere, into events.
 
     Yields `(name, data)`; the name is empty unless the server gave one. Lines end in LF, CRLF or
-    CR; comments, ids and retry hints are skipped; several data lines are joined by LF.
+    CR; comments, ids and retry hints are skipped; several data lines are joined by LF, and an event
+    without data, or with blank data, is none.
     """
 
     def __init__(self) -> None:
         self._rest = b""
         self._name = b""
         self._data: list[bytes] = []
+        self._loose: list[bytes] = []
+        self.stray = b""
+        """The beginning of what came in lines that are neither fields nor JSON."""
 
     def feed(self, chunk: bytes) -> Iterator[tuple[bytes, bytes]]:
         rest = self._rest + chunk
@@ -37,18 +51,27 @@ class EventReader:
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
             elif not line:
-                if self._data:
-                    yield self._event()
+                yield from self._dispatch()
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip()
-        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT_BYTES:
+            elif not line.startswith(_IGNORED) and line not in _BARE:
+                self._loose.append(line)
+        held_bytes = sum(map(len, self._data)) + sum(map(len, self._loose))
+        if len(self._rest) + held_bytes > MAX_EVENT_BYTES:
             raise EventTooLargeError
 
     def close(self) -> Iterator[tuple[bytes, bytes]]:
         """What the last lines hold if the server left out the blank line after them."""
         yield from self.feed(b"\n\n")
 
-    def _event(self) -> tuple[bytes, bytes]:
-        event = (self._name, b"\n".join(self._data))
-        self._name, self._data = b"", []
-        return event
+    def _dispatch(self) -> Iterator[tuple[bytes, bytes]]:
+        name, body, loose = self._name, b"\n".join(self._data), self._loose
+        self._name, self._data, self._loose = b"", [], []
+        if loose:
+            together = b"\n".join([body, *loose]).strip()
+            if together.startswith((b"{", b"[")):
+                body = together
+            elif len(self.stray) < MAX_STRAY_BYTES:
+                self.stray += b"\n".join(loose)[:MAX_STRAY_BYTES]
+        if body and not body.isspace():
+            yield name, body

@@ -41,6 +41,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
             *_budget_problems(services.routing),
             _log_problem(services),
             knowledge.problem,
+            *_unknown_words(services),
             *_troubles(providers, settings.fallback.provider),
         )
         if problem
@@ -126,6 +127,19 @@ def _budget_problems(routing: RoutingState) -> list[str]:
     problems = [why for name in allowance.budget.providers if (why := routing.barred(name))]
     if allowance.lean:
         problems.insert(0, f"today's budget of ${limit:g} is nearly spent (${total:.4f})")
+    return problems
+
+
+def _unknown_words(services: Services) -> list[str]:
+    """Each host that ends answers with a word that nobody knows: those answers count as failed."""
+    problems = []
+    for host, words in services.providers.unknown_words.items():
+        if words:
+            named = ", ".join(f"`{word}`" for word in sorted(words))
+            problems.append(
+                f"{host} ended an answer with the finish reason {named}, which nobody knows:"
+                f" say what it means in hosts.{host}.finish_reasons"
+            )
     return problems
 
 

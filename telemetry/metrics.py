@@ -77,6 +77,10 @@ class Metrics:
             "router_log_failures", "Commits to the log that failed.", registry=self.registry
         )
 
+        self._own_failures = Counter(
+            "router_metrics_failures", "Requests that were not counted.", registry=self.registry
+        )
+
     def observe(self, interaction: InteractionRow, attempts: Sequence[AttemptRow]) -> None:
         """One request and its calls, as they go to the log."""
         category = interaction["category"]
@@ -94,6 +98,9 @@ class Metrics:
 
     def log_failed(self) -> None:
         self._log_failures.inc()
+
+    def count_failed(self) -> None:
+        self._own_failures.inc()
 
     def render(
         self, breakers: Mapping[str, str], racing: int, waiting: int, listening: int

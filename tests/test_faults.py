@@ -56,7 +56,7 @@ TABLE = [
     Fault("404", "not_found"),
     Fault("empty", "bad_reply"),
     Fault("10 MB", "bad_reply"),
-    Fault("wrong content type", "bad_reply"),
+    Fault("wrong content type"),
     Fault("HTML page", "bad_reply"),
     Fault("slow drip", "timeout", shown=1),
     Fault("rejects stream_options", calls=2),

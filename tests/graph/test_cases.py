@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from config.errors import NoAnswerError, OverloadedError
 from config.models import Admission, Budget
+from graph.builder import build
 from providers.base import Delta, ProviderError
+from telemetry.metrics import Metrics
 from tests.graph.virtual import HANGS, SURE, Call, Scripted, Stage, fails, on_virtual_time, whole
 
 
@@ -381,6 +384,31 @@ def test_time_spent_thinking_is_not_slow_for_the_breaker():
         for _ in range(6):
             assert (await stage.play()).text == "P"
         assert stage.services.routing.states()["primary"] == "closed"
+        await stage.router.aclose(0)
+
+    on_virtual_time(play())
+
+
+class BrokenMetrics(Metrics):
+    def observe(self, interaction, attempts):
+        raise ValueError("Counters can only be incremented by non-negative amounts.")
+
+
+@pytest.mark.parametrize("what", ["metrics", "log"])
+def test_neither_metrics_nor_the_log_can_cost_an_answer(what):
+    async def play():
+        stage = Stage(primary(whole(10, "P")), fallback(HANGS))
+        broken = BrokenMetrics() if what == "metrics" else stage.services.metrics
+        if what == "log":
+            stage.log.fails_with = OverflowError(
+                "Python int too large to convert to SQLite INTEGER"
+            )
+        stage.services = replace(stage.services, metrics=broken)
+        stage.router._services, stage.router._graph = stage.services, build(stage.services)
+        played = await stage.play()
+        assert (played.text, played.answer["success"]) == ("P", True)
+        counter = {"metrics": "router_metrics_failures", "log": "router_log_failures"}[what]
+        assert broken.registry.get_sample_value(f"{counter}_total") == 1
         await stage.router.aclose(0)
 
     on_virtual_time(play())

@@ -144,6 +144,7 @@ class ScriptedProviders:
     def __init__(self, providers: Sequence[Scripted], *, shared: bool = False) -> None:
         self.by_name = {provider.name: provider for provider in providers}
         self.shared = shared
+        self.unknown_words: dict[str, set[str]] = {}
 
     def get(self, name: str) -> Scripted:
         return self.by_name[name]
@@ -186,8 +187,11 @@ class MemoryLog:
         self.problem: str | None = None
         self.spent: dict[str, float] = {}
         self.closed_after: int | None = None
+        self.fails_with: Exception | None = None
 
     async def write(self, interaction: Any, attempts: Sequence[Any]) -> None:
+        if self.fails_with:
+            raise self.fails_with
         self.rows.append({**interaction, "attempts": [dict(a) for a in attempts]})
 
     async def revise(self, attempt: Any) -> None:

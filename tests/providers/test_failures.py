@@ -5,7 +5,7 @@ import json
 import pytest
 
 from providers.failures import QUOTE_CHARACTERS, Place, from_event, from_response
-from providers.failures import retry_after_s as read_retry_after
+from providers.waiting import asked_in_headers
 
 PLACE = Place("llama", "groq", "https://api.groq.com/openai/v1", "my-secret", "GROQ_API_KEY")
 
@@ -17,14 +17,15 @@ def body(message: str, **fields: object) -> bytes:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, "bad_reply"),
+        (400, "bad_request"),
         (401, "auth"),
         (402, "auth"),
         (403, "auth"),
         (404, "not_found"),
         (408, "timeout"),
         (413, "context_length"),
-        (422, "bad_reply"),
+        (410, "not_found"),
+        (422, "bad_request"),
         (429, "rate_limited"),
         (500, "server"),
         (503, "server"),
@@ -130,13 +131,14 @@ def test_no_error_repeats_a_key(secret: str) -> None:
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "9" * 400}, 86_400.0),
-        ({"retry-after-ms": "nan"}, 0.0),
+        ({"retry-after-ms": "nan"}, None),
+        ({"retry-after": "1m30s"}, 90.0),
     ],
 )
 def test_retry_after_is_read_in_each_of_its_forms(
     headers: dict[str, str], seconds: float | None
 ) -> None:
-    assert read_retry_after(headers) == seconds
+    assert asked_in_headers(headers) == seconds
 
 
 def test_a_redirect_is_told_and_not_followed() -> None:
@@ -149,7 +151,8 @@ def test_a_redirect_is_told_and_not_followed() -> None:
     ("error", "kind"),
     [
         ({"message": "slow down", "code": 429}, "rate_limited"),
-        ({"message": "overloaded", "type": "server_error"}, "server"),
+        ({"message": "it broke", "type": "server_error"}, "server"),
+        ({"message": "overloaded", "type": "server_error"}, "rate_limited"),
         ({"message": "too long", "code": "context_length_exceeded"}, "context_length"),
         ({"message": "no", "code": "content_filter"}, "content_filter"),
         ("something broke", "server"),
@@ -158,3 +161,117 @@ def test_a_redirect_is_told_and_not_followed() -> None:
 )
 def test_an_error_in_mid_stream_has_its_kind(error: object, kind: str) -> None:
     assert from_event(PLACE, error).kind == kind
+
+
+def said(message: object = "no", **fields: object) -> dict[str, object]:
+    return {"error": {"message": message, **fields}}
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "kind"),
+    [
+        (400, said(code="model_decommissioned"), "not_found"),  # Groq
+        (400, said(code="model_not_available"), "not_found"),  # Together
+        (400, said(code="model_not_supported"), "not_found"),  # the Hugging Face router
+        (400, said(code="unknown_model"), "not_found"),  # Azure
+        (400, {"object": "error", "message": "x", "type": "invalid_model"}, "not_found"),  # Mistral
+        (400, said("Model Not Exist"), "not_found"),  # DeepSeek
+        (400, {"message": "The provided model identifier is invalid."}, "not_found"),  # Bedrock
+        (410, {}, "not_found"),
+        (400, {"errors": [{"message": "No such model @cf/x or task", "code": 5007}]}, "not_found"),
+        (404, {"detail": {"error": "Model is not found"}}, "not_found"),  # DeepInfra
+        (429, said("You exceeded your current quota", code="insufficient_quota"), "auth"),  # OpenAI
+        (412, said("Account x is suspended, due to unpaid invoices."), "auth"),  # Fireworks
+        (400, said("Your credit balance is too low to access the API."), "auth"),  # Anthropic
+        (403, {"error": "Your team doesn't have any credits yet.", "code": "x"}, "auth"),  # xAI
+        (402, said("Insufficient Balance"), "auth"),  # DeepSeek
+        (402, said("You requested 4096 tokens but can only afford 2000."), "bad_request"),
+        (400, said(code="invalid_prompt"), "content_filter"),  # OpenAI
+        (400, [said("The key is no good.", details=[{"reason": "API_KEY_INVALID"}])], "auth"),
+        (400, {"code": "Client error", "error": "Incorrect API key provided: x***z."}, "auth"),
+        (413, said(code="rate_limit_exceeded", type="tokens"), "rate_limited"),  # Groq
+        (413, said("Request too large."), "context_length"),
+        (400, said("'stop' is not supported", param="stop"), "bad_request"),
+        (400, said("temperature is too high"), "bad_request"),
+        (422, {"detail": [{"loc": ["body", "n"], "msg": "Input should be 1"}]}, "bad_request"),
+        (429, said("Resource exhausted: exceeded your current quota, see billing",
+                   status="RESOURCE_EXHAUSTED"), "rate_limited"),  # Gemini
+        (503, said("The model is overloaded."), "server"),
+        (529, said("busy", type="overloaded_error"), "rate_limited"),  # Anthropic
+        (500, said("maximum context length is 2048 tokens"), "context_length"),
+        (429, {"error": {"message": "Provider returned error", "code": 429,
+                         "metadata": {"raw": '{"error": "upstream says no"}'}}}, "rate_limited"),
+    ],
+)  # fmt: skip
+def test_the_kind_is_read_from_status_code_type_and_words_alike(
+    status: int, page: object, kind: str
+) -> None:
+    error = from_response(PLACE, status, {}, json.dumps(page).encode())
+    assert error.kind == kind
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"errors": [{"message": "the words"}]},
+        {"detail": {"error": "the words"}},
+        {"detail": "the words"},
+        {"detail": [{"loc": ["body"], "msg": "the words"}]},
+        [{"error": {"message": "the words"}}],
+        {"error": {"message": "…", "metadata": {"raw": '{"error": {"message": "the words"}}'}}},
+        {"message": '{"error": {"message": "the words"}}'},
+        {"base_resp": {"status_code": 1008, "status_msg": "the words"}},
+        {"code": 500, "msg": "the words"},
+        "the words",
+    ],
+)
+def test_the_servers_words_are_found_wherever_they_stand(page: object) -> None:
+    assert "the words" in str(from_response(PLACE, 400, {}, json.dumps(page).encode()))
+
+
+def test_a_call_that_wants_credit_says_so() -> None:
+    assert "wants credit first" in str(from_response(PLACE, 429, {}, body("", code="credit_limit")))
+
+
+@pytest.mark.parametrize(
+    ("headers", "page", "seconds"),
+    [
+        ({}, said(details=[{"@type": "google.rpc.RetryInfo", "retryDelay": "52s"}]), 52.0),
+        ({}, said("Please try again in 27.66s."), 27.66),
+        ({}, said("Please try again in 1m2.5s."), 62.5),
+        ({}, said("try again in 40ms"), 0.04),
+        ({}, said("Please retry after 59 seconds."), 59.0),
+        ({}, said(retry_after=3), 3.0),
+        ({"x-ratelimit-reset-requests": "27.66s"}, said(), 27.66),
+        ({"ratelimit-reset": "50"}, said(), 50.0),
+        (
+            {
+                "x-ratelimit-reset-requests": "2m59s",
+                "x-ratelimit-reset-tokens": "7.66s",
+                "x-ratelimit-remaining-tokens": "0",
+            },
+            said(),
+            7.66,
+        ),
+        (
+            {
+                "anthropic-ratelimit-tokens-reset": "2026-10-21T07:28:10Z",
+                "date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            said(),
+            10.0,
+        ),
+        ({"retry-after": "5"}, said("Please try again in 27.66s."), 5.0),
+        ({}, said("Please try again later."), None),
+    ],
+)
+def test_the_time_to_wait_is_read_from_every_place_and_unit(
+    headers: dict[str, str], page: object, seconds: float | None
+) -> None:
+    error = from_response(PLACE, 429, headers, json.dumps(page).encode())
+    assert error.retry_after_s == seconds
+
+
+def test_when_a_limit_resets_says_nothing_of_another_error() -> None:
+    headers = {"x-ratelimit-reset-requests": "27s"}
+    assert from_response(PLACE, 500, headers, body("it broke")).retry_after_s is None

@@ -233,7 +233,7 @@ async def test_a_refusal_of_something_else_is_not_asked_again(
     upstream.enqueue(Behaviour(status=400, body=error_body("temperature is too high", "x")))
     reply = await ask(chat)
     assert reply.error is not None
-    assert (reply.error.kind, upstream.requests) == ("bad_reply", 1)
+    assert (reply.error.kind, upstream.requests) == ("bad_request", 1)
 
 
 async def test_the_key_is_sent_and_never_told(
@@ -277,7 +277,6 @@ KINDS = {
     "content filter 400": ("content_filter", 400),
     "empty": ("bad_reply", None),
     "10 MB": ("bad_reply", None),
-    "wrong content type": ("bad_reply", 200),
     "HTML page": ("bad_reply", 200),
 }
 

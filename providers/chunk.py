@@ -1,0 +1,148 @@
+"""The fields of a chunk, read for what they are: whatever else they hold is nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from providers.base import ToolCallDelta, Usage
+
+NOT_JSON: Final = object()
+"""What `parsed` gives for bytes that are no JSON."""
+
+OVERHEAD_TOKENS = 16_384
+"""Tokens of a prompt that its bytes do not show: the host's own instructions, templates, images."""
+HIDDEN_TOKENS = 262_144
+"""Tokens of an answer that are billed and not sent, its thoughts: more than any model may write."""
+
+_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+_USAGE = (
+    ("prompt_tokens", "completion_tokens"),  # OpenAI
+    ("input_tokens", "output_tokens"),  # Anthropic
+    ("prompt_eval_count", "eval_count"),  # Ollama
+)
+_THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning.text"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most tokens that a call can have read and written. A token is at least one byte, so the
+    prompt's bytes bound it; the answer is bounded by what was asked for, or by every model."""
+
+    tokens_in: int = 2**31
+    tokens_out: int = 2**31
+
+    @classmethod
+    def of(cls, body: bytes, max_tokens: int | None) -> Bounds:
+        return cls(len(body) + OVERHEAD_TOKENS, (max_tokens or 0) + HIDDEN_TOKENS)
+
+
+def parsed(data: bytes) -> Any:
+    """The JSON value, or NOT_JSON.
+
+    What the strict parser refuses is read once more as browsers' parsers would: `NaN`, halves of
+    characters. Those become lone surrogates, which `text_stream.Characters` joins.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    if not data.lstrip().startswith((b"{", b"[")):
+        return NOT_JSON
+    try:
+        return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
+    except (ValueError, RecursionError):
+        return NOT_JSON
+
+
+def content_of(message: Mapping[str, Any]) -> str:
+    return text_of(message.get("content")) or text_of(message.get("refusal"))
+
+
+def reasoning_of(message: Mapping[str, Any]) -> str:
+    """The thoughts beside the content, and those of its typed parts."""
+    for name in _REASONING:
+        if said := text_of(message.get(name), thoughts=True):
+            return said
+    content = message.get("content")
+    if not isinstance(content, list):
+        return ""
+    parts = (p for p in content if isinstance(p, dict) and p.get("type") in _THINKING_PARTS)
+    return "".join(text_of(p.get("thinking") or p.get("text"), thoughts=True) for p in parts)
+
+
+def text_of(value: object, *, thoughts: bool = False) -> str:
+    """Content as a string; some hosts send a typed part or a list of them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        if value.get("type") in _THINKING_PARTS and not thoughts:
+            return ""
+        return text_of(value.get("text") or value.get("thinking"), thoughts=thoughts)
+    if isinstance(value, list):
+        return "".join(text_of(part, thoughts=thoughts) for part in value)
+    return ""
+
+
+def tool_calls_of(message: Mapping[str, Any]) -> tuple[ToolCallDelta, ...]:
+    """The pieces of calls in this delta; one of the older `function_call` is the first."""
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):
+        pieces = (_call(call, place) for place, call in enumerate(calls))
+        return tuple(piece for piece in pieces if piece is not None)
+    if isinstance(message.get("function_call"), dict):
+        call = _call({"function": message["function_call"]}, 0)
+        return (call,) if call else ()
+    return ()
+
+
+def _call(call: object, place: int) -> ToolCallDelta | None:
+    if not isinstance(call, dict):
+        return None
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
+    index, arguments = call.get("index"), function.get("arguments")
+    if isinstance(arguments, dict | list):
+        arguments = json.dumps(arguments)
+    piece = ToolCallDelta(
+        index=index if isinstance(index, int) and 0 <= index < 1000 else place,
+        id=_string(call.get("id")),
+        name=_string(function.get("name")),
+        arguments=_string(arguments),
+    )
+    return piece if piece.id or piece.name or piece.arguments else None
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def usage_of(holder: Mapping[str, Any], bounds: Bounds) -> Usage | None:
+    """What the provider counted, if it can be true; Groq puts it elsewhere while it streams."""
+    value = holder.get("usage")
+    if value is None and isinstance(holder.get("x_groq"), dict):
+        value = holder["x_groq"].get("usage")
+    if not isinstance(value, dict):
+        return None
+    for name_in, name_out in _USAGE:
+        tokens_in, tokens_out = _count(value.get(name_in)), _count(value.get(name_out))
+        if tokens_in is None or tokens_out is None:
+            continue
+        if 0 < tokens_in <= bounds.tokens_in and tokens_out <= bounds.tokens_out:
+            return Usage(tokens_in, tokens_out)
+    return None
+
+
+def _count(value: object) -> int | None:
+    """A whole number of tokens, however it is written; None for what is no count."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 12 else None
+    if value != value or value in (float("inf"), float("-inf")) or value != int(value):
+        return None
+    return int(value) if value >= 0 else None

@@ -1,0 +1,172 @@
+"""What a host says of an error: its words, codes and parameter, wherever it puts them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from providers.vendor_words import ERROR_WORDS, normal
+
+_WORDS = (
+    "message", "msg", "error_msg", "errormessage", "error_message", "status_msg", "detail",
+    "error_description", "title", "error", "raw",
+)  # fmt: skip
+"""Members that hold the sentence, the most telling first."""
+_CODES = frozenset(
+    {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "status_code",
+     "http_code", "__type", "errortype"}
+)  # fmt: skip
+_WRAPPERS = (
+    "error", "errors", "detail", "details", "metadata", "raw", "innererror", "base_resp", "status",
+    "message", "body",
+)  # fmt: skip
+"""Members in which a further object, list or JSON text may hold the rest."""
+_FILTERED = frozenset({"content_filter_result", "content_filter_results", "flagged_input"})
+_DEEPEST = 6
+_FINE = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "false", "completed"})
+_BROKEN_STATES = frozenset({"failed", "error", "errored", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """An error in any vendor's dialect; `statuses` are those of its codes that are HTTP's."""
+
+    words: str
+    codes: frozenset[str]
+    param: str
+    filtered: bool = False
+
+    @property
+    def status(self) -> int | None:
+        statuses = (int(code) for code in self.codes if re.fullmatch(r"[45]\d\d", code))
+        return max(statuses, default=None)
+
+
+def error_reply(error: object) -> ErrorReply:
+    """Read an error from an object, a list or a text."""
+    found = list(_objects(error, 0))
+    said = list(dict.fromkeys(text for entry in found if (text := _words(entry))))
+    return ErrorReply(
+        words=": ".join(said[:2]) if found else _text(error),
+        codes=frozenset(code for entry in found for code in _codes(entry)),
+        param=next((param for entry in found if (param := _param(entry))), ""),
+        filtered=any(_FILTERED & entry.keys() for entry in found),
+    )
+
+
+def error_in_body(body: bytes) -> ErrorReply | None:
+    """The error in a JSON body, or None when there is none to be read."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return error_reply(parsed) if isinstance(parsed, dict | list) and parsed else None
+
+
+def error_in_event(name: bytes, event: object) -> object | None:
+    """The error that an event of a stream is or holds, to be read by `error_reply`; else None."""
+    if name and (b"error" in name.lower() or b"fail" in name.lower() or b"exception" in name):
+        return event or "an error without words"
+    if isinstance(event, str):
+        return event if ERROR_WORDS.search(event) else None
+    if not isinstance(event, dict):
+        return None
+    for member in ("error", "errors"):
+        if _is_error(event.get(member)):
+            return event
+    choices = event.get("choices")
+    if isinstance(choices, list) and choices:
+        return next((found for choice in choices if (found := _in_choice(choice))), None)
+    broken = (
+        event.get("object") == "error"
+        or event.get("type") == "error"
+        or str(event.get("status", "")).lower() in _BROKEN_STATES
+        or _is_error(event.get("base_resp"))
+        or ("detail" in event and "object" not in event)
+        or event.get("success") is False
+        or ("errorMessage" in event or "error_msg" in event)
+        or _says_of_an_error(event)
+    )
+    return event if broken else None
+
+
+def _in_choice(choice: object) -> object | None:
+    """The error of one choice, of its delta or its message."""
+    if not isinstance(choice, dict):
+        return None
+    for holder in (choice, choice.get("delta"), choice.get("message")):
+        if isinstance(holder, dict) and _is_error(holder.get("error")):
+            found: object = holder["error"]
+            return found
+    return None
+
+
+def _is_error(value: object) -> bool:
+    """Some hosts send an error member on every chunk, with nothing in it or a code of success."""
+    if isinstance(value, dict):
+        code = value.get("code", value.get("status_code"))
+        return any(value.values()) if code in (None, "") else not _fine(code)
+    return not _fine(value) if isinstance(value, str) else bool(value)
+
+
+def _fine(code: object) -> bool:
+    return code is None or str(code).strip().lower() in _FINE
+
+
+def _says_of_an_error(event: dict[str, Any]) -> bool:
+    said = event.get("message", event.get("msg"))
+    if not isinstance(said, str):
+        return False
+    return not _fine(event.get("code", event.get("status_code"))) or bool(ERROR_WORDS.search(said))
+
+
+def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:
+    """The objects that say something of the error, the outermost first."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return
+    if isinstance(value, list):
+        for inner in value[:20]:
+            yield from _objects(inner, depth + 1)
+    elif isinstance(value, dict):
+        inner = {str(name).lower(): held for name, held in value.items()}
+        yield inner
+        for name in _WRAPPERS:
+            yield from _objects(inner.get(name), depth + 1)
+
+
+def _words(entry: dict[str, Any]) -> str:
+    for name in _WORDS:
+        value = entry.get(name)
+        if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("{", "[{")):
+            return value
+    return ""
+
+
+def _codes(entry: dict[str, Any]) -> Iterator[str]:
+    for name in _CODES & entry.keys():
+        value = entry[name]
+        if isinstance(value, str | int) and not isinstance(value, bool) and value:
+            yield str(value)
+            yield normal(str(value).rpartition("#")[2])
+
+
+def _param(entry: dict[str, Any]) -> str:
+    if isinstance(entry.get("param"), str):
+        return str(entry["param"])
+    if isinstance(entry.get("loc"), list):  # FastAPI, pydantic
+        return ".".join(str(part) for part in entry["loc"] if part != "body")
+    return ""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, default=str)

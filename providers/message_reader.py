@@ -1,0 +1,206 @@
+"""The chunks of one answer as checked deltas: what is said anew, thought, called and ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from config.models import FinishMeaning
+from providers.base import Delta, ProviderError, ToolCallDelta, Usage
+from providers.chunk import Bounds, content_of, reasoning_of, tool_calls_of, usage_of
+from providers.failures import Place
+from providers.finish import FinishWords
+from providers.text_stream import BrokenTextError, Characters, Thoughts
+
+MAX_ANSWER_CHARACTERS = 4 * 2**20
+"""A longer answer, reasoning included, is taken for a runaway: `bad_reply`."""
+
+REPEATED_CHARACTERS = 10
+"""So long must a delta be that equals all text before it to be taken for a repetition of it."""
+
+
+class MessageReader:
+    """One message that grows.
+
+    `finished` while a finish_reason is the last thing that was said, `whole` once all of it came
+    in one object; `progress` grows with each chunk that is a part of the answer.
+    """
+
+    def __init__(self, place: Place, words: FinishWords, bounds: Bounds, *, tools: bool) -> None:
+        """`tools`: the request offers some, so that calls of them are an answer by themselves."""
+        self.finished = False
+        self.whole = False
+        self.progress = 0
+        self._place = place
+        self._words = words
+        self._bounds = bounds
+        self._tools = tools
+        self._finish_reason: FinishMeaning | None = None
+        self._usage: Usage | None = None
+        self._said: list[str] = []
+        self._said_length = 0
+        self._held = ""
+        self._by_delta = False
+        self._has_text = False
+        self._called = False
+        self._characters = Characters()
+        self._thoughts = Thoughts()
+        self._length = 0
+
+    @property
+    def complete(self) -> bool:
+        """An answer that says something and has ended: what follows cannot spoil it."""
+        return self.finished and (self._has_text or self._called)
+
+    def read(self, event: dict[str, Any]) -> Iterator[Delta]:
+        """The deltas of one chunk or of a whole completion; raises ProviderError."""
+        choices = event.get("choices")
+        usage = usage_of(event, self._bounds)
+        self._usage = usage or self._usage
+        if not choices:
+            if choices is None and usage is None and event.get("object") == "chat.completion.chunk":
+                raise self._malformed()
+            return
+        choice = choices[0] if isinstance(choices, list) else None
+        if not isinstance(choice, dict):
+            raise self._malformed()
+        if isinstance(index := choice.get("index"), int) and index > 0:
+            return  # a second answer that nobody asked for
+        self._usage = usage_of(choice, self._bounds) or self._usage
+        try:
+            yield from self._choice(choice)
+        except BrokenTextError:
+            raise self._malformed() from None
+        self.whole = event.get("object") == "chat.completion" and "message" in choice
+
+    def end(self) -> Iterator[Delta]:
+        """What was held back, and the usage; raises ProviderError if the answer says nothing."""
+        if rest := self._thoughts.rest():
+            yield from self._text(rest)
+        if self._usage is not None and not (self._usage.tokens_out == 0 and self._has_text):
+            yield Delta(usage=self._usage)
+        if self._has_text or (self._called and self._tools):
+            return
+        if self._called:
+            what = "called a tool that nobody had offered it"
+        elif self._finish_reason == "length":
+            what = "used up max_tokens before the answer began; raise max_tokens"
+        else:
+            what = "sent a complete but empty answer"
+        raise self._place.error("bad_reply", what)
+
+    # -- one chunk --------------------------------------------------------------------------------
+
+    def _choice(self, choice: dict[str, Any]) -> Iterator[Delta]:
+        self.progress += 1
+        meaning = self._words.meaning(choice.get("finish_reason"))
+        delta, message = choice.get("delta"), choice.get("message")
+        if delta or not message:
+            self._by_delta = self._by_delta or bool(delta)
+            if not delta and isinstance(choice.get("text"), str):
+                delta = choice["text"]
+            yield from self._part(self._fields(delta), meaning)
+        else:
+            yield from self._message(self._fields(message), meaning)
+        if meaning is not None:
+            yield from self._finish(meaning, str(choice["finish_reason"]))
+
+    def _fields(self, message: object) -> dict[str, Any]:
+        if isinstance(message, str):
+            return {"content": message}
+        if message is None or isinstance(message, dict):
+            return message or {}
+        raise self._malformed()
+
+    def _part(self, delta: dict[str, Any], meaning: FinishMeaning | None) -> Iterator[Delta]:
+        """What this chunk adds; a delta that repeats all that was said is held back until it is
+        known whether anything follows, for the last chunk of some hosts is such a one."""
+        yield from self._reasoning(self._characters.feed(reasoning_of(delta)))
+        content = content_of(delta)
+        if content and self._repeats(content):
+            self._held = "" if meaning else content
+        elif content:
+            content, self._held = self._held + content, ""
+            yield from self._content(content)
+        elif meaning:
+            self._held = ""
+        yield from self._calls(tool_calls_of(delta))
+
+    def _message(self, message: dict[str, Any], meaning: FinishMeaning | None) -> Iterator[Delta]:
+        """A whole message. At the end of a stream it repeats what the deltas said; some hosts send
+        one in each chunk, as far as it got or its newest part alone."""
+        content = content_of(message)
+        if self._said and content:
+            said = "".join(self._said)
+            if content.startswith(said):
+                content = content[len(said) :]
+            elif self._by_delta:
+                content = ""
+        elif self._by_delta and self._called:
+            content = ""
+        if not self._by_delta:
+            yield from self._part({**message, "content": content}, meaning)
+        elif content:
+            yield from self._content(content)
+        if meaning:
+            self._held = ""
+
+    def _repeats(self, content: str) -> bool:
+        return (
+            len(content) == self._said_length
+            and len(content) >= REPEATED_CHARACTERS
+            and len(self._said) > 1
+            and content == "".join(self._said)
+        )
+
+    # -- its parts --------------------------------------------------------------------------------
+
+    def _content(self, content: str) -> Iterator[Delta]:
+        self.finished = False
+        self._said.append(content)
+        self._said_length += len(content)
+        reasoning, text = self._thoughts.feed(self._characters.feed(content))
+        yield from self._reasoning(reasoning)
+        if text:
+            yield from self._text(text)
+
+    def _text(self, text: str) -> Iterator[Delta]:
+        self._count(text)
+        if not self._has_text and text.strip():
+            self._has_text = True
+        yield Delta(text)
+
+    def _reasoning(self, reasoning: str) -> Iterator[Delta]:
+        if reasoning:
+            self.finished = False
+            self._count(reasoning)
+            yield Delta(reasoning=reasoning)
+
+    def _calls(self, calls: tuple[ToolCallDelta, ...]) -> Iterator[Delta]:
+        if calls:
+            self.finished, self._called = False, True
+            self._count("".join(call.arguments for call in calls))
+            yield Delta(tool_calls=calls)
+
+    def _finish(self, meaning: FinishMeaning, word: str) -> Iterator[Delta]:
+        if meaning == "content_filter":
+            what = "declined the prompt or its own answer by its content filter"
+            raise self._place.error("content_filter", what)
+        if meaning == "error":
+            what = "ended its answer with the finish reason"
+            raise self._place.error("server", what, word)
+        if meaning == "tool_calls" and not self._called:
+            meaning = "stop"
+        before, self._finish_reason = self._finish_reason, meaning
+        self.finished = True
+        if before != meaning:
+            yield Delta(finish_reason=meaning)
+
+    def _count(self, text: str) -> None:
+        self._length += len(text)
+        if self._length > MAX_ANSWER_CHARACTERS:
+            bound = f"{MAX_ANSWER_CHARACTERS // 2**20} MB"
+            raise self._place.error("bad_reply", f"sent an answer larger than {bound}")
+
+    def _malformed(self) -> ProviderError:
+        return self._place.error("bad_reply", "sent a malformed event in its stream")

@@ -1,0 +1,127 @@
+"""Text that comes in pieces: characters cut in half, and thoughts written into the content."""
+
+from __future__ import annotations
+
+import re
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_HALF = re.compile(
+    "(?:[\ud800-\udbff]"  # the first half of a pair of UTF-16
+    "|[\udcc2-\udcdf]"  # the first bytes of a character of two, three or four
+    "|[\udce0-\udcef][\udc80-\udcbf]?"
+    "|[\udcf0-\udcf4][\udc80-\udcbf]{0,2})?\\Z"
+)
+
+THOUGHTS = {
+    "<think>": "</think>",  # DeepSeek R1, Qwen 3, most open models
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",  # Magistral
+    "◁think▷": "◁/think▷",  # Kimi
+}
+"""How models without a parser of thoughts before them mark these in their content."""
+
+_OPENING = tuple(THOUGHTS)
+_FIRST = frozenset(tag[0] for tag in _OPENING)
+
+
+class BrokenTextError(ValueError):
+    """Bytes that are no UTF-8, nor the half of a character that the next piece completes."""
+
+
+class Characters:
+    """Joins characters whose halves came in two pieces.
+
+    A piece holds halves as lone surrogates: of UTF-16 where JSON escapes were cut (`\\ud83d`,
+    `\\ude00`), of escaped bytes (PEP 383) where raw UTF-8 was.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """The text that is whole by now; raises BrokenTextError."""
+        if not self._held and not _SURROGATE.search(piece):
+            return piece
+        text = _paired(self._held + piece)
+        cut = len(text) - len(_HALF.search(text).group())  # type: ignore[union-attr]  # matches all
+        self._held = text[cut:]
+        return _plain(text[:cut])
+
+
+def _plain(text: str) -> str:
+    """Text whose last character is whole; a half of JSON's that was never completed is marked."""
+    if not _SURROGATE.search(text):
+        return text
+    if not _ESCAPED_BYTE.search(text):
+        return _SURROGATE.sub("\ufffd", text)
+    try:
+        return text.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        raise BrokenTextError from None
+
+
+def _paired(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+class Thoughts:
+    """Splits content into thoughts and answer where the content begins with a mark of `THOUGHTS`.
+
+    Elsewhere such a mark is part of the answer: a model may write about it.
+    """
+
+    def __init__(self) -> None:
+        self._closing = ""
+        self._held = ""
+        self._answering = False
+        self._thought = False
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """`(reasoning, text)`, either of them empty; what may yet become a mark is held back."""
+        if self._answering:
+            return "", text
+        reasoning = ""
+        self._held += text
+        while not self._answering:
+            if self._closing:
+                thought, found, rest = self._held.partition(self._closing)
+                if not found:
+                    keep = _overlap(self._held, self._closing)
+                    cut = len(self._held) - keep
+                    reasoning, self._held = reasoning + self._held[:cut], self._held[cut:]
+                    return reasoning, ""
+                reasoning, self._held = reasoning + thought, rest
+                self._closing, self._thought = "", True
+            begun = self._held.lstrip()
+            if not begun or (begun[0] in _FIRST and self._may_open(begun)):
+                return reasoning, ""
+            opening = next((tag for tag in _OPENING if begun.startswith(tag)), None)
+            if opening is None:
+                self._answering = True
+            else:
+                self._closing, self._held = THOUGHTS[opening], begun[len(opening) :]
+        return reasoning, self.rest()
+
+    def rest(self) -> str:
+        """The answer's end: what was held back and turned out to be text."""
+        held, self._held = self._held, ""
+        if self._closing:
+            return ""
+        self._answering = True
+        return held.lstrip() if self._thought else held
+
+    @staticmethod
+    def _may_open(begun: str) -> bool:
+        return any(len(begun) < len(tag) and tag.startswith(begun) for tag in _OPENING)
+
+
+def _overlap(text: str, mark: str) -> int:
+    """The length of the longest end of `text` with which `mark` begins."""
+    for length in range(min(len(mark) - 1, len(text)), 0, -1):
+        if text.endswith(mark[:length]):
+            return length
+    return 0

@@ -1,0 +1,187 @@
+"""How long a host asks to be left alone, in each place and unit in which hosts say so."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+LONGEST_WAIT_S = 86_400.0
+
+_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
+_RESETS = re.compile(r"(?:x-)?ratelimit-reset(?:-[\w-]+)?$|(?:anthropic-)?ratelimit-[\w-]+-reset$")
+"""`x-ratelimit-reset-requests` (OpenAI, Groq), `ratelimit-reset` (IETF draft),
+`anthropic-ratelimit-tokens-reset`."""
+_BODY_SECONDS = frozenset(
+    {
+        "retrydelay",  # google.rpc.RetryInfo
+        "retry_after",
+        "retryafter",
+        "retry_after_s",
+        "retry_after_seconds",
+        "retryafterseconds",
+        "resets_in_seconds",
+        "reset_after",
+        "wait_seconds",
+        "estimated_time",  # Hugging Face, while a model loads
+        "retry-after",
+    }
+)
+_BODY_MILLISECONDS = frozenset({"retry_after_ms", "retryafterms", "retry-after-ms"})
+_BODY_INSTANTS = frozenset({"reset_at", "resets_at", "x-ratelimit-reset"})
+_UNITS = {
+    "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
+    "d": 86_400.0, "day": 86_400.0,
+}  # fmt: skip
+_NUMBER = r"\d+(?:\.\d+)?"
+_UNIT = (
+    r"(?:milliseconds?|ms|µs|us|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|[smhd])(?![a-zA-Z])"
+)
+_PART = re.compile(rf"({_NUMBER})\s*({_UNIT})", re.IGNORECASE)
+_DURATION = rf"(?:{_NUMBER}\s*{_UNIT}[\s,]*(?:and\s+)?)+"
+_SAID = re.compile(
+    r"(?:try(?:ing)? again|retry(?:ing)?|wait(?:ing)?|resets?|available|reset after)\b"
+    rf"[^.\d]{{0,40}}?({_DURATION})",
+    re.IGNORECASE,
+)
+_SAID_AT = re.compile(
+    r"(?:again|retry|resets?|until|after|available)\b[^.\d]{0,20}"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)",
+    re.IGNORECASE,
+)
+_EPOCH_S, _EPOCH_MS = 1e9, 1e12
+"""Numbers from here on are instants, not waits: in seconds, in milliseconds."""
+
+
+def asked_in_headers(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by `retry-after-ms` or `Retry-After`; None where neither says so.
+
+    A date is compared with the server's own `Date`, so that a wrong clock here does no harm.
+    """
+    for name in _MILLISECONDS:
+        if (given := headers.get(name)) is not None and (ms := _number(given)) is not None:
+            return _bounded(ms / 1000)
+    if (given := headers.get("retry-after")) is None:
+        return None
+    return _bounded(_seconds(given, _now(headers)))
+
+
+def reset_in_headers(headers: Mapping[str, str]) -> float | None:
+    """Seconds until a limit that a refused call has hit is reset.
+
+    Where several limits are named, those that have nothing left count, and of them the last;
+    where none says how much is left, the nearest.
+    """
+    now = _now(headers)
+    used_up: list[float] = []
+    others: list[float] = []
+    for name, value in headers.items():
+        if not _RESETS.match(name.lower()) or (wait := _seconds(value, now)) is None:
+            continue
+        (used_up if _nothing_left(headers, name.lower()) else others).append(wait)
+    if used_up:
+        return _bounded(max(used_up))
+    return _bounded(min(others)) if others else None
+
+
+def asked_in_body(error: object, headers: Mapping[str, str] | None = None) -> float | None:
+    """Seconds to wait by a member of the error object, at any depth."""
+    now = _now(headers or {})
+    for name, value in _members(error, 0):
+        key = name.lower()
+        wait = None
+        if key in _BODY_SECONDS:
+            wait = _protobuf(value) if isinstance(value, dict) else _seconds(str(value), now)
+        elif key in _BODY_MILLISECONDS and (ms := _number(str(value))) is not None:
+            wait = ms / 1000
+        elif key in _BODY_INSTANTS:
+            wait = _seconds(str(value), now)
+        if wait is not None:
+            return _bounded(wait)
+    return None
+
+
+def asked_in_words(words: str, headers: Mapping[str, str] | None = None) -> float | None:
+    """Seconds to wait by the sentence: `try again in 1m27.66s`, `retry after 59 seconds`."""
+    if match := _SAID.search(words):
+        return _bounded(_duration(match[1]))
+    if match := _SAID_AT.search(words):
+        return _bounded(_seconds(match[1], _now(headers or {})))
+    return None
+
+
+def _seconds(given: str, now: float) -> float | None:
+    """A wait from a number, a duration with units, an instant in seconds or milliseconds since
+    1970, an ISO or an HTTP date."""
+    text = given.strip().strip('"')
+    if (number := _number(text)) is not None:
+        if number >= _EPOCH_MS:
+            return number / 1000 - now
+        return number - now if number >= _EPOCH_S else number
+    if (duration := _duration(text)) is not None:
+        return duration
+    try:
+        return datetime.fromisoformat(text).timestamp() - now
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+
+
+def _duration(text: str) -> float | None:
+    """`7m12s`, `1.5 s`, `20ms`, `2 minutes and 5 seconds` in seconds."""
+    if not re.fullmatch(_DURATION, text.strip(), re.IGNORECASE):
+        return None
+    parts = _PART.findall(text)
+    return sum(float(number) * _UNITS[_unit(unit)] for number, unit in parts)
+
+
+def _unit(word: str) -> str:
+    lower = word.lower()
+    return lower if lower in _UNITS else lower.rstrip("s")
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(rf"\s*{_NUMBER}\s*", text) else None
+
+
+def _protobuf(duration: dict[str, Any]) -> float | None:
+    """`google.protobuf.Duration` written as an object."""
+    seconds, nanos = duration.get("seconds", 0), duration.get("nanos", 0)
+    whole, rest = _number(str(seconds)), _number(str(nanos))
+    return None if whole is None or rest is None else whole + rest / 1e9
+
+
+def _members(value: object, depth: int) -> Iterable[tuple[str, Any]]:
+    if depth > 6:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name), inner
+            yield from _members(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value[:20]:
+            yield from _members(inner, depth + 1)
+
+
+def _nothing_left(headers: Mapping[str, str], name: str) -> bool:
+    left = headers.get(name.replace("reset", "remaining"))
+    return left is not None and _number(left) == 0
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """Seconds since 1970 by the server's clock, else by ours."""
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return time.time()
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(max(0.0, seconds), LONGEST_WAIT_S)
