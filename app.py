@@ -32,7 +32,7 @@ BELONGS_TO = {
     "out": ("batch",),
     "concurrency": ("batch",),
     "resume": ("batch",),
-    "json": ("ask", "route", "priorities"),
+    "json": ("ask", "route", "priorities", "search"),
     "apply": ("search",),
     "follow": ("log",),
 }

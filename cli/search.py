@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 from contextlib import aclosing
 
 from config.loader import load
 from discovery.progress import render_event
-from discovery.render import render_table
+from discovery.render import as_json, render_table
 from discovery.search import Search
 from providers.registry import Providers
 from telemetry.log import InteractionLog
@@ -25,7 +26,8 @@ async def _search(args: argparse.Namespace) -> int:
     providers = Providers(settings)
     search = Search(settings, providers, log.audit)
     try:
-        print(render_table(await search.search(args.search)))
+        result = await search.search(args.search)
+        print(json.dumps(as_json(result)) if args.json else render_table(result))
         return await _apply(search, args.search) if args.apply else 0
     finally:
         await providers.close()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -34,10 +34,14 @@ class CatalogueEntry(Model):
     """Tokens, as the makers state it; a host may offer less."""
     licence: str
     commercial: bool
-    specialities: tuple[str, ...] = Field(min_length=1)
-    """Names of categories."""
+    thinks: Literal["always", "asked"] | None = None
+    """Whether it thinks before it answers: always, or where it is asked to."""
+    specialities: tuple[str, ...] = ()
+    """Categories that its makers claim it is good at; shown to people, never scored."""
     ids: dict[str, str]
-    """The model's name at each host of `providers.yaml`, where it is or was served."""
+    """The model's name at each host of `providers.yaml`, where it is served."""
+    gone: dict[str, date] = Field(default_factory=dict)
+    """Hosts that served it once, and the day since which they do not list it."""
     prices: dict[str, Cost] = Field(default_factory=dict)
     note: str | None = None
     sources: tuple[str, ...] = Field(min_length=1)

@@ -6,6 +6,7 @@ else in the application reads either.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -46,6 +47,10 @@ class Cost(Model):
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    as_of: date | None = None
+    """The day on which it was known to be so."""
+    source: str | None = None
+    """Who said so."""
 
 
 class Phase(Model):
@@ -226,6 +231,9 @@ class Category(Model):
     `poem*` stands for every word that begins so."""
     signals: tuple[Signal, ...] = ()
     """Structure in the prompt that speaks for this category; see `routing.classifier.features`."""
+    benchmarks: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Benchmarks of evidence.yaml that speak for this category and how much each does, for the
+    search for better models; empty: by what the description asks for."""
 
 
 class Environment(Model):

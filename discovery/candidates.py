@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
+from config.evidence import Evidence as PublicEvidence
+from config.evidence import Figure, load_evidence, weights_for
 from config.models import Cost, Settings
 from discovery.identity import family, key, parameters, tuned
 from discovery.licences import Licence, Limit, base_licence, combined
+from discovery.quality import Quality, Subject, judge
 from discovery.scoring import Evidence, Score, blended_usd, score
 from discovery.sources.source import Answer, Found, Gguf
 
@@ -22,6 +25,8 @@ MAKERS = {
     *("nexusflow", "tokyotech-llm", "cognitivecomputations", "dphn", "swiss-ai"),
 }
 """Owners on the hub whose repositories are originals."""
+_REPOSITORIES = {"huggingface"}
+"""Hosts whose id is only the name of the repository: it does not say that a partner serves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Candidate:
     score: Score
     family: str
     """What says that it is a LLaMA."""
+    quality: Quality | None
+    """What public figures say of it for the category, or an estimate."""
     sources: tuple[str, ...]
     offers: tuple[Offer, ...] = ()
     """Where it can be served, cheapest first, but for what is configured already."""
@@ -54,6 +61,8 @@ class Candidate:
     """Files that the embedded host could load, if they fit."""
     configured: tuple[str, ...] = ()
     """The enabled providers that are this model already."""
+    served: bool = True
+    """Whether some host, an enabled one or not, or this machine can serve it."""
     non_commercial: bool = False
     limits: tuple[Limit, ...] = ()
     """Regions and fields that its licences exclude: asked about before it is taken in."""
@@ -65,16 +74,72 @@ class Candidate:
 
 
 def join(
-    answers: Iterable[Answer], settings: Settings, category: str, today: date
+    answers: Iterable[Answer],
+    settings: Settings,
+    category: str,
+    today: date,
+    known: PublicEvidence | None = None,
 ) -> list[Candidate]:
-    """The LLaMAs among what was found, best score first."""
+    """The LLaMAs among what was found: what some host serves, best score first, then the others.
+
+    `known` is the public evidence; None: that of the configuration's folder.
+    """
+    known = known or load_evidence(settings.config_dir)
     found = [found for answer in answers for found in answer.found]
+    drafts = [draft for group in _groups(found) if (draft := _draft(group, settings, known))]
+    subjects = [draft.subject for draft in drafts]
+    table = _table(drafts, known)
+    qualities = judge(subjects, table, known, weights_for(category, settings.categories, known))
     candidates = [
-        candidate
-        for group in _groups(found)
-        if (candidate := _candidate(group, settings, category, today)) is not None
+        _candidate(draft, settings, today, qualities.get(draft.subject.key)) for draft in drafts
     ]
-    return sorted(candidates, key=lambda c: (-c.score.total, c.key))
+    return sorted(candidates, key=lambda c: (not c.served, -c.score.total, c.key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """One model before it is judged among the others."""
+
+    group: Sequence[Found]
+    family: str
+    offers: tuple[Offer, ...]
+    evidence: Evidence
+    figures: dict[str, Figure]
+
+    @property
+    def subject(self) -> Subject:
+        known = self.evidence
+        name = _keys(self.group[0])[0]
+        return Subject(name, known.parameters, known.released, known.base_licence)
+
+
+def _draft(group: Sequence[Found], settings: Settings, known: PublicEvidence) -> _Draft | None:
+    group = sorted(group, key=lambda found: (_rank(found.source), -(found.downloads or 0)))
+    judged = _llamas([found for found in group if not found.evidence_only])
+    if judged is None or not _chats(judged[0]):
+        return None
+    kept, said = judged
+    mine = [p for p in settings.providers if p.disabled is None]
+    offers = _offers(kept, {(p.host, p.resolved_model) for p in mine})
+    names = {name for found in group for name in _keys(found)}
+    figures = {
+        n: f for model, row in known.figures.items() if key(model) in names for n, f in row.items()
+    }
+    for found in group:
+        newer = {n: f for n, f in found.figures.items() if n in known.benchmarks}
+        figures |= {n: f for n, f in newer.items() if n not in figures or _newer(f, n, known)}
+    return _Draft(kept, said, offers, _evidence(kept, offers), figures)
+
+
+def _newer(figure: Figure, benchmark: str, known: PublicEvidence) -> bool:
+    return (figure.date or "") >= known.benchmarks[benchmark].date.isoformat()
+
+
+def _table(drafts: Sequence[_Draft], known: PublicEvidence) -> dict[str, dict[str, Figure]]:
+    """Figures by model, those included of models that no source found: they tell the scale."""
+    table = {draft.subject.key: draft.figures for draft in drafts if draft.figures}
+    taken = {name for draft in drafts for found in draft.group for name in _keys(found)}
+    return {key(m): row for m, row in known.figures.items() if key(m) not in taken and row} | table
 
 
 def _groups(found: Sequence[Found]) -> list[list[Found]]:
@@ -103,33 +168,32 @@ def _keys(found: Found) -> list[str]:
 
 
 def _candidate(
-    group: Sequence[Found], settings: Settings, category: str, today: date
-) -> Candidate | None:
-    group = sorted(group, key=lambda found: (_rank(found.source), -(found.downloads or 0)))
-    keys = {name for found in group for name in _keys(found)}
-    judged = _llamas(group)
-    if judged is None or not _chats(judged[0]):
-        return None
-    group, family_said = judged
-    mine = [p for p in settings.providers if p.disabled is None]
-    offers = _offers(group, {(p.host, p.resolved_model) for p in mine})
-    evidence = _evidence(group, offers)
+    draft: _Draft, settings: Settings, today: date, quality: Quality | None
+) -> Candidate:
+    group, evidence, offers = draft.group, draft.evidence, draft.offers
     terms = _licence(evidence)
+    keys = {name for found in group for name in _keys(found)}
+    mine = [p for p in settings.providers if p.disabled is None]
+    configured = tuple(p.name for p in mine if key(p.resolved_model) in keys)
+    places = tuple(
+        name
+        for name, host in settings.hosts.items()
+        if host.disabled is not None and any(name in found.places for found in group)
+    )
+    weights = tuple(found.gguf for found in group if found.gguf is not None)
     return Candidate(
-        key=_keys(group[0])[0],
+        key=draft.subject.key,
         name=next((f.title for f in group if f.title), evidence.name),
         evidence=evidence,
-        score=score(evidence, category, today),
-        family=family_said,
+        score=score(evidence, today, quality),
+        quality=quality,
+        family=draft.family,
         sources=tuple(dict.fromkeys(found.source for found in group)),
         offers=offers,
-        places=tuple(
-            name
-            for name, host in settings.hosts.items()
-            if host.disabled is not None and any(name in found.places for found in group)
-        ),
-        weights=tuple(found.gguf for found in group if found.gguf is not None),
-        configured=tuple(p.name for p in mine if key(p.resolved_model) in keys),
+        places=places,
+        weights=weights,
+        configured=configured,
+        served=bool(offers or weights or configured or set(places) - _REPOSITORIES),
         non_commercial=terms is not None and terms.commercial is False,
         limits=terms.limits if terms else (),
         flags=_flags(terms, group),
@@ -201,6 +265,8 @@ def _evidence(group: Sequence[Found], offers: Sequence[Offer]) -> Evidence:
     return Evidence(
         name=shown,
         parameters=_first(group, lambda f: f.parameters) or parameters(shown),
+        active=_first(group, lambda f: f.active),
+        thinks=_first(group, lambda f: f.thinks),
         released=date.fromisoformat(released) if released else None,
         licence=_first(group, lambda f: f.licence),
         base_licence=base_licence(
@@ -212,7 +278,6 @@ def _evidence(group: Sequence[Found], offers: Sequence[Offer]) -> Evidence:
         downloads=max((f.downloads for f in group if f.downloads is not None), default=None),
         likes=max((f.likes for f in group if f.likes is not None), default=None),
         tags=tuple(dict.fromkeys(tag for f in group for tag in f.tags))[:40],
-        specialisation=tuple(dict.fromkeys(kind for f in group for kind in f.specialisation)),
     )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
+from config.models import Model
 from discovery.candidates import Candidate
 from discovery.identity import clean
+from discovery.quality import Shown
 from discovery.result import SearchResult
 from discovery.scoring import blended_usd, human_count
 
@@ -24,25 +29,51 @@ _HEAD = (
 
 
 def render_table(result: SearchResult, *, shown: int = SHOWN) -> str:
-    """The best candidates with each term of their scores, then what the sources said."""
-    if not result.candidates:
-        lines = [f"No LLaMA was found for {result.category}."]
-    else:
-        lines = [f"LLaMA models for {result.category}, the most promising first", "", _row(_HEAD)]
-        for place, candidate in enumerate(result.candidates[:shown], 1):
-            lines += _candidate(place, candidate, result)
-        if (more := len(result.candidates) - shown) > 0:
-            lines.append(f"and {more} more")
+    """The best candidates with each term of their scores, then what the sources said.
+
+    What no host serves stands apart, below the others.
+    """
+    served = [c for c in result.candidates if c.served]
+    apart = [c for c in result.candidates if not c.served]
+    lines = [f"No LLaMA was found for {result.category}."] if not result.candidates else []
+    if served:
+        lines += [f"LLaMA models for {result.category}, the most promising first", "", _row(_HEAD)]
+        lines += _ranked(served, result, shown)
+    if apart:
+        lines += ["", "Known of, but served nowhere that is known", "", _row(_HEAD)]
+        lines += _ranked(apart, result, shown // 3)
     best = result.best()
     if best is not None:
         lines += [
             "",
             f"The first to try is {best.name}: --apply tries it and appends it if it passes.",
+            *(f"! asked first: {limit.question}" for limit in best.limits),
         ]
     elif result.candidates:
         lines += ["", "None of them can be tried: no enabled host serves one that is new."]
-    lines += ["", *_sources(result)]
+    lines += ["", *_sources(result, [*served[:shown], *apart[: shown // 3]])]
     return "\n".join(lines)
+
+
+def as_json(result: SearchResult) -> dict[str, Any]:
+    """The whole result as plain values; dates as ISO 8601."""
+    whole: dict[str, Any] = json.loads(json.dumps(asdict(result), default=_plain))
+    best = result.best()
+    return whole | {"best": best.key if best else None}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Model):
+        return value.model_dump(mode="json", exclude_none=True)
+    return str(value)
+
+
+def _ranked(candidates: Sequence[Candidate], result: SearchResult, shown: int) -> list[str]:
+    lines = []
+    for place, candidate in enumerate(candidates[:shown], 1):
+        lines += _candidate(place, candidate, result)
+    more = len(candidates) - shown
+    return [*lines, f"and {more} more"] if more > 0 else lines
 
 
 def _row(cells: Sequence[tuple[str, int]]) -> str:
@@ -71,11 +102,33 @@ def _candidate(place: int, candidate: Candidate, result: SearchResult) -> list[s
         f"{t.name} {t.weight:.2f}×{t.value:.2f}{'' if t.known else '?'}"
         for t in candidate.score.terms
     )
-    lines = [row, f"     {terms}", f"     {_where(candidate, result)}; {candidate.family}"]
+    lines = [row, f"     {terms}", *_evidence(candidate)]
+    lines.append(f"     {_where(candidate, result)}; {candidate.family}")
     notes = [*candidate.flags, *([candidate.note] if candidate.note else [])]
     if refused := result.refused.get(candidate.key):
         notes.insert(0, f"refused lately: {refused}")
     return [*lines, *(f"     ! {clean(note, 200)}" for note in notes)]
+
+
+def _evidence(candidate: Candidate) -> list[str]:
+    """What each term rests on: figure, date, source."""
+    quality = candidate.quality
+    if quality is None:
+        lines = ["quality: no figure, and no measured model that it could be estimated from"]
+    elif quality.measured:
+        lines = [f"quality {quality.value:.2f}: {'; '.join(map(_figure, quality.figures))}"]
+    else:
+        lines = [f"quality {quality.value:.2f}?: {quality.said}; no figure of its own"]
+    said = {t.name: t.said for t in candidate.score.terms if t.name != "quality"}
+    known = ", ".join(f"{name} {text}" for name, text in said.items() if text != "unknown")
+    dated = f" of {candidate.as_of}" if candidate.as_of else ""
+    lines.append(f"{known} [{', '.join(candidate.sources)}{dated}]")
+    return [f"     {line}" for line in lines]
+
+
+def _figure(figure: Shown) -> str:
+    error = f"±{figure.error:g}" if figure.error else ""
+    return f"{figure.title} {figure.value:g}{error} ({figure.date})"
 
 
 def _where(candidate: Candidate, result: SearchResult) -> str:
@@ -94,14 +147,16 @@ def _where(candidate: Candidate, result: SearchResult) -> str:
     return "; ".join(words)
 
 
-def _sources(result: SearchResult) -> list[str]:
+def _sources(result: SearchResult, shown: Sequence[Candidate]) -> list[str]:
     lines = ["Asked: " + ", ".join(f"{name} ({count})" for name, count in result.asked.items())]
     lines += [f"! {problem}" for problem in result.problems]
     if result.cached_at is not None:
         lines.append(f"Remembered from {_age(result.now - result.cached_at)} ago.")
+    figures = [f for c in shown if c.quality for f in c.quality.figures]
+    lines += [f"{title}: {url}" for title, url in {f.title: f.source for f in figures}.items()]
     lines.append(
-        "Terms: weight × value; ? is unknown and counts as 0.5. USD/M: per million tokens, three"
-        " read for one written."
+        "Terms: weight × value; ? is unknown and counts as 0, or an estimate. USD/M: per million"
+        " tokens, three read for one written."
     )
     return lines
 

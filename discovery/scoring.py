@@ -1,20 +1,20 @@
 """How promising a candidate looks for a category: a weighted mean whose every term is shown.
 
-The score only decides what is tried first; the trial decides what is taken in. Each term is a
-value in [0, 1]; what nobody says is 0.5 and marked as unknown, since unknown is neither bad nor
-good. The weights are a judgement, not a measurement: size and age say most about a LLaMA's answers
-(size more for code and prose than for small talk), price counts where answers are easy, and
-popularity is a weak vote of people whose task is not known.
+The score only decides what is tried first; the trial decides what is taken in. More than half of it
+is quality by public figures (`discovery.quality`); the rest is a judgement, not a measurement. Each
+term is a value in [0, 1]. What nobody says counts as the worst, so that knowing more of a model
+never lowers it and what is not known never beats what is.
 
 | term | 0 | 1 |
 |---|---|---|
+| quality | worse than any other measured LLaMA | better than all of them |
 | size | 0.1 billion parameters | 400 billion, on a log scale |
 | release | long ago | today, halved every 18 months |
 | licence | forbids commercial use | open (a LLaMA community licence: 0.8) |
 | context | 2,048 tokens | 131,072 and more, on a log scale |
 | price | dear | free; half at USD 0.50 per million tokens (3 read for 1 written) |
 | popularity | nobody | 10 million downloads a month, or 10,000 likes, on a log scale |
-| specialisation | made for another category | made for this one; 0.5: for none |
+| speed | many parameters to pass through | few; half at 40 billion, half again if it must think |
 """
 
 from __future__ import annotations
@@ -23,59 +23,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from config.models import Cost
 from discovery.licences import combined
+from discovery.quality import Quality
 
-NEUTRAL = 0.5
 HALF_LIFE_DAYS = 548.0
 HALF_PRICE_USD = 0.5
+HALF_SPEED_PARAMETERS = 4e10
 
-WEIGHTS: Mapping[str, Mapping[str, float]] = {
-    "technical": {
-        "size": 0.30,
-        "release": 0.20,
-        "licence": 0.08,
-        "context": 0.12,
-        "price": 0.10,
-        "popularity": 0.08,
-        "specialisation": 0.12,
-    },
-    "creative": {
-        "size": 0.30,
-        "release": 0.15,
-        "licence": 0.08,
-        "context": 0.10,
-        "price": 0.12,
-        "popularity": 0.10,
-        "specialisation": 0.15,
-    },
-    "general": {
-        "size": 0.26,
-        "release": 0.18,
-        "licence": 0.08,
-        "context": 0.10,
-        "price": 0.18,
-        "popularity": 0.12,
-        "specialisation": 0.08,
-    },
+WEIGHTS: Mapping[str, float] = {
+    "quality": 0.55,
+    "price": 0.10,
+    "context": 0.06,
+    "licence": 0.06,
+    "popularity": 0.06,
+    "release": 0.06,
+    "size": 0.06,
+    "speed": 0.05,
 }
-"""By category; one that a user added is weighed as `general`."""
-
-WORDS: Mapping[str, tuple[str, ...]] = {
-    "technical": ("code", "coder", "coding", "math", "reason", "reasoning", "sql", "stem"),
-    "creative": (
-        "story",
-        "writer",
-        "writing",
-        "roleplay",
-        "novel",
-        "fiction",
-        "poetry",
-        "creative",
-    ),
-}
-"""What in a name or a tag speaks of a category."""
+"""Of every category: what differs between categories is which benchmarks make up the quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +52,10 @@ class Evidence:
 
     name: str
     parameters: float | None = None
+    active: float | None = None
+    """Parameters that a token passes through, where not all do."""
+    thinks: Literal["always", "asked"] | None = None
+    """Whether it thinks before it answers: always, or where it is asked to."""
     released: date | None = None
     licence: str | None = None
     base_licence: str | None = None
@@ -95,7 +67,6 @@ class Evidence:
     downloads: float | None = None
     likes: float | None = None
     tags: Sequence[str] = ()
-    specialisation: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +80,7 @@ class Term:
 
     @property
     def known(self) -> bool:
-        return self.said != "unknown"
+        return self.said != "unknown" and not self.said.startswith("estimate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +91,27 @@ class Score:
     terms: tuple[Term, ...]
 
 
-def score(evidence: Evidence, category: str, today: date) -> Score:
-    """Weigh what is known of a model for a category, as of a day."""
-    weights = WEIGHTS.get(category, WEIGHTS["general"])
+def score(evidence: Evidence, today: date, quality: Quality | None = None) -> Score:
+    """Weigh what is known of a model as of a day.
+
+    `quality` is its quality for the category; None: nothing is known of it.
+    """
     judged = {
+        "quality": _quality(quality),
+        "price": _price(evidence),
+        "speed": _speed(evidence),
         "size": _size(evidence.parameters),
         "release": _release(evidence.released, today),
         "licence": _licence(evidence),
         "context": _context(evidence.context),
-        "price": _price(evidence.cost),
         "popularity": _popularity(evidence.downloads, evidence.likes),
-        "specialisation": _specialisation(evidence, category),
     }
-    terms = tuple(Term(name, weights[name], *judged[name]) for name in weights)
+    terms = tuple(Term(name, weight, *judged[name]) for name, weight in WEIGHTS.items())
     return Score(sum(term.weight * term.value for term in terms), terms)
 
 
 Judgement = tuple[float, str]
-_UNKNOWN: Judgement = (NEUTRAL, "unknown")
+_UNKNOWN: Judgement = (0.0, "unknown")
 
 
 def _clamp(value: float) -> float:
@@ -147,6 +121,23 @@ def _clamp(value: float) -> float:
 def size_value(parameters: float) -> float:
     """0 for 0.1 billion parameters, 1 for 400 billion."""
     return _clamp(math.log10(max(parameters, 1.0) / 1e8) / math.log10(4000))
+
+
+def _quality(quality: Quality | None) -> Judgement:
+    return (quality.value, quality.said) if quality else _UNKNOWN
+
+
+def _speed(evidence: Evidence) -> Judgement:
+    passed = evidence.active or evidence.parameters
+    if not passed:
+        return _UNKNOWN
+    value = 1 / (1 + passed / HALF_SPEED_PARAMETERS)
+    said = f"{human_count(passed)} active"
+    return (
+        (value / 2, f"{said}, always thinks first")
+        if evidence.thinks == "always"
+        else (value, said)
+    )
 
 
 def _size(parameters: float | None) -> Judgement:
@@ -179,12 +170,14 @@ def blended_usd(cost: Cost) -> float:
     return (3 * cost.input + cost.output) / 4
 
 
-def _price(cost: Cost | None) -> Judgement:
+def _price(evidence: Evidence) -> Judgement:
+    cost = evidence.cost
     if cost is None:
         return _UNKNOWN
     blended = blended_usd(cost)
     said = "free" if blended == 0 else f"${cost.input:g} in, ${cost.output:g} out"
-    return 1 / (1 + blended / HALF_PRICE_USD), said
+    dated = ", ".join(str(part) for part in (cost.as_of, cost.source) if part)
+    return 1 / (1 + blended / HALF_PRICE_USD), f"{said} ({dated})" if dated else said
 
 
 def _popularity(downloads: float | None, likes: float | None) -> Judgement:
@@ -197,23 +190,6 @@ def _popularity(downloads: float | None, likes: float | None) -> Judgement:
         return _UNKNOWN
     value = sum(vote for vote, _ in votes) / len(votes)
     return _clamp(value), ", ".join(said for _, said in votes)
-
-
-def _specialisation(evidence: Evidence, category: str) -> Judgement:
-    if category in evidence.specialisation:
-        return 1.0, f"declared for {category}"
-    words = {
-        word
-        for text in (evidence.name, *evidence.tags)
-        for word in text.lower().replace("_", "-").replace("/", "-").replace(":", "-").split("-")
-    }
-    for kind in sorted(WORDS, key=lambda kind: kind != category):
-        told = sorted(words & set(WORDS[kind]))
-        if told:
-            return (1.0 if kind == category else 0.25), f"speaks of {', '.join(told)}"
-    if evidence.specialisation:
-        return 0.25, f"declared for {', '.join(evidence.specialisation)}"
-    return NEUTRAL, "none declared"
 
 
 def human_count(value: float) -> str:

@@ -10,11 +10,12 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from config.errors import RouterError
+from config.evidence import Figure
 from config.models import Cost, Model
 from discovery.identity import clean
 
@@ -76,6 +77,9 @@ class Found(Model):
     chat: bool | None = None
     """Whether it was tuned to answer; None: judge by the name."""
     parameters: Count | None = None
+    active: Count | None = None
+    """Parameters that a token passes through, where not all do."""
+    thinks: Literal["always", "asked"] | None = None
     context: int | None = Field(default=None, gt=0)
     licence: Text | None = None
     commercial: bool | None = None
@@ -89,8 +93,10 @@ class Found(Model):
     downloads: Count | None = None
     likes: Count | None = None
     tags: tuple[Text, ...] = ()
-    specialisation: tuple[str, ...] = ()
-    """The categories that the source declares it to be good at."""
+    figures: dict[str, Figure] = Field(default_factory=dict)
+    """What benchmarks of evidence.yaml say of it."""
+    evidence_only: bool = False
+    """Whether the source knows figures of it and nothing else: no candidate by that."""
     gated: bool = False
     gguf: Gguf | None = None
     simulation: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Every term is shown, unknown is neutral, and the weights are weights."""
+"""Every term is shown, what is unknown never beats what is known, and the weights are weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from config.models import Cost
 from discovery.licences import licence
-from discovery.scoring import NEUTRAL, WEIGHTS, Evidence, Score, score
+from discovery.quality import Quality
+from discovery.scoring import WEIGHTS, Evidence, Score, score
 
 TODAY = date(2026, 11, 22)
 KNOWN = Evidence(
@@ -17,30 +18,43 @@ KNOWN = Evidence(
     parameters=70e9,
     released=date(2024, 12, 6),
     licence="llama3.3",
-    context=131072,
-    cost=Cost(input=0.6, output=0.8),
+    context=65536,
+    cost=Cost(input=0.6, output=0.8, as_of=date(2026, 8, 22), source="a price list"),
     downloads=1e6,
     likes=2000,
-    specialisation=("technical",),
 )
+QUALITY = Quality(value=0.6, level=0.3, error=0.2, measured=True)
 
 
 def value(found: Score, name: str) -> float:
     return next(term.value for term in found.terms if term.name == name)
 
 
-@pytest.mark.parametrize("category", WEIGHTS)
-def test_weights_sum_to_one_and_the_total_is_the_weighted_mean(category: str) -> None:
-    found = score(KNOWN, category, TODAY)
-    assert sum(term.weight for term in found.terms) == pytest.approx(1)
+def test_weights_sum_to_one_half_of_them_quality_and_the_total_is_the_weighted_mean() -> None:
+    found = score(KNOWN, TODAY, QUALITY)
+    assert sum(WEIGHTS.values()) == pytest.approx(1)
+    assert 0.5 <= WEIGHTS["quality"] <= 0.6
     assert found.total == pytest.approx(sum(t.weight * t.value for t in found.terms))
     assert all(0 <= term.value <= 1 for term in found.terms)
 
 
-def test_nothing_known_is_neutral_and_not_zero() -> None:
-    found = score(Evidence(name="somebody/llama"), "technical", TODAY)
-    assert found.total == pytest.approx(NEUTRAL)
-    assert not any(term.known for term in found.terms if term.name != "specialisation")
+def test_nothing_known_is_the_worst() -> None:
+    found = score(Evidence(name="somebody/llama"), TODAY)
+    assert found.total == 0
+    assert not any(term.known for term in found.terms)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    ["parameters", "released", "licence", "context", "cost", "downloads", "likes"],
+)
+def test_knowing_a_fact_never_lowers_a_score(unknown: str) -> None:
+    less = replace(KNOWN, **{unknown: None})  # type: ignore[arg-type]
+    if unknown in ("downloads", "likes"):
+        less = replace(less, downloads=None, likes=None)
+    assert score(less, TODAY, QUALITY).total < score(KNOWN, TODAY, QUALITY).total
+    dear = replace(KNOWN, cost=Cost(input=1000, output=1000))
+    assert score(dear, TODAY).total >= score(replace(KNOWN, cost=None), TODAY).total
 
 
 @pytest.mark.parametrize(
@@ -49,30 +63,31 @@ def test_nothing_known_is_neutral_and_not_zero() -> None:
         ("size", {"parameters": 405e9}),
         ("release", {"released": TODAY}),
         ("licence", {"licence": "apache-2.0"}),
+        ("context", {"context": 131072}),
         ("price", {"cost": Cost(input=0.1, output=0.1)}),
         ("popularity", {"downloads": 9e6}),
+        ("speed", {"active": 17e9}),
     ],
 )
 def test_each_term_rewards_what_it_is_about(term: str, better: dict[str, object]) -> None:
-    before = score(KNOWN, "technical", TODAY)
-    after = score(replace(KNOWN, **better), "technical", TODAY)  # type: ignore[arg-type]
+    before = score(KNOWN, TODAY, QUALITY)
+    after = score(replace(KNOWN, **better), TODAY, QUALITY)  # type: ignore[arg-type]
     assert value(after, term) > value(before, term)
-    assert after.total > before.total
 
 
-def test_a_model_made_for_another_category_counts_less() -> None:
-    coder = Evidence(name="someone/llama-coder-8b")
-    assert value(score(coder, "technical", TODAY), "specialisation") == 1.0
-    assert value(score(coder, "creative", TODAY), "specialisation") < NEUTRAL
+def test_a_late_first_word_is_a_minus_that_is_shown() -> None:
+    thinks = score(replace(KNOWN, thinks="always"), TODAY)
+    assert value(thinks, "speed") == pytest.approx(value(score(KNOWN, TODAY), "speed") / 2)
+    assert "always thinks first" in next(t.said for t in thinks.terms if t.name == "speed")
 
 
-def test_a_category_of_the_users_own_is_weighed_as_general() -> None:
-    weights = {t.name: t.weight for t in score(KNOWN, "legal", TODAY).terms}
-    assert weights == WEIGHTS["general"]
+def test_a_price_says_its_day_and_its_source() -> None:
+    said = next(t.said for t in score(KNOWN, TODAY).terms if t.name == "price")
+    assert said == "$0.6 in, $0.8 out (2026-08-22, a price list)"
 
 
 def test_a_day_in_the_future_is_no_advantage() -> None:
-    assert value(score(replace(KNOWN, released=date(2030, 1, 1)), "general", TODAY), "release") == 1
+    assert value(score(replace(KNOWN, released=date(2030, 1, 1)), TODAY), "release") == 1
 
 
 @pytest.mark.parametrize(
