@@ -34,6 +34,7 @@ BELONGS_TO = {
     "resume": ("batch",),
     "json": ("ask", "route", "priorities", "search"),
     "apply": ("search",),
+    "agree": ("search",),
     "follow": ("log",),
 }
 """Options that mean something to these commands only."""
@@ -74,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--resume", action="store_true", help="skip what --out already answered")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--apply", action="store_true", help="try the best candidate and append it")
+    p.add_argument(
+        "--agree", action="store_true", help="with --apply: yes to what a model's licence asks"
+    )
     p.add_argument("--follow", action="store_true", help="go on printing new interactions")
     p.add_argument("--log-json", action="store_true", help="the process's own log as JSON lines")
     return p

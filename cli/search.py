@@ -9,8 +9,10 @@ import sys
 from contextlib import aclosing
 
 from config.loader import load
+from discovery.candidates import Candidate
 from discovery.progress import render_event
 from discovery.render import as_json, render_table
+from discovery.result import SearchResult
 from discovery.search import Search
 from providers.registry import Providers
 from telemetry.log import InteractionLog
@@ -28,16 +30,21 @@ async def _search(args: argparse.Namespace) -> int:
     try:
         result = await search.search(args.search)
         print(json.dumps(as_json(result)) if args.json else render_table(result))
-        return await _apply(search, args.search) if args.apply else 0
+        return await _apply(search, result, agree=args.agree) if args.apply else 0
     finally:
         await providers.close()
         await log.close()
 
 
-async def _apply(search: Search, category: str) -> int:
-    """Try the best candidate, printing each step; 0 if it was appended."""
+async def _apply(search: Search, result: SearchResult, *, agree: bool) -> int:
+    """Try the best candidate and print each step; 0 if it was appended."""
+    chosen = await asyncio.to_thread(_agreed, result, agree=agree)
+    if chosen is None:
+        print("error: there is no candidate left to try", file=sys.stderr)
+        return 1
     appended, shown = False, -1
-    async with aclosing(search.try_and_append(category)) as events:
+    events_of = search.try_and_append(result.category, chosen, accepted=chosen.questions)
+    async with aclosing(events_of) as events:
         async for event in events:
             if event["type"] == "downloading":
                 tenth = 10 * int(event["done"]) // max(int(event["total"]), 1)
@@ -47,3 +54,25 @@ async def _apply(search: Search, category: str) -> int:
             print(render_event(event), file=sys.stderr)
             appended = appended or event["type"] == "appended"
     return 0 if appended else 1
+
+
+def _agreed(result: SearchResult, *, agree: bool) -> Candidate | None:
+    """The best candidate whose licence excludes nobody, or that somebody agreed to.
+
+    Where nobody can be asked, the next one is taken.
+    """
+    passed_over: list[str] = []
+    while (best := result.best(passed_over)) is not None:
+        if agree or all(_yes(best, question) for question in best.questions):
+            return best
+        passed_over.append(best.key)
+    return None
+
+
+def _yes(candidate: Candidate, question: str) -> bool:
+    if not sys.stdin.isatty():
+        said = f"{candidate.name} is passed over. {question} --agree says yes."
+        print(said, file=sys.stderr)
+        return False
+    print(f"{candidate.name}: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

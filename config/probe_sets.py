@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -98,6 +98,14 @@ class Probe(Model):
     prompt: str = Field(min_length=8, max_length=2000)
     checks: tuple[Check, ...] = Field(min_length=1)
     max_tokens: int = Field(default=160, gt=0, le=1024)
+    """For the answer; a model that thinks gets `thoughts` beside it."""
+    thoughts: int = Field(default=4096, gt=0, le=32_768)
+    level: Literal["easy", "medium", "hard"] = "medium"
+    """Hard: a model of 70 billion parameters is expected to fail about half of them."""
+    right: tuple[str, ...] = ()
+    """Answers that must pass every check, in the forms that models write; for tests."""
+    wrong: tuple[str, ...] = ()
+    """Near misses that must not pass every check; for tests."""
 
 
 class ProbeSet(Model):

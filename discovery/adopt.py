@@ -1,8 +1,7 @@
-"""From a candidate to a provider on trial: fetch it if need be, try it, append it."""
+"""From a candidate to the entry of a provider on trial: fetch it if need be, and try it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -10,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config import editor
-from config.models import Provider, Settings
+from config.models import THINK_S, Provider, Settings
 from config.probe_sets import load_probes
 from discovery import memory
 from discovery.calls import Contender, Reply, smoke
@@ -25,18 +23,23 @@ from discovery.trial import SHARES, Event, Rules, Verdict, compare
 from providers.registry import Providers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Adoption:
-    """One candidate on its way into one category."""
+    """One candidate on its way into one category: tried, then appended or refused."""
 
     settings: Settings
     providers: Providers
     result: SearchResult
     candidate: Candidate
     hub: HubPlace
+    incumbent: Provider | None = None
+    """Whom it was compared with."""
 
-    async def run(self) -> AsyncGenerator[Event]:
-        """See `Search.try_and_append`."""
+    async def attempt(self) -> AsyncGenerator[Event]:
+        """Fetch it if need be and try it; nothing is written to the configuration.
+
+        The last event is `decided`, with the `entry` to append where it may be, or `refused`.
+        """
         place: Deployment | None = None
         async with aclosing(self._placed()) as steps:
             async for step in steps:
@@ -47,19 +50,20 @@ class Adoption:
         if place is None:
             return
         tried = provider_for(self.candidate, place, self.settings)
-        verdict = Verdict("unusable", "it was not tried")
+        verdict, thinks = Verdict("unusable", "it was not tried"), False
         async with aclosing(self._tried(tried)) as events:
             async for event in events:
                 if isinstance(event, Verdict):
                     verdict = event
                 else:
+                    thinks = thinks or bool(event.get("thought"))
                     yield self._event(**event)
-        yield self._event("decided", **asdict(verdict))
+        entry = None
         if verdict.outcome in SHARES:
-            yield await self._append(place, tried, verdict)
+            entry = self._entry(place, verdict, thinks=thinks)
         else:
             self._discard(place)
-            yield self._event("refused", reason=verdict.reason, outcome=verdict.outcome)
+        yield self._event("decided", **asdict(verdict), entry=entry)
 
     async def _placed(self) -> AsyncGenerator[Event | Deployment]:
         """Where it is served: at the cheapest host, else here, once its weights are here."""
@@ -88,9 +92,10 @@ class Adoption:
         known = self.settings.model_copy(update={"providers": (*self.settings.providers, tried)})
         providers = Providers(known, clock=ours.clock, sleep=ours.sleep)
         try:
-            contender = _contender(providers, tried)
+            thinks = self.candidate.evidence.thinks == "always"
+            contender = Contender.of(providers.get(tried.name), tried, thinks=thinks)
             answer = await smoke(contender)
-            yield {"type": "smoke", **_told(answer)}
+            yield {"type": "smoke", **_summary(answer)}
             if answer.error:
                 yield Verdict("unusable", f"it does not answer: {answer.error}")
                 return
@@ -101,45 +106,56 @@ class Adoption:
             await providers.close()
 
     async def _compared(self, mine: Contender, tried: Provider) -> AsyncGenerator[Event | Verdict]:
+        """Against the first trusted provider that answers."""
         probes = load_probes(self.settings.config_dir, self.category)
-        incumbent = self.incumbent()
-        if probes is None or incumbent is None:
+        trusted = self.trusted()
+        if probes is None or not trusted:
             missing = "no probes" if probes is None else "nobody to compare it with"
             yield Verdict("undecided", f"the category has {missing}")
             return
+        verdict = Verdict("not tried", "")
+        for self.incumbent in trusted:
+            theirs = Contender.of(self.providers.get(self.incumbent.name), self.incumbent)
+            answer = await smoke(theirs)
+            if answer.error:
+                yield {"type": "incumbent", "provider": self.incumbent.name, **_summary(answer)}
+                continue
+            rules = self._rules(tried, self.incumbent)
+            async with aclosing(compare(mine, theirs, probes.probes, rules)) as events:
+                async for event in events:
+                    if isinstance(event, Verdict):
+                        verdict = event
+                    else:
+                        yield event
+            if verdict.outcome != "not tried":
+                yield verdict
+                return
+        names = ", ".join(provider.name for provider in trusted)
+        yield Verdict("not tried", f"nobody answers that it could be compared with: {names}")
+
+    def _rules(self, tried: Provider, incumbent: Provider) -> Rules:
+        limits = self.settings.limits_for(self.category)
         kinds = {self.settings.hosts[p.host].kind for p in (tried, incumbent)}
-        rules = Rules(
-            ttft_s=self.settings.limits_for(self.category).ttft_s,
+        return Rules(
+            ttft_s=limits.ttft_s,
+            think_s=THINK_S if limits.think_s is None else limits.think_s,
             abreast=1 if "llama_cpp" in kinds else 4,
         )
-        theirs = _contender(self.providers, incumbent)
-        async with aclosing(compare(mine, theirs, probes.probes, rules)) as events:
-            async for event in events:
-                yield event
 
     @property
     def category(self) -> str:
         return self.result.category
 
-    def incumbent(self) -> Provider | None:
-        """The category's first provider in the declared order that is not on trial itself."""
+    def trusted(self) -> list[Provider]:
+        """The category's providers in the declared order that are not on trial themselves."""
         order = (self.settings.provider(name) for name in self.settings.order(self.category))
         able = (p for p in order if p.trial is None)
-        return next((p for p in able if self.providers.unavailable(p.name) is None), None)
+        return [p for p in able if self.providers.unavailable(p.name) is None]
 
-    async def _append(self, place: Deployment, tried: Provider, verdict: Verdict) -> Event:
+    def _entry(self, place: Deployment, verdict: Verdict, *, thinks: bool) -> dict[str, Any]:
         day = datetime.fromtimestamp(self.result.now, UTC).date().isoformat()
-        share = SHARES[verdict.outcome]
-        fields = fields_for(self.candidate, place, self.settings)
-        change = await asyncio.to_thread(
-            editor.append_provider,
-            self.settings.config_dir,
-            self.settings.data_dir,
-            entry_for(fields, day, self._evidence(verdict), share),
-            {self.category: None},
-            f"found for {self.category}, {verdict.outcome} in its trial",
-        )
-        return self._event("appended", provider=tried.name, share=share, file=change.file)
+        fields = fields_for(self.candidate, place, self.settings, thinks=thinks)
+        return entry_for(fields, day, self._evidence(verdict), SHARES[verdict.outcome])
 
     def _discard(self, place: Deployment) -> None:
         """Weights that were fetched and refused are not kept, unless a provider uses them."""
@@ -149,7 +165,7 @@ class Adoption:
 
     def _evidence(self, verdict: Verdict) -> dict[str, Any]:
         """What a person who finds the entry should know of how it came there."""
-        known, incumbent = self.candidate.evidence, self.incumbent()
+        known, incumbent = self.candidate.evidence, self.incumbent
         local = not self.candidate.offers
         facts: dict[str, Any] = {
             "category": self.category,
@@ -185,18 +201,14 @@ def _fits(gguf: Gguf) -> None:
         )
 
 
-def _contender(providers: Providers, provider: Provider) -> Contender:
-    quality = provider.simulation.quality if provider.simulation else None
-    return Contender(providers.get(provider.name), provider.cost, quality)
-
-
 def _origin(gguf: Gguf) -> dict[str, str]:
     return {"repository": gguf.repository, "revision": gguf.revision, "sha256": gguf.sha256}
 
 
-def _told(answer: Reply) -> dict[str, Any]:
+def _summary(answer: Reply) -> dict[str, Any]:
     return {
         "ok": answer.error is None,
+        "thought": answer.thought,
         "ttft_ms": answer.ttft_ms and round(answer.ttft_ms, 1),
         "cost_usd": answer.cost_usd,
         "error": answer.error,

@@ -1,4 +1,8 @@
-"""One timed call of a trial; a failure is part of what comes back."""
+"""One timed call of a trial; a failure is part of what comes back.
+
+A model that thinks needs room for it: its thoughts are no answer and are never graded, but they
+cost time, tokens and money. What a call shows of a model (that it thinks) holds for the next ones.
+"""
 
 from __future__ import annotations
 
@@ -6,73 +10,158 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
-from config.models import Cost
+from config.models import Cost, Provider
 from discovery.checks import MAX_CHARACTERS
 from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
 
 CALL_S = 60.0
 """The longest that one call of a trial may take; the embedded LLaMA may have to load first."""
+THINKING_CALL_S = 180.0
+"""The same for a model that thinks."""
+SMOKE_TOKENS = 16
+THINK_TOKENS = 4096
+"""What a model that thinks may write before its answer, beside the answer's own tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Contender:
     """One side of the trial. `quality`, of a simulated one, stands for the answers' checks."""
 
     provider: ChatProvider
     cost: Cost | None = None
     quality: float | None = None
+    limit: int | None = None
+    """The most that its entry lets it write; more room than that is given only to think."""
+    context: int | None = None
+    thinks: bool = False
+    """Whether it has been seen to think, or is known to."""
+
+    @classmethod
+    def of(cls, chat: ChatProvider, entry: Provider, *, thinks: bool = False) -> Contender:
+        quality = entry.simulation.quality if entry.simulation else None
+        declared = "reasoning" in (entry.capabilities or ())
+        return cls(chat, entry.cost, quality, entry.max_tokens, entry.context, thinks or declared)
+
+    def room(self, prompt: str, answer: int, thoughts: int) -> int:
+        """How many tokens it may write for an answer of so many."""
+        if not self.thinks:
+            return answer
+        room = max(self.limit or 0, answer + thoughts)
+        if self.context is None:
+            return room
+        return max(answer, min(room, self.context - 2 * estimate_tokens(prompt) - 64))
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One call's answer or its failure; times since the call began."""
+    """One call's answer or its failure; times since the call began, in milliseconds."""
 
     text: str = ""
+    sign_ms: float | None = None
+    """The first sign of life: a thought or the answer's first token."""
     ttft_ms: float | None = None
+    """The answer's first token."""
     latency_ms: float = 0.0
     cost_usd: float | None = None
+    """Of every attempt at this answer, thoughts included."""
     error: str | None = None
+    thought: bool = False
+    starved: bool = False
+    """Whether it ran out of tokens before its answer was whole, for having thought first."""
 
 
-async def ask(contender: Contender, prompt: str, max_tokens: int, limit_s: float = CALL_S) -> Reply:
-    """One call, timed; a failure is part of the reply."""
-    started = time.perf_counter()
-    pieces: list[str] = []
-    ttft, usage, error = None, None, None
-    messages = [Message(role="user", content=prompt)]
-    stream = contender.provider.stream(
-        messages, CallOptions(max_tokens=max_tokens, temperature=0.0)
+async def ask(
+    contender: Contender,
+    prompt: str,
+    max_tokens: int,
+    limit_s: float | None = None,
+    thoughts: int = THINK_TOKENS,
+) -> Reply:
+    """One answer, timed; a failure is part of the reply.
+
+    A model that turns out to think, and has no token left to answer, is asked again with room.
+    """
+    knew = contender.thinks
+    reply = await _call(contender, prompt, contender.room(prompt, max_tokens, thoughts), limit_s)
+    contender.thinks = contender.thinks or reply.thought or reply.starved
+    if knew or not reply.starved:
+        return reply
+    again = await _call(contender, prompt, contender.room(prompt, max_tokens, thoughts), limit_s)
+    return replace(again, cost_usd=_sum(reply.cost_usd, again.cost_usd))
+
+
+async def smoke(candidate: Contender) -> Reply:
+    """Whether it answers at all: one short call."""
+    return await ask(candidate, "Reply with the single word: ready", SMOKE_TOKENS)
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+@dataclass
+class _Heard:
+    """What came of one call so far."""
+
+    started: float
+    pieces: list[str]
+    thoughts: list[str]
+    sign_ms: float | None = None
+    ttft_ms: float | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+
+    def take(self, delta: Delta) -> None:
+        now_ms = (time.perf_counter() - self.started) * 1000
+        if (delta.text or delta.reasoning) and self.sign_ms is None:
+            self.sign_ms = now_ms
+        if delta.text.strip() and self.ttft_ms is None:
+            self.ttft_ms = now_ms
+        self.pieces.append(delta.text)
+        self.thoughts.append(delta.reasoning)
+        self.usage = delta.usage or self.usage
+        self.finish_reason = delta.finish_reason or self.finish_reason
+
+
+async def _call(contender: Contender, prompt: str, max_tokens: int, limit_s: float | None) -> Reply:
+    heard = _Heard(time.perf_counter(), [], [])
+    error = await _listen(contender, prompt, max_tokens, limit_s, heard)
+    text, thoughts = "".join(heard.pieces), "".join(heard.thoughts)
+    read = 0 if error and not (text or thoughts) else estimate_tokens(prompt)  # no bill for refusal
+    counted = heard.usage or Usage(read, estimate_tokens(text) + estimate_tokens(thoughts))
+    cut = heard.finish_reason == "length"
+    return Reply(
+        text=text[:MAX_CHARACTERS].strip() if thoughts else text[:MAX_CHARACTERS],
+        sign_ms=heard.sign_ms,
+        ttft_ms=heard.ttft_ms,
+        latency_ms=(time.perf_counter() - heard.started) * 1000,
+        cost_usd=cost_usd(contender.cost, counted),
+        error=error,
+        thought=bool(thoughts),
+        starved=cut and (bool(thoughts) or not text.strip()),
     )
+
+
+async def _listen(
+    contender: Contender, prompt: str, max_tokens: int, limit_s: float | None, heard: _Heard
+) -> str | None:
+    """Fill `heard`; what went wrong, or None."""
+    limit_s = limit_s or (THINKING_CALL_S if contender.thinks else CALL_S)
+    options = CallOptions(max_tokens=max_tokens, temperature=0.0)
+    stream = contender.provider.stream([Message(role="user", content=prompt)], options)
     try:
         async with (
             asyncio.timeout(limit_s),
             aclosing(cast("AsyncGenerator[Delta]", stream)) as deltas,
         ):
             async for delta in deltas:
-                if delta.text and ttft is None:
-                    ttft = (time.perf_counter() - started) * 1000
-                pieces.append(delta.text)
-                usage = delta.usage or usage
+                heard.take(delta)
     except ProviderError as failure:
-        error = f"{failure.kind}: {failure}"
+        return f"{failure.kind}: {failure}"
     except TimeoutError:
-        error = f"timeout: no complete answer within {limit_s:g} s"
-    text = "".join(pieces)[:MAX_CHARACTERS]
-    read = 0 if error and not text else estimate_tokens(prompt)  # nobody bills a refusal
-    counted = usage or Usage(read, estimate_tokens(text))
-    return Reply(
-        text=text,
-        ttft_ms=ttft,
-        latency_ms=(time.perf_counter() - started) * 1000,
-        cost_usd=cost_usd(contender.cost, counted),
-        error=error,
-    )
-
-
-async def smoke(candidate: Contender) -> Reply:
-    """Whether it answers at all: one short call."""
-    return await ask(candidate, "Reply with the single word: ready", max_tokens=16)
+        return f"timeout: no complete answer within {limit_s:g} s"
+    return None

@@ -72,6 +72,11 @@ class Candidate:
     as_of: str | None = None
     """The date of the oldest word on it, where it is not today's."""
 
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What its licences exclude, to be agreed to before it is taken in."""
+        return tuple(limit.question for limit in self.limits)
+
 
 def join(
     answers: Iterable[Answer],

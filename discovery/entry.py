@@ -12,6 +12,8 @@ from discovery.candidates import Candidate, Offer
 
 MAX_NAME = 48
 MAX_TOKENS = 1024
+THINKING_TOKENS = 8192
+"""Of a model that thinks: its thoughts come out of the same budget as its answer."""
 _RESERVED = {"auto", "passages"}
 
 
@@ -49,8 +51,14 @@ def provider_for(candidate: Candidate, place: Deployment, settings: Settings) ->
     return provider.model_copy(update={"resolved_model": place.model, "simulation": simulation})
 
 
-def fields_for(candidate: Candidate, place: Deployment, settings: Settings) -> dict[str, Any]:
-    """Host, model, price and limits; what is unknown is left out."""
+def fields_for(
+    candidate: Candidate, place: Deployment, settings: Settings, *, thinks: bool = False
+) -> dict[str, Any]:
+    """Host, model, price and limits; what is unknown is left out.
+
+    `thinks` is what its trial showed; what is known to think always needs no trial for that.
+    """
+    thinks = thinks or candidate.evidence.thinks == "always"
     embedded = settings.hosts[place.host].kind == "llama_cpp"
     cost = place.offer.cost if place.offer else None
     context = (place.offer and place.offer.context) or candidate.evidence.context
@@ -62,8 +70,12 @@ def fields_for(candidate: Candidate, place: Deployment, settings: Settings) -> d
     if embedded:
         fields["cost"] = {"input": 0, "output": 0}
     elif cost is not None:
-        fields["cost"] = cost.model_dump()
-    fields["max_tokens"] = 256 if embedded else MAX_TOKENS
+        fields["cost"] = cost.model_dump(mode="json", exclude_none=True)
+    fields["max_tokens"] = 256 if embedded else THINKING_TOKENS if thinks else MAX_TOKENS
+    if thinks:
+        fields["capabilities"] = ["reasoning"]
+        if context:
+            fields["max_tokens"] = min(fields["max_tokens"], context // 2)
     if context and not embedded:
         fields["context"] = context
     if place.offer and place.offer.simulation:

@@ -125,8 +125,9 @@ def combined(own: str | None, base: str | None, commercial: bool | None, name: s
     if not parts:
         return Licence("unknown", None, 0.0)
     limits = [limit for part in parts for limit in part.limits]
-    if base == "llama4" or (base == "llama3.2" and "vision" in name.lower()):
-        said = f"The licence {base} grants no rights to those who are domiciled in {EU}"
+    version = next((v for v in (base, (own or "").lower()) if v and v != "llama"), "")
+    if version == "llama4" or (version == "llama3.2" and "vision" in name.lower()):
+        said = f"The licence {version} grants no rights to those who are domiciled in {EU}"
         limits.append(Limit("region", EU, said))
     strictest = min(parts, key=lambda part: {False: 0, None: 1, True: 2}[part.commercial])
     joined = " + ".join(part.name for part in parts)

@@ -33,6 +33,14 @@ def _smoke(event: Event) -> str:
     return f"it answers, first token after {event['ttft_ms']:,.0f} ms"
 
 
+def _incumbent(event: Event) -> str:
+    return f"{event['provider']} does not answer, so the next one is compared: {event['error']}"
+
+
+def _question(event: Event) -> str:
+    return f"{event['name']}: " + " ".join(event["questions"])
+
+
 def _probe(event: Event) -> str:
     tried, incumbent = event["tried"], event["incumbent"]
     scores = f"{tried['score']:.2f} against {incumbent['score']:.2f}"
@@ -63,6 +71,8 @@ _TELL: dict[str, Callable[[Event], str]] = {
     "downloading": _downloading,
     "downloaded": _downloaded,
     "smoke": _smoke,
+    "incumbent": _incumbent,
+    "question": _question,
     "probe": _probe,
     "decided": _decided,
     "appended": _appended,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from discovery.candidates import Candidate
@@ -30,8 +30,11 @@ class SearchResult:
         """Whether a host lists it, or this machine could load it."""
         return bool(candidate.offers or (candidate.weights and self.embedded_host))
 
-    def best(self) -> Candidate | None:
-        """The first to try without a person's word: new, servable, free for commercial use."""
+    def best(self, passed_over: Collection[str] = ()) -> Candidate | None:
+        """The first to try without a person's word: new, servable, free for commercial use.
+
+        `passed_over` are keys of candidates whose licence somebody did not agree to.
+        """
         return next(
             (
                 c
@@ -39,6 +42,7 @@ class SearchResult:
                 if self.servable(c)
                 and not c.configured
                 and c.key not in self.refused
+                and c.key not in passed_over
                 and not c.non_commercial
             ),
             None,

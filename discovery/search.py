@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from config import editor
 from config.catalogue import Catalogue, load_catalogue
@@ -97,38 +98,106 @@ class Search:
         )
 
     async def try_and_append(
-        self, category: str, candidate: str | Candidate | None = None
+        self,
+        category: str,
+        candidate: str | Candidate | None = None,
+        *,
+        accepted: Collection[str] = (),
     ) -> AsyncGenerator[Event]:
         """Try a candidate (None: the most promising) and append it if it is not worse.
 
-        Events: `chosen`, `downloading`, `downloaded`, `smoke`, `probe`, `decided`, and last
-        `appended` or `refused` with a `reason`; close the iterator to stop early. Raises UsageError
-        for a candidate that is unknown or cannot be served, ConfigError when the configuration
+        Events: those of `attempt`, and last `appended` or `refused` with a `reason`; close the
+        iterator to stop early. Raises as `attempt` does, and ConfigError when the configuration
         cannot be written.
+        """
+        async with aclosing(self.attempt(category, candidate, accepted=accepted)) as events:
+            async for event in events:
+                yield event
+                if event["type"] != "decided":
+                    continue
+                if event["entry"] is not None:
+                    yield await self.append(category, event["candidate"], event["entry"])
+                    continue
+                refused = {"reason": event["reason"], "outcome": event["outcome"]}
+                row = {"candidate": event["candidate"], "category": category, **refused}
+                yield await self._refuse(row)
+
+    async def attempt(
+        self,
+        category: str,
+        candidate: str | Candidate | None = None,
+        *,
+        accepted: Collection[str] = (),
+    ) -> AsyncGenerator[Event]:
+        """Try a candidate against the category's incumbent; the configuration stays as it is.
+
+        Events: `chosen`, `downloading`, `downloaded`, `smoke`, `incumbent` (one that does not
+        answer), `probe`, and last `decided`, whose `entry` is what `append` takes, or `refused`.
+        `accepted` are the questions of its licence that a person has answered with yes; one that
+        nobody answered is asked in a `question` event, and nothing is tried. Raises UsageError for
+        a candidate that is unknown or cannot be served.
         """
         result = await self.search(category)
         chosen = _choose(result, candidate)
         if chosen is None:
             reason = "no candidate is new, served by an enabled host and free of a refusal"
-            yield {
-                "type": "refused",
-                "candidate": None,
-                "category": category,
-                "reason": reason,
-                "outcome": "not tried",
-            }
+            row = {"candidate": None, "category": category, "reason": reason}
+            yield {"type": "refused", **row, "outcome": "not tried"}
+            return
+        if open_ := [q for q in chosen.questions if q not in accepted]:
+            row = {"candidate": chosen.key, "category": category, "name": chosen.name}
+            yield {"type": "question", **row, "questions": open_}
+            reason = f"its licence must be agreed to first: {open_[0]}"
+            yield await self._refuse({**row, "reason": reason, "outcome": "not tried"})
             return
         adoption = Adoption(self.settings, self.providers, result, chosen, self._hub())
-        async with aclosing(adoption.run()) as events:
+        async with aclosing(adoption.attempt()) as events:
             async for event in events:
-                kind = event["type"]
-                if kind in _AUDITED:
-                    subject = str(event.get("provider") or chosen.key)
-                    await self.audit(f"discovery.{kind}", subject, event)
-                if kind == "refused":
-                    outcome, reason = event["outcome"], event["reason"]
-                    self.refusals.add(category, chosen.key, outcome, reason, self.clock())
+                if event["type"] == "refused":
+                    yield await self._refuse(event)
+                    continue
+                await self._note(event, chosen.key)
                 yield event
+
+    async def append(self, category: str, candidate: str, entry: Mapping[str, Any]) -> Event:
+        """Put an entry that `attempt` gave into the configuration, on trial and last in the order.
+
+        Returns the `appended` event. Raises ConfigError when the file cannot be changed.
+        """
+        share = float(entry["trial"]["share"])
+        outcome = entry["evidence"]["trial"]["outcome"]
+        change = await asyncio.to_thread(
+            editor.append_provider,
+            self.settings.config_dir,
+            self.settings.data_dir,
+            entry,
+            {category: None},
+            f"found for {category}, {outcome} in its trial",
+        )
+        event: Event = {
+            "type": "appended",
+            "candidate": candidate,
+            "category": category,
+            "provider": str(entry["name"]),
+            "share": share,
+            "file": change.file,
+        }
+        await self._note(event, candidate)
+        return event
+
+    async def _note(self, event: Event, candidate: str) -> None:
+        if event["type"] in _AUDITED:
+            subject = str(event.get("provider") or candidate)
+            await self.audit(f"discovery.{event['type']}", subject, event)
+
+    async def _refuse(self, row: Mapping[str, Any]) -> Event:
+        """Remember a refusal, so that the next search tries another one."""
+        event: Event = {**row, "type": "refused"}
+        name = str(event["candidate"])
+        await self._note(event, name)
+        outcome, reason = str(event["outcome"]), str(event["reason"])
+        self.refusals.add(str(event["category"]), name, outcome, reason, self.clock())
+        return event
 
     async def judge(
         self,

@@ -1,6 +1,7 @@
 """The trial of a candidate: a smoke call, then probes against the incumbent, in pairs.
 
-Both get the same prompts at temperature 0. What they wrote is only read, never run.
+Both get the same prompts at temperature 0, and room to think where they do. What they wrote is only
+read, never run.
 """
 
 from __future__ import annotations
@@ -12,27 +13,33 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from config.models import THINK_S
 from config.probe_sets import Probe
 from discovery.calls import Contender, Reply, ask
 from discovery.checks import grade
 from discovery.confidence import PairedDifference
+from discovery.watch import ENOUGH, LONG
 
-Outcome = Literal["better", "worse", "undecided", "unusable"]
+Outcome = Literal["better", "worse", "undecided", "unusable", "not tried"]
 Event = dict[str, Any]
 
 FAILURES = 3
 """So many calls in a row that fail end the trial."""
 ENOUGH_FOR_SPEED = 5
 MAX_COST_USD = 0.50
+LOOK_AHEAD = 1000
+"""So many more probes are looked ahead for what would decide."""
 SHARES: dict[Outcome, float] = {"better": 0.05, "undecided": 0.02}
 """Of the category's traffic, for a candidate that is taken in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a trial ends. `ttft_s` is the category's limit for the first token."""
+    """When a trial ends. `ttft_s` is the category's limit for the first sign of life, `think_s`
+    that from there to the answer's first token."""
 
     ttft_s: float
+    think_s: float = THINK_S
     alpha: float = 0.05
     max_cost_usd: float = MAX_COST_USD
     abreast: int = 4
@@ -68,7 +75,9 @@ class _Tally:
     bounds: PairedDifference
     candidate: list[float] = field(default_factory=list)
     incumbent: list[float] = field(default_factory=list)
+    signs: list[float] = field(default_factory=list)
     ttfts: list[float] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
     failures: list[int] = field(default_factory=lambda: [0, 0])  # in a row: candidate, incumbent
     cost_usd: float | None = 0.0
     spent_usd: float = 0.0
@@ -82,30 +91,45 @@ class _Tally:
                 known = reply.cost_usd is not None
                 self.cost_usd = self.cost_usd + (reply.cost_usd or 0.0) if known else None
         self.error = mine[0].error or self.error
-        if mine[0].ttft_ms is not None:
+        if mine[0].ttft_ms is not None and mine[0].sign_ms is not None:
+            self.signs.append(mine[0].sign_ms)
             self.ttfts.append(mine[0].ttft_ms)
         if theirs[0].error:
             return  # an incumbent that is out says nothing about the candidate's answers
         self.candidate.append(mine[1])
         self.incumbent.append(theirs[1])
+        self.differences.append(mine[1] - theirs[1])
         self.bounds.add(mine[1] - theirs[1])
 
     def ended(self) -> tuple[Outcome, str] | None:
         """Why the trial is over before its last probe, if it is."""
         if self.failures[0] >= FAILURES:
             return "unusable", f"{FAILURES} calls in a row failed, the last one with {self.error}"
-        limit_ms = self.rules.ttft_s * 1000
-        if len(self.ttfts) >= ENOUGH_FOR_SPEED and (m := statistics.median(self.ttfts)) > limit_ms:
-            said = f"its first token takes {m / 1000:.1f} s"
-            return "unusable", f"{said}, more than the category's {self.rules.ttft_s:g} s"
+        if late := self._too_late():
+            return "unusable", late
         if self.bounds.lower > 0:
             return "better", "its answers are better than the incumbent's"
         if self.bounds.upper < 0:
             return "worse", "its answers are worse than the incumbent's"
         if self.failures[1] >= FAILURES:
-            return "undecided", f"the incumbent failed {FAILURES} times in a row"
+            outcome: Outcome = "undecided" if self.bounds.count else "not tried"
+            return outcome, f"the incumbent failed {FAILURES} times in a row"
         if self.spent_usd >= self.rules.max_cost_usd:
             return "undecided", f"the trial's budget of ${self.rules.max_cost_usd:g} is spent"
+        return None
+
+    def _too_late(self) -> str | None:
+        """As a request finds it: the first sign of life and then the thinking have their limits."""
+        if len(self.ttfts) < ENOUGH_FOR_SPEED:
+            return None
+        sign_s = statistics.median(self.signs) / 1000
+        if sign_s > self.rules.ttft_s:
+            said = f"its first token takes {sign_s:.1f} s"
+            return f"{said}, more than the category's {self.rules.ttft_s:g} s"
+        gaps = [ttft - sign for sign, ttft in zip(self.signs, self.ttfts, strict=True)]
+        think_s = statistics.median(gaps) / 1000
+        if think_s > self.rules.think_s:
+            return f"it thinks for {think_s:.1f} s, more than the {self.rules.think_s:g} s it may"
         return None
 
     def verdict(self, outcome: Outcome, reason: str, simulated: bool) -> Verdict:
@@ -148,7 +172,35 @@ async def compare(
         if ended is not None:
             break
     simulated = candidate.provider.simulated or incumbent.provider.simulated
-    yield tally.verdict(*(ended or ("undecided", "no difference was certain")), simulated)
+    outcome, reason = ended or ("undecided", "no difference was certain")
+    if outcome == "undecided":
+        more = await asyncio.to_thread(more_probes, tally.differences, rules.alpha)
+        reason = f"{reason}; {_what_would_decide(more)}"
+    yield tally.verdict(outcome, reason, simulated)
+
+
+def more_probes(differences: Sequence[float], alpha: float) -> int | None:
+    """How many more probes would decide if they came out like those so far; None: too many."""
+    if not any(differences):
+        return None
+    bounds = PairedDifference(alpha)
+    for number in range(len(differences) + LOOK_AHEAD):
+        bounds.add(differences[number % len(differences)])
+        if number >= len(differences) and not bounds.lower <= 0 <= bounds.upper:
+            return number + 1 - len(differences)
+    return None
+
+
+def _what_would_decide(more: int | None) -> str:
+    share = SHARES["undecided"]
+    probes = (
+        f"{more} more probes with this difference would decide"
+        if more
+        else f"not even {LOOK_AHEAD} more probes like these would decide"
+    )
+    few, many = (round(calls / share) for calls in (ENOUGH, LONG))
+    traffic = f"{few:,} to {many:,} requests of the category ({share:.0%} of them go to it)"
+    return f"{probes}, or real traffic: {traffic}"
 
 
 async def _all_pairs(
@@ -164,7 +216,7 @@ async def _all_pairs(
 
 
 async def _scored(contender: Contender, probe: Probe) -> Scored:
-    reply = await ask(contender, probe.prompt, probe.max_tokens)
+    reply = await ask(contender, probe.prompt, probe.max_tokens, thoughts=probe.thoughts)
     if reply.error:
         return reply, 0.0
     if contender.quality is not None:
@@ -180,6 +232,7 @@ def _event(
         reply, score = scored
         return {
             "score": round(score, 3),
+            "thought": reply.thought,
             "ttft_ms": reply.ttft_ms and round(reply.ttft_ms, 1),
             "latency_ms": round(reply.latency_ms, 1),
             "cost_usd": reply.cost_usd,

@@ -16,6 +16,8 @@ SPARE = frozenset(
     {
         *RENAMED,
         "stream_options",
+        "temperature",
+        "top_p",
         "seed",
         "user",
         "metadata",
@@ -26,8 +28,9 @@ SPARE = frozenset(
         "return_progress",
     }
 )
-"""Parameters that help and are not needed: the answer means the same without them. A model that
-refuses one is asked without it; what else it refuses is for the next provider."""
+"""Parameters that help and are not needed: the answer means the same without them, and models that
+think often fix how they are sampled. A model that refuses one is asked without it; what else it
+refuses is for the next provider."""
 _REFUSED = re.compile(
     r"not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed|accepted|available)|unsupported"
     r"|unknown|unrecogni[sz]ed|unexpected|does(?: not|n't) support|no longer supported|extra"

@@ -202,6 +202,7 @@ class Upstream:
         self.connections_made = 0
         self._port = port
         self._scripts: dict[str, Iterator[Behaviour]] = {}
+        self._responders: dict[str, Callable[[Call], Behaviour]] = {}
         self._queue: deque[Behaviour] = deque()
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Condition()
@@ -215,6 +216,12 @@ class Upstream:
         self._scripts[model] = (
             itertools.cycle(behaviours) if cycle else itertools.chain(behaviours, last)
         )
+        if model not in self.models:
+            self.models.append(model)
+
+    def respond(self, model: str, script: Callable[[Call], Behaviour]) -> None:
+        """Answer the model's calls by what each of them asks."""
+        self._responders[model] = script
         if model not in self.models:
             self.models.append(model)
 
@@ -325,6 +332,8 @@ class Upstream:
         await self._notify()
         if self._queue:
             behaviour = self._queue.popleft()
+        elif responder := self._responders.get(model):
+            behaviour = responder(call)
         else:
             behaviour = next(self._scripts.get(model, itertools.repeat(self.default)))
         try:

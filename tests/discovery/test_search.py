@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ AT_HUB = HubModel(
     downloads=50_000,
     likes=900,
     created="2026-11-01T00:00:00.000Z",
-    card={"license": "llama4"},
+    card={"license": "llama3.3"},
     config={"model_type": "llama"},
     safetensors={"parameters": {"BF16": 70_000_000_000}, "total": 70_000_000_000},
 )
@@ -241,6 +242,34 @@ async def test_nothing_but_the_configured_addresses_is_ever_asked(world: World) 
         async for _ in search.try_and_append("technical"):
             pass
         assert stranger.asked == []
+
+
+async def test_what_a_licence_excludes_is_asked_before_a_trial(world: World) -> None:
+    world.hub.models[NEW] = replace(AT_HUB, card={"license": "llama4"})
+    search = world.search(world.configured())
+    best = (await search.search("technical")).best()
+    assert best is not None
+    [question] = best.questions
+    assert "European Union" in question
+    asked = [event async for event in search.try_and_append("technical")]
+    assert [event["type"] for event in asked] == ["question", "refused"]
+    assert world.host.chats() == []
+    events = search.try_and_append("technical", best, accepted=[question])
+    assert [event async for event in events][-1]["type"] == "appended"
+
+
+async def test_a_trial_and_the_append_are_steps_of_their_own(world: World) -> None:
+    settings = world.configured()
+    before = (settings.config_dir / "providers.yaml").read_bytes()
+    events = [event async for event in world.search(settings).attempt("technical")]
+    decided = json.loads(json.dumps(events[-1]))
+    assert decided["outcome"] == "better"
+    assert (settings.config_dir / "providers.yaml").read_bytes() == before
+    later = world.search(settings)
+    row = await later.append("technical", decided["candidate"], decided["entry"])
+    assert row["provider"] == "llama-5-70b"
+    after = load(settings.config_dir, settings.data_dir, environ={}, dotenv=None)
+    assert after.provider("llama-5-70b").trial is not None
 
 
 async def test_a_listener_who_leaves_stops_the_trial(world: World) -> None:

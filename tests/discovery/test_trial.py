@@ -111,7 +111,7 @@ async def test_an_incumbent_that_is_out_says_nothing_about_the_candidate(
 ) -> None:
     del host.models["second"]
     _, verdict = await trial(Contender(get("first")), Contender(get("second")))
-    assert verdict.outcome == "undecided"
+    assert verdict.outcome == "not tried"
     assert verdict.probes == 0
     assert "the incumbent failed" in verdict.reason
 

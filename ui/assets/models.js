@@ -33,7 +33,10 @@
               {
                 type: "button",
                 class: "rt-button",
-                onclick: () => trigger("select", { key: row.key }),
+                onclick: () => {
+                  const agreed = row.questions.every((question) => window.confirm(question));
+                  if (agreed) trigger("select", { key: row.key, accepted: row.questions });
+                },
               },
               "Try and append"
             )

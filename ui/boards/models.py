@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,11 @@ def models_tab(service: ChatService, *, write: bool) -> None:
     if write:
 
         async def attempt(name: str, event: gr.EventData) -> AsyncIterator[Any]:
-            candidate = str((event._data or {}).get("key", "")) or None
-            async for frame in tried(service, name, candidate):
+            data = event._data or {}
+            candidate = str(data.get("key", "")) or None
+            said = data.get("accepted")
+            accepted = [str(one) for one in said] if isinstance(said, list) else []
+            async for frame in tried(service, name, candidate, accepted):
                 yield frame
 
         async def take_back() -> Any:
@@ -131,6 +134,7 @@ def _row(
         "sources": ", ".join(candidate.sources),
         "state": state,
         "flags": list(candidate.flags),
+        "questions": list(candidate.questions),
         "refused": refused and sentence(f"refused lately: {refused}"),
         "best": candidate is best,
         "can_try": write and servable and not candidate.configured,
@@ -138,13 +142,13 @@ def _row(
 
 
 async def tried(
-    service: ChatService, category: str, candidate: str | None
+    service: ChatService, category: str, candidate: str | None, accepted: Sequence[str] = ()
 ) -> AsyncIterator[dict[str, Any]]:
-    """Frames of a trial; leaving them stops it."""
+    """Frames of a trial; leaving them stops it. `accepted`: what the licence asks, answered yes."""
     steps: list[dict[str, Any]] = [_step("running", "Preparing the trial.")]
     yield {"steps": list(steps), "over": False}
     try:
-        events = service.router.discovery.try_and_append(category, candidate)
+        events = service.router.discovery.try_and_append(category, candidate, accepted=accepted)
         async with aclosing(events) as heard:
             async for event in heard:
                 _note(steps, event)
@@ -179,6 +183,12 @@ def in_words(event: dict[str, Any]) -> dict[str, Any]:
             ok = not event.get("error")
             why = "It answers." if ok else sentence(f"it does not answer: {event['error']}")
             return _step("done" if ok else "failed", why)
+        case "incumbent":
+            return _step(
+                "failed", sentence(f"{event['provider']} does not answer: {event['error']}")
+            )
+        case "question":
+            return _step("failed", " ".join(event["questions"]))
         case "probe":
             return {**_step("done", _probe(event)), "share": event["number"] / event["of"]}
         case "decided":
