@@ -20,13 +20,20 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from config.errors import StorageError
 from telemetry import migrations, tables
 
 BUSY_MS = 5_000
 CONNECT_S = 5
+KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A server that vanished without a word is given up after some 25 s: until then a thread waits."""
 LOCK_S = 5
 """How long a start waits for readers of a PostgreSQL table that a step alters: what queues behind
 that wait is the other replicas' work."""
@@ -34,11 +41,22 @@ QUICK_CHECK_BYTES = 32 * 2**20
 """A SQLite file up to this size is checked page by page at start (about 50 ms)."""
 
 
+REFUSALS = ("authentication failed", "pg_hba.conf", "does not exist")
+"""A PostgreSQL that says so is there: its address or its password is wrong."""
+
+
+class UnreachableError(StorageError):
+    """The database does not answer now; it may the next time."""
+
+
 class Database:
     """One writing engine, one reading engine, and the differences between the two dialects."""
 
     def __init__(self, url: URL, where: str) -> None:
         self.where = where
+        self.prepared = False
+        self._url = url
+        self._file: tuple[int, int] | None = None
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.writing = self._engine(url, "BEGIN IMMEDIATE", 1)
         self.reading = self._engine(url, "BEGIN", 4)
@@ -46,23 +64,57 @@ class Database:
 
     @classmethod
     def open(cls, database_url: str | None, data_dir: Path) -> Database:
-        """Connect, check and bring the tables up to date; StorageError says what is wrong.
-
-        A file that is not a healthy database is reported and left as it is.
-        """
-        url, where = locate(database_url, data_dir)
-        database = cls(url, where)
+        """Connect, check and bring the tables up to date; StorageError says what is wrong."""
+        database = cls(*locate(database_url, data_dir))
         try:
-            database._check(url)
-            with database.writing.begin() as connection:
-                database._migrate(connection)
+            database.prepare()
         except StorageError:
             database.close()
             raise
-        except SQLAlchemyError as error:
-            database.close()
-            raise StorageError(database._explain(error)) from error
         return database
+
+    def prepare(self) -> None:
+        """Connect, check and bring the tables up to date.
+
+        UnreachableError when another try may succeed; StorageError when the log can never be used
+        as it is. A file that is not a healthy database is reported and left as it is.
+        """
+        try:
+            self._check()
+            with self.writing.begin() as connection:
+                self._migrate(connection)
+        except SQLAlchemyError as error:
+            kind = UnreachableError if self._may_return(error) else StorageError
+            raise kind(self._explain(error)) from error
+        self._file = self._identity()
+        self.prepared = True
+
+    def check_there(self) -> None:
+        """Raise UnreachableError when the file was removed or replaced under us: SQLite would go on
+        writing into what nobody can find any more."""
+        if self._file is None or self._file == self._identity():
+            return
+        self.prepared, self._file = False, None
+        self.close()
+        self._folder()
+        raise UnreachableError(f"The log {self.where} was removed while it was in use.")
+
+    def ping(self) -> None:
+        """Whether the database is there; raises as a commit would."""
+        self.check_there()
+        if not self.is_sqlite:
+            with self.writing.connect() as connection:
+                connection.execute(text("SELECT 1"))
+
+    def cannot_write(self, error: Exception) -> str:
+        """Why a commit failed, as one sentence with its mend."""
+        if isinstance(error, StorageError):
+            return str(error)
+        if self.is_sqlite:
+            mend = "check the space on its disk and the rights on its folder"
+        else:
+            mend = "check that its server runs and can be reached"
+        return f"The log {self.where} cannot be written ({reason(error)}): {mend}."
 
     def stamp(self, connection: Connection) -> int:
         """The number of this writing transaction, kept in `interactions.changed`.
@@ -103,7 +155,7 @@ class Database:
                 max_overflow=0,
                 pool_pre_ping=size > 1,
                 isolation_level=level,
-                connect_args={"connect_timeout": CONNECT_S},
+                connect_args={"connect_timeout": CONNECT_S, **KEEPALIVE},
             )
         engine = create_engine(url, pool_size=size, max_overflow=0)
 
@@ -119,11 +171,39 @@ class Database:
 
         return engine
 
-    def _check(self, url: URL) -> None:
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file SQLite writes; None for PostgreSQL and for a file that is gone."""
+        if not self.is_sqlite or not self._url.database:
+            return None
+        try:
+            status = Path(self._url.database).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _folder(self) -> None:
+        """Raise UnreachableError while the folder of the SQLite file is gone."""
+        if self.is_sqlite and self._url.database:
+            folder = Path(self._url.database).absolute().parent
+            if not folder.is_dir():
+                raise UnreachableError(
+                    f"The data folder {folder} was removed: rows wait in memory until it is there"
+                    " again."
+                )
+
+    def _may_return(self, error: SQLAlchemyError) -> bool:
+        """An outage, not a wrong address or a broken file."""
+        cause = reason(error)
+        if self.is_sqlite:
+            return "locked" in cause or "full" in cause
+        return isinstance(error, OperationalError) and not any(s in cause for s in REFUSALS)
+
+    def _check(self) -> None:
         """Refuse a file that is not a healthy SQLite database."""
-        if not self.is_sqlite or not url.database:
+        if not self.is_sqlite or not self._url.database:
             return
-        path = Path(url.database)
+        self._folder()
+        path = Path(self._url.database)
         size = path.stat().st_size if path.exists() else 0
         if 0 < size <= QUICK_CHECK_BYTES:
             with self.reading.connect() as connection:

@@ -6,18 +6,39 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from config.errors import NotFoundError, StorageError
 from telemetry import queries, tables
-from telemetry.database import Database
+from telemetry.database import Database, locate
+from telemetry.keeper import Keeper
+from telemetry.readers import Readers
 from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
+from telemetry.spool import Spool
 from telemetry.transaction import Job
 from telemetry.writer import Writer
 
 T = TypeVar("T")
+
+READERS = 4
+
+LOOK_S = 0.25
+"""How often a read looks whether the database is still there."""
+
+OWN_ROWS_S = 1.0
+"""How long a read waits for rows that were written before it."""
+
+HAND_ON_S = 10.0
+"""How long a command waits for rows that an earlier process left in the spool."""
+
+
+class Backlog(NamedTuple):
+    """Jobs that wait on the disk, that wait in memory, and that are lost."""
+
+    spooled: int
+    in_memory: int
+    lost: int
 
 
 class InteractionLog:
@@ -27,38 +48,64 @@ class InteractionLog:
     its process. Reads and writes raise StorageError when the database fails.
     """
 
-    def __init__(self, database: Database, *, text: bool) -> None:
+    def __init__(self, database: Database, spool: Path, *, text: bool) -> None:
         self._database = database
         self._text = text
-        self._writer = Writer(database)
-        self._readers = ThreadPoolExecutor(4, thread_name_prefix="log-reader")
+        self._keeper = Keeper(Spool(spool))
+        self._writer = Writer(database, self._keeper)
+        self._readers = Readers(READERS)
         self._closed = False
 
     @classmethod
     def open(
-        cls, database_url: str | None, data_dir: Path, *, text: bool = False
+        cls,
+        database_url: str | None,
+        data_dir: Path,
+        *,
+        text: bool = False,
+        wait_s: float | None = None,
     ) -> InteractionLog:
         """The log at that address, by default the SQLite file `router.db` in the data folder.
 
         `text` stores prompts and answers too. Raises StorageError, and never overwrites a file
-        that is not a healthy database.
+        that is not a healthy database. With `wait_s` a database that does not answer in so many
+        seconds is no error: rows wait in the data folder's spool until it does.
         """
-        return cls(Database.open(database_url, data_dir), text=text)
+        database = Database(*locate(database_url, data_dir))
+        if wait_s is None:
+            database.prepare()
+        log = cls(database, data_dir / "spool", text=text)
+        log._writer.ready.wait(HAND_ON_S if wait_s is None else wait_s)
+        if wait_s is None:
+            log._writer.hand_on(HAND_ON_S)
+        if log._writer.refused is not None:
+            log._writer.end()
+            raise log._writer.refused
+        return log
 
     @property
     def problem(self) -> str | None:
-        """Why the last commit failed; None since it succeeds."""
+        """Why rows do not reach the database now; None when they do."""
         return self._writer.problem
 
-    async def write(self, interaction: InteractionRow, attempts: Sequence[AttemptRow]) -> None:
-        """Store a request with its attempts; returns after the commit.
+    @property
+    def backlog(self) -> Backlog:
+        """How many jobs wait, and how many were lost."""
+        keeper = self._keeper
+        return Backlog(keeper.spool.jobs, keeper.in_memory, keeper.lost)
+
+    async def write(self, interaction: InteractionRow, attempts: Sequence[AttemptRow]) -> bool:
+        """Store a request with its attempts; returns when they are safe.
+
+        True after the commit; False when the database did not take them in time and they wait in
+        the spool on the local disk. StorageError when that failed too.
 
         Attempts inherit `request_id`, `at`, `category` and `confidence` where they have none.
         Writing the same request again changes nothing. TypeError for an unknown field.
         """
         request_id = interaction.get("request_id")
         inherited = {k: interaction.get(k) for k in ("at", "category", "confidence")}
-        await self._writer.submit(
+        return await self._writer.submit(
             Job(
                 interactions=[tables.encode(tables.interactions, interaction, text=self._text)],
                 attempts=[self._attempt(a, request_id=request_id, **inherited) for a in attempts],
@@ -72,9 +119,12 @@ class InteractionLog:
         """
         await self._writer.submit(Job(attempts=[self._attempt(attempt)]))
 
-    async def feedback(self, request_id: str, liked: bool | None) -> None:
-        """Replace the caller's word on an answer; NotFoundError for an unknown request."""
-        await self._writer.submit(Job(feedback=[{"request_id": request_id, "liked": liked}]))
+    async def feedback(self, request_id: str, liked: bool | None) -> bool:
+        """Replace the caller's word on an answer; NotFoundError for an unknown request.
+
+        False when it waits in the spool: whether the request is known then shows later.
+        """
+        return await self._writer.submit(Job(feedback=[{"request_id": request_id, "liked": liked}]))
 
     async def audit(self, kind: str, subject: str, detail: Mapping[str, object]) -> None:
         """Store a step that the application took on its own."""
@@ -145,20 +195,38 @@ class InteractionLog:
         return await self._read(queries.spent, moment - moment % 86_400)
 
     async def close(self) -> None:
-        """Commit what is queued and free the connections; safe to call twice."""
+        """Commit what is queued and free the connections; safe to call twice.
+
+        A database that does not answer is waited for 3 s; what it did not take waits in the spool.
+        """
         if self._closed:
             return
         self._closed = True
         await self._writer.close()
-        self._readers.shutdown(wait=True)
-        self._database.close()
+        self._readers.close()
+        if self._writer.ended:
+            self._database.close()
 
     def _attempt(self, attempt: AttemptRow, **inherited: object) -> tables.Row:
         row = cast("Mapping[str, Any]", attempt)
         return tables.encode(tables.attempts, row, text=self._text, revision=0, **inherited)
 
     async def _read(self, query: Callable[..., T], *args: object) -> T:
+        """Read in a thread; StorageError as soon as it is clear that the database is silent."""
         if self._closed:
             raise StorageError("The log is closed.")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, query, self._database, *args)
+        if silent := self._writer.silent:
+            raise StorageError(silent)
+        result = self._readers.submit(self._after_own_rows, query, *args)
+        future = asyncio.wrap_future(result)
+        while not future.done():
+            await asyncio.wait({future}, timeout=LOOK_S)
+            if not future.done() and (silent := self._writer.silent):
+                result.cancel()
+                raise StorageError(silent)
+        return future.result()
+
+    def _after_own_rows(self, query: Callable[..., T], *args: object) -> T:
+        """Read what was written here before, as far as the database takes it at once."""
+        self._writer.hand_on(OWN_ROWS_S)
+        return query(self._database, *args)

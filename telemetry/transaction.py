@@ -24,6 +24,8 @@ class Job:
     hints: Sequence[Row] = ()
     taught: Sequence[Row] = ()
     done: Callable[[Exception | None], None] = field(default=lambda _error: None)
+    spooled: bool = False
+    """It waits on the disk: the transaction that still tries it must not put it there again."""
 
 
 def commit(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:

@@ -2,72 +2,171 @@
 
 Group commit: whatever is queued while a transaction commits goes into the next one together, so
 that a burst costs a few transactions and a lone request waits for nobody.
+
+Nobody waits long for a log that is slow, silent or gone: a row that is not committed within
+`COMMIT_S` goes to the spool. After two such rows, or at once after an error, rows go there without
+asking (the log's circuit breaker is open); this thread goes on trying to hand them on, and when
+the log takes them as quickly as before, rows go to it directly again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+import structlog
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError
 
-from config.errors import StorageError
-from telemetry.database import Database, reason
+from config.errors import NotFoundError, StorageError
+from telemetry.database import Database, UnreachableError, reason
+from telemetry.keeper import Keeper
 from telemetry.transaction import Job, commit
+
+logger = structlog.get_logger()
 
 GROUP = 512
 """At most so many jobs in one transaction."""
 
+COMMIT_S = 0.05
+"""How long a request waits for its commit; a healthy log takes 1 to 10 ms."""
+
+SPOOL_S = 0.25
+"""How long it waits for the local disk after that; a healthy one takes less than 1 ms."""
+
+SLOW_COMMITS = 2
+
+HEALTHY_S = 0.5
+"""A log that takes a group of rows in this time may be trusted again."""
+
+RETRY_S = (0.2, 0.5, 1.0)
+"""Waits before the log is tried again after an error; then always the last one."""
+
+LOOK_S = 0.5
+"""How often an idle thread looks whether the log is still there."""
+
+SILENT_S = 0.75
+"""A transaction that takes longer is a problem for `/health`."""
+
+CLOSE_S = 3.0
+"""How long closing waits for a log that does not answer; rows that wait are on the disk."""
+
 
 class Writer:
-    """Jobs in, commits out, in the order of their arrival.
+    """Jobs in, commits out, in the order of their arrival."""
 
-    `problem` is the sentence of the last commit if it failed, else None.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self.problem: str | None = None
+    def __init__(self, database: Database, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.ready = threading.Event()
+        """The log was reached and its schema is up to date, or it is refused for good."""
+        self.adopted = threading.Event()
+        """What an earlier process left in the spool is known."""
+        self.handed_on = threading.Event()
+        """Nothing waits."""
+        self.refused: StorageError | None = None
+        """Why this log can never be used: it is corrupt, or of a newer program."""
         self._database = database
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
+        self._failed: str | None = None
+        self._slow = 0
+        self._direct = True
+        self._busy_since: float | None = None
+        self._took_s = 0.0
+        self._tries = 0
+        self._next_try = 0.0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    async def submit(self, job: Job) -> None:
-        """Return once the job is committed; StorageError or NotFoundError if it was not.
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
 
-        A caller that is cancelled while it waits does not take its rows back.
+    @property
+    def silent(self) -> str | None:
+        """Why nothing can be read either: the log was not reached yet, or does not answer."""
+        busy = self._busy_since
+        if not self._database.prepared and self._failed:
+            return self._failed
+        if busy is not None and time.monotonic() - busy > SILENT_S:
+            return f"The log {self._database.where} does not answer."
+        return None
+
+    @property
+    def problem(self) -> str | None:
+        """Why rows do not reach the log now, as one sentence; None when they do."""
+        said = self._trouble()
+        if said is None:
+            return None
+        where = f"{self.keeper.waiting} rows wait for it" if self.keeper.waiting else None
+        lost = f"{self.keeper.lost} rows are lost" if self.keeper.lost else None
+        return "; ".join(filter(None, (said, where, self.keeper.problem, lost)))
+
+    def _trouble(self) -> str | None:
+        busy = self._busy_since
+        silent_s = 0.0 if busy is None else time.monotonic() - busy
+        where = self._database.where
+        if self._failed:
+            return self._failed
+        if silent_s > SILENT_S:
+            return f"The log {where} has not answered for {silent_s:.0f} s"
+        if not self._direct:
+            return f"The log {where} is slow"
+        return None
+
+    async def submit(self, job: Job) -> bool:
+        """Return once the job is safe: True when the log has it, False when the spool has.
+
+        StorageError when neither took it (it may still wait in memory), NotFoundError for feedback
+        on an unknown request. A caller that is cancelled does not take its rows back.
         """
         if self._closed:
             raise StorageError("The log is closed.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-
-        def resolve(error: Exception | None) -> None:
+        future = _future(job)
+        if self._direct and not self.keeper.waiting:
+            self._queue.put(job)
+            await asyncio.wait({future}, timeout=COMMIT_S)
             if future.done():
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-        def done(error: Exception | None) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(resolve, error)
-
-        job.done = done
-        self._queue.put(job)
-        await future
+                future.result()
+                return not job.spooled
+            self._was_slow()
+        if not job.spooled:
+            job.spooled = True
+            self.keeper.keep(job)
+        await asyncio.wait({future}, timeout=SPOOL_S)
+        if not future.done():
+            raise StorageError("The row waits in memory: neither log nor disk answers.")
+        future.result()
+        return False
 
     async def close(self) -> None:
-        """Commit what is queued, then end the thread."""
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Commit what is queued, then end the thread; in `CLOSE_S` seconds at most."""
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """`close` for code without an event loop."""
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join(CLOSE_S)
+        self.keeper.close(CLOSE_S)
+
+    def hand_on(self, timeout_s: float) -> None:
+        """Wait until the log has what an earlier process left in the spool."""
+        ends = time.monotonic() + timeout_s
+        self.adopted.wait(timeout_s)
+        while self.keeper.waiting and self._failed is None and time.monotonic() < ends:
+            self.handed_on.wait(0.05)
+
+    # -- the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._prepare()
+        if found := self.keeper.spool.adopt():
+            logger.info("spool_taken_over", jobs=found)
+        self.adopted.set()
         open_ = True
         while open_:
             group = []
@@ -78,38 +177,180 @@ class Writer:
                     group.append(job)
             if group:
                 self._commit(group)
+            elif open_ and not self.keeper.waiting and time.monotonic() >= self._next_try:
+                self._look()
+            self._hand_on()
+        self._database.close()  # also when it was silent and nobody waits for this thread any more
+
+    def _prepare(self) -> bool:
+        """Reach the log; False while it cannot be."""
+        if self._database.prepared:
+            self.ready.set()
+            return True
+        try:
+            with self._asking():
+                self._database.prepare()
+        except UnreachableError as error:
+            self._fail(str(error))
+            return False
+        except StorageError as error:
+            self.refused = error
+            self._fail(str(error))
+            self.ready.set()
+            return False
+        self.ready.set()
+        return True
 
     def _gather(self) -> list[Job | None]:
-        jobs = [self._queue.get()]
-        while jobs[-1] is not None and len(jobs) < GROUP:
-            try:
+        jobs: list[Job | None] = []
+        try:
+            jobs.append(self._queue.get(timeout=self._idle_s()))
+            while jobs[-1] is not None and len(jobs) < GROUP:
                 jobs.append(self._queue.get_nowait())
-            except Empty:
-                break
+        except Empty:
+            pass
         return jobs
 
+    def _idle_s(self) -> float:
+        """Until the next thing to be done without a job."""
+        if self.keeper.waiting and not self._closed:
+            return min(max(self._next_try - time.monotonic(), 0.0), LOOK_S)
+        return LOOK_S
+
     def _commit(self, group: list[Job]) -> None:
-        try:
-            refused = commit(self._database, group)
-        except OperationalError as error:
-            self._fail(group, error)
-        except Exception as error:  # raised again where the rows came from
-            if len(group) > 1:
-                for job in group:  # one bad row must not take the others with it
-                    self._commit([job])
-            elif isinstance(error, SQLAlchemyError):
-                self._fail(group, error)
-            else:
-                group[0].done(error)
+        refused = self._try(group)
+        if refused is None:
+            for job in group:
+                self._spool(job)
         else:
-            self.problem = None
             for job, refusal in zip(group, refused, strict=True):
                 job.done(refusal)
 
-    def _fail(self, group: list[Job], error: SQLAlchemyError) -> None:
-        self.problem = (
-            f"The log {self._database.where} cannot be written ({reason(error)}):"
-            " check the space on its disk and the rights on its folder."
-        )
+    def _spool(self, job: Job) -> None:
+        if not job.spooled:
+            job.spooled = True
+            self.keeper.keep(job)
+
+    def _try(self, group: list[Job]) -> list[Exception | None] | None:
+        """Commit; for each job None or why it was refused. None: the log takes nothing now."""
+        if not self._prepare():
+            return None
+        try:
+            with self._asking():
+                self._database.check_there()
+                refused = commit(self._database, group)
+        except Exception as error:
+            if not _is_the_rows(error):
+                self._fail(self._database.cannot_write(error))
+                return None
+            return self._apart(group, error)
+        self._succeed()
+        return refused
+
+    def _apart(self, group: list[Job], error: Exception) -> list[Exception | None] | None:
+        """One bad row must not take the others with it."""
+        if len(group) == 1:
+            return [StorageError(f"The row cannot be stored ({reason(error)}).")]
+        found: list[Exception | None] = []
         for job in group:
-            job.done(StorageError(self.problem))
+            alone = self._try([job])
+            if alone is None:
+                return None
+            found += alone
+        return found
+
+    def _look(self) -> None:
+        """Notice an outage that no request has met yet."""
+        self._next_try = time.monotonic() + LOOK_S
+        if self._prepare():
+            try:
+                with self._asking():
+                    self._database.ping()
+            except (SQLAlchemyError, StorageError) as error:
+                self._fail(self._database.cannot_write(error))
+            else:
+                self._succeed()
+
+    def _hand_on(self) -> None:
+        """Give the log what waits for it, a group at a time; new rows come first."""
+        while self._queue.empty() and self.keeper.waiting and time.monotonic() >= self._next_try:
+            segment, jobs = self.keeper.take()
+            if segment is None and not jobs:
+                return  # still on their way to the disk
+            refused = self._try(jobs) if jobs else []
+            if refused is None:
+                self.keeper.untaken(segment, jobs)
+                return
+            for refusal in refused:
+                if refusal is not None and not isinstance(refusal, NotFoundError):
+                    self.keeper.give_up(1, str(refusal))
+            self.keeper.taken(segment)
+            self._trust()
+        if not self.keeper.waiting:
+            self.handed_on.set()
+
+    def _was_slow(self) -> None:
+        self._slow += 1
+        if self._slow >= SLOW_COMMITS and self._direct:
+            self._direct = False
+            logger.warning("log_slow", log=self._database.where)
+
+    def _fail(self, problem: str) -> None:
+        if self._failed is None:
+            logger.error("log_failed", error=problem)
+        self._failed, self._direct = problem, False
+        wait_s = RETRY_S[min(self._tries, len(RETRY_S) - 1)]
+        self._tries += 1
+        self._next_try = time.monotonic() + wait_s
+
+    def _succeed(self) -> None:
+        if self._failed is not None:
+            logger.info("log_is_back", log=self._database.where)
+        self._failed, self._tries, self._next_try = None, 0, 0.0
+        self._trust()
+
+    def _trust(self) -> None:
+        """Rows go to the log directly again once nothing waits and it is quick."""
+        if not self._direct and not self.keeper.waiting and self._took_s < HEALTHY_S:
+            self._direct, self._slow = self._failed is None, 0
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Marks the time that the database takes; a quick one ends a row of slow ones."""
+        since = self._busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._busy_since = None
+            self._took_s = time.monotonic() - since
+            if self._took_s < COMMIT_S:
+                self._slow = 0
+
+
+def _is_the_rows(error: Exception) -> bool:
+    """The row is what the database refuses: it would take another one."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError | IntegrityError | InterfaceError)
+    return not isinstance(error, StorageError)
+
+
+def _future(job: Job) -> asyncio.Future[None]:
+    """Resolved on this event loop by the first call of the job's `done`."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def resolve(error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+            future.exception()  # whoever still waits raises it; the rest was told by `problem`
+
+    def done(error: Exception | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(resolve, error)
+
+    job.done = done
+    return future

@@ -1,0 +1,168 @@
+"""Where rows wait that the log does not take in time: on the disk, else in memory, else nowhere.
+
+One thread appends them to the spool in groups, so that a crowd of requests costs a few writes.
+What neither disk nor memory has room for is counted as lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from config.errors import StorageError
+from telemetry.spool import Segment, Spool, jobs_of, line_of
+from telemetry.transaction import Job
+
+logger = structlog.get_logger()
+
+MEMORY_JOBS = 5_000
+"""Jobs that may wait in memory: some 20 MB without texts."""
+
+GROUP = 512
+
+
+class Keeper:
+    """`problem` is why the spool takes nothing, or None; `lost` counts jobs that were given up."""
+
+    def __init__(self, spool: Spool, memory_jobs: int = MEMORY_JOBS) -> None:
+        self.spool = spool
+        self.problem: str | None = None
+        self.lost = 0
+        self._most = memory_jobs
+        self._memory: deque[Job] = deque()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="log-spool", daemon=True)
+        self._thread.start()
+
+    @property
+    def in_memory(self) -> int:
+        """Jobs that a SIGKILL would lose."""
+        return len(self._memory) + self._queue.qsize()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that the log has yet to take."""
+        return self.spool.jobs + self.in_memory
+
+    def keep(self, job: Job) -> None:
+        """Have it written to the disk and then call its `done`: with None, or with the StorageError
+        that says that it waits in memory or is lost."""
+        if self._queue.qsize() >= self._most:  # the disk hangs
+            self._lose(job)
+        else:
+            self._queue.put(job)
+
+    def take(self) -> tuple[Segment | None, list[Job]]:
+        """The jobs that the log should be given next, and the segment that holds them, if any.
+
+        Say `taken` when the log has them, and `untaken` when it has not.
+        """
+        segment = self.spool.oldest()
+        if segment is None:
+            return None, self._remembered()
+        jobs = list(jobs_of(segment.path))
+        if len(jobs) < segment.jobs:
+            self.give_up(segment.jobs - len(jobs), "the spool was damaged or removed")
+            segment.jobs = len(jobs)
+        return segment, jobs
+
+    def taken(self, segment: Segment | None) -> None:
+        if segment is not None:
+            self.spool.drop(segment)
+
+    def untaken(self, segment: Segment | None, jobs: Sequence[Job]) -> None:
+        if segment is None:
+            self._memory.extendleft(reversed(jobs))
+
+    def give_up(self, jobs: int, why: str) -> None:
+        """Rows that cannot be stored anywhere."""
+        self.lost += jobs
+        logger.error("log_rows_lost", jobs=jobs, lost=self.lost, why=why)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is queued; what only memory holds is lost with the process."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        if self.in_memory:
+            self.give_up(self.in_memory, self.problem or "the disk does not answer")
+        if not self._thread.is_alive():
+            self.spool.close()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            group: list[Job] = []
+            for job in self._gather():
+                if job is None:
+                    open_ = False
+                else:
+                    group.append(job)
+            if group:
+                self._write(group)
+
+    def _gather(self) -> list[Job | None]:
+        jobs = [self._queue.get()]
+        while jobs[-1] is not None and len(jobs) < GROUP:
+            try:
+                jobs.append(self._queue.get_nowait())
+            except Empty:
+                break
+        return jobs
+
+    def _write(self, group: list[Job]) -> None:
+        good: list[Job] = []
+        lines: list[bytes] = []
+        for job in group:
+            try:
+                lines.append(line_of(job))
+                good.append(job)
+            except TypeError as error:
+                job.done(StorageError(f"The row cannot be stored ({error})."))
+        try:
+            self.spool.append(lines)
+        except OSError as error:
+            self.problem = f"rows cannot wait on the disk ({error.strerror or error})"
+            for job in good:
+                self._remember(job)
+            return
+        self.problem = None
+        for job in good:
+            job.done(None)
+        self._secure()
+
+    def _secure(self) -> None:
+        """The disk takes rows: those that memory holds go there too."""
+        try:
+            while remembered := self._remembered():
+                try:
+                    self.spool.append([line_of(job) for job in remembered])
+                except OSError:
+                    self._memory.extendleft(reversed(remembered))
+                    raise
+            self.spool.sync()
+        except OSError as error:
+            logger.warning("spool_not_synced", error=str(error))
+
+    def _remembered(self) -> list[Job]:
+        """Some of the jobs in memory, which are the caller's from now on."""
+        jobs: list[Job] = []
+        with suppress(IndexError):
+            while len(jobs) < GROUP:
+                jobs.append(self._memory.popleft())
+        return jobs
+
+    def _remember(self, job: Job) -> None:
+        if len(self._memory) >= self._most:
+            self._lose(job)
+            return
+        self._memory.append(job)
+        job.done(StorageError(f"The row waits in memory: {self.problem}."))
+
+    def _lose(self, job: Job) -> None:
+        self.give_up(1, self.problem or "the disk does not answer")
+        job.done(StorageError(f"The row is lost: {self.problem or 'the disk does not answer'}."))

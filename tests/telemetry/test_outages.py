@@ -1,0 +1,295 @@
+"""The log while its database does not take rows: nothing waits for it, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from config.errors import NotFoundError, StorageError
+from telemetry import log as log_module
+from telemetry.database import Database, locate
+from telemetry.keeper import Keeper
+from telemetry.log import InteractionLog
+from telemetry.spool import Spool, jobs_of, line_of
+from telemetry.transaction import Job
+from telemetry.writer import COMMIT_S, SLOW_COMMITS
+from tests.telemetry.postgres import PostgresServer
+from tests.telemetry.rows import attempt, request
+
+ROOT = Path(__file__).parents[2]
+UNREACHABLE = "postgres://router@127.0.0.1:9/log"
+
+
+@contextmanager
+def paused(server: PostgresServer) -> Iterator[None]:
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Another process holds SQLite's write lock: commits are as slow as that takes."""
+    with closing(sqlite3.connect(folder / "router.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what the log's own threads do can only be watched
+            await asyncio.sleep(0.01)
+
+
+async def until_well(log: InteractionLog) -> None:
+    await until(lambda: log.problem is None and not sum(log.backlog[:2]))
+
+
+async def test_a_silent_database_delays_no_row_and_loses_none(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    log = InteractionLog.open(postgres.database(), tmp_path)
+    await log.write(request("before"), [attempt()])
+    took: list[float] = []
+    with paused(postgres):
+        silent_at = time.monotonic()
+        for n in range(6):
+            began = time.monotonic()
+            assert not await log.write(request(f"r{n}"), [attempt(outcome="timed_out")])
+            took.append(time.monotonic() - began)
+        await log.revise(attempt(request_id="r0", at=1.0, outcome="late", revision=1))
+        await log.feedback("r1", True)
+        await log.feedback("before", False)
+        await until(lambda: "not answered" in (log.problem or ""))
+        assert time.monotonic() - silent_at < 2
+        with pytest.raises(StorageError, match="does not answer"):
+            await log.recent()
+    assert all(t < COMMIT_S + 0.1 for t in took), took
+    assert sum(t > COMMIT_S for t in took) <= SLOW_COMMITS + 1, "then rows go to the disk at once"
+    await until_well(log)
+    rows = {row["request_id"]: row for row in await log.recent(None)}
+    assert set(rows) == {"before", *(f"r{n}" for n in range(6))}
+    assert all(len(row["attempts"]) == 1 for row in rows.values())
+    assert rows["r0"]["attempts"][0]["outcome"] == "late"
+    assert (rows["r1"]["liked"], rows["before"]["liked"]) == (True, False)
+    assert await log.write(request("after"), [attempt()])
+    await log.close()
+    assert not list((tmp_path / "spool").iterdir())
+
+
+async def test_a_database_that_is_not_there_at_the_start_is_waited_for_behind_the_service(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.database()
+    with paused(postgres):
+        began = time.monotonic()
+        log = InteractionLog.open(url, tmp_path, wait_s=0.1)
+        assert time.monotonic() - began < 0.5
+        assert not await log.write(request("r1"), [attempt()])
+        with pytest.raises(StorageError):
+            await log.recent()
+    await until_well(log)
+    assert [row["request_id"] for row in await log.recent()] == ["r1"]
+    await log.close()
+
+
+async def test_a_refused_database_is_named_and_asked_again(tmp_path: Path) -> None:
+    log = InteractionLog.open(UNREACHABLE, tmp_path, wait_s=1.0)
+    assert not await log.write(request("r1"), [attempt()])
+    assert "127.0.0.1:9/log cannot be used" in (log.problem or "")
+    assert "1 rows wait" in (log.problem or "")
+    assert log.backlog.spooled == 1
+    await log.close()
+
+
+def test_a_newer_log_is_refused_by_the_service_too(tmp_path: Path) -> None:
+    from telemetry import tables
+
+    database = Database.open(None, tmp_path)
+    with database.writing.begin() as connection:
+        connection.execute(tables.schema.insert().values(version=99))
+    database.close()
+    with pytest.raises(StorageError, match="schema version 99"):
+        InteractionLog.open(None, tmp_path, wait_s=5)
+
+
+async def test_rows_wait_while_another_holds_the_write_lock(tmp_path: Path) -> None:
+    log = InteractionLog.open(None, tmp_path)
+    with locked(tmp_path):
+        for n in range(5):
+            assert not await log.write(request(f"r{n}"), [attempt()])
+        assert log.backlog.spooled == 5
+    await until_well(log)
+    assert len(await log.recent(None)) == 5
+    await log.close()
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from telemetry.console import configure
+from telemetry.log import InteractionLog
+from tests.telemetry.rows import attempt, request
+
+configure()
+
+async def main():
+    log = InteractionLog.open(sys.argv[2], Path(sys.argv[1]), wait_s=0)
+    async def write(worker):
+        for n in range(10_000):
+            name = f"{worker}-{n}"
+            await log.write(request(name), [attempt(0), attempt(1, role="fallback", served=False)])
+            await log.feedback(name, True)
+            print("safe", name, flush=True)
+    await asyncio.gather(*(write(w) for w in range(8)))
+
+asyncio.run(main())
+"""
+
+
+def written_until_killed(folder: Path) -> list[str]:
+    """What a process acknowledged whose database was down when it was killed."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder), UNREACHABLE],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert writer.stdout is not None
+    lines = [writer.stdout.readline() for _ in range(100)]
+    writer.send_signal(signal.SIGKILL)
+    lines += list(writer.stdout)
+    writer.wait()
+    writer.stdout.close()
+    return [x.split()[1] for x in lines if x.startswith("safe ") and x.endswith("\n")]
+
+
+async def test_sigkill_while_the_database_is_down_loses_nothing_that_was_acknowledged(
+    tmp_path: Path,
+) -> None:
+    acknowledged = written_until_killed(tmp_path)
+    assert len(acknowledged) >= 90
+    log = InteractionLog.open(None, tmp_path)
+    rows = {row["request_id"]: row for row in await log.recent(None)}
+    assert [n for n in acknowledged if n not in rows or len(rows[n]["attempts"]) != 2] == []
+    assert [n for n in acknowledged if rows[n]["liked"] is not True] == []
+    await log.close()
+    assert not list((tmp_path / "spool").iterdir())
+
+
+async def test_rows_that_are_handed_on_twice_are_there_once(tmp_path: Path) -> None:
+    """The process died after the commit and before the segment was deleted."""
+    log = InteractionLog.open(UNREACHABLE, tmp_path, wait_s=0)
+    await log.write(request("r1"), [attempt(outcome="timed_out")])
+    await log.revise(attempt(request_id="r1", at=1.0, outcome="late", revision=2))
+    await log.close()
+    (folder,) = (tmp_path / "spool").iterdir()
+    shutil.copytree(folder, tmp_path / "kept")
+    for _ in range(2):
+        if not folder.exists():
+            shutil.copytree(tmp_path / "kept", folder)
+        log = InteractionLog.open(None, tmp_path)
+        (row,) = await log.recent(None)
+        assert [a["outcome"] for a in row["attempts"]] == ["late"]
+        await log.close()
+
+
+async def test_the_spool_of_a_process_that_lives_is_left_to_it(tmp_path: Path) -> None:
+    down = InteractionLog.open(UNREACHABLE, tmp_path, wait_s=0)
+    await down.write(request("r1"), [attempt()])
+    other = InteractionLog.open(None, tmp_path)
+    assert await other.recent() == []
+    await other.close()
+    assert down.backlog.spooled == 1
+    await down.close()
+
+
+async def test_a_removed_data_folder_is_said_and_rows_wait_until_it_is_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    log = InteractionLog.open(None, data)
+    await log.write(request("before"), [attempt()])
+    shutil.rmtree(data)
+    gone_at = time.monotonic()
+    await until(lambda: log.problem)
+    assert time.monotonic() - gone_at < 2
+    assert f"{data} was removed" in (log.problem or "")
+    with pytest.raises(StorageError, match="waits in memory"):
+        await log.write(request("meanwhile"), [attempt()])
+    assert log.backlog == (0, 1, 0)
+    data.mkdir()
+    await until_well(log)
+    assert [row["request_id"] for row in await log.recent()] == ["meanwhile"]
+    await log.close()
+
+
+async def test_what_has_no_room_is_counted_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "Keeper", lambda spool: Keeper(Spool(tmp_path / "s", 2_000), 2))
+    log = InteractionLog.open(UNREACHABLE, tmp_path, wait_s=0)
+    safe, refused = 0, 0
+    for n in range(8):
+        try:
+            await log.write(request(f"r{n}"), [attempt()])
+            safe += 1
+        except StorageError:
+            refused += 1
+    assert safe >= 1
+    assert log.backlog == (safe, 2, refused - 2)
+    assert "is full" in (log.problem or "")
+    assert f"{refused - 2} rows are lost" in (log.problem or "")
+    await log.close()
+
+
+def test_a_damaged_line_costs_that_line_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs = [Job(feedback=[{"request_id": f"r{n}", "liked": True}]) for n in range(3)]
+    spool.append([line_of(job) for job in jobs])
+    segment = spool.oldest()
+    assert segment is not None
+    lines = segment.path.read_bytes().splitlines(keepends=True)
+    segment.path.write_bytes(lines[0] + lines[1].replace(b"r1", b"rX") + lines[2] + b"00000000 {")
+    assert [job.feedback[0]["request_id"] for job in jobs_of(segment.path)] == ["r0", "r2"]
+    spool.close()
+
+
+async def test_feedback_on_nothing_is_still_not_found_when_the_log_is_well(tmp_path: Path) -> None:
+    log = InteractionLog.open(None, tmp_path)
+    with pytest.raises(NotFoundError):
+        await log.feedback("nobody", True)
+    await log.close()
+
+
+async def test_closing_does_not_wait_for_a_silent_database(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.database()
+    log = InteractionLog.open(url, tmp_path)
+    with paused(postgres):
+        await log.write(request("r1"), [attempt()])
+        began = time.monotonic()
+        await log.close()
+        assert time.monotonic() - began < 5
+    log = InteractionLog.open(url, tmp_path)
+    assert [row["request_id"] for row in await log.recent()] == ["r1"]
+    await log.close()
+
+
+def test_a_wrong_password_is_no_outage(tmp_path: Path, postgres: PostgresServer) -> None:
+    url, _ = locate(postgres.database(), tmp_path)
+    wrong = url.set(database="nowhere").render_as_string(hide_password=False)
+    with pytest.raises(StorageError, match="does not exist"):
+        InteractionLog.open(wrong, tmp_path, wait_s=5)
