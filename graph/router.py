@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from config.errors import NoAnswerError, NotFoundError, UsageError
+from config.errors import NoAnswerError, NotFoundError, StorageError, UsageError
 from config.loader import load
 from config.models import Settings
 from graph.builder import Graph, build
@@ -272,8 +272,10 @@ class Router:
     async def feedback(self, request_id: str, liked: bool | None) -> None:
         """Replace what the caller thinks of an answer; NotFoundError for an unknown request."""
         await self.start()
-        await self.services.log.feedback(request_id, liked)
-        await self.services.routing.catch_up(self.services.log)
+        services = self.services
+        if await services.log.feedback(request_id, liked):
+            with suppress(StorageError):  # it is stored, and will be learned from later
+                await services.routing.catch_up(services.log)
 
     async def retrieve(self, question: str, k: int = 5) -> list[Any]:
         """The best passages alone: text, source, title and score, best first."""
@@ -306,6 +308,7 @@ class Router:
         """Prometheus text."""
         services = self.services
         states, late = services.routing.states(), len(services.late)
+        services.metrics.backlog(*services.log.backlog)
         return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
 
     # -- better models ------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
         "version": VERSION,
         "problems": problems,
         "providers": providers,
-        "log": {"problem": services.log.problem},
+        "log": {"problem": services.log.problem, **services.log.backlog._asdict()},
         "knowledge": {"version": knowledge.version, "problem": knowledge.problem},
         "races": {"running": gate.racing, "ending": gate.ending, "most": settings.admission.races},
         "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
@@ -144,8 +144,11 @@ def _unknown_words(services: Services) -> list[str]:
 
 
 def _log_problem(services: Services) -> str | None:
-    problem = services.log.problem
-    return f"interactions are not logged: {problem}" if problem else None
+    """Rows that wait on the disk are logged late; those that were lost are named until the end."""
+    problem, backlog = services.log.problem, services.log.backlog
+    if problem:
+        return f"interactions are not logged: {problem}"
+    return f"{backlog.lost} rows of the log were lost" if backlog.lost else None
 
 
 def _status(usable: bool, documents: bool, problems: list[str]) -> str:

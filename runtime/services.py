@@ -30,6 +30,9 @@ THINKERS = 2
 """Threads that classify; each keeps one core busy for some milliseconds a prompt."""
 
 
+LOG_S = 0.5
+"""How long a start waits for a database: one that is wrong says so in this time."""
+
 CALM_GC = (20_000, 20, 20)
 """With Python's own thresholds a fifth of the event loop's time went into looking for cyclic
 garbage, in pauses of up to 0.18 s, because a hundred thousand objects of the libraries were looked
@@ -39,12 +42,15 @@ at each time."""
 def open_services(settings: Settings) -> Services:
     """Open everything that can fail early; blocks for about half a second.
 
-    Raises StorageError when the log cannot be used. Missing model files cost quality, not the
+    Raises StorageError when the log can never be used; a database that does not answer is waited
+    for behind the service. Missing model files cost quality, not the
     start: prompts are then classified by rules and documents found by BM25.
     """
     calm_collector()
     environment = settings.environment
-    log = InteractionLog.open(environment.database_url, settings.data_dir, text=settings.log.text)
+    log = InteractionLog.open(
+        environment.database_url, settings.data_dir, text=settings.log.text, wait_s=LOG_S
+    )
     embedder = _embedder()
     return Services(
         settings=settings,

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -217,14 +218,16 @@ class InteractionLog:
             raise StorageError("The log is closed.")
         if silent := self._writer.silent:
             raise StorageError(silent)
-        result = self._readers.submit(self._after_own_rows, query, *args)
-        future = asyncio.wrap_future(result)
-        while not future.done():
-            await asyncio.wait({future}, timeout=LOOK_S)
-            if not future.done() and (silent := self._writer.silent):
-                result.cancel()
-                raise StorageError(silent)
-        return future.result()
+        result: Future[T] = self._readers.submit(self._after_own_rows, query, *args)
+        future: asyncio.Future[T] = asyncio.wrap_future(result)
+        try:
+            while not future.done():
+                await asyncio.wait({future}, timeout=LOOK_S)
+                if not future.done() and (silent := self._writer.silent):
+                    raise StorageError(silent)
+            return future.result()
+        finally:
+            future.cancel()
 
     def _after_own_rows(self, query: Callable[..., T], *args: object) -> T:
         """Read what was written here before, as far as the database takes it at once."""

@@ -74,7 +74,20 @@ class Metrics:
             "router_late_calls", "Late primaries still listened to.", registry=self.registry
         )
         self._log_failures = Counter(
-            "router_log_failures", "Commits to the log that failed.", registry=self.registry
+            "router_log_failures",
+            "Rows that neither the log nor the spool took in time.",
+            registry=self.registry,
+        )
+        self._backlog = Gauge(
+            "router_log_waiting_rows",
+            "Rows that the log has yet to take, by where they wait: on the disk or in memory.",
+            ("where",),
+            registry=self.registry,
+        )
+        self._lost = Gauge(
+            "router_log_lost_rows",
+            "Rows that were given up since the start: there was no room for them.",
+            registry=self.registry,
         )
 
         self._own_failures = Counter(
@@ -101,6 +114,12 @@ class Metrics:
 
     def count_failed(self) -> None:
         self._own_failures.inc()
+
+    def backlog(self, spooled: int, in_memory: int, lost: int) -> None:
+        """What waits for the log, and what was lost."""
+        self._backlog.labels("disk").set(spooled)
+        self._backlog.labels("memory").set(in_memory)
+        self._lost.set(lost)
 
     def render(
         self, breakers: Mapping[str, str], racing: int, waiting: int, listening: int

@@ -28,6 +28,7 @@ from race.late import LateAnswers
 from race.routing_state import RoutingState
 from race.services import Services
 from routing.classifier.classifier import Classification
+from telemetry.log import Backlog
 from telemetry.metrics import Metrics
 from vectorstore.passages import Passage, Retrieval
 
@@ -185,14 +186,16 @@ class MemoryLog:
         self.rows: list[dict[str, Any]] = []
         self.revisions: list[dict[str, Any]] = []
         self.problem: str | None = None
+        self.backlog = Backlog(0, 0, 0)
         self.spent: dict[str, float] = {}
         self.closed_after: int | None = None
         self.fails_with: Exception | None = None
 
-    async def write(self, interaction: Any, attempts: Sequence[Any]) -> None:
+    async def write(self, interaction: Any, attempts: Sequence[Any]) -> bool:
         if self.fails_with:
             raise self.fails_with
         self.rows.append({**interaction, "attempts": [dict(a) for a in attempts]})
+        return True
 
     async def revise(self, attempt: Any) -> None:
         self.revisions.append(dict(attempt))

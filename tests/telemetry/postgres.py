@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -48,12 +49,15 @@ class PostgresServer:
 
     def pause(self) -> None:
         """Silent, not gone: connections are accepted by the kernel and never answered."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         for pid in self._processes():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # a connection's process that has just ended
+                os.kill(pid, number)
 
     def _processes(self) -> list[int]:
         """The server and those that it started."""

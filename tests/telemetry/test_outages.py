@@ -131,7 +131,7 @@ async def test_rows_wait_while_another_holds_the_write_lock(tmp_path: Path) -> N
     with locked(tmp_path):
         for n in range(5):
             assert not await log.write(request(f"r{n}"), [attempt()])
-        assert log.backlog.spooled == 5
+        await until(lambda: log.backlog.spooled == 5)
     await until_well(log)
     assert len(await log.recent(None)) == 5
     await log.close()
@@ -221,6 +221,7 @@ async def test_a_removed_data_folder_is_said_and_rows_wait_until_it_is_back(tmp_
     data = tmp_path / "data"
     log = InteractionLog.open(None, data)
     await log.write(request("before"), [attempt()])
+    await until_well(log)
     shutil.rmtree(data)
     gone_at = time.monotonic()
     await until(lambda: log.problem)
