@@ -24,6 +24,7 @@ from api.ratelimit import RateLimit
 from config.errors import RouterError
 from graph.router import Router
 from runtime.reports import VERSION
+from web.hosts import LOOPBACK, guard
 
 logger = structlog.get_logger()
 
@@ -42,11 +43,13 @@ def create_app(
     write: bool = True,
     grace_s: float = GRACE_S,
     keep_alive_s: float = KEEP_ALIVE_S,
+    host: str = LOOPBACK,
 ) -> FastAPI:
     """The service over this router, which it starts, warms and closes with its own lifespan.
 
     Keys are asked for where ROUTER_API_KEYS is set. On a Space requests are rate-limited.
-    `write=False` takes no feedback and shows no texts of others.
+    `write=False` takes no feedback and shows no texts of others. `host` is the address that it is
+    served on: on a loopback one, foreign names and pages are refused.
     """
     in_flight = InFlight()
 
@@ -71,6 +74,7 @@ def create_app(
     app.add_middleware(Boundary, in_flight=in_flight)
     _add_routes(app, router, write=write, keep_alive_s=keep_alive_s)
     _add_errors(app)
+    guard(app, router.settings.environment, host)
     return app
 
 

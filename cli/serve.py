@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import ipaddress
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -18,13 +17,13 @@ from cli.ingest import knowledge_folder
 from config.errors import RouterError, StorageError, UsageError
 from config.models import Environment
 from graph.router import Router
+from web.hosts import LOOPBACK, is_loopback
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 logger = structlog.get_logger()
 
-HOST = "127.0.0.1"
 PORT = 7860
 STOP_S = 15
 """How long running requests may take to finish after Ctrl-C or SIGTERM."""
@@ -36,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
     router = Router.from_config(args.config, args.data)
     environment = router.settings.environment
     space = environment.space_id is not None
-    host = args.host or ("0.0.0.0" if space else HOST)  # noqa: S104 - a Space serves openly
+    host = args.host or ("0.0.0.0" if space else LOOPBACK)  # noqa: S104 - a Space serves openly
     port = PORT if args.port is None else args.port
     if not (space or args.insecure or is_loopback(host)):
         check_guarded(environment, host, ui=not args.no_ui)
     with listen(host, port) as server_socket:
         router.open()  # what cannot be opened is said before anything is served
-        app = build(router, write=not space, ui=not args.no_ui)
+        app = build(router, write=not space, ui=not args.no_ui, host=host)
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
         print(f"Serving on http://{shown}:{server_socket.getsockname()[1]}", file=sys.stderr)
         config = uvicorn.Config(
@@ -55,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if server.started else 1
 
 
-def build(router: Router, *, write: bool = True, ui: bool = True) -> FastAPI:
+def build(router: Router, *, write: bool = True, ui: bool = True, host: str = LOOPBACK) -> FastAPI:
     """The service, with the page on it unless `ui` is False, and the first ingest behind it."""
     from api.server import create_app
 
-    app = create_app(router, write=write)
+    app = create_app(router, write=write, host=host)
     if ui:
         from ui.page import mount
 
@@ -91,14 +90,6 @@ async def ingest(router: Router) -> None:
     logger.info("ingested", added=report.added, updated=report.updated, removed=report.removed)
     for path, reason in report.skipped:
         logger.warning("document_skipped", path=path, reason=reason)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 def check_guarded(environment: Environment, host: str, *, ui: bool = True) -> None:

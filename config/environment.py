@@ -34,6 +34,8 @@ ROUTER_VARIABLES = (
     "ROUTER_CHROMA_URL",
     "ROUTER_API_KEYS",
     "ROUTER_UI_AUTH",
+    "ROUTER_ALLOWED_HOSTS",
+    "ROUTER_CORS_ORIGINS",
     "HF_ENDPOINT",
     "SPACE_ID",
 )
@@ -138,9 +140,33 @@ def router_environment(given: Variables) -> Environment:
         chroma_url=chroma,
         api_keys=tuple(SecretStr(key) for key in keys if key),
         ui_auth=SecretStr(auth) if auth else None,
+        allowed_hosts=_allowed_hosts(given.get("ROUTER_ALLOWED_HOSTS") or ""),
+        cors_origins=_origins(given.get("ROUTER_CORS_ORIGINS") or ""),
         space_id=given.get("SPACE_ID"),
         hub_endpoint=hub.rstrip("/") if hub else None,
     )
+
+
+def _allowed_hosts(given: str) -> tuple[str, ...]:
+    names = tuple(name.strip().strip("[]").lower() for name in given.split(",") if name.strip())
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", name):
+            raise ConfigError(
+                f"ROUTER_ALLOWED_HOSTS: “{name}” is no host name; write names alone, separated by"
+                " commas, such as router.example.com,10.0.0.7 (no scheme, port or *)"
+            )
+    return names
+
+
+def _origins(given: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in given.split(",") if origin.strip())
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", origin):
+            raise ConfigError(
+                f"ROUTER_CORS_ORIGINS: “{origin}” is no origin; name each page's own, such as"
+                " https://app.example.com,vscode-webview://panel (no path and no *)"
+            )
+    return origins
 
 
 def wrong_url(url: str) -> str | None:

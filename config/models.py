@@ -243,6 +243,10 @@ class Environment(Model):
     chroma_url: str | None = None
     api_keys: tuple[SecretStr, ...] = ()
     ui_auth: SecretStr | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that the Host header may have beside loopback and `--host`."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of browser pages that may use the API."""
     space_id: str | None = None
     hub_endpoint: str | None = None
     """Another Hugging Face Hub than the public one."""

@@ -132,6 +132,9 @@ def _environment(settings: Settings) -> Iterator[Effective]:
     keys = f"{len(given.api_keys)} × {MASK}" if given.api_keys else None
     yield _from(settings, "api_keys", "ROUTER_API_KEYS", keys)
     yield _from(settings, "ui_auth", "ROUTER_UI_AUTH", given.ui_auth)
+    for field in ("allowed_hosts", "cors_origins"):
+        listed = ", ".join(getattr(given, field)) or None
+        yield _from(settings, field, f"ROUTER_{field.upper()}", listed)
     hub = given.hub_endpoint or "https://huggingface.co"
     yield _from(settings, "hub", "HF_ENDPOINT", hub)
     yield _from(settings, "space_id", "SPACE_ID", given.space_id)

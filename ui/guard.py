@@ -60,10 +60,13 @@ class Guard:
     A browser is known by a cookie of its own, which says whose the uploaded files are.
     """
 
-    def __init__(self, app: ASGIApp, events: Mapping[int, Event], files: Files) -> None:
+    def __init__(
+        self, app: ASGIApp, events: Mapping[int, Event], files: Files, policy: str
+    ) -> None:
         self.app = app
         self.events = events
         self.files = files
+        self.policy = policy
         self.uploading = Uploading(app, files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,14 +76,25 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
+        # Gradio lets every origin read with cookies unless it is served as localhost.
+        headers = [pair for pair in scope["headers"] if pair[0] != b"origin"]
+        scope = {**scope, "headers": headers}
         session = session_of(Headers(scope=scope)) or secrets.token_urlsafe(24)
-        sender = _with_cookie(scope, session, send)
+        sender = self._with_policy(_with_cookie(scope, session, send))
         try:
             await self._serve(Request(scope, receive), session, sender)
         except (RefusedError, BodyError) as error:
             await refuse(error.status, str(error))(scope, receive, sender)
         except UsageError as error:
             await refuse(422, str(error))(scope, receive, sender)
+
+    def _with_policy(self, send: Send) -> Send:
+        async def sender(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["content-security-policy"] = self.policy
+            await send(message)
+
+        return sender
 
     async def _serve(self, request: Request, session: str, send: Send) -> None:
         path, method = request.scope["path"], request.method

@@ -12,6 +12,7 @@ from ui.chat_service import ChatService
 from ui.display_config import DisplayConfig
 from ui.uploads import Files
 from ui.widget import AT_ONCE, widget
+from web.hosts import guard
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -101,7 +102,10 @@ def header(router: Router) -> dict[str, Any]:
 
 
 def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
-    """Serve the page at `/` of that application, after whatever routes it has already."""
+    """Serve the page at `/` of that application, after whatever routes it has already.
+
+    An application that checks no Host and Origin yet does so from here on, as on loopback.
+    """
     import gradio as gr
 
     from ui.guard import Guard
@@ -128,5 +132,8 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
         js="() => RouterPage.begin()",
     )
     gradio: Any = served.routes[-1]
-    gradio.app.add_middleware(Guard, events=events_of(page), files=page.files)
+    environment = router.settings.environment
+    policy = theme.policy(framed=environment.space_id is not None)
+    gradio.app.add_middleware(Guard, events=events_of(page), files=page.files, policy=policy)
+    guard(served, environment)
     return served

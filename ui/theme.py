@@ -42,6 +42,11 @@ CSP = "; ".join(
 )
 
 
+def policy(*, framed: bool) -> str:
+    """The Content-Security-Policy; only a Space's page may be shown inside another page."""
+    return CSP if framed else f"{CSP}; frame-ancestors 'none'"
+
+
 @cache
 def css() -> str:
     return "\n".join((ASSETS / f"{name}.css").read_text() for name in STYLES)
@@ -49,18 +54,13 @@ def css() -> str:
 
 @cache
 def head() -> str:
-    """The policy, then the page's own styles and scripts; nothing is fetched for them.
+    """The page's own styles and scripts; nothing is fetched for them.
 
     The styles stand here because gradio drops container queries from its `css` parameter.
     """
     code = "\n".join((ASSETS / f"{name}.js").read_text() for name in SCRIPTS)
     icon = (ASSETS / "icon.svg.txt").read_text().strip()
-    return (
-        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
-        f'<link rel="icon" href="{icon}">'
-        f"<style>{css()}</style>"
-        f"<script>{code}</script>"
-    )
+    return f'<link rel="icon" href="{icon}"><style>{css()}</style><script>{code}</script>'
 
 
 def theme() -> Any:

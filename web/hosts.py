@@ -1,0 +1,163 @@
+"""Under which names the service is served, and to which pages: the outermost layer of all.
+
+On a loopback address the browser of this machine is what a stranger's page could speak through: by
+a name of its own that it points at 127.0.0.1 (DNS rebinding), or by requests across sites.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config.models import Environment
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+LOOPBACK = "127.0.0.1"
+API = ("/v1/", "/router/", "/health", "/ready", "/metrics", "/openapi.json")
+"""What ROUTER_CORS_ORIGINS opens: the page is for its own origin alone."""
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+
+
+def is_loopback(host: str) -> bool:
+    """`localhost` or an address of this machine alone."""
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address).is_loopback
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The host names in force; `strict` is False where the service is open to other machines and
+    no names are given, since its names cannot be known then."""
+
+    allowed: frozenset[str]
+    strict: bool
+
+    @classmethod
+    def of(cls, environment: Environment, host: str) -> Names:
+        allowed = {name.lower() for name in environment.allowed_hosts}
+        open_to_all = environment.space_id is not None or not is_loopback(host)
+        return cls(frozenset(allowed | {host.lower()}), bool(allowed) or not open_to_all)
+
+    def serves(self, name: str | None) -> bool:
+        if not self.strict:
+            return name is not None
+        return name is not None and (is_loopback(name) or name in self.allowed)
+
+
+def name_of(netloc: str) -> str | None:
+    """The host's name in lower case without its port, or None where it is no such thing."""
+    with suppress(ValueError):
+        parts = urlsplit(f"//{netloc}")
+        _ = parts.port
+        if parts.netloc == netloc and "@" not in netloc and not netloc.endswith(":"):
+            return (parts.hostname or "").removesuffix(".") or None
+    return None
+
+
+class HostCheck:
+    """ASGI middleware: what comes under a foreign name, or from a foreign page to change something,
+    is refused in one sentence, and nothing is done."""
+
+    def __init__(self, app: ASGIApp, names: Names, origins: Collection[str] = ()) -> None:
+        self.app = app
+        self.names = names
+        self.origins = frozenset(origins)
+        self.api = CORSMiddleware(
+            app,
+            allow_origins=[*origins],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=["x-request-id", "retry-after"],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        problem = self._wrong_host(headers) or self._wrong_origin(scope, headers)
+        if problem is not None:
+            await _refuse(problem, scope, receive, send)
+            return
+        opened = self.origins and scope["path"].startswith(API)
+        await (self.api if opened else self.app)(scope, receive, _with_headers(send))
+
+    def _wrong_host(self, headers: Headers) -> tuple[int, str] | None:
+        given = headers.getlist("host")
+        if len(given) == 1 and self.names.serves(name_of(given[0])):
+            return None
+        said = f"the name “{given[0][:100]}”" if given else "no name"
+        sentence = f"the service is not served under {said}: put it into ROUTER_ALLOWED_HOSTS"
+        return 421, sentence
+
+    def _wrong_origin(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Only what writes is refused: a foreign page cannot read an answer without leave."""
+        origins = headers.getlist("origin")
+        if scope["type"] == "http" and scope["method"] in READING:
+            return None
+        if all(self._may_write(scope, origin, headers["host"]) for origin in origins):
+            return None
+        sentence = (
+            f"a page of “{origins[0][:100]}” may not use the service: put its host name into"
+            " ROUTER_ALLOWED_HOSTS, or its origin into ROUTER_CORS_ORIGINS for the API"
+        )
+        return 403, sentence
+
+    def _may_write(self, scope: Scope, origin: str, host: str) -> bool:
+        if origin in self.origins and scope["path"].startswith(API):
+            return True
+        scheme, _, netloc = origin.partition("://")
+        if scheme not in ("http", "https"):
+            return False
+        if not self.names.strict:
+            return netloc == host
+        return self.names.serves(name_of(netloc))
+
+
+def guard(app: FastAPI, environment: Environment, host: str = LOOPBACK) -> None:
+    """Put the check around the whole application, unless it stands there already."""
+    standing: list[object] = [one.cls for one in app.user_middleware]
+    if HostCheck not in standing:
+        names = Names.of(environment, host)
+        app.add_middleware(HostCheck, names=names, origins=environment.cors_origins)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sender
+
+
+async def _refuse(problem: tuple[int, str], scope: Scope, receive: Receive, send: Send) -> None:
+    """In OpenAI's form, whoever asked: nothing is known of a caller without a name."""
+    status, message = problem
+    if scope["type"] != "http":
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    kinds = {"type": "invalid_request_error", "param": None, "code": "not_allowed"}
+    body = {"error": {"message": message, **kinds}}
+    await JSONResponse(body, status, {"connection": "close"})(scope, receive, send)
