@@ -16,7 +16,7 @@ from pydantic import model_validator as validator
 from pydantic_core import ErrorDetails
 
 from api.errors import RefusedError, invalid
-from graph.router import MAX_PROMPT_CHARS
+from graph.asked import MAX_PROMPT_CHARS
 from providers import base
 from race.state import Options
 

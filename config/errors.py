@@ -13,8 +13,11 @@ RouterError
 from __future__ import annotations
 
 
-class RouterError(Exception):
-    """Base of the tree: `str(error)` is one sentence that a user can act on."""
+class RouterError(RuntimeError):
+    """Base of the tree: `str(error)` is one sentence that a user can act on.
+
+    A RuntimeError, for LangGraph's server passes on the sentences of Python's own kinds alone.
+    """
 
 
 class ConfigError(RouterError):

@@ -14,6 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl, Runtime
 
+from graph.turn import Turn
 from nodes.classify import classify
 from nodes.fallback import fallback
 from nodes.join import join
@@ -21,9 +22,9 @@ from nodes.log import log
 from nodes.primary import primary
 from nodes.rerank import rerank
 from race.events import NodePhase, Phase
-from race.request import Asked, Request
-from race.services import Services
-from race.state import State
+from race.request import Request
+from race.services import RunKey, Services
+from race.state import Context, Input, Output, State
 
 Node = Callable[[State, Services, Request], Awaitable[State]]
 
@@ -31,10 +32,10 @@ Node = Callable[[State, Services, Request], Awaitable[State]]
 class Bound(Protocol):
     """A node as LangGraph calls it."""
 
-    def __call__(self, state: State, runtime: Runtime[None]) -> Awaitable[State]: ...
+    def __call__(self, state: State, runtime: Runtime[Context]) -> Awaitable[State]: ...
 
 
-Graph = CompiledStateGraph[State, None, State, State]
+Graph = CompiledStateGraph[State, Context, Input, Output]
 
 _TOLD = {
     "classify": "route",
@@ -57,9 +58,14 @@ def build(services: Services) -> Graph:
     The services are bound here rather than passed as LangGraph's runtime context, so that the
     bare graph runs with nothing but a prompt, in a notebook and in LangGraph Studio too.
     """
-    graph = StateGraph(State)
+    return assemble(lambda node: bound(node, services))
+
+
+def assemble(bind: Callable[[Node], Bound]) -> Graph:
+    """Compile the graph of the nodes as `bind` makes them callable."""
+    graph = StateGraph(State, Context, input_schema=Input, output_schema=Output)
     for node in (classify, primary, fallback, join, log, rerank):
-        graph.add_node(node.__name__, bound(node, services))
+        graph.add_node(node.__name__, bind(node))
     graph.add_edge(START, "classify")
     graph.add_edge("classify", "primary")
     graph.add_edge("classify", "fallback")
@@ -70,9 +76,12 @@ def build(services: Services) -> Graph:
     return graph.compile(name="router")
 
 
-async def run_through(graph: Graph, state: State, control: RunControl) -> None:
-    """Run the graph for what its nodes do and say; its final state is not even gathered."""
-    async for _ in graph.astream(state, stream_mode=[], control=control):
+async def run_through(graph: Graph, control: RunControl) -> None:
+    """Run the graph for what its nodes do and say; its final state is not even gathered.
+
+    What was asked stands in the run's request, so the graph's own input is empty.
+    """
+    async for _ in graph.astream({}, stream_mode=[], control=control):
         pass
 
 
@@ -85,50 +94,67 @@ def bound(node: Node, services: Services) -> Bound:
     """A node with its services and its request; its start and end are events."""
     name = node.__name__
 
-    async def run(state: State, runtime: Runtime[None]) -> State:
+    async def run(state: State, runtime: Runtime[Context]) -> State:
         request = _request(name, state, services, runtime)
         request.idle_since = None
         _emit(request, name, "started")
         try:
             update = await node(state, services, request)
+            _emit(request, name, "ended", output=update.get(_TOLD[name]))
+            request.meeting.emit_waiting()
+            if request.turn is not None:
+                update = request.turn.after(name, update)
         except BaseException as error:
             _emit(request, name, "failed", error=str(error) or type(error).__name__)
-            leave(services, runtime.control, request)
+            leave(services, request)
             raise
-        _emit(request, name, "ended", output=update.get(_TOLD[name]))
-        request.meeting.emit_waiting()
         request.idle_since = request.meeting.now()
         if name == "rerank" or (name == "log" and not update.get("cause")):
-            leave(services, runtime.control, request)
+            leave(services, request)
         return update
 
     run.__name__ = name
     return run
 
 
-def leave(services: Services, control: object, request: Request) -> None:
+def leave(services: Services, request: Request) -> None:
     """Forget a request; nothing of it may remain in memory."""
     request.meeting.close()
-    services.races.pop(control, None)
+    for key in [key for key, running in services.races.items() if running is request]:
+        del services.races[key]
 
 
-def _request(name: str, state: State, services: Services, runtime: Runtime[None]) -> Request:
+def run_key(runtime: Runtime[Context]) -> RunKey:
+    """Which run of the graph a node belongs to; a graph may run several times in another's run."""
+    place = runtime.execution_info.checkpoint_ns if runtime.execution_info else ""
+    return runtime.control, place.rpartition("|")[0]
+
+
+def _request(name: str, state: State, services: Services, runtime: Runtime[Context]) -> Request:
     """This run's request. The bare graph's first node begins it: from the caller's values, and
     where the run begins in the middle, at a checkpoint, from what its state says was found."""
-    request = services.races.get(runtime.control)
+    key = run_key(runtime)
+    request = services.races.get(key)
     if request is None:
-        request = Request.begin(Asked.of(state), runtime.stream_writer)
+        if name == "classify":
+            turn = Turn.begin(state, runtime.context, services, runtime.stream_writer)
+        else:
+            turn = Turn.resume(state, services, runtime.stream_writer)
+        request = Request.begin(turn.asked, turn.emit, request_id=turn.run_id)
+        request.turn = turn
         if name != "classify":
             request.route = state["route"]
         _forget_paused(services, request.meeting.now())
-        services.races[runtime.control] = request
+        services.races[key] = request
+    if request.turn is not None:
+        request.turn.enter(name)
     return request
 
 
 def _forget_paused(services: Services, now: float) -> None:
-    for control, request in list(services.races.items()):
+    for request in list(services.races.values()):
         if request.idle_since is not None and now - request.idle_since > PAUSED_S:
-            leave(services, control, request)
+            leave(services, request)
 
 
 def _emit(request: Request, name: str, phase: Phase, **more: object) -> None:

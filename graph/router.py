@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from config.errors import NoAnswerError, NotFoundError, StorageError, UsageError
+from config.errors import NoAnswerError, StorageError
 from config.loader import load
 from config.models import Settings
+from graph.asked import checked
 from graph.builder import Graph, build
 from graph.runs import Runs
 from nodes.classify import route_of, understand
 from providers.base import Message
 from race.events import Event, LateAnswer
 from race.rendezvous import cancel
-from race.request import Asked
 from race.services import Services
 from race.state import Answer, Options, Route
 from runtime import reports
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from discovery.result import SearchResult
     from discovery.search import Search
     from providers.registry import Providers
-
-MAX_PROMPT_CHARS = 400_000
-"""A longer prompt is refused before anything is asked."""
 
 T = TypeVar("T")
 
@@ -218,7 +215,7 @@ class Router:
         discard text: a fallback goes on from what was shown. Raises as `answer` does, but a
         request that nobody could answer ends with an `answered` whose answer has an `error`.
         """
-        asked = self._asked(prompt, history, category, provider, options, rewindable)
+        asked = checked(self.settings, prompt, history, category, provider, options, rewindable)
         came_at = asyncio.get_running_loop().time()
         await self.start()
         async with self._gate.place() as leave:
@@ -245,7 +242,7 @@ class Router:
         provider: str | None = None,
     ) -> Route:
         """The dry run: where the prompt would go, and why. Calls no model."""
-        asked = self._asked(prompt, history, category, provider)
+        asked = checked(self.settings, prompt, history, category, provider)
         services = self.services
         return route_of(asked, services, understand(asked, services))
 
@@ -322,41 +319,3 @@ class Router:
         """Candidates for a category, ranked, each with its evidence; asks the model sources."""
         await self.start()
         return await self.discovery.search(category, refresh=refresh)
-
-    # -- checking what comes in ---------------------------------------------------------------
-
-    def _asked(
-        self,
-        prompt: str,
-        history: Sequence[Message] | None,
-        category: str | None,
-        provider: str | None,
-        options: Options | None = None,
-        rewindable: bool = True,
-    ) -> Asked:
-        """What came in, checked; UsageError or NotFoundError say what is wrong."""
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise UsageError("the prompt is empty; send some text", "prompt")
-        if len(prompt) > MAX_PROMPT_CHARS:
-            raise UsageError(
-                f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT_CHARS} are taken",
-                "prompt",
-            )
-        settings = self.settings
-        if category is not None and category not in settings.categories:
-            known = ", ".join(settings.categories)
-            raise NotFoundError(f"unknown category {category!r}; known are {known}")
-        if provider is not None:
-            self._check_provider(provider)
-        return Asked(prompt, list(history or []), category, provider, options or {}, rewindable)
-
-    def _check_provider(self, name: str) -> None:
-        enabled = [p.name for p in self.settings.providers if p.disabled is None]
-        if name in enabled:
-            return
-        for known in self.settings.providers:
-            if known.name == name:
-                raise UsageError(f"provider {name!r} is disabled: {known.disabled}", "provider")
-        raise NotFoundError(
-            f"unknown provider {name!r}; enabled are {', '.join(enabled) or 'none'}"
-        )

@@ -38,9 +38,9 @@ class Run:
         self.control = RunControl()
         self.closed = False
         self._why: str | None = None
-        services.races[self.control] = request
+        services.races[(self.control, "")] = request
         self.task = asyncio.create_task(
-            run_through(graph, request.asked.state(), self.control),
+            run_through(graph, self.control),
             name=f"request-{request.run_id}",
         )
 
@@ -54,7 +54,7 @@ class Run:
             if not self.task.done():
                 await cancel(self.task)
         finally:
-            leave(self._services, self.control, request)
+            leave(self._services, request)
             if not request.logged:
                 self._record(self._why)
 

@@ -22,6 +22,7 @@ class LateAnswers:
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._subscribers: set[asyncio.Queue[LateAnswer | None]] = set()
+        self._came: dict[str, LateAnswer] = {}
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -45,6 +46,10 @@ class LateAnswers:
         )
         self._tasks[task] = None
         task.add_done_callback(self._ended)
+
+    def answer(self, request_id: str) -> LateAnswer | None:
+        """A request's late answer, if it came; of the last MOST of this process alone."""
+        return self._came.get(request_id)
 
     async def subscribe(self) -> AsyncIterator[LateAnswer]:
         """Each late answer from now on, until the set is closed."""
@@ -84,6 +89,9 @@ class LateAnswers:
             await cancel(call)
         answer = await settle()
         if answer is not None:
+            self._came[answer["request_id"]] = answer
+            if len(self._came) > MOST:
+                del self._came[next(iter(self._came))]
             for queue in self._subscribers:
                 _offer(queue, answer)
 

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from providers.base import Message
 from race.rendezvous import Rendezvous, Sink
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the caller gave; the graph's state carries the same values from outside."""
+    """What the caller gave, checked."""
 
     prompt: str
     history: Sequence[Message] = ()
@@ -32,31 +32,20 @@ class Asked:
     rewindable: bool = True
     """False when text that was shown to the caller cannot be taken back."""
 
-    @classmethod
-    def of(cls, state: State) -> Asked:
-        return cls(
-            prompt=state["prompt"],
-            history=state.get("history") or [],
-            category=state.get("asked_category"),
-            provider=state.get("asked_provider"),
-            options=state.get("options") or {},
-            rewindable=state.get("rewindable", True),
-        )
-
-    def state(self) -> State:
-        """The graph's input."""
-        return State(
-            prompt=self.prompt,
-            history=list(self.history),
-            asked_category=self.category,
-            asked_provider=self.provider,
-            options=self.options,
-            rewindable=self.rewindable,
-        )
-
     def messages(self) -> list[Message]:
         """The conversation as a model gets it."""
         return [*self.history, Message(role="user", content=self.prompt)]
+
+
+class Turn(Protocol):
+    """What a run means to the conversation that its host keeps; see `graph/turn.py`."""
+
+    def enter(self, node: str) -> None:
+        """A node begins."""
+
+    def after(self, node: str, update: State) -> State:
+        """What a node has found, with what its host is to have."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +69,7 @@ class Request:
     reason: str | None = None  # join: why the answer changed hands, or why there is none
     logged: bool = False  # log: its row is written, or was tried to be
     idle_since: float | None = None  # between two nodes, on the meeting's clock
+    turn: Turn | None = None  # where the run's host keeps the conversation
 
     @classmethod
     def begin(

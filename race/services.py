@@ -16,6 +16,10 @@ from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
 
+RunKey = tuple[object, str]
+"""A run of the graph: LangGraph's `RunControl`, which a run shares with the graphs within it, and
+the place within, empty for a run by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -32,5 +36,5 @@ class Services:
     metrics: Metrics
     thinkers: Executor
     """Worker threads for classification: onnxruntime works without the GIL."""
-    races: dict[object, Request] = field(default_factory=dict)
-    """The requests in flight, each by its run of the graph (LangGraph's `RunControl`)."""
+    races: dict[RunKey, Request] = field(default_factory=dict)
+    """The requests in flight, each by its run of the graph."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from langchain_core.messages import AnyMessage
+from langgraph.channels import EphemeralValue
+from langgraph.graph.message import add_messages
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from providers.base import Message
@@ -93,20 +97,49 @@ class AnswerState(TypedDict):
     grounded: bool
 
 
-class State(TypedDict, total=False):
-    """The graph's state: plain values, one writer for each key.
+class Input(TypedDict, total=False):
+    """What a run may be given: `messages` that end with the user's, or a `prompt`.
 
-    Only `prompt` is needed; the first six come from the caller.
+    All but the conversation is of one run alone: a thread does not remember it.
     """
 
-    prompt: str
-    history: list[Message]
-    asked_category: str | None
-    asked_provider: str | None
-    options: Options
-    rewindable: bool
-    """False when text that was shown to the caller cannot be taken back."""
+    messages: Annotated[list[AnyMessage], add_messages]
+    prompt: Annotated[str | None, EphemeralValue]
+    category: Annotated[str | None, EphemeralValue]
+    provider: Annotated[str | None, EphemeralValue]
+    history: Annotated[list[Message], SkipJsonSchema(), EphemeralValue]
+    """The turns before `prompt` in OpenAI's form, for programs; a form shows `messages`."""
 
+
+class Output(TypedDict, total=False):
+    """What a run gives back."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    answer: AnswerState
+
+
+class Context(TypedDict, total=False):
+    """What an assistant of LangGraph's server, or a caller, fixes for its runs."""
+
+    category: str | None
+    """For runs that name none."""
+    provider: str | None
+    max_tokens: int | None
+    temperature: float | None
+
+
+class Chosen(TypedDict):
+    """What the caller of this turn chose beside the messages, for a run that begins later on."""
+
+    category: str | None
+    provider: str | None
+    options: Options
+
+
+class State(Input, total=False):
+    """The graph's state: plain values, one writer for each key but the conversation."""
+
+    chosen: Chosen  # classify
     request_id: str  # classify: of this run, never of one before it
     route: Route  # classify
     primary: Branch  # primary

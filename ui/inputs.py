@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 from config.errors import UsageError
-from graph.router import MAX_PROMPT_CHARS
+from graph.asked import MAX_PROMPT_CHARS
 
 MOST_TEXT = 2 * MAX_PROMPT_CHARS
 """Characters of one text. The chat itself says so of a prompt that is somewhat too long."""

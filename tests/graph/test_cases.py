@@ -276,7 +276,7 @@ def test_the_bare_graph_answers_a_prompt_and_forgets_it():
         stage = Stage(primary(whole(20, "P")), fallback(whole(30, "F")))
         state = await stage.router.graph.ainvoke({"prompt": "Why?"})
         assert state["answer"]["text"] == "P"
-        assert state["route"]["category"] == "general"
+        assert state["messages"][-1].response_metadata["category"] == "general"
         assert stage.services.races == {}
 
     on_virtual_time(play())

@@ -310,7 +310,8 @@ def test_the_bare_graph_runs_twice_in_one_thread_and_again_from_a_checkpoint() -
         first = await graph.ainvoke({"prompt": "Why?"}, thread)
         second = await graph.ainvoke({"prompt": "And then?"}, thread)
         assert [s["answer"]["text"] for s in (first, second)] == ["one", "two"]
-        assert first["request_id"] != second["request_id"]
+        ids = [s["messages"][-1].response_metadata["request_id"] for s in (first, second)]
+        assert ids[0] != ids[1]
         routed = [
             s async for s in graph.aget_state_history(thread) if s.next == ("primary", "fallback")
         ]

@@ -1,0 +1,232 @@
+"""A run of the bare graph: one turn of a conversation that its host keeps.
+
+The host is whoever runs the graph itself: LangGraph's server, a notebook, somebody else's graph.
+It brings messages and is given the answer as a message. Requests that come through `Router` carry
+their conversation with them and have no turn.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    HumanMessage,
+    convert_to_messages,
+    convert_to_openai_messages,
+)
+from langchain_core.messages.ai import UsageMetadata
+from langgraph.config import get_config
+
+from config.errors import NoAnswerError, UsageError
+from config.models import Settings
+from graph.asked import checked
+from graph.speech import Speech
+from providers.base import Message
+from race.late import LateAnswers
+from race.services import Services
+from race.state import Chosen, Context, Options, State
+
+if TYPE_CHECKING:
+    from langgraph.types import StreamWriter
+
+    from race.events import Event, LateAnswer
+    from race.request import Asked
+
+AMENDED = "amended_by"
+"""In the metadata of an answer: the provider whose late answer it was amended with."""
+
+
+class Turn:
+    """What one run was asked, and what its host gets to see of it while it runs and at its end."""
+
+    def __init__(self, asked: Asked, brought: list[dict[str, Any]], writer: StreamWriter) -> None:
+        self.asked = asked
+        self.run_id = uuid.uuid4().hex
+        self.speech = Speech(self.run_id, HumanMessage(asked.prompt))
+        self._brought = brought
+        self._writer = writer
+        self._answer: Mapping[str, Any] | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        state: State,
+        context: Context | None,
+        services: Services,
+        writer: StreamWriter,
+    ) -> Turn:
+        """A new turn, from what the caller gave and the conversation so far.
+
+        Raises UsageError or NotFoundError in one sentence that names what is wrong.
+        """
+        chosen = _chosen(state, context or {})
+        amended = amendments(state.get("messages") or [], services.late)
+        said = _amended(state.get("messages") or [], amended)
+        asked = _asked(state, said, chosen, services.settings)
+        # As dictionaries: LangGraph's `messages` stream repeats every message that a node returns.
+        new = [{"role": "user", "content": asked.prompt}] if state.get("prompt") is not None else []
+        return cls(asked, [*map(_as_dict, amended), *new], writer)
+
+    @classmethod
+    def resume(cls, state: State, services: Services, writer: StreamWriter) -> Turn:
+        """The turn of a run that begins in the middle, at a checkpoint."""
+        chosen = state.get("chosen") or Chosen(category=None, provider=None, options={})
+        return cls(
+            _asked(state, state.get("messages") or [], chosen, services.settings), [], writer
+        )
+
+    def emit(self, event: Event) -> None:
+        """An event of the request, for the streams `custom` and `messages`."""
+        self._writer(event)
+        if event["type"] == "token":
+            self.speech.token(event["role"], event["text"])
+        elif event["type"] == "switched":
+            self.speech.switch(event["to"], event["discard"])
+        elif event["type"] == "answered":
+            self._answer = event["answer"]
+
+    def enter(self, node: str) -> None:
+        """A node begins; called within its run."""
+        self.speech.enter(node, get_config())
+
+    def after(self, node: str, update: State) -> State:
+        """What a node has found, with what its host is to have."""
+        if node == "classify":
+            return {**self._begun(), **update}
+        if node == "log":
+            return {**update, **self._answered()}
+        return update
+
+    def _begun(self) -> State:
+        """What the first node adds: the new messages, and no outputs of the turn before."""
+        asked = self.asked
+        chosen = Chosen(category=asked.category, provider=asked.provider, options=asked.options)
+        update: Any = dict.fromkeys(("primary", "fallback", "answer", "logged", "cause"))
+        update |= {"messages": self._brought, "chosen": chosen}
+        return cast("State", update)
+
+    def _answered(self) -> State:
+        """What the last node adds: the answer as a message; NoAnswerError if there is none."""
+        answer = self._answer
+        if answer is None:
+            return {}
+        if not answer["success"]:
+            raise NoAnswerError(answer["error"] or "nobody answered")
+        message = answer_message(answer, self.speech.message_id)
+        self.speech.end(message)
+        return State(messages=[message])
+
+
+def answer_message(answer: Mapping[str, Any], message_id: str | None = None) -> AIMessage:
+    """The answer as LangChain's users expect it: usage apart, the router's facts in metadata."""
+    tokens_in, tokens_out = answer["tokens_in"], answer["tokens_out"]
+    usage: UsageMetadata | None = None
+    if tokens_in is not None and tokens_out is not None:
+        usage = UsageMetadata(
+            input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
+        )
+    facts = (
+        "category",
+        "confidence",
+        "provider",
+        "role",
+        "cost_usd",
+        "request_id",
+        "finish_reason",
+    )
+    metadata = {name: answer[name] for name in facts} | {"model_name": answer["model"]}
+    for name in ("why", "note"):
+        if answer[name]:
+            metadata[name] = answer[name]
+    return AIMessage(
+        answer["text"], id=message_id, response_metadata=metadata, usage_metadata=usage
+    )
+
+
+def amendments(messages: Sequence[AnyMessage], late: LateAnswers) -> list[AnyMessage]:
+    """Answers of the fallback in this conversation whose primary came after all, amended.
+
+    Each keeps its id and what its reader saw; the late answer stands below it.
+    """
+    found: list[AnyMessage] = []
+    for message in messages:
+        metadata = message.response_metadata
+        if message.type != "ai" or metadata.get("role") != "fallback" or AMENDED in metadata:
+            continue
+        answer = late.answer(str(metadata.get("request_id")))
+        if answer is not None:
+            found.append(_amend(message, answer))
+    return found
+
+
+def _amend(message: AnyMessage, late: LateAnswer) -> AnyMessage:
+    text = f"{message.text}\n\n{late['provider']} answered later:\n\n{late['text']}"
+    metadata = {**message.response_metadata, AMENDED: late["provider"]}
+    return message.model_copy(update={"content": text, "response_metadata": metadata})
+
+
+def _as_dict(message: AnyMessage) -> dict[str, Any]:
+    kept = ("id", "content", "response_metadata", "tool_calls")
+    return {"role": "assistant", **{name: getattr(message, name) for name in kept}}
+
+
+def _amended(messages: Sequence[AnyMessage], amended: Sequence[AnyMessage]) -> list[AnyMessage]:
+    by_id = {message.id: message for message in amended}
+    return [by_id.get(message.id, message) for message in messages]
+
+
+def _chosen(state: State, context: Context) -> Chosen:
+    options = Options()
+    if (most := context.get("max_tokens")) is not None:
+        options["max_tokens"] = most
+    if (temperature := context.get("temperature")) is not None:
+        options["temperature"] = temperature
+    return Chosen(
+        category=state.get("category") or context.get("category"),
+        provider=state.get("provider") or context.get("provider"),
+        options=options,
+    )
+
+
+def _asked(
+    state: State, messages: Sequence[AnyMessage], chosen: Chosen, settings: Settings
+) -> Asked:
+    """The prompt, or the last message, with what was said before it."""
+    prompt, before = state.get("prompt"), list(messages)
+    if prompt is None:
+        if not before:
+            raise UsageError("give `messages` that end with the user's, or a `prompt`", "messages")
+        last = before.pop()
+        if last.type != "human":
+            raise UsageError(
+                f"the last of `messages` must be the user's, not of type {last.type}", "messages"
+            )
+        prompt = last.text
+    history = _history(state) if state.get("history") else _plain(before)
+    return checked(
+        settings, prompt, history, chosen["category"], chosen["provider"], chosen["options"]
+    )
+
+
+def _history(state: State) -> list[Message]:
+    try:
+        return _plain(convert_to_messages([dict(turn) for turn in state["history"]]))
+    except (ValueError, TypeError, NotImplementedError, KeyError):
+        raise UsageError(
+            '`history` must be a list of {"role": "user" or "assistant", "content": text}',
+            "history",
+        ) from None
+
+
+def _plain(messages: Sequence[Any]) -> list[Message]:
+    """In OpenAI's form; what has no text is left out."""
+    given = convert_to_openai_messages(messages, text_format="string")
+    return [
+        Message(role=m["role"], content=m["content"])
+        for m in given
+        if isinstance(m.get("content"), str) and m["role"] in ("system", "user", "assistant")
+    ]
