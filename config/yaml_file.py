@@ -13,6 +13,9 @@ from config.errors import ConfigError
 Loc = tuple[int | str, ...]
 """The way from the root to a value: mapping keys and list indices."""
 
+MOST_DEPTH = 40
+MOST_VALUES = 200_000
+
 _KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 _Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -53,6 +56,7 @@ class YamlFile:
             raise ConfigError(f"{self.path}: cannot be read ({reason})") from None
         loader = _Loader(text)
         try:
+            self._check_size(text)
             node = loader.get_single_node()
             data = None if node is None else loader.construct_document(node)
             json.dumps(data)
@@ -69,6 +73,30 @@ class YamlFile:
             raise ConfigError(f"{self.path}:1: must be a mapping of `key: value` lines")
         self.data = data
         self._walk(node, ())
+
+    def _check_size(self, text: str) -> None:
+        """Read as a stream of events, before anything is built of it: an alias repeats all that it
+        names, and nesting costs the stack."""
+        depth, sizes, open_anchors = 0, {}, []
+        total = 0
+        for event in yaml.parse(text, _Loader):
+            total += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                open_anchors.append((event.anchor, total))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+                anchor, begun = open_anchors.pop()
+                if anchor is not None:
+                    sizes[anchor] = total - begun
+            elif isinstance(event, yaml.AliasEvent):
+                total += sizes.get(event.anchor or "", 0)
+            if depth > MOST_DEPTH or total > MOST_VALUES:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                what = f"is nested more than {MOST_DEPTH} deep"
+                if depth <= MOST_DEPTH:
+                    what = f"has more than {MOST_VALUES} values once its aliases are written out"
+                raise ConfigError(f"{self.path}:{line}: {what}; write it more simply")
 
     def _walk(self, node: yaml.Node, loc: Loc) -> None:
         self._lines.setdefault(loc, node.start_mark.line + 1)

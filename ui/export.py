@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as comma
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
@@ -47,6 +48,11 @@ ATTEMPT = (
 )
 
 
+_UNSEEN = r"\s\x00-\x1f\x7f-\x9f\ufeff\u200b-\u200f\u2060\"'"
+_SIGNS = "\t\r\n=+\\-@|%＝＋－＠﹦﹢﹣﹫"
+_FORMULA = re.compile(f"[{_UNSEEN}]*[{_SIGNS}]")
+
+
 def jsonl(rows: Iterable[InteractionRow], out: TextIO) -> None:
     """Write one request a line with its attempts, as `--log` prints them."""
     for row in rows:
@@ -67,7 +73,8 @@ def csv(rows: Iterable[InteractionRow], out: TextIO) -> None:
 
 
 def _cell(value: object) -> object:
-    """A text that a spreadsheet would take for a formula is kept from being one."""
-    if isinstance(value, str) and value[:1] in "=+-@\t\r":
+    """A text that a spreadsheet would take for a formula is kept from being one: it looks past
+    spaces and what is not seen, and reads full-width signs as plain ones."""
+    if isinstance(value, str) and _FORMULA.match(value):
         return f"'{value}"
     return value

@@ -96,7 +96,9 @@ class Classifier:
             return None
         if (weights.vectors is None) != (embed is None):
             return None
-        return cls(categories, weights, embed)
+        found = cls(categories, weights, embed)
+        features, names = found._reader.prior().shape
+        return found if weights.lexical.shape == (features + 1, names) else None
 
     @staticmethod
     def embedded(prompt: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -41,6 +40,20 @@ class Weights:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             stamp, vocabulary = json.loads(arrays.pop("words").tobytes())
-            return cls(stamp=stamp, vocabulary=tuple(vocabulary), **arrays)
-        except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile):
+            found = cls(stamp=stamp, vocabulary=tuple(vocabulary), **arrays)
+            return found if found.fits() else None
+        except Exception:
             return None
+
+    def fits(self) -> bool:
+        """True if the shapes go together and every number is one."""
+        categories = self.lexical.shape[1]
+        sound = self.rarity.shape == (len(self.vocabulary),)
+        sound &= self.lexical.ndim == 2 and self.lexical.shape[0] > len(self.vocabulary)
+        sound &= (self.vectors is None) == (self.full is None)
+        if self.vectors is not None and self.full is not None:
+            both = self.vectors.shape[1] + self.lexical.shape[0]
+            sound &= self.vectors.ndim == 2 and self.full.shape == (both, categories)
+        arrays = (self.rarity, self.lexical, self.vectors, self.full)
+        kinds = [array for array in arrays if array is not None]
+        return bool(sound and all(a.dtype.kind == "f" and np.isfinite(a).all() for a in kinds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from config.errors import ConfigError
 from config.loader import load
 from config.models import Ranking, Settings
+from config.yaml_file import YamlFile
 
 PROVIDERS = """\
 hosts:
@@ -568,3 +570,40 @@ def test_a_host_may_have_words_of_its_own_for_the_end_of_an_answer(folder: Path)
     edit(folder, "{eos: stop}", "{eos: stopp}")
     with pytest.raises(ConfigError, match=r"finish_reasons\.eos"):
         read(folder)
+
+
+def bomb(levels: int) -> str:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    for n in range(1, levels):
+        lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        bomb(9),
+        bomb(30),
+        "a: " + "[" * 100_000,
+        "a: " + "{b: " * 10_000,
+        "\n".join(f"{'  ' * n}a{n}:" for n in range(200)),
+        "a: &a {b: *a}",
+        "a: &a [1]\nb: *nobody",
+        "a: &a {x: 1}\n" + "\n".join(f"b{n}:\n  <<: *a" for n in range(3)) + "\nc: [" + "[" * 50,
+    ],
+)
+def test_yaml_that_grows_or_nests_absurdly_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "providers.yaml"
+    path.write_text(text)
+    started = time.process_time()
+    with pytest.raises(ConfigError) as refused:
+        YamlFile(path)
+    assert time.process_time() - started < 2
+    assert len(str(refused.value).splitlines()) == 1
+    assert "providers.yaml" in str(refused.value)
+
+
+def test_ordinary_aliases_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "providers.yaml"
+    path.write_text("cost: &cost {input: 1, output: 2}\nproviders:\n  - {name: a, cost: *cost}\n")
+    assert YamlFile(path).data["providers"][0]["cost"] == {"input": 1, "output": 2}

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from tests.ui.test_replay import logged
 from ui import export
 
@@ -31,6 +33,18 @@ def test_a_request_without_attempts_has_its_line():
     assert [row["attempt_provider"] for row in rows] == [""]
 
 
-def test_no_cell_is_a_formula_for_a_spreadsheet():
-    rows = list(csv.DictReader(io.StringIO(written(export.csv, logged(error="=cmd()")))))
-    assert rows[0]["error"] == "'=cmd()"
+SIGNS = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+BEFORE = ("", " ", "\n", "\t\r", "\ufeff", "\u200b", "\u00a0", "\x00", '"', "'", "\u3000 ")
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_no_cell_is_a_formula_for_a_spreadsheet(sign: str):
+    for before in BEFORE:
+        cell = f"{before}{sign}cmd()"
+        rows = list(csv.DictReader(io.StringIO(written(export.csv, logged(error=cell)))))
+        assert rows[0]["error"] == f"'{cell}"
+
+
+def test_an_ordinary_cell_stays_as_it_is():
+    rows = list(csv.DictReader(io.StringIO(written(export.csv, logged(error=" a-b = c")))))
+    assert rows[0]["error"] == " a-b = c"
