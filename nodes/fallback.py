@@ -26,6 +26,8 @@ async def fallback(state: State, services: Services, request: Request) -> State:
     if (calls := request.calls("fallback")) and calls[-1].running:
         if decision.reason in ("deadline", "silent"):
             calls[-1].end("timed_out", "timeout")
+        elif decision.reason == "cut":
+            calls[-1].end("failed", "bad_reply", "it does not go on from the text that was shown")
         else:
             calls[-1].end("cancelled", detail="the primary answered first")
     if not task.done():

@@ -43,6 +43,8 @@ def pick(state: State, asked: Asked, limits: Limits, *, can_replace: bool = True
     passages = fallback.get("passages", [])
     if fallback.get("confident") and passages and can_replace:
         return _extract(passages, why_nobody(primary, fallback))
+    if fallback.get("out") == "cut":
+        return _failed("cut", why_cut(primary, fallback, limits))
     return _failed("no_answer" if can_replace else "cut", why_nobody(primary, fallback))
 
 
@@ -119,21 +121,31 @@ def why_primary(primary: Branch) -> str | None:
 
 
 def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
-    """Why the fallback answered, by what took the floor from the primary."""
-    name, helper = primary.get("provider"), fallback.get("provider")
+    """Why the fallback answered."""
+    return f"{_why_out(primary, limits)}, so {fallback.get('provider')} answered"
+
+
+def why_cut(primary: Branch, fallback: Branch, limits: Limits) -> str:
+    """Why a live answer ends unfinished."""
+    joins = f"what {fallback.get('provider')} said does not go on from the text that was shown"
+    return f"{_why_out(primary, limits)}, and {joins}"
+
+
+def _why_out(primary: Branch, limits: Limits) -> str:
+    """What took the floor from the primary."""
+    name = primary.get("provider")
     match primary.get("out"):
         case _ if name is None:
             skipped = "; ".join(_fate(row) for row in primary.get("attempts", []))
-            what = skipped or "no preferred provider is enabled"
+            return skipped or "no preferred provider is enabled"
         case "timeout" if primary["attempts"][-1]["ttft_ms"] is None:
-            what = f"{name} had not begun to answer after {limits.ttft_s:g} s"
+            return f"{name} had not begun to answer after {limits.ttft_s:g} s"
         case "timeout":
-            what = f"{name} began to answer too late"
+            return f"{name} began to answer too late"
         case "stalled":
-            what = f"{name} fell silent for {limits.stall_s:g} s in the middle of its answer"
+            return f"{name} fell silent for {limits.stall_s:g} s in the middle of its answer"
         case _:
-            what = _fate(primary["attempts"][-1])
-    return f"{what}, so {helper} answered"
+            return _fate(primary["attempts"][-1])
 
 
 def why_nobody(primary: Branch, fallback: Branch) -> str:

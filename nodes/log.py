@@ -118,7 +118,9 @@ def usage_of(request: Request, served: Attempt | None) -> tuple[int | None, int 
     shown_before = [a for a in request.calls("primary") if a.usage and a.text == served.prefix]
     first = shown_before[-1].usage if shown_before else None
     before = first.tokens_out if first else estimate_tokens(served.prefix)
-    after = estimate_tokens(request.meeting.text[len(served.prefix) :])
+    rest = request.meeting.text[len(served.prefix) :]
+    dropped = len(rest) < len(served.text)
+    after = estimate_tokens(rest) if dropped else served.usage.tokens_out
     return (first.tokens_in if first else None), before + after
 
 

@@ -230,7 +230,7 @@ def branch_of(request: Request, side: Side) -> Branch:
         outcome=row["outcome"],
         error=row["error"],
         detail=last.detail,
-        out=meeting.why_out if side == "primary" else None,
+        out=meeting.why_out if side == "primary" else decision.reason,
         finish_reason=last.finish_reason,
         attempts=rows,
     )

@@ -14,7 +14,9 @@ the caller has been shown so far is the "visible" text. The rules:
   begun, and by `ttft_s` before that if confident passages could answer instead.
 - The first holder to complete wins. At `deadline_s` a complete answer is served, else nobody wins.
 - A caller whose text cannot be taken back (`rewindable=False`) is never shown a second beginning:
-  the fallback is asked to go on from the visible text instead (`Continue`).
+  the fallback goes on from the visible text, with its own answer where that begins alike, else it
+  is asked to (`Continue`). What it says is read before it is shown (`race.seam`); where it does not
+  go on, the race ends without a winner ("cut").
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from config.models import Limits
+from race.seam import Seam
 
 UNDERSTANDING = 0.25
 """The share of `ttft_s` that classifying may take. It takes 3 ms, but in a burst prompts queue for
@@ -141,6 +144,7 @@ class Race:
         self._visible_generation = 0
         self._visible_text: list[str] = []
         self._continuing = False
+        self._seam: Seam | None = None
         self._why_out = "failed"
         self._passages = False
         self._alone_since: float | None = None
@@ -193,11 +197,15 @@ class Race:
         runner.last_at = now
         if not text or self.decision or runner.dead or runner.void:
             return []
+        if runner is self._fallback and self._seam:
+            text = self._seam.feed(text)
+            if not text:
+                return self._settle(now)
         runner.parts.append(text)
         runner.retrying = False
         if self._speaks(runner):
             if runner is self._primary and self._continuing:
-                self._continuing, self._fallback.void = False, True
+                self._continuing, self._fallback.void, self._seam = False, True, None
                 self._fallback.parts.clear()
             said: list[Action] = [self._say(runner, text)]
             return said if now < self._deadline_at else said + self._settle(now)
@@ -223,8 +231,16 @@ class Race:
     def done(self, side: Side, now: float) -> list[Action]:
         """The side's answer is complete."""
         runner = self._runner(side)
-        if not runner.void:
-            runner.complete, runner.last_at = True, now
+        if runner.void or self.decision:
+            return []
+        if runner is self._fallback and self._seam:
+            runner.parts.append(self._seam.end())
+            if self._speaks(runner) and (text := runner.parts[-1]):
+                return [self._say(runner, text), *self._complete(runner, now)]
+        return self._complete(runner, now)
+
+    def _complete(self, runner: _Runner, now: float) -> list[Action]:
+        runner.complete, runner.last_at = True, now
         return self._settle(now)
 
     def failed(
@@ -276,11 +292,17 @@ class Race:
         actions = self._start_fallback(now)
         if (due := self._lone_due(now)) is not None and now >= due:
             self._fallback.dead = self._silent = True
+        if self._seam and self._seam.verdict == "broken":
+            if self._seam.asked:
+                return [*actions, self._decide(None, "cut")]
+            self._continuing, self._seam = False, None
         taker = self._next_holder(now)
         if taker and not self._speaks(taker):
             actions += self._take_floor(taker, now)
         elif self._must_continue(now):
-            actions.append(self._ask_to_continue(now))
+            actions += self._go_on(now)
+            if self.decision:
+                return actions
         if self._floor and self._floor.complete and self._speaks(self._floor):
             actions.append(self._decide(self._floor.side, "complete"))
         elif now >= self._deadline_at:
@@ -372,7 +394,8 @@ class Race:
             self._visible = 0
             self._visible_text.clear()
         self._floor, self._visible_generation = runner, runner.generation
-        actions.append(self._say(runner, runner.text))
+        if runner.text:
+            actions.append(self._say(runner, runner.text))
         return actions
 
     def _say(self, runner: _Runner, text: str) -> Say:
@@ -397,11 +420,24 @@ class Race:
             and self._primary_out(now)
         )
 
-    def _ask_to_continue(self, now: float) -> Continue:
+    def _go_on(self, now: float) -> list[Action]:
+        """Go on from the visible text: with the fallback's own answer as far as it is the same,
+        else with a continuation that it is asked for."""
+        shown, runner = "".join(self._visible_text), self._fallback
+        own = Seam(shown, asked=False)
+        new = own.feed(runner.text)
+        if runner.complete:
+            new += own.end()
         self._continuing = True
-        self._fallback.renew()
-        self._fallback.started, self._fallback.last_at = True, now
-        return Continue("".join(self._visible_text))
+        if runner.parts and own.verdict != "broken":
+            self._seam = own
+            runner.parts[:] = [new] if new or runner.complete else []
+            runner.last_at = now
+            return self._settle(now)
+        runner.renew()
+        runner.started, runner.last_at = True, now
+        self._seam = Seam(shown)
+        return [Continue(shown)]
 
     def _hopeless(self) -> bool:
         """Nobody can complete what the caller sees."""

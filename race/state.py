@@ -62,7 +62,7 @@ class Branch(TypedDict, total=False):
     outcome: str
     error: str | None
     detail: str | None
-    out: str | None  # why the race took the floor from this side
+    out: str | None  # what took the floor from the primary; for the fallback, how it all ended
     finish_reason: str | None
     attempts: list[AttemptRow]
     sources: list[Source]  # what the model was given

@@ -20,6 +20,8 @@ from tests.conftest import SettingsFor
 from tests.upstream import FAULTS, Behaviour, Upstream
 
 FALLBACK = "The fallback answers."
+REST = "and so it goes on."
+"""What a model says that obeys when it is asked to go on."""
 LIMITS = {"ttft_s": 0.4, "stall_s": 0.3, "deadline_s": 8.0, "late_s": 0.5}
 
 
@@ -116,14 +118,16 @@ async def test_fault_in_a_live_stream_is_continued_never_replaced(
     fault: Fault, upstream: Upstream, settings_for: SettingsFor
 ) -> None:
     upstream.behave("first", FAULTS[fault.name])
-    async with routing(settings_with(settings_for, upstream)) as router:
+    settings = settings_with(settings_for, upstream)
+    upstream.behave("cheap", Behaviour(text=REST, ttft_s=0.02))
+    async with routing(settings) as router:
         text, answer = await ask(router, rewindable=False)
         assert answer["success"]
         assert text == answer["text"]
         if fault.kind is not None:
             # A reset may overtake the last tokens before it.
-            before = text.removesuffix(FALLBACK).split()
-            assert text.endswith(FALLBACK)
+            before = text.removesuffix(REST).split()
+            assert text.endswith(f" {REST}" if before else REST)
             assert before == [f"word{i}" for i in range(len(before))]
             assert fault.shown - 20 <= len(before) <= fault.shown
         await assert_logged(router, fault)
@@ -210,11 +214,11 @@ async def test_a_fallback_that_rejects_prefill_can_still_go_on_from_a_cut_stream
 ) -> None:
     upstream.behave("first", FAULTS["cut"])
     settings = settings_with(settings_for, upstream)
-    upstream.behave("cheap", Behaviour(text=FALLBACK, rejects=("prefill",)))
+    upstream.behave("cheap", Behaviour(text=REST, rejects=("prefill",)))
     async with routing(settings) as router:
         text, answer = await ask(router, rewindable=False)
         assert text.startswith("word0 word1 ")
-        assert text.endswith(FALLBACK)
+        assert text.endswith(f" {REST}")
         assert answer["success"]
 
 
