@@ -10,8 +10,8 @@ the caller has been shown so far is the "visible" text. The rules:
 - Overtime: when the primary is out and the fallback has nothing to show, whichever shows first
   speaks. A primary that resumes before the fallback has shown anything keeps the floor.
 - A holder that dies or stalls gives the floor to the other side, if that one has text.
-- A fallback that runs alone is bound too, from the moment it is alone: by `stall_s` once it has
-  begun, and by `ttft_s` before that if confident passages could answer instead.
+- A fallback that runs alone is bound too, from the moment it is alone, by `ttft_s` until it has
+  begun and then by `stall_s`, if confident passages could answer instead or text is visible.
 - The first holder to complete wins. At `deadline_s` a complete answer is served, else nobody wins.
 - A caller whose text cannot be taken back (`rewindable=False`) is never shown a second beginning:
   the fallback goes on from the visible text, with its own answer where that begins alike, else it
@@ -31,6 +31,10 @@ from race.seam import Seam
 UNDERSTANDING = 0.25
 """The share of `ttft_s` that classifying may take. It takes 3 ms, but in a burst prompts queue for
 it, and a healthy primary shall not pay for all of that."""
+
+LAG_S = 0.25
+"""A busy event loop may be so late: what has arrived meanwhile is read before a side that nobody
+stands behind counts as silent."""
 
 Side = Literal["primary", "fallback"]
 Start = Literal["immediate", "hedged", "when_out"]
@@ -149,6 +153,7 @@ class Race:
         self._passages = False
         self._alone_since: float | None = None
         self._silent = False
+        self._overdue_since: float | None = None
         self.decision: Decide | None = None
 
     @property
@@ -194,7 +199,7 @@ class Race:
     def token(self, side: Side, text: str, now: float) -> list[Action]:
         """A content token; empty text is only a sign of life."""
         runner = self._runner(side)
-        runner.last_at = now
+        runner.last_at, self._overdue_since = now, None
         if not text or self.decision or runner.dead or runner.void:
             return []
         if runner is self._fallback and self._seam:
@@ -218,7 +223,7 @@ class Race:
         content (None: `ttft_s`).
         """
         runner = self._runner(side)
-        runner.last_at = now
+        runner.last_at, self._overdue_since = now, None
         if runner is self._primary and self._content_due is None and not self._primary_out(now):
             self._content_due = now + (self._limits.ttft_s if think_s is None else think_s)
         return self._settle(now)
@@ -281,7 +286,7 @@ class Race:
         if self._floor:
             instants.append(self._floor.last_at + self._limits.stall_s)
         if (due := self._lone_due(now)) is not None:
-            instants.append(due)
+            instants.append(due if self._overdue_since is None else self._overdue_since + LAG_S)
         return min((t for t in instants if t > now), default=None)
 
     # -- how a moment is settled --------------------------------------------------------------
@@ -291,7 +296,9 @@ class Race:
             return []
         actions = self._start_fallback(now)
         if (due := self._lone_due(now)) is not None and now >= due:
-            self._fallback.dead = self._silent = True
+            self._overdue_since = now if self._overdue_since is None else self._overdue_since
+            if now >= self._overdue_since + LAG_S:
+                self._fallback.dead = self._silent = True
         if self._seam and self._seam.verdict == "broken":
             if self._seam.asked:
                 return [*actions, self._decide(None, "cut")]
@@ -340,16 +347,17 @@ class Race:
 
     def _lone_due(self, now: float) -> float | None:
         """When a fallback that runs alone must have spoken; None while it does not, or where it is
-        the only hope: an answer that comes late is better than none."""
+        the only hope: an answer that comes late is better than none. A live caller who has begun to
+        read is not left waiting."""
         runner = self._fallback
         if not (self._primary.dead and runner.started) or runner.dead or runner.complete:
+            return None
+        if self.can_restart and not self._passages:
             return None
         if self._alone_since is None:
             self._alone_since = now
         since = max(self._alone_since, runner.last_at)
-        if runner.parts:
-            return since + self._limits.stall_s
-        return since + self._limits.ttft_s if self._passages else None
+        return since + (self._limits.stall_s if runner.parts else self._limits.ttft_s)
 
     def _start_fallback(self, now: float) -> list[Action]:
         if self._fallback.started or self._fallback.dead or not self._primary.started:
