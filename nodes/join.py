@@ -13,6 +13,12 @@ from telemetry.records import AttemptRow
 PASSAGES = "passages"
 """The provider's name of an extractive answer."""
 
+MISSED = {
+    "late": "the knowledge base did not answer in time, so no passages were given",
+    "bm25": "passages were found by their words alone",
+}
+"""What a retrieval that was not whole is called in the answer's note."""
+
 
 async def join(state: State, services: Services, request: Request) -> State:
     """Pick the winner from the state; where no model answered, the passages themselves do."""
@@ -23,6 +29,9 @@ async def join(state: State, services: Services, request: Request) -> State:
     if answer["provider"] == PASSAGES:
         meeting.switch("fallback", PASSAGES, "failed", meeting.visible)
         meeting.say(answer["text"], PASSAGES, "fallback")
+    if answer["role"] == "fallback" and request.retrieval is not None:
+        if missed := MISSED.get(request.retrieval.mode):
+            answer["note"] = "; ".join(filter(None, (answer["note"], missed)))
     request.reason = answer["reason"]
     return {"answer": answer}
 

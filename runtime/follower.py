@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -36,30 +36,52 @@ class Follower:
         self._watched = watched
         self._current = current
         self._adopt = adopt
+        self._reported: dict[str, str] = {}
         self.config_problem: str | None = None
         """Why an edit of the configuration was not taken in."""
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        told: str | None = None
         sync = CooldownSync()
+
+        async def exchange() -> None:
+            services = self._current()
+            await sync.exchange(services.routing, services.log, services.settings)
+
+        steps = (
+            self._catch_up,
+            self._look,
+            exchange,
+            self._take_in_changes,
+            self._judge_trials,
+        )
         while True:
-            try:
-                services = self._current()
-                await services.routing.catch_up(services.log)
-                await sync.exchange(services.routing, services.log, services.settings)
-                await self._take_in_changes()
-                await self._judge_trials()
-                told = None
-            except RouterError as error:
-                if str(error) != told:
-                    logger.error("follow_failed", error=str(error))
-                told = str(error)
-            except Exception as bug:  # told with its traceback; the next second is another chance
-                if repr(bug) != told:
-                    logger.exception("follow_crashed")
-                told = repr(bug)
+            for step in steps:
+                await self._take(step)
             await asyncio.sleep(FOLLOW_S)
+
+    async def _take(self, step: Callable[[], Awaitable[None]]) -> None:
+        """One step, whatever becomes of the others: a silent log must not hide an edit."""
+        name = step.__name__
+        try:
+            await step()
+        except RouterError as error:
+            if self._reported.get(name) != str(error):
+                logger.error("follow_failed", error=str(error))
+            self._reported[name] = str(error)
+        except Exception as bug:  # reported with its traceback; the next second is another chance
+            if self._reported.get(name) != repr(bug):
+                logger.exception("follow_crashed")
+            self._reported[name] = repr(bug)
+        else:
+            self._reported.pop(name, None)
+
+    async def _catch_up(self) -> None:
+        services = self._current()
+        await services.routing.catch_up(services.log)
+
+    async def _look(self) -> None:
+        await self._current().knowledge.look()
 
     async def _take_in_changes(self) -> None:
         """An edit of the configuration is taken in without a restart; an invalid one is told of."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,9 +19,18 @@ from vectorstore.ingest import Ingest, Progress, check_folders
 from vectorstore.passages import Document, IngestReport, Retrieval
 from vectorstore.retriever import Retriever
 from vectorstore.snapshot import paths
-from vectorstore.vectors import VectorStore
+from vectorstore.vectors import INGEST_TIMEOUT_S, VectorStore
 
 T = TypeVar("T")
+
+RETRIEVE_S = 0.3
+"""How long a question waits for its passages; usually they take 10 ms."""
+
+FIRST_S = 3.0
+"""The same for the first question of a process, which opens everything."""
+
+RERANK_S = 1.0
+"""What the cross-encoder may take beyond that."""
 
 LOCK_WAIT_S = 10.0
 """How long an ingest waits for another process's ingest into the same data folder."""
@@ -41,6 +51,10 @@ class Knowledge:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="knowledge-read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="knowledge-write")
         self._stops: set[threading.Event] = set()
+        self._found = 0
+        """Retrievals that ended: in a crowd each waits for those before it, and that is no hang."""
+        self._hangs: Future[Retrieval] | None = None
+        self._bound_s = FIRST_S
 
     @classmethod
     def open(
@@ -64,6 +78,7 @@ class Knowledge:
 
     async def warm(self) -> None:
         """Load what the first retrieval would have to load."""
+        self._bound_s = RETRIEVE_S
         await self._read(self._retriever.warm)
 
     async def retrieve(
@@ -77,10 +92,29 @@ class Knowledge:
         """The k best passages. `vector` is the question's embedding if the caller has it.
 
         Never raises for an empty or broken base: `mode` says what was searched, `problem` why.
+        Nothing is found (`mode` late) when even the words cannot be searched in time.
         """
-        return await self._read(
-            lambda: self._retriever.retrieve(question, k, vector=vector, rerank=rerank)
+        began = time.monotonic()
+        if self._hangs is not None and not self._hangs.done():
+            return Retrieval(mode="late")  # nobody waits for it twice
+        work = self._reader.submit(
+            self._retriever.retrieve, question, k, vector=vector, rerank=rerank
         )
+        found = asyncio.wrap_future(work)
+        while not found.done():
+            before = self._found
+            await asyncio.wait({found}, timeout=self._bound_s + (RERANK_S if rerank else 0.0))
+            if not found.done() and self._found == before:
+                self._hangs = work
+                return Retrieval(took_ms=(time.monotonic() - began) * 1000, mode="late")
+        self._found += 1
+        self._bound_s = RETRIEVE_S
+        return found.result()
+
+    async def look(self) -> None:
+        """Notice an outage of the vectors, or its end, that no retrieval has met yet."""
+        if self._hangs is None or self._hangs.done():
+            await self._read(self._retriever.look)
 
     async def documents(self) -> list[Document]:
         """What is in, by folder and source; StorageError if the base is broken."""
@@ -155,7 +189,9 @@ class Knowledge:
         progress: Progress,
         stop: threading.Event,
     ) -> IngestReport:
-        vectors = VectorStore(chroma, self._chroma_url) if self._embedder else None
+        vectors = None
+        if self._embedder:
+            vectors = VectorStore(chroma, self._chroma_url, INGEST_TIMEOUT_S)
 
         def committed(done: int, total: int, name: str) -> None:
             self._retriever.renew(catalog, force=False)

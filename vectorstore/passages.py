@@ -28,7 +28,7 @@ class Retrieval:
     confident: bool = False
     """True when the first passage is above the learned floor: fit to be shown as an answer."""
     took_ms: float = 0.0
-    mode: str = "hybrid"  # hybrid | bm25 | empty
+    mode: str = "hybrid"  # hybrid | bm25 | empty | late: not searched in time
 
 
 @dataclass(frozen=True, slots=True)

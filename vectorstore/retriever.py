@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from config.errors import StorageError
 from vectorstore import ranking
 from vectorstore.catalog import Catalog
+from vectorstore.dense import Dense
 from vectorstore.embeddings import Embedder
 from vectorstore.passages import Document, Retrieval
 from vectorstore.rerank import Reranker
@@ -24,8 +25,6 @@ from vectorstore.search import Search
 from vectorstore.snapshot import Snapshot, paths, writer_is_busy
 from vectorstore.vectors import VectorStore
 
-RETRY_S = 30.0
-"""Between two attempts to open a Chroma that cannot be opened."""
 RENEWAL_SHARE = 0.1
 """While an ingest commits, at most this share of the time goes into new snapshots."""
 REMEMBERED = 512
@@ -42,14 +41,11 @@ class Retriever:
     def __init__(self, data_dir: Path, embedder: Embedder | None, chroma_url: str | None) -> None:
         self._paths = paths(data_dir)
         self._embedder = embedder
-        self._chroma_url = chroma_url
         self._catalog: Catalog | None = None
         self._snapshot: Snapshot | None = None
         self._next_renewal = 0.0
         self._renewing = threading.Lock()
-        self._vectors: VectorStore | None = None
-        self._vectors_version = -1
-        self._retry_at = 0.0
+        self._dense = Dense(self._paths[1], chroma_url) if embedder else None
         self._reranker: Reranker | None = None
         self._vector = lru_cache(REMEMBERED)(self._embedding)
         self._problems: dict[str, str] = {}
@@ -63,7 +59,8 @@ class Retriever:
     @property
     def problem(self) -> str | None:
         """What is wrong, as sentences, since it was last seen to be right; None: nothing."""
-        return " ".join(self._problems.values()) or None
+        found = [self._dense.problem] if self._dense and self._dense.problem else []
+        return " ".join([*found, *self._problems.values()]) or None
 
     def documents(self) -> list[Document]:
         catalog = self._open_catalog()
@@ -72,8 +69,13 @@ class Retriever:
     def warm(self) -> None:
         """Open and load what the first retrieval needs."""
         snapshot = self._current()
-        if snapshot is not None:
-            self._open_vectors(snapshot)
+        if snapshot is not None and self._dense is not None:
+            self._dense.ask(snapshot.version, VectorStore.ping, renew=True)
+
+    def look(self) -> None:
+        """Notice an outage of the vectors, or its end, that no retrieval has met yet."""
+        if self._dense is not None and self._snapshot is not None:
+            self._dense.look(self._snapshot.version)
 
     @contextmanager
     def own_ingest(self, catalog: Catalog) -> Iterator[None]:
@@ -83,7 +85,8 @@ class Retriever:
             yield
         finally:
             self.renew(catalog)
-            self._vectors_version = self.version
+            if self._dense is not None:
+                self._dense.version = self.version
             self._writing = False
 
     def renew(self, catalog: Catalog, force: bool = True) -> None:
@@ -105,15 +108,14 @@ class Retriever:
         if snapshot is None or not snapshot.chunks or not question.strip() or k <= 0:
             return Retrieval(took_ms=_ms(began), mode="empty")
         search = Search(snapshot, question)
-        store = self._open_vectors(snapshot)
-        if store is not None and self._embedder is not None:
+        if self._dense is not None:
             if vector is None:
                 vector = self._vector(question[:QUESTION_CHARACTERS])
-            self._find(store, search, vector)
+            self._find(self._dense, search, vector)
         order = search.order()
         order = (self._reranked(search, order, k) if rerank else order)[:k]
-        if store is not None and vector is not None and search.similarities:
-            self._complete(store, search, vector, order)
+        if self._dense is not None and vector is not None and search.similarities:
+            self._complete(self._dense, search, vector, order)
         passages = search.passages(order)
         return Retrieval(
             passages=tuple(passages),
@@ -129,9 +131,8 @@ class Retriever:
         return vector
 
     def close(self) -> None:
-        if self._vectors is not None:
-            self._vectors.close()
-            self._vectors = None
+        if self._dense is not None:
+            self._dense.close()
         if self._catalog is not None:
             self._catalog.close()
             self._catalog = None
@@ -157,59 +158,31 @@ class Retriever:
             self._catalog = Catalog(self._paths[0])
         return self._catalog
 
-    def _open_vectors(self, snapshot: Snapshot) -> VectorStore | None:
-        """Chroma, as new as the snapshot; None, with the problem noted, when it cannot be used.
+    def _find(self, dense: Dense, search: Search, vector: np.ndarray) -> None:
+        """The dense candidates; none when Chroma fails or does not answer in time.
 
         While another process ingests, the vectors stay as they were: its documents are found by
         their words until it is done.
         """
-        if self._embedder is None or time.monotonic() < self._retry_at:
-            return None
-        stale = self._vectors_version != snapshot.version and not self._writing
-        try:
-            if self._vectors is None:
-                self._vectors = VectorStore(self._paths[1], self._chroma_url)
-            elif stale and not self._other_writes():
-                self._vectors.reopen()
-            else:
-                return self._vectors
-            self._vectors_version = snapshot.version
-        except StorageError as error:
-            self._lose(error)
-        return self._vectors
-
-    def _find(self, store: VectorStore, search: Search, vector: np.ndarray) -> None:
-        """The dense candidates; none, with the problem noted, when Chroma fails."""
-        try:
-            search.add_similarities(store.nearest(vector, ranking.CANDIDATES))
-        except StorageError as error:
-            self._lose(error)
+        version = search.snapshot.version
+        renew = dense.version != version and not self._writing and not self._other_writes()
+        found = dense.ask(version, lambda s: s.nearest(vector, ranking.CANDIDATES), renew=renew)
+        if found is None:
+            return
+        search.add_similarities(found)
+        if search.similarities:
+            self._problems.pop("vectors", None)
         else:
-            if search.similarities:
-                self._problems.pop("vectors", None)
-            else:
-                self._problems["vectors"] = VECTORS_MISSING
+            self._problems["vectors"] = VECTORS_MISSING
 
     def _complete(
-        self, store: VectorStore, search: Search, vector: np.ndarray, order: Sequence[int]
+        self, dense: Dense, search: Search, vector: np.ndarray, order: Sequence[int]
     ) -> None:
         """Similarities of those that only BM25 found."""
         ids = [search.snapshot.chunks[p].id for p in order if p not in search.similarities]
         if ids:
-            try:
-                stored = store.vectors(ids)
-            except StorageError as error:
-                self._lose(error)
-            else:
-                search.add_similarities([(i, float(vector @ v)) for i, v in stored.items()])
-
-    def _lose(self, error: StorageError) -> None:
-        self._problems["vectors"] = str(error)
-        self._retry_at = time.monotonic() + RETRY_S
-        lost, self._vectors = self._vectors, None
-        if lost is not None:
-            with suppress(StorageError):  # it is broken: that it cannot be closed is no news
-                lost.close()
+            stored = dense.ask(search.snapshot.version, lambda s: s.vectors(ids), renew=False) or {}
+            search.add_similarities([(i, float(vector @ v)) for i, v in stored.items()])
 
     def _reranked(self, search: Search, order: list[int], k: int) -> list[int]:
         """The order by the cross-encoder; unchanged, with the problem noted, when it is missing."""

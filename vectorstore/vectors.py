@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from vectorstore.catalog import StoredChunk
 
+SERVER_TIMEOUT_S = 2.0
+"""A server that takes longer for a question is taken for silent."""
+INGEST_TIMEOUT_S = 60.0
 COLLECTION = f"knowledge-{MODEL}"
 """One collection a model: vectors of two models must never meet."""
 _BATCH = 1_000
@@ -35,8 +39,12 @@ class VectorStore:
     Raises StorageError for whatever Chroma raises.
     """
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, url: str | None = None, timeout_s: float = SERVER_TIMEOUT_S
+    ) -> None:
+        """`timeout_s` bounds each call to a server."""
         self._folder = folder
+        self._timeout_s = timeout_s
         self._url = url
         self._client: Client | None = None
         self._collection = self._open()
@@ -79,6 +87,14 @@ class VectorStore:
         assert embeddings is not None
         return dict(zip(found["ids"], np.asarray(embeddings), strict=True))
 
+    def ping(self) -> None:
+        """Raise StorageError unless Chroma answers."""
+        with self._guard():
+            if self._url is None:
+                self._collection.count()
+            else:
+                _heartbeat(self._url, self._timeout_s)
+
     def reopen(self) -> None:
         """See what another process wrote: an open embedded Chroma does not, a server does."""
         if self._url is None:
@@ -91,10 +107,8 @@ class VectorStore:
             return
         with self._guard(), _OPENING:
             client.close()
-            for owner in (client, client._admin_client):
-                session = getattr(getattr(owner, "_server", None), "_session", None)
-                if session is not None:  # Chroma's HTTP client leaves its connections open
-                    session.close()
+            for session in _sessions(client):
+                session.close()  # Chroma's HTTP client leaves its connections open
 
     def _open(self) -> Collection:
         with self._guard(), _OPENING:
@@ -103,6 +117,7 @@ class VectorStore:
 
             settings = Settings(anonymized_telemetry=False)
             if self._url:
+                _heartbeat(self._url, self._timeout_s)  # Chroma's client would wait for ever
                 place = urlsplit(self._url)
                 client = chromadb.HttpClient(
                     host=place.hostname or "localhost",
@@ -113,6 +128,8 @@ class VectorStore:
             else:
                 client = chromadb.PersistentClient(str(self._folder), settings=settings)
             self._client = cast("Client", client)  # the annotation says ClientAPI, without close
+            for session in _sessions(self._client):
+                session.timeout = self._timeout_s
             return client.get_or_create_collection(
                 COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
             )
@@ -135,3 +152,16 @@ class VectorStore:
             f"The vectors in {self._folder} cannot be used ({cause}): delete that folder and run "
             "`python app.py --ingest`."
         )
+
+
+def _sessions(client: Client) -> list[Any]:
+    """The HTTP sessions of a client, by which it reaches its server; none when embedded."""
+    servers = [getattr(owner, "_server", None) for owner in (client, client._admin_client)]
+    sessions = [getattr(server, "_session", None) for server in servers]
+    return [session for session in sessions if session is not None]
+
+
+def _heartbeat(url: str, timeout_s: float) -> None:
+    """Raise unless a Chroma server answers in that time."""
+    with urlopen(f"{url.rstrip('/')}/api/v2/heartbeat", timeout=timeout_s) as reply:  # noqa: S310 - the configured address, checked to be http
+        reply.read()

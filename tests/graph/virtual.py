@@ -175,6 +175,9 @@ class StubKnowledge:
         await asyncio.sleep(self.takes_s)
         return self.retrieval
 
+    async def look(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

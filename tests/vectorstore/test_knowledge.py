@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from filelock import FileLock
 from config.errors import StorageError
 from vectorstore import knowledge as knowledge_module
 from vectorstore.embeddings import Embedder
-from vectorstore.knowledge import Knowledge
+from vectorstore.dense import WAIT_S
+from vectorstore.knowledge import RETRIEVE_S, Knowledge
 from vectorstore.onnx_model import OnnxModel, model_folder
 from vectorstore.snapshot import paths
 
@@ -180,7 +182,8 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from vectorstore.embeddings import Embedder
-from vectorstore.knowledge import Knowledge
+from vectorstore.dense import WAIT_S
+from vectorstore.knowledge import RETRIEVE_S, Knowledge
 
 async def main():
     knowledge = Knowledge.open(Path(sys.argv[1]), Embedder.load())
@@ -294,6 +297,52 @@ async def test_a_chroma_server_is_used_and_its_loss_is_survived(
     assert (found.mode, found.passages[0].source) == ("bm25", "tower.md")
     assert knowledge.problem is not None
     assert url in knowledge.problem
+    knowledge.close()
+
+
+async def test_a_silent_chroma_server_is_waited_for_once_and_comes_back_by_itself(
+    tmp_path: Path,
+    folder: Path,
+    embedder: Embedder,
+    chroma_server: tuple[str, subprocess.Popen[bytes]],
+) -> None:
+    url, server = chroma_server
+    knowledge = Knowledge.open(tmp_path / "data", embedder, url)
+    await knowledge.ingest(folder, topics=False)
+    await knowledge.retrieve("How high is the Eiffel Tower?")
+    server.send_signal(signal.SIGSTOP)
+    try:
+        took = []
+        for _ in range(3):
+            found = await knowledge.retrieve("How high is the Eiffel Tower?")
+            took.append(found.took_ms)
+            assert (found.mode, found.passages[0].source) == ("bm25", "tower.md")
+        assert took[0] < 1000 * RETRIEVE_S
+        assert max(took[1:]) < 1000 * WAIT_S, "nobody waits for it twice"
+        assert f"{url} does not answer" in (knowledge.problem or "")
+    finally:
+        server.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(10):
+        while knowledge.problem is not None:
+            await knowledge.look()
+            await asyncio.sleep(0.05)
+    assert (await knowledge.retrieve("How high is the Eiffel Tower?")).mode == "hybrid"
+    knowledge.close()
+
+
+async def test_a_silent_server_is_noticed_before_anybody_asks(
+    tmp_path: Path,
+    folder: Path,
+    embedder: Embedder,
+    chroma_server: tuple[str, subprocess.Popen[bytes]],
+) -> None:
+    url, server = chroma_server
+    knowledge = Knowledge.open(tmp_path / "data", embedder, url)
+    await knowledge.ingest(folder, topics=False)
+    server.send_signal(signal.SIGSTOP)
+    await knowledge.look()
+    assert f"{url} does not answer" in (knowledge.problem or "")
+    server.send_signal(signal.SIGCONT)
     knowledge.close()
 
 
