@@ -29,9 +29,9 @@ async def join(state: State, services: Services, request: Request) -> State:
     if answer["provider"] == PASSAGES:
         meeting.switch("fallback", PASSAGES, "failed", meeting.visible)
         meeting.say(answer["text"], PASSAGES, "fallback")
-    if answer["role"] == "fallback" and request.retrieval is not None:
-        if missed := MISSED.get(request.retrieval.mode):
-            answer["note"] = "; ".join(filter(None, (answer["note"], missed)))
+    mode = request.retrieval.mode if request.retrieval and answer["role"] == "fallback" else ""
+    if mode in MISSED:
+        answer["note"] = "; ".join(filter(None, (answer["note"], MISSED[mode])))
     request.reason = answer["reason"]
     return {"answer": answer}
 

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from config.errors import StorageError
 from vectorstore import knowledge as knowledge_module
-from vectorstore.embeddings import Embedder
 from vectorstore.dense import WAIT_S
+from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import RETRIEVE_S, Knowledge
 from vectorstore.onnx_model import OnnxModel, model_folder
 from vectorstore.snapshot import paths
