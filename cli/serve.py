@@ -32,6 +32,8 @@ STOP_S = 15
 def run(args: argparse.Namespace) -> int:
     import uvicorn
 
+    from web.protocol import BoundedProtocol
+
     router = Router.from_config(args.config, args.data)
     environment = router.settings.environment
     space = environment.space_id is not None
@@ -45,7 +47,13 @@ def run(args: argparse.Namespace) -> int:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
         print(f"Serving on http://{shown}:{server_socket.getsockname()[1]}", file=sys.stderr)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_S, lifespan="on"
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=STOP_S,
+            lifespan="on",
         )
         server = uvicorn.Server(config)
         gc.collect()
