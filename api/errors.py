@@ -102,8 +102,7 @@ def problem_of(error: RouterError) -> Problem:
 
 
 def too_many(message: str, retry_after_s: float, code: str) -> Problem:
-    """429; Retry-After is in whole seconds and at least one."""
-    headers = {"retry-after": str(max(1, math.ceil(retry_after_s)))}
+    headers = _retry_after(retry_after_s)
     return Problem(429, message, "rate_limit_error", code, headers=headers)
 
 
@@ -127,4 +126,11 @@ def _no_answer(answer: Answer) -> Problem:
     if failed == {"context_length"}:
         code = "context_length_exceeded"
         return Problem(400, message, code=code, param="messages", router=router)
-    return Problem(503, message, SERVER, "no_answer", router=router)
+    wait_s = answer.retry_after_s
+    headers = {} if wait_s is None else _retry_after(wait_s)
+    return Problem(503, message, SERVER, "no_answer", headers=headers, router=router)
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    """In whole seconds and at least one."""
+    return {"retry-after": str(max(1, math.ceil(seconds)))}

@@ -189,7 +189,7 @@ class Breaker(Model):
     failures: int = Field(default=5, ge=1)
     window: int = Field(default=20, ge=1)
     share: Share = 0.5
-    open_s: Seconds = 30.0
+    open_s: Seconds = 10.0
     open_max_s: Seconds = 600.0
     slow_s: Seconds | None = None
     """A call slower than this to its first token counts as slow; None: the category's ttft_s."""

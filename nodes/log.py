@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import structlog
 
@@ -24,6 +25,10 @@ async def log(state: State, services: Services, request: Request) -> State:
     meeting, said = request.meeting, state["answer"]
     served = serving(request, said)
     answer = finished(request, said, served)
+    if not answer.success:
+        asked = {*request.routed["order"], services.settings.fallback.provider}
+        wait_s = services.routing.retry_after_s(sorted(asked))
+        answer = replace(answer, retry_after_s=wait_s)
     fresh = row_of(services, request, answer, served)
     logged = await write(services, request, fresh)
     cause = services.routing.fold([fresh], answer.category, running=len(services.races))

@@ -78,6 +78,7 @@ def _first(services: Services, request: Request, order: Sequence[str]) -> Permit
     spared = None if able or helped else routing.nearest(order)
     for name in order:
         if name not in able and name != spared:
+            routing.turned_away(name)
             skip(request, services.providers.get(name), "primary", routing.why_not(name))
     names = able or ([spared] if spared else [])
     return _granted(services, request, names, forced=spared is not None)
@@ -129,7 +130,7 @@ async def _after(
 
 def _may_repeat(services: Services, name: str, failure: ProviderError) -> bool:
     """A Retry-After opens the breaker for just that long, and the permit is asked for then."""
-    return bool(failure.retry_after_s) or services.routing.allows(name)
+    return bool(failure.retry_after_s) or services.routing.may_repeat(name)
 
 
 def _names(following: NextCall, remaining: Sequence[str]) -> list[str]:

@@ -25,6 +25,13 @@ RETRY_AFTER_MAX_S = 3_600.0
 PROBE_LEASE_S = 180.0
 """A call through a half-open breaker that never reported back frees its place after this."""
 
+PROBES_A_MINUTE = 8
+"""So many calls a minute may end badly at a provider that is down; see `Breaker`."""
+BUSY_REQUESTS = 90
+BUSY_PER_S = 18.0
+"""Where so many requests were turned away at so high a rate, one of them may go through: 1.1% of
+them, which with those that opened the breaker stays below 2%. Thirty a second try it each 3 s."""
+
 MISCONFIGURED = frozenset({"auth", "not_found"})
 """Errors that repeat until someone mends the configuration: they open the breaker at once."""
 
@@ -46,6 +53,11 @@ class Breaker:
     slow calls by the same two rules, at once on a Retry-After and on a misconfiguration. Stays
     open for `open_s` times the number of openings in a row, at most `open_max_s`; a Retry-After
     takes their place. An opening is never shortened by a later one.
+
+    A probe costs its caller nothing, for the fallback stands behind it, so one that somebody waits
+    for comes sooner: where requests were turned away, after `open_s` again; where they are
+    many, after BUSY_REQUESTS of them. But for the latter, no more than PROBES_A_MINUTE calls end
+    badly in a minute. A time that the host named itself is kept in any case.
     """
 
     def __init__(
@@ -62,14 +74,27 @@ class Breaker:
         self._openings = 0
         self._told = False
         self._probe_until: float | None = None
+        self._opened_at = 0.0
+        self._asked_at = 0.0
+        self._turned_away = 0
+        self._down: deque[float] = deque(maxlen=PROBES_A_MINUTE)  # when calls ended badly
         self._bad = _Watch(config)
         self._slow = _Watch(config)
 
     def state(self, now: float) -> State:
         """An open breaker whose time has passed is half-open."""
-        if self._state == "open" and now >= self._retry_at:
+        if self._state == "open" and self._due(now):
             self._change("half_open", now, "its time has passed")
         return self._state
+
+    def turned_away(self) -> None:
+        """A request that would have gone here went elsewhere."""
+        self._turned_away += 1
+
+    @property
+    def row(self) -> int:
+        """Calls in a row that failed."""
+        return self._bad.row
 
     @property
     def retry_at(self) -> float | None:
@@ -97,6 +122,7 @@ class Breaker:
             return False
         if self._state == "half_open":
             self._probe_until = now + PROBE_LEASE_S
+        self._asked_at, self._turned_away = now, 0
         return True
 
     def record(
@@ -123,8 +149,11 @@ class Breaker:
             if ok and not slow:
                 self._close(now)
             else:
+                self._down.append(now)
                 self._open(now, "slow again" if ok else "failed again")
         elif state == "closed":
+            if not ok or slow:
+                self._down.append(now)
             why = "misconfigured" if fatal and not ok else self._bad.add(not ok, "failed")
             why = why or self._slow.add(ok and slow, "were slow")
             if why:
@@ -149,6 +178,18 @@ class Breaker:
             "why": self.why,
         }
 
+    def _due(self, now: float) -> bool:
+        """Whether an open provider may be asked once more."""
+        if self._told and now < self._retry_at:
+            return False
+        rate = self._turned_away / max(now - self._asked_at, 1.0)
+        if self._turned_away >= BUSY_REQUESTS and rate >= BUSY_PER_S:
+            return True
+        if len(self._down) == PROBES_A_MINUTE and now < self._down[0] + 60.0:
+            return False
+        waited_for = self._turned_away > 1 and now >= self._opened_at + self._config.open_s
+        return waited_for or now >= self._retry_at
+
     def _probing(self, now: float) -> bool:
         return self._probe_until is not None and now < self._probe_until
 
@@ -157,6 +198,7 @@ class Breaker:
     ) -> None:
         if self._state != "open":
             self._openings += 1
+            self._opened_at = now
         if wait_s is None:
             wait_s = min(self._config.open_s * self._openings, self._config.open_max_s)
         self._retry_at = max(self._retry_at, now + min(wait_s, RETRY_AFTER_MAX_S))
@@ -184,14 +226,14 @@ class _Watch:
     def __init__(self, config: models.Breaker) -> None:
         self._config = config
         self._recent: deque[bool] = deque(maxlen=config.window)
-        self._row = 0
+        self.row = 0
 
     def add(self, trouble: bool, verb: str) -> str:
         """Why the breaker must open now, or an empty string."""
         self._recent.append(trouble)
-        self._row = self._row + 1 if trouble else 0
-        if self._row >= self._config.failures:
-            return f"{self._row} calls in a row {verb}"
+        self.row = self.row + 1 if trouble else 0
+        if self.row >= self._config.failures:
+            return f"{self.row} calls in a row {verb}"
         full = len(self._recent) == self._config.window
         if trouble and full and sum(self._recent) >= self._config.share * self._config.window:
             return f"{sum(self._recent)} of the last {self._config.window} calls {verb}"
@@ -199,7 +241,7 @@ class _Watch:
 
     def clear(self) -> None:
         self._recent.clear()
-        self._row = 0
+        self.row = 0
 
 
 def nearest(breakers: Iterable[tuple[str, Breaker]], now: float) -> str | None:

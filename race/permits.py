@@ -18,6 +18,10 @@ from routing.ranking.reward import NOT_ITS_FAULT
 
 logger = structlog.get_logger()
 
+SOON_S = 10.0
+"""A time that a host named is waited for at most so long before it is asked all the same, where
+nothing else could answer."""
+
 Needs = Collection[Capability]
 """What a request asks of the provider that answers it."""
 
@@ -132,6 +136,14 @@ class Permits:
         usable = self.breakers[name].usable(self._clock())
         return usable and self.barred(name) is None and self.lacks(name, needs) is None
 
+    def turned_away(self, name: str) -> None:
+        """A request that would have asked this provider may not, and goes elsewhere."""
+        self.breakers[name].turned_away()
+
+    def may_repeat(self, name: str) -> bool:
+        """Whether a call that just failed may be made once more: not where others failed before."""
+        return self.allows(name) and self.breakers[name].row <= 1
+
     def why_not(self, name: str, needs: Needs = ()) -> str:
         """Why `grant` says no, as a phrase."""
         if reason := self.barred(name) or self.lacks(name, needs):
@@ -145,13 +157,30 @@ class Permits:
     def nearest(self, names: Sequence[str], needs: Needs = ()) -> str | None:
         """Of providers that are all left alone now, the one whose time comes first.
 
-        A host that named its own time is not asked before it while the fallback can answer.
+        A host that named its own time is not asked before it while the fallback can answer, nor
+        where that time is more than SOON_S away.
         """
         now = self._clock()
         able = [n for n in names if self.barred(n) is None and self.lacks(n, needs) is None]
         if self.allows(self._settings.fallback.provider):
             able = [name for name in able if not self.breakers[name].told_to_wait(now)]
+        able = [name for name in able if self._named_wait_s(name) <= SOON_S]
         return nearest(((name, self.breakers[name]) for name in able), now)
+
+    def retry_after_s(self, names: Sequence[str]) -> float | None:
+        """Seconds after which asking these providers again may help, where that is known: the
+        least that their hosts named, else the least while all of them are left alone."""
+        if named := [wait for name in names if (wait := self._named_wait_s(name))]:
+            return min(named)
+        now, breakers = self._clock(), [self.breakers[name] for name in names]
+        if not all(breaker.state(now) == "open" for breaker in breakers):
+            return None
+        return min((max((b.retry_at or now) - now, 0.0) for b in breakers), default=None)
+
+    def _named_wait_s(self, name: str) -> float:
+        """Seconds until the time that the host named itself; 0 without one."""
+        breaker, now = self.breakers[name], self._clock()
+        return (breaker.retry_at or now) - now if breaker.told_to_wait(now) else 0.0
 
     # -- by what it can do ----------------------------------------------------------------------
 

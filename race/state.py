@@ -180,6 +180,8 @@ class Answer:
     sources: list[Source] = field(default_factory=list)
     grounded: bool = False
     """The text rests on `sources`."""
+    retry_after_s: float | None = None
+    """Where nobody answered: the seconds after which asking again may help, if that is known."""
     evidence: dict[str, Any] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
 

@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import NoAnswerError
 from graph.builder import build
+from providers.base import ProviderError
 from tests.graph.virtual import (
     HANGS,
     SURE,
@@ -355,5 +356,66 @@ def test_the_same_words_say_why_everywhere() -> None:
         assert (await none.play()).answer["why"] == none.log.rows[0]["reason"]
         well = Stage(primary(whole(50, "P")), fallback(whole(300, "F")))
         assert (await well.play()).answer["why"] is None
+
+    on_virtual_time(play())
+
+
+class Outage(Scripted):
+    """Down until an instant, then healthy; notes when it was called."""
+
+    def __init__(self, name: str, healthy_at: float) -> None:
+        super().__init__(name, [whole(100, "P")])
+        self.healthy_at = healthy_at
+        self.called_at: list[float] = []
+
+    async def stream(self, messages, options=None):
+        now = asyncio.get_running_loop().time()
+        self.called_at.append(now)
+        if now < self.healthy_at:
+            await asyncio.sleep(0.02)
+            raise ProviderError("server", "down")
+        async for delta in super().stream(messages, options):
+            yield delta
+
+
+@pytest.mark.parametrize(
+    ("every_s", "down_s", "within_s", "most"),
+    [(4.0, 60.0, 15.0, 8), (4.0, 30.0, 15.0, 8), (1 / 30, 10.0, 4.0, 8)],
+)
+def test_an_outage_costs_few_calls_and_its_end_is_soon_seen(every_s, down_s, within_s, most):
+    async def play():
+        down = Outage("primary", down_s)
+        stage = Stage(down, Scripted("fallback", [whole(300, "F")]))
+        served: list[tuple[float, str]] = []
+
+        async def ask() -> None:
+            at = asyncio.get_running_loop().time()
+            served.append((at, (await stage.play()).text))
+
+        asking = []
+        while asyncio.get_running_loop().time() < down_s + within_s:
+            asking.append(asyncio.create_task(ask()))
+            await asyncio.sleep(every_s)
+        await asyncio.gather(*asking)
+        assert {text for at, text in served if at < down_s} == {"F"}
+        assert "P" in {text for _, text in served}
+        assert sum(at < down_s for at in down.called_at) <= most
+        await stage.router.aclose(0)
+
+    on_virtual_time(play())
+
+
+@pytest.mark.parametrize(("named_s", "calls"), [(8.0, 2), (30.0, 1)])
+def test_a_host_that_named_its_time_is_asked_before_it_only_if_that_is_near(named_s, calls):
+    async def play():
+        first = Scripted("primary", [fails(10, "rate_limited", retry_after_s=named_s)])
+        helper = Scripted("fallback", [fails(10, "rate_limited", retry_after_s=40.0)])
+        stage = Stage(first, helper)
+        await asyncio.gather(stage.play(), return_exceptions=True)
+        played = await stage.play()
+        assert len(first.calls) == calls
+        wait_s = played.answer["retry_after_s"]
+        assert wait_s == pytest.approx(min(named_s, 40.0), abs=0.1)
+        await stage.router.aclose(0)
 
     on_virtual_time(play())

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from config import models
 from race.breaker import PROBE_LEASE_S, RETRY_AFTER_MAX_S, Breaker, Transition, nearest
 
-CONFIG = models.Breaker()
+CONFIG = models.Breaker(open_s=30)
 
 
 def opened(now: float = 0.0, config: models.Breaker = CONFIG) -> Breaker:
@@ -209,6 +209,49 @@ def test_changes_are_told_with_their_reason() -> None:
     ]
 
 
+def outage(every_s: float, seconds: float, healthy_at: float) -> tuple[list[float], float]:
+    """The calls that a provider got which is down until `healthy_at`, at one request each
+    `every_s`, and when it answered again."""
+    breaker, calls = Breaker(models.Breaker()), list[float]()
+    for n in range(int(seconds / every_s)):
+        now = n * every_s
+        if not breaker.allow(now):
+            breaker.turned_away()
+            continue
+        calls.append(now)
+        breaker.record(now >= healthy_at, now)
+        if now >= healthy_at:
+            return calls, now
+    return calls, float("inf")
+
+
+@pytest.mark.parametrize("down_s", [30, 61.5, 600])
+@pytest.mark.parametrize(("every_s", "within_s"), [(4.0, 15.0), (1 / 30, 4.0)])
+def test_it_is_back_soon_after_its_recovery_however_long_it_was_down(
+    down_s: float, every_s: float, within_s: float
+) -> None:
+    for later in range(12):  # wherever between two probes it recovers
+        _, back_at = outage(every_s, down_s + 60, down_s + later)
+        assert back_at <= down_s + later + within_s
+
+
+@pytest.mark.parametrize("every_s", [0.01, 1 / 30, 1 / 17, 0.2, 1.0, 2.0, 4.0, 7.0, 30.0])
+def test_a_provider_that_is_down_gets_few_calls(every_s: float) -> None:
+    calls, _ = outage(every_s, 1000, 1e9)
+    most = max(8, 0.02 * 60 / every_s)
+    for start in calls:
+        assert sum(start <= at < start + 60 for at in calls) <= most
+
+
+def test_a_host_that_named_its_time_is_left_alone_whoever_asks_for_it() -> None:
+    breaker = Breaker(models.Breaker())
+    breaker.record(False, 0.0, retry_after_s=40.0)
+    for _ in range(1000):
+        breaker.turned_away()
+    assert not breaker.allow(39.9)
+    assert breaker.allow(40.0)
+
+
 class BreakerMachine(RuleBasedStateMachine):
     """Whatever happens in whatever order, the promises hold."""
 
@@ -239,6 +282,11 @@ class BreakerMachine(RuleBasedStateMachine):
     def a_call_is_forced(self) -> None:
         self.under_way += self.breaker.allow(self.now, forced=True)
         self.promised = 0.0
+
+    @rule(requests=st.integers(1, 100))
+    def requests_go_elsewhere(self, requests: int) -> None:
+        for _ in range(requests):
+            self.breaker.turned_away()
 
     @rule()
     def a_call_asks(self) -> None:
