@@ -98,6 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     chosen = command_of(p, args)
     quiet()
+    from telemetry.terminal import clean_streams
+
+    with clean_streams():
+        return dispatch(args, chosen)
+
+
+def dispatch(args: argparse.Namespace, chosen: str) -> int:
+    """Run the command; each expected error is one line on stderr and an exit code."""
     from importlib import import_module
 
     from telemetry.console import configure

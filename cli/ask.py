@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import aclosing
 
+from config.redaction import json_text
 from graph.router import Router
 from race.events import Event
 from race.state import Answer
@@ -31,7 +32,7 @@ async def _ask(args: argparse.Namespace) -> int:
 
 async def _whole(router: Router, prompt: str) -> Answer:
     answer = await _events(router, prompt, rewindable=True, on_event=lambda event: None)
-    print(json.dumps(answer.as_dict(), ensure_ascii=False))
+    print(json_text(json.dumps(answer.as_dict(), ensure_ascii=False)))
     return answer
 
 

@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from cli.batch_file import Item, Results, read_items, read_results
 from config.errors import ConfigError, NoAnswerError, RouterError, StorageError, UsageError
 from graph.router import Router
 from race.state import Answer
+from telemetry.terminal import Terminal
 
 CONCURRENCY = 4
 """The embedded LLaMA answers four at once; a remote API takes more."""
@@ -52,7 +52,7 @@ async def _answer_all(router: Router, results: Results, concurrency: int) -> Non
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
     )
     async with router:
         with bar:
@@ -129,4 +129,4 @@ def _summary(results: Results) -> None:
             f"{times[len(times) // 2] / 1000:.2f}" if times else "–",
             f"{sum(known):.6f}" + ("" if len(known) == len(costs) else " + unknown"),
         )
-    Console().print(table)
+    Terminal().print(table)

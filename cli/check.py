@@ -9,7 +9,6 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 
 from config.loader import load
@@ -17,6 +16,7 @@ from config.models import Settings
 from providers.base import CallOptions, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
 from providers.registry import Providers
+from telemetry.terminal import Terminal
 
 PROMPT = "Count from one to ten in words."
 TIMEOUT_S = 30.0
@@ -112,7 +112,7 @@ def _print(settings: Settings, results: list[Result]) -> None:
             "unknown" if r.cost is None else f"{r.cost:.7f}",
             r.error or ("ok (simulation)" if simulated else "ok"),
         )
-    console = Console()
+    console = Terminal()
     console.print(table)
     for p in settings.providers:
         if p.disabled is not None:

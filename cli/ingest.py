@@ -7,12 +7,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from config.errors import StorageError
 from config.loader import load
 from config.models import Settings
+from telemetry.terminal import Terminal
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
 from vectorstore.passages import IngestReport
@@ -52,7 +52,7 @@ async def _ingest(settings: Settings, folder: Path, *, topics: bool) -> IngestRe
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[name]}"),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
         transient=True,
     )
     try:

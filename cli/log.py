@@ -8,6 +8,7 @@ import json
 
 from config.errors import UsageError
 from config.loader import load
+from config.redaction import json_text
 from telemetry.log import InteractionLog
 from telemetry.records import InteractionRow
 
@@ -52,7 +53,7 @@ async def _catch_up(
 
 def _show(rows: list[InteractionRow]) -> None:
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False), flush=True)
+        print(json_text(json.dumps(row, ensure_ascii=False)), flush=True)
 
 
 def _limit(text: str) -> int | None:

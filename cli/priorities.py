@@ -7,13 +7,14 @@ import asyncio
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from config.loader import load
+from config.redaction import json_text
 from race.routing_state import RoutingState
 from runtime.reports import priorities
 from telemetry.log import InteractionLog
+from telemetry.terminal import Terminal
 
 COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", "mean", "90%")
 
@@ -21,9 +22,9 @@ COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", 
 def run(args: argparse.Namespace) -> int:
     priorities = asyncio.run(_read(args))
     if args.json:
-        print(json.dumps(priorities, ensure_ascii=False))
+        print(json_text(json.dumps(priorities, ensure_ascii=False)))
         return 0
-    console = Console()
+    console = Terminal()
     for category, standing in priorities.items():
         console.print(_table(category, standing))
         if standing["last_change"]:

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from config.redaction import json_text
 from graph.router import Router
 
 
@@ -15,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
         route = router.route(args.route)
     finally:
         router.close()
-    print(json.dumps(route, ensure_ascii=False) if args.json else render(dict(route)))
+    print(json_text(json.dumps(route, ensure_ascii=False)) if args.json else render(dict(route)))
     return 0
 
 

@@ -230,3 +230,24 @@ def test_serving_openly_without_keys_is_refused(run: Run):
 
 def results(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+HOSTILE = "Hello \x1b]52;c;aGk=\x07 and \x9b31m and \x1b[2J there."
+
+
+def test_nothing_that_a_model_or_a_host_says_controls_the_terminal(run: Run, served: Upstream):
+    served.behave("first", Behaviour(text=HOSTILE))
+    body = {"error": {"message": f"refused {HOSTILE} Bearer abcdef0123456789"}}
+    served.behave("second", Behaviour(status=400, body=body))
+    for done in (
+        run("--ask", HOSTILE),
+        run("--ask", HOSTILE, "--json"),
+        run("--check"),
+        run("--log"),
+        run("--route", HOSTILE),
+        run("--priorities"),
+    ):
+        said = done.out + done.err
+        assert said
+        assert not [c for c in said if c not in "\n\t" and (ord(c) < 32 or 127 <= ord(c) < 160)]
+        assert "abcdef0123456789" not in said
