@@ -37,6 +37,14 @@ Count = Annotated[
 ]
 
 
+def _compiled(pattern: str | None) -> str | None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error}): mend it") from None
+    return pattern
+
+
 class JsonShape(Model):
     """An object (or, with `items`, a list of so many) with these keys and values."""
 
@@ -52,37 +60,59 @@ class CsvShape(Model):
     columns: int = Field(gt=0)
 
 
-class Check(Model):
-    """One thing that can be seen of an answer; exactly one key is set."""
+class Items(Model):
+    """So many items, each of which a pattern matches as a whole, whatever its case."""
 
+    count: Count
+    each: str = ".+"
+    by: Literal["comma", "line", "word"] = "comma"
+    """What parts them; a new line parts them as a comma does."""
+    distinct: bool = True
+
+    _compiles = field_validator("each")(_compiled)
+
+
+class Check(Model):
+    """One thing that can be seen of an answer; exactly one key is set.
+
+    Unicode's dashes, spaces and quotes, a code fence around the whole and Markdown's marks make no
+    difference to any of them.
+    """
+
+    answer: Texts | None = None
+    """What the answer claims is one of these: filling words, words of the question, reasons and
+    asides in brackets do not count."""
     exact: Texts | None = None
     """The whole answer, but for case, spaces and punctuation at its ends."""
     numeric: float | None = None
-    """The last number of the answer."""
+    """The number that the answer claims: the first one, or the result of a worked answer."""
+    expression: Texts | None = None
+    """A formula in one of these spellings; spaces, LaTeX and signs of multiplication are equal."""
+    list_: Texts | None = Field(default=None, alias="list")
+    """These items in this order and no others; forms of one are parted by `|`."""
+    python: str | None = None
+    """Code that its parser prints so (a pattern for the whole); its own names are v1, v2, …"""
+    match: str | None = None
+    """The whole answer or its code block, whatever its case."""
     regex: str | None = None
     """Found somewhere in the answer, whatever its case; `^` and `$` are those of a line."""
     contains: Texts | None = None
-    """All of these, whatever their case."""
+    """All of these as whole words, whatever their case; `stem*` stands for what begins so."""
     any: Texts | None = None
-    """At least one of these."""
+    """At least one of these, likewise."""
     lacks: Texts | None = None
-    """None of these, as whole words."""
+    """None of these, likewise."""
     words: Count | None = None
     lines: Count | None = None
     """Lines that are not empty."""
+    sentences: Count | None = None
+    items: Items | None = None
     characters: Count | None = None
     json_: JsonShape | None = Field(default=None, alias="json")
     """The whole answer is JSON, a code fence around it aside."""
     csv: CsvShape | None = None
 
-    @field_validator("regex")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"is no regular expression ({error}): mend it") from None
-        return pattern
+    _compiles = field_validator("regex", "match", "python")(_compiled)
 
     @model_validator(mode="after")
     def _one_key(self) -> Check:

@@ -8,14 +8,24 @@ import json
 import re
 from collections.abc import Sequence
 
-from config.probe_sets import Check, CsvShape, JsonShape, Probe, Span
+from config.probe_sets import Check, CsvShape, Items, JsonShape, Probe, Span
+from discovery.answer_text import (
+    claim_words,
+    claimed_number,
+    code_of,
+    expression,
+    items_of,
+    normal_code,
+    plain,
+    prose,
+    sentences,
+    unfenced,
+)
 
 MAX_CHARACTERS = 8_000
 """Of an answer that is looked at: a pattern meets no more text than that."""
 ECHO = 60
 """So much of the prompt's beginning in an answer: small models like to say it back."""
-_FENCE = re.compile(r"^\s*```[\w-]*\n(.*?)\n?```\s*$", re.DOTALL)
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _EDGES = " \t\n.,;:!?\"'`*_()[]"
 
 
@@ -24,38 +34,64 @@ def grade(probe: Probe, answer: str) -> float:
     text = answer[:MAX_CHARACTERS]
     if _bare(probe.prompt)[:ECHO] in _bare(text):
         return 0.0
-    return sum(holds(check, text) for check in probe.checks) / len(probe.checks)
+    return sum(holds(check, text, probe.prompt) for check in probe.checks) / len(probe.checks)
 
 
-def holds(check: Check, text: str) -> bool:
-    """Whether one check holds for an answer."""
-    lower = text.lower()
-    if check.exact is not None:
-        return _bare(text) in {_bare(wanted) for wanted in check.exact}
+def holds(check: Check, text: str, prompt: str = "") -> bool:
+    """Whether one check holds for an answer to a prompt."""
+    if check.answer is not None:
+        claimed = claim_words(text, prompt, check.answer)
+        return claimed in [claim_words(wanted, "", ()) for wanted in check.answer]
     if check.numeric is not None:
-        return _is_number(text, check.numeric)
+        found = claimed_number(text)
+        wanted = check.numeric
+        return found is not None and abs(found - wanted) <= 1e-6 * max(1.0, abs(wanted))
+    if check.expression is not None:
+        return bool(expression(text) & {one for w in check.expression for one in expression(w)})
+    if check.list_ is not None:
+        return _is_list(check.list_, text)
+    if check.python is not None:
+        return re.fullmatch(check.python, normal_code(code_of(plain(text))) or "") is not None
+    return _says(check, text)
+
+
+def _says(check: Check, text: str) -> bool:
+    said = plain(unfenced(text))
+    if check.exact is not None:
+        return _bare(said) in {_bare(plain(wanted)) for wanted in check.exact}
     if check.regex is not None:
-        return re.search(check.regex, text, re.IGNORECASE | re.MULTILINE) is not None
+        flags = re.IGNORECASE | re.MULTILINE
+        return any(
+            re.search(check.regex, one, flags) for one in (said.strip(), prose(text).strip())
+        )
+    if check.match is not None:
+        forms = (said.strip().strip("`"), prose(text).strip(), prose(code_of(text)).strip())
+        return any(re.fullmatch(check.match, one, re.IGNORECASE) for one in forms)
+    lower = said.lower()
     if check.contains is not None:
-        return all(wanted.lower() in lower for wanted in check.contains)
+        return all(_word(wanted, lower) for wanted in check.contains)
     if check.any is not None:
-        return any(wanted.lower() in lower for wanted in check.any)
+        return any(_word(wanted, lower) for wanted in check.any)
     if check.lacks is not None:
         return bool(text.strip()) and not any(_word(w, lower) for w in check.lacks)
-    return _has_form(check, text)
+    return _has_form(check, said)
 
 
-def _has_form(check: Check, text: str) -> bool:
+def _has_form(check: Check, said: str) -> bool:
     if check.words is not None:
-        return _within(check.words, len(text.split()))
+        return _within(check.words, len(_words(said)))
     if check.lines is not None:
-        return _within(check.lines, len(_lines(text)))
+        return _within(check.lines, len(_lines(said)))
+    if check.sentences is not None:
+        return _within(check.sentences, len(sentences(said)))
     if check.characters is not None:
-        return _within(check.characters, len(text.strip()))
+        return _within(check.characters, len(said.strip()))
+    if check.items is not None:
+        return _are_items(check.items, said)
     if check.json_ is not None:
-        return _is_json(check.json_, text)
+        return _is_json(check.json_, code_of(said))
     assert check.csv is not None, "the loader lets no empty check through"
-    return _is_csv(check.csv, text)
+    return _is_csv(check.csv, code_of(said))
 
 
 def _bare(text: str) -> str:
@@ -63,7 +99,15 @@ def _bare(text: str) -> str:
 
 
 def _word(word: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", text) is not None
+    """As a whole word; `stem*` stands for what begins so."""
+    stem = re.escape(plain(word).lower().removesuffix("*"))
+    end = r"\w*" if word.endswith("*") else ""
+    return re.search(rf"(?<!\w){stem}{end}(?!\w)", text) is not None
+
+
+def _words(text: str) -> list[str]:
+    """What holds a letter or a digit: a dash of its own is no word."""
+    return [word for word in text.split() if any(c.isalnum() for c in word)]
 
 
 def _within(span: Span, count: int) -> bool:
@@ -74,22 +118,27 @@ def _lines(text: str) -> Sequence[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _unfenced(text: str) -> str:
-    fenced = _FENCE.match(text)
-    return fenced[1] if fenced else text
+def _is_list(wanted: Sequence[str], text: str) -> bool:
+    """These in this order and no others; each may have several forms, parted by `|`."""
+    found = items_of(text)
+    forms = [{plain(form).strip().lower() for form in one.split("|")} for one in wanted]
+    return len(found) == len(forms) and all(f in form for f, form in zip(found, forms, strict=True))
 
 
-def _is_number(text: str, wanted: float) -> bool:
-    found = _NUMBER.findall(text)
-    if not found:
-        return False
-    last = float(found[-1].replace(",", ""))
-    return abs(last - wanted) <= 1e-6 * max(1.0, abs(wanted))
+def _are_items(shape: Items, text: str) -> bool:
+    parted = {"comma": r"\s*,\s*|\n+", "line": r"\n+", "word": r"\s+"}[shape.by]
+    split = re.split(parted, text.strip())
+    found = [one.strip(_EDGES).lower() for one in split if any(c.isalnum() for c in one)]
+    return (
+        _within(shape.count, len(found))
+        and (not shape.distinct or len(set(found)) == len(found))
+        and all(re.fullmatch(shape.each, one, re.IGNORECASE) for one in found)
+    )
 
 
 def _is_json(shape: JsonShape, text: str) -> bool:
     try:
-        value = json.loads(_unfenced(text))
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return False
     if shape.items is not None and not (isinstance(value, list) and len(value) == shape.items):
@@ -100,14 +149,19 @@ def _is_json(shape: JsonShape, text: str) -> bool:
     return all(
         isinstance(one, dict)
         and all(key in one for key in shape.keys)
-        and all(key in one and one[key] == wanted for key, wanted in shape.values.items())
+        and all(key in one and _same(one[key], wanted) for key, wanted in shape.values.items())
         for one in objects
     )
 
 
+def _same(found: object, wanted: object) -> bool:
+    """1 is no true, and 1.0 is 1."""
+    return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
+
+
 def _is_csv(shape: CsvShape, text: str) -> bool:
     try:
-        rows = [row for row in csv.reader(io.StringIO(_unfenced(text).strip())) if row]
+        rows = [row for row in csv.reader(io.StringIO(text.strip())) if row]
     except csv.Error:
         return False
     return len(rows) == shape.rows and all(len(row) == shape.columns for row in rows)

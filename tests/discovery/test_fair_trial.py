@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from config.loader import load
 from config.models import Settings
@@ -26,8 +25,7 @@ NEW = "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"
 THOUGHTS = 16
 LOADED = load_probes(CONFIG, "technical")
 assert LOADED is not None
-ANS = yaml.safe_load(Path(__file__).with_name("right_answers.yaml").read_text())["technical"]
-RIGHT = {probe.prompt: ANS[probe.id] for probe in LOADED.probes}
+RIGHT = {probe.prompt: probe.right[0] for probe in LOADED.probes}
 
 
 def knows(call: Call) -> Behaviour:

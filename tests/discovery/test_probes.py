@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 
 from config.errors import ConfigError
 from config.probe_sets import Check, Probe, load_probes
 from discovery.checks import grade, holds
 
 CONFIG = Path(__file__).parents[2] / "config"
-ANSWERS = Path(__file__).with_name("right_answers.yaml")
-RIGHT: dict[str, dict[str, str]] = yaml.safe_load(ANSWERS.read_text())
+CATEGORIES = ("technical", "creative", "general")
+EVASIVE = "I am sorry, but as a language model that is not something for me."
 
 
 def probes(category: str) -> tuple[Probe, ...]:
@@ -22,27 +22,62 @@ def probes(category: str) -> tuple[Probe, ...]:
     return found.probes
 
 
-EACH = [(category, probe) for category in RIGHT for probe in probes(category)]
+EACH = [probe for category in CATEGORIES for probe in probes(category)]
 
 
-@pytest.mark.parametrize("category", RIGHT)
-def test_a_category_has_at_least_thirty_probes(category: str) -> None:
-    assert len(probes(category)) >= 30
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_category_has_sixty_probes_a_third_easy_and_a_third_hard(category: str) -> None:
+    levels = Counter(probe.level for probe in probes(category))
+    assert levels.total() >= 60
+    assert levels["easy"] >= levels.total() / 3
+    assert levels["hard"] >= levels.total() / 3
 
 
-@pytest.mark.parametrize(("category", "probe"), EACH, ids=[p.id for _, p in EACH])
-def test_a_right_answer_passes_and_an_evasive_or_empty_one_does_not(
-    category: str, probe: Probe
-) -> None:
-    assert grade(probe, RIGHT[category][probe.id]) == 1.0
-    assert grade(probe, "I am sorry, but as a language model that is not something for me.") < 1.0
-    assert grade(probe, "") < 1.0
-    assert grade(probe, probe.prompt) < 1.0
+@pytest.mark.parametrize("probe", EACH, ids=[p.id for p in EACH])
+def test_right_answers_pass_in_their_usual_forms_and_near_misses_do_not(probe: Probe) -> None:
+    assert len(probe.right) >= 3
+    assert len(probe.wrong) >= 3
+    assert {answer: grade(probe, answer) for answer in probe.right} == dict.fromkeys(
+        probe.right, 1.0
+    )
+    for answer in (*probe.wrong, EVASIVE, "", probe.prompt):
+        assert grade(probe, answer) < 1.0, answer
+
+
+@pytest.mark.parametrize("probe", EACH, ids=[p.id for p in EACH])
+def test_typography_makes_no_difference(probe: Probe) -> None:
+    """Other spaces, dashes, quotes and a fence around the whole change no right answer's score."""
+    told = probe.right[0]
+    if "characters" in str(probe.checks[0].model_fields_set):
+        return
+    table = str.maketrans({"-": "\u2011", "'": "\u2019", "\u00a0": " "})
+    forms = [told if "\\" in told or '"' in told else told.translate(table), f"{told}\n"]
+    if "```" not in told:
+        forms.append(f"```\n{told}\n```")
+    for form in forms:
+        assert grade(probe, form) == 1.0, form
 
 
 @pytest.mark.parametrize(
     ("check", "right", "wrong"),
     [
+        ({"answer": "Canberra"}, "It's Canberra (not Sydney).", "Sydney, not Canberra"),
+        ({"answer": "Mars"}, "It's **Mars**, the red one.", "Marsh"),
+        ({"answer": "Africa"}, "In Africa.", "South Africa"),
+        ({"numeric": 40}, "60 / 1.5 = 40 km/h", "40? No, wait: 45"),
+        ({"numeric": 8}, "eight", "eighteen"),
+        ({"numeric": 3072}, "3\u202f072", "3 073"),
+        ({"numeric": 3}, "3,00", "3,5"),
+        ({"numeric": 10}, "10, since 2^10 = 1024", "2^9 = 512"),
+        ({"numeric": 0.5}, r"\(\boxed{0.5}\)", "5"),
+        ({"expression": "9x^2-5"}, "f'(x) = 9\u00b7x\u00b2 \u2212 5", "19x^2 - 5"),
+        ({"expression": "O(log n)"}, r"$\mathcal{O}(\log n)$", "O(n log n)"),
+        ({"list": ["a", "b|c"]}, "1. A\n2. C", "b, a"),
+        ({"python": r"\[v1 for v1 in v2\]|\[v1 for v1 in a\]"}, "[z for z in a]", "[z for z in b]"),
+        ({"match": "yes"}, "**Yes**", "yes and no"),
+        ({"sentences": 2}, "\u201cWho?\u201d asked he. Nobody.", "One."),
+        ({"items": {"count": 2}}, "a, b", "a, a"),
+        ({"contains": ["rain*"]}, "Rainy days", "brain"),
         ({"exact": "yes"}, " Yes. ", "yes and no"),
         ({"numeric": 1200}, "It is 1,200.", "1201"),
         ({"numeric": -3}, "x = -3", "3"),

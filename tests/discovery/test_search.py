@@ -25,10 +25,9 @@ from tests.conftest import SettingsFor
 from tests.discovery.services import ChatHost, Hub, HubModel, OpenRouter, Reply
 
 CONFIG = Path(__file__).parents[2] / "config"
-ANSWERS = yaml.safe_load(Path(__file__).with_name("right_answers.yaml").read_text())
 PROBES = load_probes(CONFIG, "technical")
 assert PROBES is not None
-RIGHT = {probe.prompt: ANSWERS["technical"][probe.id] for probe in PROBES.probes}
+RIGHT = {probe.prompt: probe.right[0] for probe in PROBES.probes}
 NEW = "meta-llama/Llama-5-70B-Instruct"
 AT_HUB = HubModel(
     NEW,

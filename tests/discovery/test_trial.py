@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from config.models import Cost, Settings
 from config.probe_sets import Probe, load_probes
@@ -18,11 +17,10 @@ from tests.conftest import SettingsFor
 from tests.discovery.services import ChatHost, Reply
 
 CONFIG = Path(__file__).parents[2] / "config"
-RIGHT = yaml.safe_load(Path(__file__).with_name("right_answers.yaml").read_text())["technical"]
 LOADED = load_probes(CONFIG, "technical")
 assert LOADED is not None
 PROBES = LOADED.probes
-BY_PROMPT = {probe.prompt: RIGHT[probe.id] for probe in PROBES}
+BY_PROMPT = {probe.prompt: probe.right[0] for probe in PROBES}
 PRICE = Cost(input=1.0, output=2.0)
 RULES = Rules(ttft_s=5.0)
 Get = Callable[[str], ChatProvider]

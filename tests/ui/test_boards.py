@@ -193,7 +193,7 @@ def test_a_model_is_found_tried_appended_and_taken_back(tmp_path_factory, visito
         visitor.tab("Models")
         visitor.page.locator("#search").click()
         best = visitor.page.locator(".rt-candidate").filter(has_text="most promising")
-        expect(best.locator(".rt-term")).to_have_count(7)
+        expect(best.locator(".rt-term")).to_have_count(8)
         best.get_by_role("button", name="Try and append").click()
         trial = visitor.page.locator("#trial")
         expect(trial).to_contain_text("Appended as", timeout=60_000)

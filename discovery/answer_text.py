@@ -1,0 +1,252 @@
+"""What a model's answer says, in the forms that models write: marks, dashes, LaTeX, worked answers.
+
+All of it is text work on strangers' words: nothing is evaluated, code is only parsed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_FENCE = re.compile(r"^\s*```[\w+-]*[ \t]*\n(.*?)\n?\s*```\s*$", re.DOTALL)
+_BLOCK = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹣－"), "-")
+_QUOTES = {ord(c): '"' for c in "“”„‟«»＂"} | {ord(c): "'" for c in "‘’‚‛ʼ′"}
+_SUPER = {ord(c): str(i) for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+_SUB = {ord(c): str(i) for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+_LATEX = (
+    (re.compile(r"\$+|\\[()\[\]]|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])"), ""),
+    (re.compile(r"\\[,;:! ]|~"), " "),
+    (
+        re.compile(r"\\(?:boxed|text|mathrm|mathcal|mathbf|operatorname|textbf)\s*\{([^{}]*)\}"),
+        r"\1",
+    ),
+    (re.compile(r"\\d?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r"(\1)/(\2)"),
+    (re.compile(r"\\times(?![A-Za-z])"), "×"),
+    (re.compile(r"\\cdot(?![A-Za-z])"), "·"),
+    (re.compile(r"\\(?:approx|sim)(?![A-Za-z])"), "≈"),
+    (re.compile(r"\\(log|lg|ln|Theta|sqrt|pi|le|ge|ne)(?![A-Za-z])"), r"\1"),
+    (re.compile(r"\\([%#&_{}])"), r"\1"),
+)
+_NUMBER = r"(?:(?<![\w.])-)?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_WORDED = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+)
+_LEAD = re.compile(
+    r"^(?:(?:so|thus|therefore|hence|sure|certainly|ok|okay)[,:!]?\s+)?"
+    r"(?:(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|result|output|value)(?:\s+is)?\s*[:=]?\s*"
+    r"|it(?:'s| is)\s+|that(?:'s| is)\s+|there are\s+|about\s+|approximately\s+|roughly\s+"
+    r"|[≈~=]\s*|[a-z]\s*=\s*)*"
+)
+_ON = re.compile(r"^\s*!?[^\W\d]{0,12}\s*(?:=|[+*/×·^]\s*[\d(]|-\s*\d|x\s*\d)|^x\w+\s*=|^!\s*[/*(]")
+"""After a number: a calculation goes on, so that it is not the answer yet."""
+_CORRECTED = re.compile(
+    r"\b(?:wait|actually|correction|sorry|no,|rather|instead|but)\b", re.IGNORECASE
+)
+_CLAIMED = re.compile(
+    rf"(?:answer|result|total)\w*(?:\s+(?:is|are|of|=|therefore|then))*\s*[:=≈]*\s*({_NUMBER})"
+)
+_EQUALS = re.compile(
+    r"(?:\b(?:is|are|equals?|gives?|get|makes?|takes?|needs?|leaves?)|=|≈|→|->)"
+    rf"\s*({_NUMBER})(?!\s*[/*+]|[\w^])"
+)
+_ASIDE = re.compile(r"(?<![+\-*/×·=^])(?<![+\-*/×·=^] )\([^()]*\)")
+_NEGATED = re.compile(r"\bnot\b[^,;.()\n]*?(?:,|;|\.|\n|\bbut\b|$)")
+_FILL = frozenset(
+    {
+        *("the", "a", "an", "it", "is", "its", "it's", "that", "that's", "this", "be", "was"),
+        *(
+            "answer",
+            "correct",
+            "right",
+            "final",
+            "of",
+            "by",
+            "in",
+            "on",
+            "are",
+            "written",
+            "called",
+        ),
+        *("named", "word", "one", "i", "think", "so", "sure", "yes", "he", "she", "they", "who"),
+        *("which", "will", "would"),
+    }
+)
+_CLAUSE = re.compile(
+    r"\n|(?<=[^\d.])\.(?:\s|$)|\.$|[;!?]|\s-+\s|:\s*$|,?\s+(?:because|since|as|which|for)\s|,\s"
+)
+
+
+def unfenced(text: str) -> str:
+    """Without the code fence around the whole."""
+    fenced = _FENCE.match(text)
+    return fenced[1] if fenced else text
+
+
+def code_of(text: str) -> str:
+    """The one code block of an answer, else the whole."""
+    blocks = _BLOCK.findall(text)
+    return blocks[0] if len(blocks) == 1 else unfenced(text).strip().strip("`")
+
+
+def plain(text: str) -> str:
+    """Unicode's dashes, spaces, quotes and high digits as ASCII has them; lines stay."""
+    text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "^" + m[0].translate(_SUPER), text)
+    text = text.translate(_SUB).translate(_DASHES).translate(_QUOTES)
+    kept = (
+        " " if unicodedata.category(c) == "Zs" else c
+        for c in unicodedata.normalize("NFC", text)
+        if unicodedata.category(c) != "Cf"
+    )
+    return "".join(kept)
+
+
+def prose(text: str) -> str:
+    """Plain text without LaTeX's and Markdown's marks."""
+    said = re.sub(r"(?<=[\w)])\*\*(?=[\w(])", "^", plain(unfenced(text)))
+    for _ in range(2):  # \boxed{\text{…}}
+        for pattern, put in _LATEX:
+            said = pattern.sub(put, said)
+    return re.sub(r"\*\*|__|`|^#+\s*", "", said, flags=re.MULTILINE)
+
+
+def claim_words(text: str, prompt: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The words of what an answer claims, without filling words and what the question said."""
+    said = _ASIDE.sub(" ", prose(text)).strip().lower()
+    said = _NEGATED.sub(" ", said).strip()
+    if final := re.search(r"answer(?:\s+is)?\s*:?\s*(.+)", said):
+        said = final[1]
+    head, *rest = [part for part in _CLAUSE.split(said) if part.strip()] or [""]
+    if any(re.search(r"\b(?:no|wait|actually|correction|sorry)\b", part) for part in rest):
+        return ("corrected",)
+    keep = {word for one in wanted for word in _tokens(one)}
+    drop = (_FILL | set(_tokens(prompt))) - keep
+    return tuple(word for word in _tokens(head) if word not in drop)
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:['-][^\W_]+)*", plain(text).lower())
+
+
+def claimed_number(text: str) -> float | None:
+    """The number that an answer claims: the one it begins with, unless that is part of a worked
+    answer; else the one that it names as its answer, else the last one."""
+    said = _figures(prose(text).lower().strip())
+    bare = _ASIDE.sub(" ", said)
+    bare = re.sub(rf"\bnot\s+{_NUMBER}", " ", bare).strip(" \t\n\"'.,;:!")
+    lead = _LEAD.match(bare)
+    rest = bare[lead.end() :] if lead else bare
+    first = re.match(rf"[\"'$€£]*\s*({_NUMBER})", rest)
+    corrected = _CORRECTED.search(rest)
+    if first and not corrected and not _ON.match(rest[first.end() :]):
+        return float(first[1])
+    for pattern in () if corrected else (_CLAIMED, _EQUALS):
+        if found := pattern.findall(bare):
+            return float(found[-1])
+    numbers = re.findall(_NUMBER, bare) or re.findall(_NUMBER, said)
+    return float(numbers[-1]) if numbers else None
+
+
+def _figures(text: str) -> str:
+    """Numbers in one form: no marks between thousands, a point before decimals, words as digits."""
+    text = re.sub(
+        r"(?<![\d.,])\d{1,3}(?:[ ,']\d{3})+(?!\d)", lambda m: re.sub(r"[ ,']", "", m[0]), text
+    )
+    text = re.sub(r"(?<=\d),(?=\d{1,2}(?!\d))", ".", text)
+    return re.sub(
+        rf"\b({'|'.join(_WORDED)})\b", lambda m: str(_WORDED.index(m[1])), text, flags=re.IGNORECASE
+    )
+
+
+def expression(text: str) -> set[str]:
+    """A formula in its canonical spellings: the whole, what stands after an equals sign, a line."""
+    said = re.sub(r"\([^()]*\bnot\b[^()]*\)", "", prose(text)).strip()
+    lines = [line for line in said.splitlines() if line.strip()]
+    if not lines or len(lines) > 6:
+        return set()
+    parts = {lines[0], lines[-1]} if len(lines) > 1 else {lines[0]}
+    parts |= {part.rsplit("=", 1)[-1] for part in parts}
+    parts |= {re.split(r"\b(?:is|answer:?)\s", part)[-1] for part in set(parts)}
+    return {_canonical(part) for part in parts} - {""}
+
+
+def _canonical(part: str) -> str:
+    one = part.strip().rstrip(".;").lower().replace("**", "^").replace("{", "").replace("}", "")
+    one = re.sub(r"(?<=[\d)])\s*[x×·*]\s*(?=[\d(])", "*", one)
+    one = re.sub(r"[×·∗]", "*", one)
+    one = re.sub(r"\s+", "", one)
+    one = re.sub(r"(?<=\d)\*(?=[a-z])", "", one)
+    one = re.sub(r"^(?:theta|θ|ω)\(", "o(", one)
+    one = re.sub(r"\b(?:lg|log_?2|ld)(?=n|\()", "log", one.replace("lgn", "logn"))
+    return re.sub(r"log\(n\)", "logn", one)
+
+
+def items_of(text: str) -> list[str]:
+    """The items of an answer that is a list, in small letters, without bullets."""
+    said = re.sub(r"\([^()]*\)", " ", prose(text)).strip().lower()
+    said = re.sub(r"^[^\n:]{0,60}:\s*(?=\S)", "", said)
+    parts = re.split(
+        r"\s*(?:,|;|\n|->|→|⇒)\s*(?:and\s+|then\s+|or\s+)?|\s+(?:and|or|then)\s+", said
+    )
+    bare = (re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", part) for part in parts)
+    named = (re.sub(r"^x_?\d?\s*=\s*", "", part.strip(" \t\"'.[]{}")) for part in bare)
+    return [part.strip() for part in named if part.strip()]
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; a quoted question inside one does not end it."""
+    whole = re.sub(r"\"[^\"\n]*\"", lambda m: re.sub(r"[.!?]+(?=.)", ",", m[0]), text.strip())
+    whole = re.sub(r"\b(?:mr|mrs|ms|dr|st|e\.g|i\.e|etc)\.", lambda m: m[0][:-1], whole, flags=re.I)
+    inner = re.sub(r"[!?.]+\"(?=\s+[a-z])", '"', whole)
+    return [s for s in re.split(r"(?<=[.!?])[\"')\]]*\s+", inner) if re.search(r"\w", s)]
+
+
+def normal_code(code: str) -> str | None:
+    """Python code as its parser would print it, with its own names numbered; None if it is none."""
+    try:
+        tree = ast.parse(code.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    tree = _Renamed().visit(tree)
+    body = tree.body
+    if len(body) == 1 and isinstance(body[0], ast.Assign):
+        return ast.unparse(body[0].value)
+    if len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call):
+        call = body[0].value
+        if isinstance(call.func, ast.Name) and call.func.id == "print" and len(call.args) == 1:
+            return ast.unparse(call.args[0])
+    return ast.unparse(tree)
+
+
+class _Renamed(ast.NodeTransformer):
+    """Arguments and local names as v1, v2, …; without docstrings and annotations."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def _name(self, name: str) -> str:
+        return self.names.setdefault(name, f"v{len(self.names) + 1}")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.returns, node.decorator_list = None, []
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            node.body = node.body[1:] or [ast.Pass()]
+        self.generic_visit(node)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(self._name(node.arg))
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.ListComp:
+        for generator in node.generators:
+            if isinstance(generator.target, ast.Name):
+                self._name(generator.target.id)
+        self.generic_visit(node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self.names.get(node.id, node.id), node.ctx)
