@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.errors import RouterError, UsageError
 from ui.inputs import Event
-from ui.uploading import Uploading, replayed
+from ui.login import Login
+from ui.uploading import Uploading, answer_to, replayed
 from ui.uploads import Files
 from web.body import BodyError, read_body
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MOST_BODY = 4 * 2**20
 COOKIE = "router-session"
 API = "/gradio_api"
+LOGIN = ("/login", "/login/")
 
 _SHOWN = re.compile(
     r"/(?:favicon\.ico|robots\.txt|theme\.css|manifest\.json|login_check|logout"
@@ -43,6 +45,7 @@ _READ = re.compile(
 )
 _FILE = re.compile(r"/gradio_api/file=(.+)", re.DOTALL)
 _EVENT = re.compile(r"/gradio_api/(run|api|call|call/v2|queue)/(\w{1,80})/?")
+_LISTED = re.compile(rb"(window\.gradio_api_info = ).*?(;</script>)", re.DOTALL)
 _SESSION = re.compile(r"[\w-]{1,64}")
 
 
@@ -68,6 +71,7 @@ class Guard:
         self.files = files
         self.policy = policy
         self.uploading = Uploading(app, files)
+        self.login = Login(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -98,8 +102,13 @@ class Guard:
 
     async def _serve(self, request: Request, session: str, send: Send) -> None:
         path, method = request.scope["path"], request.method
-        if not (method in ("GET", "HEAD") and _SHOWN.fullmatch(path)) and path != "/login":
-            _check_signed_in(request)
+        signed_in = is_signed_in(request)
+        shown = method in ("GET", "HEAD") and _SHOWN.fullmatch(path)
+        if not (signed_in or shown or path in LOGIN):
+            raise RefusedError(401, "sign in first")
+        if path == "/" and not signed_in:
+            await self._login_page(request, send)
+            return
         if method == "POST":
             await self._post(request, path, session, send)
         elif method in ("GET", "HEAD"):
@@ -112,12 +121,18 @@ class Guard:
         else:
             raise RefusedError(405, f"the page takes no {method[:20]}")
 
+    async def _login_page(self, request: Request, send: Send) -> None:
+        """Gradio lists the endpoints in it."""
+        status, headers, body = await answer_to(self.app, request, request.receive)
+        body = _LISTED.sub(rb"\1{}\2", body)
+        await Response(body, status, headers)(request.scope, request.receive, send)
+
     async def _post(self, request: Request, path: str, session: str, send: Send) -> None:
         if path == f"{API}/upload":
             await self.uploading(request, session, send)
             return
-        if path in ("/login", "/login/"):
-            await self.app(request.scope, request.receive, send)
+        if path in LOGIN:
+            await self.login(request, send)
             return
         body = await _json(request)
         if path == f"{API}/cancel":
@@ -194,14 +209,13 @@ def _with_cookie(scope: Scope, session: str, send: Send) -> Send:
     return sender
 
 
-def _check_signed_in(request: Request) -> None:
-    """Before anything of the request is read."""
+def is_signed_in(request: Request) -> bool:
+    """Also where nobody needs to be; known before anything of the request is read."""
     gradio = request.scope["app"]
     if gradio.auth is None:
-        return
+        return True
     names = (f"access-token-{gradio.cookie_id}", f"access-token-unsecure-{gradio.cookie_id}")
-    if not any(request.cookies.get(name) in gradio.tokens for name in names):
-        raise RefusedError(401, "sign in first")
+    return any(request.cookies.get(name) in gradio.tokens for name in names)
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Uploading:
         room = self.files.room_bytes(session)
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as spool:
             await _receive(request, spool, room + ENVELOPE if room else 0)
-            status, headers, body = await self._written(request, spool)
+            spool.seek(0)
+            whole = replayed(_chunks(spool), request.receive)
+            status, headers, body = await answer_to(self.app, request, whole)
         if status == 200 and not await asyncio.to_thread(
             self.files.upload, session, orjson.loads(body)
         ):
@@ -49,27 +51,24 @@ class Uploading:
         response = PlainTextResponse(body, status, headers)
         await response(request.scope, request.receive, send)
 
-    async def _written(
-        self, request: Request, spool: IO[bytes]
-    ) -> tuple[int, dict[str, str], bytes]:
-        """What Gradio answers to it."""
-        headers = MutableHeaders(raw=list(request.scope["headers"]))
-        del headers["accept-encoding"]
-        scope = {**request.scope, "headers": headers.raw}
-        started: Message = {}
-        body = bytearray()
 
-        async def take(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                started.update(message)
-            else:
-                body.extend(message.get("body", b""))
+async def answer_to(app: ASGIApp, request: Request, receive: Receive) -> Written:
+    """All that Gradio answers, not compressed."""
+    headers = MutableHeaders(raw=list(request.scope["headers"]))
+    del headers["accept-encoding"]
+    started: Message = {}
+    body = bytearray()
 
-        spool.seek(0)
-        await self.app(scope, replayed(_chunks(spool), request.receive), take)
-        kept = {name.decode(): value.decode() for name, value in started["headers"]}
-        kept.pop("content-length", None)
-        return started["status"], kept, bytes(body)
+    async def take(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            started.update(message)
+        else:
+            body.extend(message.get("body", b""))
+
+    await app({**request.scope, "headers": headers.raw}, receive, take)
+    kept = {name.decode(): value.decode() for name, value in started["headers"]}
+    kept.pop("content-length", None)
+    return started["status"], kept, bytes(body)
 
 
 async def _receive(request: Request, spool: IO[bytes], most_bytes: int) -> None:
