@@ -13,6 +13,7 @@ PARTS = {
     "classification": "accuracy, calibration and time, on prompts never trained on",
     "retrieval": "hit@5, MRR@10, the floor, and time at 10,000 chunks",
     "ranking": "the learner against an oracle, the best fixed model and a moving average",
+    "continuation": "live streams that are cut and gone on with by the embedded LLaMA",
     "answers": "faults of an answer's form, on answers that nothing was mended by",
     "page": "from the backend's first token to the screen",
     "kill": "SIGKILL under load",

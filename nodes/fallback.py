@@ -78,7 +78,7 @@ async def _generate(
         return "no_provider"
     messages, given[:] = fallback_messages(asked.prompt, asked.history, found, wanted.prompt_tokens)
     if so_far is not None:
-        messages = continuation(messages, so_far)
+        messages = continuation(messages, so_far, wanted.prompt_tokens)
     options = call_options(asked.options, most=wanted.max_tokens)
     failure = await _unless_asked_to_continue(
         request,

@@ -27,6 +27,9 @@ ANCHOR = 4
 TAKEN_UP = 5
 """So many of the first words, found after a preface, are where the text begins again."""
 
+RUN, NEW_IN_RUN = 5, 3
+"""A run of so many words, of which at least so many are new, is no chance either."""
+
 LOOKED_BACK = 200
 """Words at the end of the shown text that a continuation may repeat."""
 
@@ -112,11 +115,14 @@ class Seam:
             return
         if not self.asked:
             self.verdict = "broken"
-        elif ended or (len(text.strip()) >= self._enough() and not self._within(said, part)):
+        elif ended or (self._enough(text, said) and not self._within(said, part)):
             self._join_or_break(text, said, ended)
 
-    def _enough(self) -> int:
-        return 2 * HELD if _ENDS.search(self._shown) else HELD
+    def _enough(self, text: str, said: list[_Word]) -> bool:
+        """Enough is there to be judged, and to see whether it repeats a run of words."""
+        held = 2 * HELD if _ENDS.search(self._shown) else HELD
+        overlap, _ = self._overlap(said)
+        return len(text.strip()) >= held and len(_words(text[overlap:])) > RUN
 
     def _begins_again(self, text: str, said: list[_Word], part: str, ended: bool) -> bool:
         """The text begins as the shown text does, at once or after a preface; then the verdict is
@@ -131,7 +137,7 @@ class Seam:
                 self._join(text, mine[same].start + len(shown[-1].word), in_word=True)
             elif same == len(mine) and not ended and shown[same].word.startswith(part):
                 pass  # it may go on repeating
-            elif same >= BEGUN_AGAIN or (same and ended and same == len(mine)):
+            elif at == 0 and (same >= BEGUN_AGAIN or (same and ended and same == len(mine))):
                 self.verdict = "broken"
             else:
                 continue
@@ -216,6 +222,9 @@ class Seam:
 
     def _join(self, text: str, cut: int, *, in_word: bool = False) -> None:
         """All of `text` before `cut` was shown before."""
+        if self._repeats(text[cut:]):
+            self.verdict = "broken"
+            return
         rest, end = text[cut:], self._words[-1].end if self._words else 0
         trailing = self._shown[end:].strip()
         if cut and trailing and rest.lstrip().startswith(trailing):
@@ -225,6 +234,13 @@ class Seam:
         elif not in_word and self._needs_space(rest):
             rest = f" {rest}"
         self._held, self.verdict = rest, "joined"
+
+    def _repeats(self, rest: str) -> bool:
+        """A run of five words at the seam, most of them new, was shown before: it says it again."""
+        shown, new = [w.word for w in self._words], [w.word for w in _words(rest)[:RUN]]
+        around = [*shown[-(RUN - NEW_IN_RUN) :], *new]
+        runs = {tuple(shown[i : i + RUN]) for i in range(len(shown) - RUN + 1)}
+        return any(tuple(around[i : i + RUN]) in runs for i in range(len(around) - RUN + 1))
 
     def _needs_space(self, rest: str) -> bool:
         before, after = self._shown[-1:], rest[:1]

@@ -61,6 +61,14 @@ def test_below_the_floor_the_model_is_asked_plainly_with_what_was_said_before():
 
 
 def test_a_continuation_is_an_instruction_and_no_prefill():
-    asked = continuation([{"role": "user", "content": QUESTION}], "The capital is")
-    assert [m["role"] for m in asked] == ["user"]
-    assert "The capital is" in asked[0]["content"]
+    asked = continuation([{"role": "user", "content": QUESTION}], "The capital is", 300)
+    assert [m["role"] for m in asked] == ["user", "assistant", "user"]
+    assert asked[1]["content"] == "The capital is"
+    assert asked[2]["content"].endswith("The capital is")
+
+
+def test_a_continuation_carries_the_end_of_a_long_text_alone():
+    long = " ".join(f"word{n}" for n in range(1_000))
+    asked = continuation([{"role": "user", "content": QUESTION}], long, 300)
+    assert len(asked[1]["content"]) <= 600
+    assert asked[2]["content"].endswith("word994 word995 word996 word997 word998 word999")
