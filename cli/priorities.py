@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from typing import Any
 
 from rich.table import Table
@@ -12,9 +13,13 @@ from rich.table import Table
 from config.loader import load
 from config.redaction import json_text
 from race.routing_state import RoutingState
-from runtime.reports import priorities
+from runtime.learning import Learning, reread
+from runtime.reports import PROVISIONAL, priorities
 from telemetry.log import InteractionLog
 from telemetry.terminal import Terminal
+
+AT_ONCE = 20_000
+"""Requests that are folded in while the user waits: a second or two."""
 
 COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", "mean", "90%")
 
@@ -36,8 +41,18 @@ async def _read(args: argparse.Namespace) -> dict[str, Any]:
     """From the log alone: nothing is classified, so no model is loaded."""
     settings = load(args.config, args.data)
     log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
+    learning = Learning(settings)
+    routing = RoutingState(settings, memory=learning)
     try:
-        return await priorities(settings, RoutingState(settings), log)
+        await routing.ready(log)
+        if routing.provisional and await log.count() <= AT_ONCE:
+            ranking, cursor, _ = await reread(settings, log)
+            routing.replace(ranking, cursor)
+        found = await priorities(settings, routing, log)
+        if routing.provisional:
+            print(f"note: {PROVISIONAL}: the service does that", file=sys.stderr)
+        await learning.keep(routing, log, now=True)
+        return found
     finally:
         await log.close()
 

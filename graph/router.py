@@ -134,8 +134,16 @@ class Router:
             await providers.close_pools()
         await services.providers.close()
         services.knowledge.close()
+        await self._keep_learned(services)
         await services.log.close()
         services.thinkers.shutdown(wait=False)
+
+    async def _keep_learned(self, services: Services) -> None:
+        memory = services.routing.memory
+        if memory is not None:
+            await memory.stop()
+            with suppress(StorageError):  # the next start reads the log instead
+                await memory.keep(services.routing, services.log, now=True)
 
     def close(self) -> None:
         """`aclose` for code without an event loop."""
@@ -217,8 +225,8 @@ class Router:
         """
         asked = checked(self.settings, prompt, history, category, provider, options, rewindable)
         came_at = asyncio.get_running_loop().time()
-        await self.start()
         async with self._gate.place() as leave:
+            await self.start()
             run = self._runs.events(self.services, self.graph, asked, came_at, leave, request_id)
             async with aclosing(run):
                 async for event in run:

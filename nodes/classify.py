@@ -12,10 +12,13 @@ from race.services import Services
 from race.state import Route, State
 from routing.classifier.classifier import Classification
 
+LEARN_S = 0.04
+"""How long the first requests wait for what was learned before: a healthy log gives it in 10 ms."""
+
 
 async def classify(state: State, services: Services, request: Request) -> State:
     """Find the category and the order of its providers; what the caller names wins."""
-    await services.routing.ready(services.log)
+    await services.routing.ready(services.log, within_s=LEARN_S)
     found = await asyncio.get_running_loop().run_in_executor(
         services.thinkers, understand, request.asked, services
     )

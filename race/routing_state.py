@@ -17,6 +17,7 @@ from race.hedge import HedgeBudget
 from race.permits import Permits
 from routing.ranking.observation import observations
 from routing.ranking.ranking import Ranking
+from routing.ranking.snapshot import Held
 from routing.ranking.standings import Change, Choice
 from telemetry.records import InteractionRow
 
@@ -27,6 +28,9 @@ SPENT_S = 5.0
 
 PIECE = 250
 """Rows that are folded in before other requests have their turn: some 5 ms."""
+
+PROVISIONAL = 2_000
+"""The newest requests of the log, from which a start without a snapshot learns at once."""
 
 CROWD = 8
 """One request's row is held back for each full so many that are running."""
@@ -44,6 +48,26 @@ class Rows(Protocol):
 
     async def spent_today(self) -> dict[str, float]: ...
 
+    async def recent(self, limit: int | None = ...) -> list[InteractionRow]: ...
+
+    async def position(self) -> int: ...
+
+
+class Memory(Protocol):
+    """What was learned from the log, over the end of a process; see `runtime.learning`."""
+
+    async def recall(self, log: Rows) -> tuple[Held, int] | None:
+        """The fold and its place in the log; None if nothing fits. Raises StorageError."""
+
+    async def keep(self, routing: RoutingState, log: Rows, *, now: bool = False) -> None:
+        """Keep it for the next process, if that is due. Raises StorageError."""
+
+    def reread_if_due(self, routing: RoutingState, log: Rows) -> None:
+        """Begin to read the whole log, if that is due."""
+
+    async def stop(self) -> None:
+        """End what is going on."""
+
 
 class RoutingState(Permits):
     """Who may be asked now, and in which order. Shared by all requests of a process; every method
@@ -55,22 +79,30 @@ class RoutingState(Permits):
         *,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
+        memory: Memory | None = None,
     ) -> None:
         super().__init__(settings, clock=clock)
         self._draw = draw
         self._cursor: int | None = None
         self._held: list[InteractionRow] = []  # written, not yet folded in
         self._ready = False
+        self.memory = memory
+        self._learning: asyncio.Task[None] | None = None
+        self._learning_since = 0.0
+        self._folding = 0
+        self._unreadable: StorageError | None = None
+        self.provisional = False
+        """Only the newest rows of a long log are folded in: the whole of it has yet to be."""
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
         self._ask_spent_at = 0.0
 
-    def with_settings(self, settings: Settings) -> RoutingState:
+    def with_settings(self, settings: Settings, memory: Memory | None = None) -> RoutingState:
         """A state for a new configuration; providers that stayed as they were keep their breaker.
 
         It has yet to read the log: `ready` does.
         """
-        routing = RoutingState(settings, clock=self._clock, draw=self._draw)
+        routing = RoutingState(settings, clock=self._clock, draw=self._draw, memory=memory)
         routing._unshared = self._unshared  # the breakers that stay report there
         before = {p.name: p for p in self._settings.providers}
         for provider in settings.providers:
@@ -98,16 +130,60 @@ class RoutingState(Permits):
         """How long a hedged fallback waits: the learned p95 of the primary's first token."""
         return self.ranking.ttft_p95_s(name) or 0.0
 
-    async def ready(self, log: Rows) -> None:
-        """The whole log is folded in, once. One that cannot be read costs the learned order, not
-        the answer."""
-        if not self._ready:
+    async def ready(self, log: Rows, within_s: float | None = None) -> None:
+        """Some order is learned from the log: what was kept of an earlier process and what came
+        since, or else what the newest rows say (then `provisional`).
+
+        Waits so long at most. A log that cannot be read costs the learned order, not the answer;
+        the next call tries again.
+        """
+        if self._ready:
+            return
+        loop = asyncio.get_running_loop()
+        if self._learning is None or self._learning.done() or self._learning.get_loop() is not loop:
+            self._learning = loop.create_task(self._learn(log), name="learn-from-the-log")
+            self._learning_since = loop.time()
+        left_s = None
+        if within_s is not None:
+            left_s = self._learning_since + within_s - loop.time()
+            if left_s <= 0:
+                return
+        await asyncio.wait({self._learning}, timeout=left_s)
+
+    async def _learn(self, log: Rows) -> None:
+        try:
+            known = await self.memory.recall(log) if self.memory is not None else None
+            if known is not None:
+                held, self._cursor = known
+                self.ranking.resume(held)
+            else:
+                position = await log.position()
+                newest = await log.recent(PROVISIONAL)
+                await self._fold_in(newest)
+                self._cursor, self.provisional = position, len(newest) >= PROVISIONAL
             self._ready = True
-            try:
-                await self.catch_up(log)
-            except StorageError as error:
+            await self.catch_up(log)
+        except StorageError as error:
+            if self._unreadable is None:
                 logger.error("log_unreadable", error=str(error))
-            self.ranking.settle()
+            self._unreadable = error
+        else:
+            self._unreadable = None
+        self.ranking.settle()
+
+    def replace(self, ranking: Ranking, cursor: int) -> None:
+        """Go on with what was learned elsewhere from the log up to that position."""
+        self.ranking, self._cursor = ranking, cursor
+        self._ready, self.provisional = True, False
+        self.ranking.settle()
+
+    def learned(self) -> tuple[Held, int] | None:
+        """What is known and the position in the log up to which it is whole; None while it is
+        not: the log is not read yet, only its newest rows are, or a row came too late."""
+        cursor, whole = self._cursor, self._ready and not self.provisional
+        if cursor is None or not whole or self._folding or self.ranking.overtaken is not None:
+            return None
+        return self.ranking.held(), cursor
 
     async def catch_up(self, log: Rows, *, revised: bool = False) -> None:
         """Fold in what was written since the last time, by whatever replica, and what it cost.
@@ -117,15 +193,29 @@ class RoutingState(Permits):
         if revised or self._clock() >= self._ask_spent_at:
             self._spent = await log.spent_today()
             self._ask_spent_at = self._clock() + SPENT_S
+        if not self._ready:
+            await self.ready(log)
+            if self._unreadable is not None:
+                raise self._unreadable
+            return
         while True:
-            rows, self._cursor = await log.since(self._cursor)
+            ranking = self.ranking
+            rows, cursor = await log.since(self._cursor)
             held, self._held = self._held, []
-            fresh = [*held, *rows]  # what the log says of a row holds
-            for begin in range(0, len(fresh), PIECE):
-                self.ranking.fold(observations(fresh[begin : begin + PIECE]))
-                await asyncio.sleep(0)
+            await self._fold_in([*held, *rows])  # what the log says of a row holds
+            if ranking is self.ranking:
+                self._cursor = cursor
             if not rows:
                 return
+
+    async def _fold_in(self, rows: Sequence[InteractionRow]) -> None:
+        self._folding += 1
+        try:
+            for begin in range(0, len(rows), PIECE):
+                self.ranking.fold(observations(rows[begin : begin + PIECE]))
+                await asyncio.sleep(0)
+        finally:
+            self._folding -= 1
 
     def fold(self, rows: Sequence[InteractionRow], category: str, running: int = 1) -> str | None:
         """Fold in fresh rows; the cause to look at the category's order again, if there is one.

@@ -50,6 +50,7 @@ class Follower:
 
         steps = (
             self._catch_up,
+            self._keep,
             self._look,
             exchange,
             self._take_in_changes,
@@ -79,6 +80,12 @@ class Follower:
     async def _catch_up(self) -> None:
         services = self._current()
         await services.routing.catch_up(services.log)
+
+    async def _keep(self) -> None:
+        services = self._current()
+        if (memory := services.routing.memory) is not None:
+            memory.reread_if_due(services.routing, services.log)
+            await memory.keep(services.routing, services.log)
 
     async def _look(self) -> None:
         await self._current().knowledge.look()

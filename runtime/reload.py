@@ -8,6 +8,7 @@ from pathlib import Path
 
 from config.models import Settings
 from race.services import Services
+from runtime.learning import Learning
 from runtime.services import classifier_for
 
 Signature = tuple[tuple[int, int], ...]
@@ -54,5 +55,5 @@ def renewed(services: Services, settings: Settings) -> Services:
         settings=settings,
         providers=services.providers.with_settings(settings),
         classifier=services.classifier if same else classifier_for(settings, services.embedder),
-        routing=services.routing.with_settings(settings),
+        routing=services.routing.with_settings(settings, Learning(settings)),
     )

@@ -12,6 +12,10 @@ from runtime.admission import Gate
 
 VERSION = "0.1.0"
 
+PROVISIONAL = (
+    "the learned order comes from the newest rows of the log: the whole of it is still being read"
+)
+
 NEWS = (
     "reranked",
     "discovery.appended",
@@ -40,6 +44,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
             config_problem,
             *_budget_problems(services.routing),
             _log_problem(services),
+            PROVISIONAL if services.routing.provisional else None,
             knowledge.problem,
             *_unknown_words(services),
             *_troubles(providers, settings.fallback.provider),

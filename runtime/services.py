@@ -19,6 +19,7 @@ from race.routing_state import RoutingState
 from race.services import Services
 from routing.classifier.classifier import Classifier
 from routing.classifier.training import Embed
+from runtime.learning import Learning
 from telemetry.log import InteractionLog
 from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
@@ -59,7 +60,7 @@ def open_services(settings: Settings) -> Services:
         embedder=embedder,
         knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
         log=log,
-        routing=RoutingState(settings),
+        routing=RoutingState(settings, memory=Learning(settings)),
         late=LateAnswers(),
         metrics=Metrics(),
         thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),

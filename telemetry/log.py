@@ -169,9 +169,31 @@ class InteractionLog:
 
         Oldest change first, about `limit` at a time; nothing when the reader is up to date.
         Nothing is missed, however commits overlap, and a row comes again only when it changed.
-        None begins with the whole log; a cursor is good for this process.
+        None begins with the whole log; a cursor is good for the log of that `identity`.
         """
         return await self._read(queries.since, cursor, limit)
+
+    async def position(self) -> queries.Cursor:
+        """The cursor of a reader that has seen all that is committed now."""
+        return await self._read(queries.position)
+
+    async def identity(self) -> str:
+        """Names this very log: a cursor is good for no other."""
+        return await self._read(queries.identity)
+
+    async def scan(
+        self, after: tuple[float, str] | None = None, limit: int = 1_000
+    ) -> list[InteractionRow]:
+        """The next requests in the order of (at, request_id), whatever they cost to write."""
+        return await self._read(queries.scan, after, limit)
+
+    async def count(self) -> int:
+        """How many requests are in the log."""
+        return await self._read(queries.count)
+
+    async def baseline(self) -> queries.Baseline | None:
+        """What pruned rows taught; None while none was pruned."""
+        return await self._read(queries.baseline)
 
     async def audits(
         self,

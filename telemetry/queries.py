@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from telemetry.database import Database
 from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
 from telemetry.tables import attempts as tried
 from telemetry.tables import audits as audited
-from telemetry.tables import decode, interactions
+from telemetry.tables import baselines, decode, interactions, steps
 from telemetry.tables import hints as hinted
 from telemetry.tables import taught as corrections
 
@@ -35,6 +35,15 @@ def get(database: Database, request_id: str) -> InteractionRow | None:
     with database.read() as connection:
         rows = _joined(connection, _by_id([request_id]))
     return rows[0] if rows else None
+
+
+class Baseline(NamedTuple):
+    """What the rows taught that were pruned: all up to (at, request_id), so many `requests`."""
+
+    at: float
+    request_id: str
+    requests: int
+    detail: dict[str, Any]
 
 
 class Cursor(int):
@@ -94,6 +103,44 @@ def _unseen(
             ids.append(request_id)
             stamps.add(stamp)
     return ids, stamps, True
+
+
+def position(database: Database) -> Cursor:
+    """Where a reader is that has seen all that is committed now."""
+    with database.read() as connection:
+        return Cursor(database.window(connection)[0])
+
+
+def identity(database: Database) -> str:
+    """Changes when another log, or an older copy of it, stands at the address."""
+    query = select(steps.c.at).order_by(steps.c.step).limit(1)
+    with database.read() as connection:
+        return str(connection.execute(query).scalar())
+
+
+def count(database: Database) -> int:
+    with database.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(interactions)).scalar_one())
+
+
+def scan(database: Database, after: tuple[float, str] | None, limit: int) -> list[InteractionRow]:
+    """The next requests in the order of (at, request_id)."""
+    order = (interactions.c.at, interactions.c.request_id)
+    query = select(interactions).order_by(*order).limit(limit)
+    if after is not None:
+        at, request_id = after
+        later = and_(interactions.c.at == at, interactions.c.request_id > request_id)
+        query = query.where(interactions.c.at >= at, or_(interactions.c.at > at, later))
+    with database.read() as connection:
+        return _joined(connection, query)
+
+
+def baseline(database: Database) -> Baseline | None:
+    with database.read() as connection:
+        row = connection.execute(select(baselines)).mappings().first()
+    if row is None:
+        return None
+    return Baseline(row["at"], row["request_id"], row["requests"], json.loads(row["detail"]))
 
 
 def audits(

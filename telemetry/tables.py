@@ -132,6 +132,16 @@ taught = Table(
     Index("taught_at", "at"),
 )
 
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Float(53), nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
 OWN = frozenset({"changed"})
 """Columns that are the log's business alone."""
 

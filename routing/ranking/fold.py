@@ -16,10 +16,14 @@ from config.models import Ranking
 from routing.ranking import reason
 from routing.ranking.ledger import Ledger, Snapshot
 from routing.ranking.observation import Observation
+from routing.ranking.snapshot import Held, Key
 from routing.ranking.standings import Change
 
 WINDOW = 20_000
-"""Rows that can still be revised; what is older stays as it was folded."""
+"""Rows that are kept to be revised; for what comes older the log is read again from the ring."""
+
+RING = 20
+"""States that are kept from before those rows, ever further apart."""
 
 STRETCH = 128
 """Rows between two checkpoints."""
@@ -56,6 +60,9 @@ class Fold:
         self._floor: tuple[float, str, int] | None = None
         self._done = 0
         self._checkpoints = [Checkpoint(0, self.ledger.snapshot())]
+        self._ring: list[tuple[Key, Snapshot]] = []
+        self.overtaken: Key | None = None
+        """The oldest row that came too late to be folded where it belongs; see `before`."""
 
     def take(self, seen: Iterable[Observation]) -> None:
         """Take in rows, in any order; those that are known already change nothing."""
@@ -67,16 +74,46 @@ class Fold:
                 continue
             if self._floor is None or row[:3] > self._floor:
                 fresh[key] = row
+            elif self.overtaken is None or row[:3] < self.overtaken:
+                self.overtaken = row[:3]
         if fresh:
             dirty = self._merge(fresh)
             self._known.update(fresh)
             self._run(dirty)
             self._trim()
 
+    def before(self, key: Key) -> tuple[Key, Snapshot] | None:
+        """The newest state of the ring that is older than that place; None if there is none."""
+        return next((kept for kept in reversed(self._ring) if kept[0] < key), None)
+
+    def begin(self, after: Key, state: Snapshot) -> None:
+        """Go on from a state that holds every row up to that place."""
+        self.ledger.adopt(state)
+        self.rows, self._known, self._done = [], {}, 0
+        self._floor, self.overtaken = after, None
+        self._checkpoints = [Checkpoint(0, self.ledger.snapshot())]
+        self._ring = [(after, state)]
+
+    def held(self) -> Held:
+        """All of it; what it holds is never changed afterwards."""
+        marks = [(c.index, c.state) for c in self._checkpoints]
+        return Held(list(self.rows), marks, self.ledger.snapshot(), self._floor, list(self._ring))
+
+    def resume(self, held: Held) -> None:
+        """Be as the fold was that `held` comes from."""
+        self.rows = list(held.rows)
+        self._known = {(row.request_id, row.seq): row for row in self.rows}
+        self._done = len(self.rows)
+        self._checkpoints = [Checkpoint(index, state) for index, state in held.checkpoints]
+        self._floor, self._ring, self.overtaken = held.floor, list(held.ring), None
+        self.ledger.restore(held.state)
+
     def explained(self, change: Change) -> Change:
         """The change with its reason, which is found only when somebody asks."""
         if change.why:
             return change
+        if self._floor is not None and change.key <= self._floor:
+            return replace(change, why=f"{change.after[0]} did better in rows no longer kept")
         end = bisect_left(self.rows, change.key, key=lambda row: row[:3]) + 1
         return replace(change, why=reason.explain(self.rows, end, change, self.ledger.weights))
 
@@ -134,6 +171,9 @@ class Fold:
             if course.last is not None:
                 course.last = self.explained(course.last)
         self._floor = self.rows[cut - 1][:3]
+        self._ring.append((self._floor, kept[0].state))
+        if len(self._ring) > RING:
+            del self._ring[self._densest()]
         for row in self.rows[:cut]:
             del self._known[row.request_id, row.seq]
         del self.rows[:cut]
@@ -141,3 +181,13 @@ class Fold:
             checkpoint.index -= cut
         self._checkpoints = kept
         self._done -= cut
+
+    def _densest(self) -> int:
+        """Which state of the ring is missed least: its neighbours are near for its age."""
+        newest = self._ring[-1][0][0]
+
+        def gap(n: int) -> float:
+            age_s = newest - self._ring[n][0][0] + 1.0
+            return (self._ring[n + 1][0][0] - self._ring[n - 1][0][0]) / age_s
+
+        return min(range(1, len(self._ring) - 1), key=gap)

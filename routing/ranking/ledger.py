@@ -73,6 +73,21 @@ class Ledger:
         self.pulses = dict(snapshot.pulses)
         self.leads = dict(snapshot.leads)
 
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Take over a state that other settings may have made: what it knows of providers and
+        categories that are declared now, and the place of those in the order."""
+        self.generation += 1
+        known = {key: arm for key, arm in snapshot.arms.items() if key in self.arms}
+        self.arms = {**self.arms, **known}
+        for category, declared in self.declared.items():
+            course = snapshot.courses.get(category)
+            if course is not None:
+                course = self.courses[category] = course.copy(self.generation)
+                kept = [name for name in course.order if name in declared]
+                course.order = (*kept, *(name for name in declared if name not in kept))
+        self.pulses = dict(snapshot.pulses)
+        self.leads = dict(snapshot.leads)
+
     def step(self, seen: Observation) -> Sequence[Change]:
         """Take in the next row; the new orders that it brought, without their reasons."""
         back = self._is_back(seen)

@@ -16,9 +16,10 @@ from routing.ranking import exploration
 from routing.ranking.belief import belief
 from routing.ranking.exploration import Served
 from routing.ranking.fold import Fold
-from routing.ranking.ledger import Z90
+from routing.ranking.ledger import Z90, Snapshot
 from routing.ranking.observation import Observation
 from routing.ranking.posterior import best_probabilities
+from routing.ranking.snapshot import Held, Key
 from routing.ranking.standings import Change, Choice, Standing, Standings
 
 RECENT = 2_000
@@ -60,6 +61,33 @@ class Ranking:
         A row of a known (request_id, seq) replaces it unless its revision is older.
         """
         self._fold.take(observations)
+
+    @property
+    def overtaken(self) -> Key | None:
+        """The oldest row that came too late for the rows that are kept; see `before`."""
+        return self._fold.overtaken
+
+    def before(self, key: Key) -> tuple[Key, Snapshot] | None:
+        """A kept state that is older than that place, to go on from with the log's rows."""
+        return self._fold.before(key)
+
+    def begin(self, after: Key, state: Snapshot) -> None:
+        """Start from a state that holds every row up to that place."""
+        self._fold.begin(after, state)
+        self._renew()
+
+    def held(self) -> Held:
+        """What was learned, for `resume` in another process over the same log and settings."""
+        return self._fold.held()
+
+    def resume(self, held: Held) -> None:
+        """Go on as if never stopped."""
+        self._fold.resume(held)
+        self._renew()
+
+    def _renew(self) -> None:
+        self._served = {category: self._serve(category) for category in self._declared}
+        self._p95, self._p95_rows = {}, 0
 
     def due(self, category: str) -> str | None:
         """Why `rerank` would be worth its while: evidence, interval, recovery; None: it is not.

@@ -215,6 +215,12 @@ class MemoryLog:
     async def since(self, cursor: int | None = None, limit: int = 0) -> tuple[list[Any], int]:
         return [], 0
 
+    async def recent(self, limit: int | None = 20) -> list[Any]:
+        return []
+
+    async def position(self) -> int:
+        return 0
+
     async def spent_today(self) -> dict[str, float]:
         return dict(self.spent)
 
