@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config.errors import StorageError
 from config.loader import load
 from config.models import Settings
+from runtime.first_ingest import knowledge_folder
 from telemetry.terminal import Terminal
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
@@ -30,12 +31,6 @@ def run(args: argparse.Namespace) -> int:
     for path, reason in report.skipped:
         print(f"skipped {path}: {reason}")
     return 0
-
-
-def knowledge_folder(settings: Settings) -> Path:
-    """The folder of documents that belongs to a configuration; a demo shares the shipped one."""
-    own = settings.config_dir / "knowledge"
-    return own if own.is_dir() else Path(__file__).parent.parent / "config" / "knowledge"
 
 
 async def _ingest(settings: Settings, folder: Path, *, topics: bool) -> IngestReport:

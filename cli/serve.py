@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from cli.ingest import knowledge_folder
-from config.errors import RouterError, StorageError, UsageError
+from config.errors import RouterError, UsageError
 from config.models import Environment
 from graph.router import Router
+from runtime.first_ingest import ingest
 from web.hosts import LOOPBACK, is_loopback
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def build(router: Router, *, write: bool = True, ui: bool = True, host: str = LO
     @asynccontextmanager
     async def lifespan(served: Any) -> AsyncIterator[Any]:
         async with inner(served) as state:
-            task = asyncio.create_task(ingest(router), name="first-ingest")
+            task = asyncio.create_task(ingest(router.services), name="first-ingest")
             try:
                 yield state
             finally:
@@ -86,18 +86,6 @@ def build(router: Router, *, write: bool = True, ui: bool = True, host: str = LO
 
     app.router.lifespan_context = lifespan
     return app
-
-
-async def ingest(router: Router) -> None:
-    """Bring the knowledge base up to date behind the service, never in the way of a prompt."""
-    try:
-        report = await router.services.knowledge.ingest(knowledge_folder(router.settings))
-    except StorageError as error:
-        logger.error("ingest_failed", error=str(error))
-        return
-    logger.info("ingested", added=report.added, updated=report.updated, removed=report.removed)
-    for path, reason in report.skipped:
-        logger.warning("document_skipped", path=path, reason=reason)
 
 
 def check_guarded(environment: Environment, host: str, *, ui: bool = True) -> None:

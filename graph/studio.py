@@ -1,14 +1,20 @@
-"""The graph for LangGraph Studio: `langgraph dev` reads `langgraph.json`, which names `router`."""
+"""The graphs for LangGraph's own server: `langgraph dev` reads `langgraph.json`, which names them.
+
+They are compiled when this module is imported, for a server takes a function for a factory and
+calls it for every request, on its event loop. Nothing is opened by that: what blocks (files,
+models, the log) is opened by the first run, in a thread, once for the process.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from config.environment import quiet
-from graph.builder import Graph
+from graph.builder import assemble
+from graph.hosted import Hosted
 
+ROOT = Path(__file__).parent.parent
 
-def router() -> Graph:
-    """The bare graph over the shipped configuration; it takes `{"prompt": "…"}`."""
-    quiet()
-    from graph.router import Router
-
-    return Router.from_config("config", "data").graph
+quiet()
+hosted = Hosted(ROOT / "config", ROOT / "data", ROOT / ".env")
+router = assemble(hosted.bound)
