@@ -35,6 +35,7 @@ BELONGS_TO = {
     "json": ("ask", "route", "priorities", "search"),
     "apply": ("search",),
     "agree": ("search",),
+    "refresh": ("search",),
     "follow": ("log",),
 }
 """Options that mean something to these commands only."""
@@ -75,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--resume", action="store_true", help="skip what --out already answered")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--apply", action="store_true", help="try the best candidate and append it")
+    p.add_argument(
+        "--refresh", action="store_true", help="update prices and offers from live sources first"
+    )
     p.add_argument(
         "--agree", action="store_true", help="with --apply: yes to what a model's licence asks"
     )

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from rich.table import Table
 
@@ -114,6 +115,12 @@ def _print(settings: Settings, results: list[Result]) -> None:
         )
     console = Terminal()
     console.print(table)
+    today = datetime.now(UTC).date()
+    for p in settings.providers:
+        if p.disabled is None and p.cost is not None and (days := p.cost.days_old(today)):
+            said = f"old  {p.name}: its price is of {p.cost.as_of}, {days} days ago"
+            mend = "`--search CATEGORY --refresh` looks again"
+            console.print(f"{said}; {mend}", highlight=False, markup=False)
     for p in settings.providers:
         if p.disabled is not None:
             console.print(f"off  {p.name}: {p.disabled}", highlight=False, markup=False)

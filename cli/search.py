@@ -28,12 +28,32 @@ async def _search(args: argparse.Namespace) -> int:
     providers = Providers(settings)
     search = Search(settings, providers, log.audit)
     try:
+        if args.refresh:
+            await _refresh(search, args.search)
+            search = Search(load(args.config, args.data), providers, log.audit)
         result = await search.search(args.search)
         print(json.dumps(as_json(result)) if args.json else render_table(result))
         return await _apply(search, result, agree=args.agree) if args.apply else 0
     finally:
         await providers.close()
         await log.close()
+
+
+async def _refresh(search: Search, category: str) -> None:
+    """Print what differs and write it, after a question where somebody can be asked."""
+    found = await search.differences(category)
+    for one in found:
+        mark = "" if one.assignments else "  ! "
+        print(f"{one.file}: {mark}{one.said}", file=sys.stderr)
+    if not any(one.assignments for one in found):
+        print("Nothing to write: no live source says otherwise.", file=sys.stderr)
+        return
+    if sys.stdin.isatty():
+        print("Write that? [Y/n] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in ("n", "no"):
+            return
+    files = await search.write(found)
+    print(f"Written: {', '.join(files)}; --undo takes it back, file by file.", file=sys.stderr)
 
 
 async def _apply(search: Search, result: SearchResult, *, agree: bool) -> int:

@@ -1,15 +1,17 @@
-"""The only changes of `providers.yaml` that the application makes; each can be taken back."""
+"""The only changes of its configuration that the application makes; each can be taken back."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config.catalogue import CATALOGUE_FILE
 from config.errors import NotFoundError
 from config.journal import Change
-from config.writer import Step, Writer
+from config.writer import PROVIDERS, Step, Writer
 from config.yaml_splice import insert_item, remove_item, set_key
 
 
@@ -87,12 +89,56 @@ def set_trial(
     return Writer(config_dir, data_dir, step).change("trial", name, note, edit)
 
 
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`key` of the mapping at `path` becomes `value`; None takes it away.
+
+    In providers.yaml a provider's path begins with `providers` and its name.
+    """
+
+    path: tuple[str | int, ...]
+    key: str
+    value: Any
+
+
+def refresh(
+    config_dir: Path,
+    data_dir: Path,
+    file: str,
+    assignments: Sequence[Assignment],
+    note: str,
+    *,
+    step: Step = lambda _: None,
+) -> Change:
+    """Write newer facts into `providers.yaml` or `catalogue.yaml`, as one change.
+
+    Raises NotFoundError when a provider is not there any more, ConfigError as `append_provider`.
+    """
+
+    def edit(text: str, data: Any) -> str:
+        for one in assignments:
+            path = one.path
+            if path[0] == "providers":
+                path = ("providers", _index(data, str(path[1])), *path[2:])
+            text = set_key(text, path, one.key, one.value)
+            place = data
+            for part in path:
+                place = place[part]
+            place.pop(one.key, None)
+            if one.value is not None:
+                place[one.key] = copy.deepcopy(one.value)
+        return text
+
+    return Writer(config_dir, data_dir, step, file).change("refresh", file, note, edit)
+
+
 def undo(config_dir: Path, data_dir: Path, *, step: Step = lambda _: None) -> str:
     """Take back the last change that the application made; returns what was done, in a sentence.
 
     Raises ConfigError when there is none, or when the file was edited by hand since.
     """
-    return Writer(config_dir, data_dir, step).undo()
+    writers = [Writer(config_dir, data_dir, step, file) for file in (PROVIDERS, CATALOGUE_FILE)]
+    return max(writers, key=lambda writer: writer.latest()).undo()
 
 
 def _index(data: Any, name: str) -> int:

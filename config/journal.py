@@ -19,8 +19,8 @@ class Change:
 
     id: str
     at: str  # ISO 8601, UTC
-    kind: str  # append | remove | trial
-    subject: str  # the provider's name
+    kind: str  # append | remove | trial | refresh
+    subject: str  # the provider's or the file's name
     note: str
     file: str
     before: str
@@ -64,6 +64,11 @@ class Journal:
                     f" {self.folder / change.backup} over the file"
                 )
         raise ConfigError(f"{file}: nothing to take back; the application made no change to it")
+
+    def latest(self, file: Path) -> str:
+        """The id of the newest change of this file that stands; empty without one."""
+        changes = self._changes(str(file.resolve()))
+        return changes[-1].id if changes else ""
 
     def backup(self, change: Change) -> bytes:
         try:

@@ -42,6 +42,10 @@ class Host(Model):
     """Why the host cannot be used, as a sentence; None when it can."""
 
 
+OLD_PRICE_DAYS = 90
+"""A price that was last known to be right longer ago is marked."""
+
+
 class Cost(Model):
     """USD per million tokens."""
 
@@ -51,6 +55,11 @@ class Cost(Model):
     """The day on which it was known to be so."""
     source: str | None = None
     """Who said so."""
+
+    def days_old(self, today: date) -> int | None:
+        """The age of a price that is older than OLD_PRICE_DAYS; None for others."""
+        days = (today - self.as_of).days if self.as_of else 0
+        return days if days > OLD_PRICE_DAYS else None
 
 
 class Phase(Model):

@@ -1,4 +1,4 @@
-"""One change of `providers.yaml` under its lock: whole, valid, journaled.
+"""One change of a configuration's file under its lock: whole, valid, journaled.
 
 A change goes: lock, read, edit the text in place, validate a temporary copy with the loader, keep
 a backup, note it in the journal, write beside the file, fsync, replace, fsync the folder. Killed at
@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from ruamel.yaml.error import YAMLError
 
+from config.catalogue import CATALOGUE_FILE, load_catalogue
 from config.errors import ConfigError
 from config.journal import Change, Journal, sync_folder
 from config.loader import load
@@ -34,11 +35,14 @@ Edit = Callable[[str, Any], str]
 """Gets the text and its values, changes the values and returns the text that says the same."""
 
 
-class Writer:
-    """Changes one configuration's `providers.yaml`; see the module's docstring."""
+PROVIDERS = "providers.yaml"
 
-    def __init__(self, config_dir: Path, data_dir: Path, step: Step) -> None:
-        self.path = Path(config_dir) / "providers.yaml"
+
+class Writer:
+    """Changes one file of a configuration; see the module's docstring."""
+
+    def __init__(self, config_dir: Path, data_dir: Path, step: Step, file: str = PROVIDERS) -> None:
+        self.path = Path(config_dir) / file
         self.data_dir = Path(data_dir)
         self.backups = self.data_dir / "backups"
         self.journal = Journal(self.backups)
@@ -50,7 +54,7 @@ class Writer:
             after = self._edited(before, edit)
             at = datetime.now(UTC)
             ident = f"{at:%Y%m%d-%H%M%S-%f}"
-            backup = self.backups / f"{ident}-providers.yaml"
+            backup = self.backups / f"{ident}-{self.path.name}"
             change = Change(
                 id=ident,
                 at=at.isoformat(timespec="seconds"),
@@ -81,11 +85,20 @@ class Writer:
             self._replace(before, expected=change.after)
             self.journal.note_undone(change)
             self.step("noted")
-        what = {"append": "the addition of", "remove": "the removal of", "trial": "the trial of"}
+        what = {
+            "append": "the addition of",
+            "remove": "the removal of",
+            "trial": "the trial of",
+            "refresh": "the refresh of",
+        }
         return (
             f"took back {what[change.kind]} `{change.subject}` of {change.at} ({change.note});"
             f" {self.path} is as it was before"
         )
+
+    def latest(self) -> str:
+        """The id of the last standing change of this file, by its time; empty without one."""
+        return self.journal.latest(self.path) if self.path.exists() else ""
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -137,6 +150,8 @@ class Writer:
             (Path(folder) / self.path.name).write_bytes(text)
             try:
                 load(Path(folder), self.data_dir)
+                if self.path.name == CATALOGUE_FILE:
+                    load_catalogue(folder)
             except ConfigError as error:
                 said = str(error).replace(folder, str(self.path.parent))
                 raise ConfigError(
@@ -145,9 +160,9 @@ class Writer:
         self.step("validated")
 
     def _replace(self, text: bytes, expected: str) -> None:
-        for stale in self.path.parent.glob(".providers.yaml.*.tmp"):
+        for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):
             stale.unlink()  # of a process killed here: the lock says that nobody else writes
-        temporary = self.path.with_name(f".providers.yaml.{os.getpid()}.tmp")
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
             self._write_new(temporary, text)
             shutil.copymode(self.path, temporary)

@@ -17,6 +17,7 @@ from config.models import Settings
 from discovery import memory
 from discovery.adopt import Adoption
 from discovery.candidates import Candidate, join
+from discovery.refresh import Difference, differences, listings
 from discovery.result import SearchResult
 from discovery.sources.cache import FRESH_S, AnswerCache, Refusals
 from discovery.sources.catalogued import CatalogueSource
@@ -96,6 +97,28 @@ class Search:
             embedded_host=self._embedded_host(),
             refused={key: reason for key, reason in reasons.items() if reason is not None},
         )
+
+    async def differences(self, category: str) -> list[Difference]:
+        """What the live sources, asked anew, say otherwise than the configuration does."""
+        catalogue, _ = self._catalogue()
+        answers = await self._answers(self._sources(catalogue), category, refresh=True)
+        today = datetime.fromtimestamp(self.clock(), UTC).date()
+        return differences(listings(answers, self.settings), self.settings, catalogue, today)
+
+    async def write(self, found: Sequence[Difference]) -> list[str]:
+        """Write differences into the configuration, one change a file; the files that changed.
+
+        Raises ConfigError when a file cannot be changed.
+        """
+        files = list(dict.fromkeys(d.file for d in found if d.assignments))
+        for file in files:
+            mine = [d for d in found if d.file == file and d.assignments]
+            assignments = [one for d in mine for one in d.assignments]
+            note = f"{len(mine)} facts from live sources"
+            await self._edit(editor.refresh, file, assignments, note)
+            detail = {"file": file, "differences": [d.said for d in mine]}
+            await self.audit("discovery.refreshed", file, detail)
+        return files
 
     async def try_and_append(
         self,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import gradio as gr
 
+from config.models import Cost
 from race.budget import Allowance
 from race.permits import is_free
 from routing.percentile import percentile
@@ -121,10 +123,17 @@ def _card(
             ["First word, 95 %", wording.seconds(percentile(first, 0.95))],
             ["Cost today", spent_so_far(cost)],
             ["Daily limit", "none" if limit is None else wording.usd(limit)],
+            *_old_price(settings.provider(name).cost),
         ],
         "share": None if limit is None else 1.0 if limit <= 0 else min(1.0, cost / limit),
         "spending": "failed" if limit is not None and cost >= limit else "done",
     }
+
+
+def _old_price(cost: Cost | None) -> list[list[str]]:
+    """A mark for a price that nobody has looked at for ninety days."""
+    days = cost.days_old(datetime.now(UTC).date()) if cost else None
+    return [["Price", f"{days} days old"]] if days else []
 
 
 def _may_be_asked(one: Mapping[str, Any], barred: str | None) -> tuple[str, str, str]:
