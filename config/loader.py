@@ -19,6 +19,7 @@ from config.environment import (
 )
 from config.errors import ConfigError
 from config.mistakes import Mistake, refuse, validate
+from config.model_files import model_files
 from config.models import (
     Admission,
     Api,
@@ -82,6 +83,7 @@ def load(
         raise ConfigError(f"{folder}: no such config folder; name one with --config")
     if data.exists() and not data.is_dir():
         raise ConfigError(f"{data}: is no folder; name another one with --data")
+    model_files.remember_in(data)
     given = variables(environ, dotenv)
     file, categories = YamlFile(folder / PROVIDERS_FILE), YamlFile(folder / CATEGORIES_FILE)
     raw, overrides, kinds = _typed(file, categories)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock, Timeout
 
+from config.model_files import model_files
 from discovery.sources.hub_client import Bounds, HubPlace, bounded
 from discovery.sources.source import Gguf, RefusedError, SourceError
 
@@ -135,6 +136,7 @@ class _Download:
                     part = _Part(self.target.with_name(f"{self.target.name}.part"))
                     self._room(part)
                     self._fetch(part, tell)
+                model_files.expect(self.target, self.gguf.sha256)
         except Timeout:
             raise SourceError(f"{self.gguf.file} is being downloaded by another process") from None
         except OSError as error:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from config.model_files import model_files
 from providers import llama_process
 from providers.base import ProviderError
 from providers.pool import Address
@@ -104,6 +105,8 @@ def start(path: Path) -> Server:
 
     Call it inside `exclusive()`. Raises ProviderError when the weights cannot be loaded.
     """
+    if wrong := model_files.wrong(path):
+        raise ProviderError("not_found", f"{wrong}; fetch it again, or {INSTALL_WEIGHTS}")
     process = subprocess.Popen(
         [sys.executable, "-P", llama_process.__file__],
         stdin=subprocess.PIPE,

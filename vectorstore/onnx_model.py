@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config.errors import StorageError
+from config.model_files import model_files
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -24,12 +25,18 @@ _CHARACTERS_PER_TOKEN = 16
 """A bound from above for prose: spares the tokenizer the tail of a text that is cut anyway."""
 
 
+FILES = ("model.onnx", "tokenizer.json")
+
+
 def model_folder(name: str) -> Path:
     """The folder of a model's files, or StorageError with the command that brings them."""
     spec = importlib.util.find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         folder = Path(place) / "models" / "data" / name
-        if (folder / "model.onnx").is_file() and (folder / "tokenizer.json").is_file():
+        if all((folder / file).is_file() for file in FILES):
+            for file in FILES:
+                if wrong := model_files.wrong(folder / file):
+                    raise StorageError(f"{wrong}: run `{MEND} --force-reinstall`.")
             return folder
     raise StorageError(f"The files of the model {name} are not installed: run `{MEND}`.")
 
