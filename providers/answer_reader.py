@@ -30,6 +30,10 @@ _KEEP_ALIVE = re.compile(r"[\w .,:;!?/\-]{0,80}|\[[\w \-]{0,40}\]")
 _HTML = re.compile(rb"<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 
+def _stands_alone(line: bytes) -> bool:
+    return line.startswith(b"[DONE]") or parsed(line) is not NOT_JSON
+
+
 class AnswerReader:
     """One answer being read; `over` after its end mark."""
 
@@ -180,10 +184,10 @@ class AnswerReader:
         if value is not NOT_JSON:
             yield from self._value(name, value)
             return
-        values = [parsed(line) for line in data.split(b"\n") if line.strip()]
-        if NOT_JSON not in values:  # events without the blank lines between them
-            for inner in values:
-                yield from self._value(name, inner)
+        lines = [line for line in data.split(b"\n") if line.strip()]
+        if len(lines) > 1 and all(_stands_alone(line) for line in lines):
+            for line in lines:  # events without the blank lines between them
+                yield from self._event(name, line)
             return
         words = data.decode("utf-8", "replace")
         half_an_object = words.lstrip().startswith(("{", "[")) and not _KEEP_ALIVE.fullmatch(words)

@@ -94,6 +94,8 @@ class MessageReader:
     def _choice(self, choice: dict[str, Any]) -> Iterator[Delta]:
         self.progress += 1
         meaning = self._words.meaning(choice.get("finish_reason"))
+        if meaning in ("error", "content_filter"):
+            raise self._bad_end(meaning, str(choice["finish_reason"]))
         delta, message = choice.get("delta"), choice.get("message")
         if delta or not message:
             self._by_delta = self._by_delta or bool(delta)
@@ -103,7 +105,7 @@ class MessageReader:
         else:
             yield from self._message(self._fields(message), meaning)
         if meaning is not None:
-            yield from self._finish(meaning, str(choice["finish_reason"]))
+            yield from self._finish(meaning)
 
     def _fields(self, message: object) -> dict[str, Any]:
         if isinstance(message, str):
@@ -182,13 +184,14 @@ class MessageReader:
             self._count("".join(call.arguments for call in calls))
             yield Delta(tool_calls=calls)
 
-    def _finish(self, meaning: FinishMeaning, word: str) -> Iterator[Delta]:
+    def _bad_end(self, meaning: FinishMeaning, word: str) -> ProviderError:
+        """What stands in the same chunk as such an end is no part of an answer."""
         if meaning == "content_filter":
             what = "declined the prompt or its own answer by its content filter"
-            raise self._place.error("content_filter", what)
-        if meaning == "error":
-            what = "ended its answer with the finish reason"
-            raise self._place.error("server", what, word)
+            return self._place.error("content_filter", what)
+        return self._place.error("server", "ended its answer with the finish reason", word)
+
+    def _finish(self, meaning: FinishMeaning) -> Iterator[Delta]:
         if meaning == "tool_calls" and not self._called:
             meaning = "stop"
         before, self._finish_reason = self._finish_reason, meaning

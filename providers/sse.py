@@ -15,6 +15,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _IGNORED = (b":", b"id:", b"retry:")
 _BARE = frozenset({b"data", b"event", b"id", b"retry"})
 """Fields without a value, which change nothing here."""
+_OF_JSON = (b"{", b"[", b"}", b"]", b'"', b" ", b"\t")
 MAX_STRAY_BYTES = 4096
 
 
@@ -54,8 +55,10 @@ class EventReader:
                 yield from self._dispatch()
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip()
-            elif not line.startswith(_IGNORED) and line not in _BARE:
+            elif line.startswith(_OF_JSON):
                 self._loose.append(line)
+            elif not line.startswith(_IGNORED) and line not in _BARE:
+                self._keep_stray(line)
         held_bytes = sum(map(len, self._data)) + sum(map(len, self._loose))
         if len(self._rest) + held_bytes > MAX_EVENT_BYTES:
             raise EventTooLargeError
@@ -71,7 +74,9 @@ class EventReader:
             together = b"\n".join([body, *loose]).strip()
             if together.startswith((b"{", b"[")):
                 body = together
-            elif len(self.stray) < MAX_STRAY_BYTES:
-                self.stray += b"\n".join(loose)[:MAX_STRAY_BYTES]
         if body and not body.isspace():
             yield name, body
+
+    def _keep_stray(self, line: bytes) -> None:
+        if len(self.stray) < MAX_STRAY_BYTES:
+            self.stray += line[:MAX_STRAY_BYTES] + b"\n"

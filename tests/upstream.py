@@ -67,6 +67,9 @@ class Behaviour:
     content_type: str | None = None
     raw: bytes | None = None
     """The whole stream, byte for byte, instead of events made here."""
+    paced: tuple[tuple[float, bytes], ...] = ()
+    """The same in pieces, each after so many seconds; `cut` says how it ends, `linger` that it does
+    not."""
 
     hang: Literal["before_headers", "after_headers"] | None = None
     reset: bool = False
@@ -390,7 +393,7 @@ class Answer:
             exchange.reset()
         elif (refusal := self._refusal()) is not None:
             await self._json(400, refusal)
-        elif how.status != 200 or how.body is not None:
+        elif (how.status != 200 or how.body is not None) and not how.paced:
             await self._page()
         elif self.call.body.get("stream") and not how.ignores_stream:
             await self._stream()
@@ -454,7 +457,11 @@ class Answer:
 
     async def _stream(self) -> None:
         how, exchange = self.how, self.exchange
-        await exchange.head(200, how.content_type or "text/event-stream", None, how.headers)
+        kind = "text/event-stream" if how.content_type is None else how.content_type
+        await exchange.head(how.status, kind, None, how.headers)
+        if how.paced:
+            await self._pieces()
+            return
         if how.hang == "after_headers":
             await asyncio.Event().wait()
         if how.raw is not None:
@@ -474,6 +481,18 @@ class Answer:
             self.call.tokens_sent = index + 1
         if await self._before(len(deltas)):
             await self._trailer()
+
+    async def _pieces(self) -> None:
+        for after_s, piece in self.how.paced:
+            if after_s:
+                await asyncio.sleep(after_s)
+            await self.exchange.chunk(piece)
+        if self.how.linger:
+            await asyncio.Event().wait()
+        if self.how.cut == "end":
+            await self.exchange.end_chunks()
+        else:
+            await self._break()
 
     async def _before(self, index: int) -> bool:
         """What happens before the token of that index; False when the stream is over."""
