@@ -1,9 +1,9 @@
 """FailoverBench's sixteen scenarios, rebuilt from its public catalogue (methodology 0.1).
 
 https://github.com/failoverbench/failoverbench, `scenarios/catalogue.yaml`. Two views are scored:
-what the caller got and what the provider saw. Limits and faults are the shipped and the published ones,
-both at a fifth of their length, and delivery is live; S15, an outage of a minute at one request each
-4 s, is played at its full length on virtual time (`tests/graph/test_seams.py`).
+what the caller got and what the provider saw. Delivery is live; shipped limits and published
+waits both run at a fifth of their length. S15, an outage of a minute at one request each 4 s, is
+played at its full length on virtual time (`tests/graph/test_seams.py`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SCENARIOS = [
     Scenario("S01 429 with Retry-After", (Behaviour(status=429, headers={"retry-after": "2"}),
              HEALTHY), calls=(1, 1)),
     Scenario("S02 429 without Retry-After, persistent", (Behaviour(status=429),), calls=(1, 4)),
-    Scenario("S03 500 once, then healthy", (Behaviour(status=500), HEALTHY)),
+    Scenario("S03 500 once, then healthy", (Behaviour(status=500), HEALTHY), calls=(2, 2)),
     Scenario("S04 503 persistent", (Behaviour(status=503),), calls=(1, 6)),
     Scenario("S05 TCP reset before headers", (Behaviour(reset=True), HEALTHY)),
     Scenario("S06 no response at all", (Behaviour(hang="before_headers"),), calls=(1, 1)),
