@@ -21,6 +21,7 @@ COMMANDS = {
     "priorities": "cli.priorities",
     "log": "cli.log",
     "replay": "cli.replay",
+    "teach": "cli.teach",
 }
 """The option that selects a command, and the module whose `run` does it."""
 
@@ -64,6 +65,13 @@ def parser() -> argparse.ArgumentParser:
     )
     does.add_argument("--priorities", action="store_true", help="declared and learned order")
     does.add_argument("--log", metavar="N", nargs="?", const="20", help="the last interactions")
+    does.add_argument(
+        "--teach",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="take in corrections of the classifier; alone: print them",
+    )
     does.add_argument("--replay", metavar="FILE", type=Path, help="recompute the learned order")
     p.add_argument("--config", metavar="DIR", type=Path, default=Path("config"))
     p.add_argument("--data", metavar="DIR", type=Path, default=Path("data"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.responses import JSONResponse, Response
 
 from api.auth import Keys
@@ -31,6 +31,22 @@ class Feedback(BaseModel):
     liked: bool | None
 
 
+class Correction(BaseModel):
+    """A prompt, or a request's, and the category that it belongs to; null takes that back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prompt: str | None = Field(default=None, min_length=1, max_length=400_000)
+    request_id: str | None = Field(default=None, min_length=1, max_length=64)
+    category: str | None = Field(max_length=64)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Correction:
+        if (self.prompt is None) == (self.request_id is None):
+            raise ValueError("give either `prompt` or `request_id`")
+        return self
+
+
 class Health(Documented):
     """`status` is `ok`, `degraded` or `down`; details need a key where keys are set."""
 
@@ -41,7 +57,7 @@ class Health(Documented):
 DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Health}}
 
 
-def inspect_routes(router: Router, *, write: bool) -> APIRouter:
+def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
     """The routes under `/router`. Without `write` nothing can be changed, and texts that others
     wrote are not shown."""
     routes = APIRouter()
@@ -78,7 +94,41 @@ def inspect_routes(router: Router, *, write: bool) -> APIRouter:
         await router.feedback(wanted.request_id, wanted.liked)
         return wanted.model_dump()
 
+    @routes.post(
+        "/router/teach",
+        responses=errors(400, 403, 404, 408, 413, 503),
+        openapi_extra=body_of(Correction),
+    )
+    async def teach(request: Request) -> dict[str, Any]:
+        """Correct the classifier; it judges by this at once, in every replica."""
+        _refuse_unless(write)
+        given = await read_json(request)
+        try:
+            wanted = Correction.model_validate(given)
+        except ValidationError as error:
+            raise refusal(error.errors(include_url=False)) from None
+        meant = wanted.prompt if wanted.prompt is not None else wanted.request_id
+        return dict(await router.teach(str(meant), wanted.category, by=keys.who(request)))
+
+    @routes.get("/router/taught", responses=errors(403, 503))
+    async def taught() -> list[dict[str, Any]]:
+        """The corrections in force, oldest first."""
+        _refuse_unless(write)
+        return [dict(lesson) for lesson in await router.taught()]
+
+    @routes.delete("/router/taught/{lesson}", responses=errors(403, 404, 503))
+    async def take_back(lesson: str, request: Request) -> dict[str, Any]:
+        """Take a correction back."""
+        _refuse_unless(write)
+        return dict(await router.take_back(lesson, by=keys.who(request)))
+
     return routes
+
+
+def _refuse_unless(write: bool) -> None:
+    """An open service learns nothing from strangers and shows none of what they wrote."""
+    if not write:
+        raise RefusedError(Problem(403, "this open service takes no corrections", code="read_only"))
 
 
 def metrics_routes(router: Router) -> APIRouter:

@@ -86,7 +86,7 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
         locked = [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
     limited = [Depends(RateLimit().require)] if environment.space_id is not None else []
     chat = chat_routes(router, keep_alive_s=keep_alive_s)
-    inspect = inspect_routes(router, write=write)
+    inspect = inspect_routes(router, keys, write=write)
     listing, metrics = listing_routes(router), metrics_routes(router)
     app.include_router(chat, dependencies=locked + limited)
     app.include_router(listing, dependencies=locked)

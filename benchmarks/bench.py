@@ -14,9 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from config.loader import load
 from graph.router import Router
-from runtime.services import classifier_for
 from tests.conftest import CATEGORIES
 from tests.upstream import Upstream
 from vectorstore.embeddings import Embedder
@@ -79,10 +77,9 @@ def write_config(
 
 
 def learn_shipped(data: Path) -> None:
-    """Train on the shipped categories and take in the shipped documents; half a minute."""
+    """Take in the shipped documents; a quarter of a minute."""
     data.mkdir(parents=True)
     embedder = Embedder.load()
-    classifier_for(load(SHIPPED, data, environ={}, dotenv=None), embedder)
     knowledge = Knowledge.open(data, embedder)
     asyncio.run(knowledge.ingest(SHIPPED / "knowledge", topics=False))
     knowledge.close()

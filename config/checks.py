@@ -136,6 +136,10 @@ def named_elsewhere(
     if fallback not in names:
         text = f"names the unknown provider `{fallback}`: {nearest(fallback, names)}"
         yield _at(file, ("fallback", "provider"), text)
+    asked = (data.get("classifier") or {}).get("ask")
+    if asked is not None and asked not in names:
+        text = f"names the unknown provider `{asked}`: {nearest(asked, names)}"
+        yield _at(file, ("classifier", "ask"), text)
     for name in (data.get("budget") or {}).get("providers", {}):
         if name not in names:
             yield _at(

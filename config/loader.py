@@ -34,6 +34,7 @@ from config.models import (
     Name,
     Provider,
     Ranking,
+    SecondOpinion,
     Settings,
     Simulation,
 )
@@ -59,6 +60,7 @@ class _ProvidersFile(Model):
     content_filter: Literal["propagate", "fallback"] = "propagate"
     api: Api = Api()
     log: LogSettings = LogSettings()
+    classifier: SecondOpinion = SecondOpinion()
 
 
 _Categories = TypeAdapter(Annotated[dict[Name, Category], Field(min_length=1)])

@@ -222,6 +222,17 @@ class Api(Model):
     deliver: Literal["live", "complete"] = "live"
 
 
+class SecondOpinion(Model):
+    """A language model that is asked for the category where the classifier is unsure."""
+
+    ask: str | None = None
+    """The provider that is asked; None: nobody."""
+    below: Share = 0.6
+    """Probability of the category below which it is asked."""
+    within_s: Seconds = 0.4
+    """How long its word is waited for."""
+
+
 class LogSettings(Model):
     text: bool = False
 
@@ -277,6 +288,7 @@ class Settings(Model):
     content_filter: Literal["propagate", "fallback"] = "propagate"
     api: Api = Api()
     log: LogSettings = LogSettings()
+    classifier: SecondOpinion = SecondOpinion()
     categories: dict[str, Category]
     environment: Environment = Environment()
     config_dir: Path

@@ -26,7 +26,7 @@ from race.events import Event, LateAnswer
 from race.rendezvous import cancel
 from race.services import Services
 from race.state import Answer, Options, Route
-from runtime import reports
+from runtime import reports, teaching
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over
 from runtime.reload import ConfigWatcher
@@ -281,6 +281,29 @@ class Router:
         if await services.log.feedback(request_id, liked):
             with suppress(StorageError):  # it is stored, and will be learned from later
                 await services.routing.catch_up(services.log)
+
+    async def teach(
+        self, prompt_or_request_id: str, category: str | None, *, by: str = teaching.NOBODY
+    ) -> teaching.Taught:
+        """Correct the classifier on a prompt, or on that of a request; None takes that back.
+
+        Counts at once, in every replica, and survives restarts. `by` says who teaches. Raises
+        UsageError and NotFoundError.
+        """
+        await self.start()
+        return await teaching.teach(
+            self.services, self._runs.prompts, prompt_or_request_id, category, by
+        )
+
+    async def take_back(self, lesson: str, *, by: str = teaching.NOBODY) -> teaching.Taught:
+        """Forget the correction of that id; NotFoundError if there is none."""
+        await self.start()
+        return await teaching.take_back(self.services, lesson, by)
+
+    async def taught(self) -> list[teaching.Taught]:
+        """The corrections in force, oldest first."""
+        await self.start()
+        return await teaching.taught(self.services)
 
     async def retrieve(self, question: str, k: int = 5) -> list[Any]:
         """The best passages alone: text, source, title and score, best first."""

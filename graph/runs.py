@@ -15,6 +15,7 @@ from race.events import Event
 from race.rendezvous import cancel
 from race.request import Asked, Request
 from race.services import Services
+from runtime.teaching import RecentPrompts
 
 logger = structlog.get_logger()
 
@@ -86,6 +87,7 @@ class Runs:
     def __init__(self) -> None:
         self._running: set[Run] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self.prompts = RecentPrompts()
 
     async def events(
         self,
@@ -107,6 +109,7 @@ class Runs:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         request = Request.begin(asked, events.put_nowait, request_id=request_id, came_at=came_at)
         request.meeting.decided.add_done_callback(lambda _: on_decided())
+        self.prompts.note(request.request_id, asked.prompt)
         run = Run(services, graph, request, self._settle)
         self._running.add(run)
         run.task.add_done_callback(lambda _: events.put_nowait(None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from config.errors import UsageError
-from race.events import Classified
+from race import opinion
 from race.machine import Race, Start
 from race.request import Asked, Request
 from race.services import Services
@@ -23,18 +23,11 @@ async def classify(state: State, services: Services, request: Request) -> State:
         services.thinkers, understand, request.asked, services
     )
     route = route_of(request.asked, services, found)
-    request.route, request.vector = route, found.vector
-    meeting = request.meeting
-    meeting.emit(
-        Classified(
-            type="classified",
-            request_id=meeting.request_id,
-            at_ms=meeting.elapsed_ms(),
-            **route,
-        )
-    )
+    request.route = route
+    opinion.begin(services, request)
+    opinion.emit(request)
     begin_race(services, request)
-    return {"request_id": request.request_id, "route": route, "reranked": None}
+    return {"request_id": request.request_id, "route": request.route, "reranked": None}
 
 
 def understand(asked: Asked, services: Services) -> Classification:

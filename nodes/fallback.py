@@ -45,9 +45,7 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     usable = settings.enabled(wanted.provider) and routing.allows(wanted.provider)
     if usable and meeting.race is not None and meeting.race.start == "hedged":
         await meeting.may_start.wait()
-    found = await services.knowledge.retrieve(
-        asked.prompt, wanted.passages, vector=request.vector, rerank=wanted.rerank
-    )
+    found = await services.knowledge.retrieve(asked.prompt, wanted.passages, rerank=wanted.rerank)
     request.retrieval = found
     meeting.passages_found(confident=found.confident)
     if usable and routing.allows(wanted.provider):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nodes.classify import begin_race
 from nodes.log import revise
 from providers.base import ProviderError
+from race import opinion
 from race.attempt import Attempt, branch_of, call, call_options, permit, skip
 from race.events import LateAnswer
 from race.permits import Permit, Refused
@@ -28,16 +29,17 @@ async def primary(state: State, services: Services, request: Request) -> State:
         last.overtake()
         if last.running:
             _keep_listening(services, request, task, last)
-            return {"primary": branch_of(request, "primary")}
+            return {"primary": branch_of(request, "primary"), "route": request.routed}
     elif last is not None and last.running and decision.reason == "deadline":
         last.end("timed_out", "timeout")
     if not task.done():
         await cancel(task)
-    return {"primary": branch_of(request, "primary")}
+    return {"primary": branch_of(request, "primary"), "route": request.routed}
 
 
 async def _ask(services: Services, request: Request) -> None:
     """Call the order's providers until one answers or waiting is no longer free."""
+    await opinion.settle(services, request)
     meeting, order = request.meeting, _candidates(services, request)
     granted, tried = _first(services, request, order), list[str]()
     if granted is None:

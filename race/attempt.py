@@ -18,7 +18,7 @@ from race.services import Services
 from race.state import Branch, Options
 from routing.quality import quality
 from routing.repetition import RepetitionGuard
-from telemetry.records import AttemptRow, Outcome
+from telemetry.records import AttemptRow, Outcome, Role
 
 
 class Attempt:
@@ -28,11 +28,11 @@ class Attempt:
     ran says `timed_out`, and its next revision says what became of it.
     """
 
-    def __init__(self, request: Request, provider: ChatProvider, role: Side) -> None:
+    def __init__(self, request: Request, provider: ChatProvider, role: Role) -> None:
         self.provider = provider.name
         self.model = provider.model
         self.host = provider.host
-        self.role: Side = role
+        self.role: Role = role
         self.seq = len(request.attempts)
         self.at = time.time()
         self.prefix = ""
@@ -280,7 +280,7 @@ async def call(
     )
     think_s = services.settings.think_s(request.routed["category"], provider.name)
     try:
-        await _read(request, attempt, permit, provider.stream(messages, options), think_s)
+        await _read(request, attempt, role, permit, provider.stream(messages, options), think_s)
     except ProviderError as failure:
         if attempt.running:
             attempt.end("failed", failure=failure)
@@ -301,16 +301,17 @@ async def call(
 async def _read(
     request: Request,
     attempt: Attempt,
+    role: Side,
     permit: Permit,
     stream: AsyncIterator[Delta],
     think_s: float,
 ) -> None:
-    guard, meeting, role = RepetitionGuard(), request.meeting, attempt.role
+    guard, meeting = RepetitionGuard(), request.meeting
     async with aclosing(stream) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
             if delta.text:
                 if attempt.ttft_ms is None:
-                    _first_token(request, attempt, permit)
+                    _first_token(request, attempt, role, permit)
                 attempt.parts.append(delta.text)
                 meeting.token(role, delta.text)
                 if guard.feed(delta.text):
@@ -325,7 +326,7 @@ async def _read(
                 attempt.usage = delta.usage
 
 
-def _first_token(request: Request, attempt: Attempt, permit: Permit) -> None:
+def _first_token(request: Request, attempt: Attempt, role: Side, permit: Permit) -> None:
     meeting = request.meeting
     attempt.ttft_ms = attempt.elapsed_ms
     permit.sign_of_life(attempt.ttft_ms)
@@ -335,7 +336,7 @@ def _first_token(request: Request, attempt: Attempt, permit: Permit) -> None:
             request_id=meeting.request_id,
             at_ms=meeting.elapsed_ms(),
             provider=attempt.provider,
-            role=attempt.role,
+            role=role,
             seq=attempt.seq,
             ttft_ms=attempt.ttft_ms,
         )

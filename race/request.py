@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Sequence
@@ -13,8 +14,6 @@ from race.rendezvous import Rendezvous, Sink
 from race.state import Options, Route, State
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from race.attempt import Attempt
     from telemetry.records import AttemptRow
     from vectorstore.passages import Retrieval
@@ -63,8 +62,9 @@ class Request:
     at: float = field(default_factory=time.time)
     """Unix time in seconds when the run began."""
     route: Route | None = None  # classify
-    vector: np.ndarray | None = None  # classify: the prompt's
     retrieval: Retrieval | None = None  # fallback
+    opinion: asyncio.Task[str | None] | None = None
+    """classify: a language model's word on the category, for the primary to wait for."""
     attempts: list[Attempt] = field(default_factory=list)  # the branches, as calls begin
     reason: str | None = None  # join: why the answer changed hands, or why there is none
     logged: bool = False  # log: its row is written, or was tried to be

@@ -10,11 +10,12 @@ from providers.registry import Providers
 from race.late import LateAnswers
 from race.request import Request
 from race.routing_state import RoutingState
-from routing.classifier.classifier import Classifier
+from routing.classifier.live import LiveClassifier
 from telemetry.log import InteractionLog
 from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
+from vectorstore.prompt_encoder import PromptEncoder
 
 RunKey = tuple[object, str]
 """A run of the graph: LangGraph's `RunControl`, which a run shares with the graphs within it, and
@@ -27,7 +28,8 @@ class Services:
 
     settings: Settings
     providers: Providers
-    classifier: Classifier
+    classifier: LiveClassifier
+    encoder: PromptEncoder | None
     embedder: Embedder | None
     knowledge: Knowledge
     log: InteractionLog

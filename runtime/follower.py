@@ -11,6 +11,7 @@ import structlog
 
 from config.errors import ConfigError, RouterError
 from race.services import Services
+from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
 from runtime.reload import ConfigWatcher, renewed
 
@@ -52,6 +53,7 @@ class Follower:
             self._catch_up,
             self._keep,
             self._look,
+            self._learn,
             exchange,
             self._take_in_changes,
             self._judge_trials,
@@ -80,6 +82,10 @@ class Follower:
     async def _catch_up(self) -> None:
         services = self._current()
         await services.routing.catch_up(services.log)
+
+    async def _learn(self) -> None:
+        """What was taught or taken back by any replica."""
+        await teaching.follow(self._current())
 
     async def _keep(self) -> None:
         services = self._current()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from config.models import Settings
 from race.services import Services
+from routing.classifier.live import LiveClassifier
 from runtime.learning import Learning
 from runtime.services import classifier_for
 
@@ -54,6 +55,13 @@ def renewed(services: Services, settings: Settings) -> Services:
         services,
         settings=settings,
         providers=services.providers.with_settings(settings),
-        classifier=services.classifier if same else classifier_for(settings, services.embedder),
+        classifier=services.classifier if same else _retrained(services, settings),
         routing=services.routing.with_settings(settings, Learning(settings)),
     )
+
+
+def _retrained(services: Services, settings: Settings) -> LiveClassifier:
+    """A classifier for other categories, with the lessons of the one before."""
+    fresh = LiveClassifier(classifier_for(settings, services.encoder))
+    fresh.teach(services.classifier.lessons)
+    return fresh

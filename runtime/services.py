@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -17,13 +17,16 @@ from providers.registry import Providers
 from race.late import LateAnswers
 from race.routing_state import RoutingState
 from race.services import Services
-from routing.classifier.classifier import Classifier
+from routing.classifier.classifier import MODEL, WEIGHTS, Classifier
+from routing.classifier.live import LiveClassifier
 from routing.classifier.training import Embed
+from routing.classifier.weights import Weights
 from runtime.learning import Learning
 from telemetry.log import InteractionLog
 from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
+from vectorstore.prompt_encoder import PromptEncoder
 
 logger = structlog.get_logger()
 
@@ -52,11 +55,12 @@ def open_services(settings: Settings) -> Services:
     log = InteractionLog.open(
         environment.database_url, settings.data_dir, text=settings.log.text, wait_s=LOG_S
     )
-    embedder = _embedder()
+    embedder, encoder = _embedder(), _encoder()
     return Services(
         settings=settings,
         providers=Providers(settings),
-        classifier=classifier_for(settings, embedder),
+        classifier=LiveClassifier(classifier_for(settings, encoder)),
+        encoder=encoder,
         embedder=embedder,
         knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
         log=log,
@@ -83,17 +87,34 @@ def _embedder() -> Embedder | None:
         return None
 
 
-def classifier_for(settings: Settings, embedder: Embedder | None) -> Classifier:
-    """The trained classifier from the data folder, or trained now and kept there."""
+@cache
+def _encoder() -> PromptEncoder | None:
+    """One for the process, likewise."""
+    try:
+        return PromptEncoder.load(MODEL)
+    except StorageError as error:
+        logger.warning("model_files_missing", error=str(error))
+        return None
+
+
+def classifier_for(settings: Settings, encoder: PromptEncoder | None) -> Classifier:
+    """The classifier for the configured categories.
+
+    For those that the repository ships it is ready at once. For others it is in the data folder,
+    or is trained now, in some seconds, and kept there: call this in a thread while another serves.
+    """
     path = settings.data_dir / "classifier.npz"
-    embed: Embed | None = partial(embedder.embed, kind="plain") if embedder else None
-    model = embedder.name if embedder else ""
+    embed: Embed | None = encoder.embed if encoder else None
+    model = encoder.name if encoder else ""
+    shipped = Weights.load((MODEL / WEIGHTS).read_bytes())
+    if (ready := Classifier.ready(shipped, settings.categories, embed, model)) is not None:
+        return ready
     with contextlib.suppress(OSError):
         known = Classifier.load(path.read_bytes(), settings.categories, embed, model)
         if known is not None:
             return known
     logger.info("learning_the_categories_once", categories=list(settings.categories))
-    trained = Classifier.train(settings.categories, embed, model)
+    trained = Classifier.train(settings.categories, embed, model, shipped)
     _keep(path, trained.dump())
     return trained
 

@@ -115,6 +115,7 @@ def _connect_asking(parts: Parts, do: Handlers) -> None:
 
 def _connect_reading(demo: gr.Blocks, parts: Parts, do: Handlers) -> None:
     parts.talk.like(do.judge, parts.conversation, None, trigger_mode="multiple", **STREAMED)
+    parts.picture.select(do.correct, parts.conversation, parts.picture, **AT_ONCE)
     parts.talk.select(do.look, parts.conversation, parts.picture, **AT_ONCE)
     begun_anew = [parts.conversation, parts.talk, parts.picture]
     parts.fresh.click(do.forget, parts.conversation, begun_anew, **AT_ONCE)

@@ -7,7 +7,9 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from config.errors import UsageError
 from graph.router import Router
+from runtime import teaching
 from ui.display_config import DisplayConfig
 from ui.late import LateDesk
 from ui.run import Run, Runs
@@ -52,6 +54,14 @@ class ChatService:
         conversation.turns.append(view)
         conversation.pending, conversation.stopped = view, False
         return view
+
+    async def correct(self, view: View, category: str, user: str | None) -> None:
+        """Teach the classifier a turn's category; UsageError where nobody may."""
+        if category not in self.display.categories:
+            raise UsageError("this page takes no corrections", "category")
+        by = user or teaching.NOBODY
+        await self.router.teach(str(view.asked["prompt"]), category, by=by)
+        view.corrected = category
 
     async def answer(self, conversation: Conversation, tab: str) -> AsyncIterator[View]:
         """Ask for the pending turn and yield it as it grows, at 25 frames a second."""

@@ -19,6 +19,8 @@ class DisplayConfig:
     """Category to (`ttft_s`, `deadline_s`), in milliseconds."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Provider to `simulated`, `embedded` or `remote`."""
+    categories: tuple[str, ...] = ()
+    """What a reader may correct the classifier to; none on a Space, which learns from nobody."""
 
     @classmethod
     def of(cls, settings: Settings) -> DisplayConfig:
@@ -26,6 +28,7 @@ class DisplayConfig:
         return cls(
             {name: (own.ttft_s * 1000, own.deadline_s * 1000) for name, own in limits.items()},
             {p.name: KINDS[settings.hosts[p.host].kind] for p in settings.providers},
+            () if settings.environment.space_id else tuple(settings.categories),
         )
 
     def kind(self, provider: str, *, simulated: bool = False) -> str:

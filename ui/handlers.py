@@ -123,6 +123,21 @@ class Handlers:
         except RouterError as error:
             gr.Warning(str(error))
 
+    async def correct(
+        self, conversation: Conversation, event: gr.EventData, request: gr.Request
+    ) -> Any:
+        """Teach the classifier what a turn's prompt was, as its reader chose it in the menu."""
+        wanted = event._data or {}
+        asked = str(wanted.get("request_id", ""))
+        view = next((v for v in conversation.turns if v.request_id == asked), None)
+        if view is None:
+            return gr.skip()
+        try:
+            await self.service.correct(view, str(wanted.get("category", "")), request.username)
+        except RouterError as error:
+            gr.Warning(str(error))
+        return picture(view)
+
     def look(self, conversation: Conversation, event: gr.SelectData) -> Any:
         """The picture of the turn that was clicked."""
         turn = conversation.turn_at(_index(event))

@@ -51,7 +51,10 @@ def badges(view: View) -> list[dict[str, Any]]:
     if view.route:
         given = "given" in (view.route.get("evidence") or {})
         sure = "chosen by you" if given else wording.percent(view.route["confidence"]) + " sure"
-        found.append(_badge("category", "Category", view.route["category"], sure))
+        mine = _badge("category", "Category", view.route["category"], sure)
+        if view.corrected:
+            mine |= {"value": view.corrected, "note": "corrected by you"}
+        found.append({**mine, "choices": list(view.display.categories)})
     speaker = answer.get("provider") or view.speaker
     if speaker:
         kind = "passages" if speaker == "passages" else view.display.kind(speaker)

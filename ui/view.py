@@ -67,6 +67,8 @@ class View:
     reranked: dict[str, Any] | None = None
     logged: bool | None = None
     error: str | None = None
+    corrected: str | None = None
+    """The category that the reader taught."""
     say: str = ""
 
     def apply(self, event: Event) -> None:

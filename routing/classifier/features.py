@@ -13,8 +13,8 @@ HEAD, TAIL = 1500, 900
 """Characters of a prompt that are looked at: its beginning and its end."""
 READ = 600
 """Characters of an instruction whose words are looked up."""
-INSTRUCTION, GIVEN = 190, 30
-"""Characters that are embedded: about 50 tokens together, 5 ms on one core."""
+INSTRUCTION, GIVEN = 240, 40
+"""Characters that are embedded: some 70 tokens together at most."""
 _QUOTE = 40  # shorter quotations are part of the instruction
 _LINE = 240  # a longer line is not an instruction as a whole
 _AFTER_COLON = 60  # a shorter text after a colon is part of the instruction

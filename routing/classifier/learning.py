@@ -20,7 +20,7 @@ class Problem:
     sparse: Any  # scipy.sparse.csr_array (rows, sparse features)
     classes: np.ndarray  # (rows,) of int
     prior: np.ndarray  # (features, classes): the weights where the rows say nothing
-    strength: float  # inverse variance of the prior
+    strength: np.ndarray  # (features, classes): the inverse variance of the prior
 
     def only(self, chosen: np.ndarray) -> Problem:
         """The same problem with some of the rows."""
@@ -41,8 +41,10 @@ class Problem:
         return shares
 
 
-def fit(problem: Problem) -> np.ndarray:
+def fit(problem: Problem, biases: np.ndarray | None = None) -> np.ndarray:
     """The most probable weights (features + 1, classes); the last row is the bias.
+
+    `biases` are where the search begins.
 
     Classes weigh alike, however many rows each has. The loss is convex, so L-BFGS (Nocedal and
     Wright, chapter 7) finds its minimum.
@@ -60,12 +62,13 @@ def fit(problem: Problem) -> np.ndarray:
         shares = softmax(problem.logits(weights))
         off = weights[:-1] - problem.prior
         likelihood = np.log(np.maximum((shares * target).sum(axis=1), 1e-12))
-        value = problem.strength * (off * off).sum() / 2 - importance @ likelihood
+        value = (problem.strength * off * off).sum() / 2 - importance @ likelihood
         slope = (shares - target) * importance[:, None]
         gradient = np.vstack([across @ slope, down @ slope]) + problem.strength * off
         return float(value), np.concatenate([gradient.ravel(), slope.sum(axis=0)])
 
-    start = np.vstack([problem.prior, np.zeros(width)]).ravel()
+    begin = np.zeros(width) if biases is None else biases
+    start = np.vstack([problem.prior, begin]).ravel()
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=_EFFORT)
     weights: np.ndarray = found.x.reshape(height + 1, width)
     return weights

@@ -19,8 +19,10 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts to L2-normalised float32 vectors, one row a text; plain, without a query prefix."""
 STRENGTH = 0.25
 """Inverse variance of the prior on the weights."""
+ANCHOR = 20.0
+"""The same for weights that the repository ships."""
 FOLDS = 6
-_VERSION = 3  # of the features; raise it whenever a stored weight would mean something else
+_VERSION = 4  # of the features; raise it whenever a stored weight would mean something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +44,35 @@ def examples(categories: Mapping[str, Category]) -> list[Example]:
 
 def stamp(categories: Mapping[str, Category], model: str | None) -> str:
     """Changes whenever these categories and this embedding model would teach something else."""
-    content = [(name, category.model_dump(mode="json")) for name, category in categories.items()]
+    taught = {"examples", "keywords", "signals"}
+    content = [(name, c.model_dump(mode="json", include=taught)) for name, c in categories.items()]
     return hashlib.sha256(json.dumps([_VERSION, model, content]).encode()).hexdigest()
 
 
-def learn(categories: Mapping[str, Category], embed: Embed | None, model: str | None) -> Weights:
+def learn(
+    categories: Mapping[str, Category],
+    embed: Embed | None,
+    model: str | None,
+    shipped: Weights | None = None,
+) -> Weights:
     """Learn both stages; without `embed` the lexical one alone.
 
+    `shipped` holds what the repository's own training made of its categories with this model: those
+    that are still configured keep it, and what is new is learned beside them, in a few seconds.
     On one thread: two of BLAS's own on two busy cores take twenty times as long.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):
-        return _learn(categories, embed, model)
+        return _learn(categories, embed, model, shipped)
 
 
-def _learn(categories: Mapping[str, Category], embed: Embed | None, model: str | None) -> Weights:
+def _learn(
+    categories: Mapping[str, Category],
+    embed: Embed | None,
+    model: str | None,
+    shipped: Weights | None,
+) -> Weights:
     known = examples(categories)
     names = list(categories)
     classes = np.array([names.index(example.category) for example in known])
@@ -67,13 +82,73 @@ def _learn(categories: Mapping[str, Category], embed: Embed | None, model: str |
     rows = np.array([reading.row for reading in readings])
     nothing = np.zeros((len(known), 0))
     lexical = _calibrated(nothing, rows, classes, reader.prior(), folds)
-    base = (stamp(categories, model), reader.vocabulary, reader.rarity, lexical)
+    base = (
+        stamp(categories, model),
+        model,
+        tuple(names),
+        reader.vocabulary,
+        reader.rarity,
+        lexical,
+    )
     if embed is None:
         return Weights(*base)
-    vectors = embed([view(reading.parts) for reading in readings]).astype(np.float32)
+    vectors = _vectors([view(reading.parts) for reading in readings], embed, shipped)
     prior = np.vstack([np.zeros((vectors.shape[1], len(names))), reader.prior()])
-    full = _calibrated(vectors.astype(np.float64), rows, classes, prior, folds)
-    return Weights(*base, vectors=vectors, full=full)
+    if shipped is None or shipped.full is None:
+        full = _calibrated(vectors.astype(np.float64), rows, classes, prior, folds)
+    else:
+        full = _beside(shipped.full, shipped.names, names, vectors, rows, classes, prior)
+    keys = tuple(key(view(reading.parts)) for reading in readings)
+    return Weights(*base, keys=keys, vectors=vectors, full=full)
+
+
+def key(text: str) -> str:
+    """Names a text whose vector is stored."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def _vectors(texts: Sequence[str], embed: Embed, shipped: Weights | None) -> np.ndarray:
+    """The vectors of the examples; those that the repository ships need not be made again."""
+    known: dict[str, np.ndarray] = {}
+    if shipped is not None and shipped.vectors is not None:
+        known = dict(zip(shipped.keys, shipped.vectors, strict=True))
+    keys = [key(text) for text in texts]
+    fresh = [number for number, one in enumerate(keys) if one not in known]
+    made = embed([texts[number] for number in fresh])
+    known |= {keys[number]: vector for number, vector in zip(fresh, made, strict=True)}
+    return np.array([known[one] for one in keys], dtype=np.float32)
+
+
+def _beside(
+    shipped: np.ndarray,
+    shipped_names: Sequence[str],
+    names: Sequence[str],
+    vectors: np.ndarray,
+    rows: np.ndarray,
+    classes: np.ndarray,
+    prior: np.ndarray,
+) -> np.ndarray:
+    """Weights of the second stage for categories of which the repository has learned some.
+
+    Theirs were learned from many more prompts than the configuration shows, so they are a strong
+    prior; the weights of new categories are free. No temperature: the shipped ones have theirs.
+    """
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+    width = vectors.shape[1]
+    strength = np.full((len(prior), len(names)), STRENGTH)
+    for column, name in enumerate(names):
+        if name in shipped_names:
+            prior[:width, column] = shipped[:width, shipped_names.index(name)]
+            strength[:, column] = ANCHOR
+    problem = Problem(
+        vectors.astype(np.float64), csr_array(rows.astype(np.float64)), classes, prior, strength
+    )
+    biases = [
+        float(shipped[-1, shipped_names.index(name)]) if name in shipped_names else 0.0
+        for name in names
+    ]
+    return fit(problem, np.array(biases)).astype(np.float32)
 
 
 def _calibrated(
@@ -84,9 +159,10 @@ def _calibrated(
     folds: Sequence[np.ndarray],
 ) -> np.ndarray:
     """Weights, then biases in the last row, divided by the temperature that fits unseen intents."""
-    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+    from scipy.sparse import csr_array
 
-    problem = Problem(vectors, csr_array(rows.astype(np.float64)), classes, prior, STRENGTH)
+    strength = np.full(prior.shape, STRENGTH)
+    problem = Problem(vectors, csr_array(rows.astype(np.float64)), classes, prior, strength)
     divisor = temperature(held_out(problem, folds), classes)
     return (fit(problem) / divisor).astype(np.float32)
 

@@ -170,3 +170,60 @@ async def test_metrics_are_prometheus_text(service: Service) -> None:
     answer = await service.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert list(text_string_to_metric_families(answer.text))
+
+
+BOIL = "How long do I boil an egg?"
+
+
+async def test_a_correction_is_taken_listed_and_taken_back(service: Service) -> None:
+    given = {"prompt": BOIL, "category": "technical"}
+    taught = (await service.http.post("/router/teach", json=given)).json()
+    assert (taught["prompt"], taught["category"], taught["by"]) == (BOIL, "technical", "local")
+    assert (await service.http.get("/router/taught")).json() == [taught]
+    assert service.router.route(BOIL)["category"] == "technical"
+    gone = await service.http.delete(f"/router/taught/{taught['id']}")
+    assert gone.status_code == 200
+    assert (await service.http.get("/router/taught")).json() == []
+
+
+async def test_a_request_is_corrected_by_its_id(service: Service) -> None:
+    asked = await ask(service)
+    given = {"request_id": asked["request_id"], "category": "creative"}
+    taught = (await service.http.post("/router/teach", json=given)).json()
+    assert (taught["prompt"], taught["request_id"]) == ("Hello", asked["request_id"])
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"prompt": BOIL, "category": "cooking"}, 400),
+        ({"category": "technical"}, 400),
+        ({"prompt": BOIL, "request_id": "x", "category": "technical"}, 400),
+        ({"prompt": "", "category": "technical"}, 400),
+        ({"prompt": BOIL}, 400),
+    ],
+)
+async def test_a_correction_with_a_mistake_is_refused(
+    service: Service, given: dict[str, Any], status: int
+) -> None:
+    answer = await service.http.post("/router/teach", json=given)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"]
+
+
+async def test_an_open_service_takes_no_corrections(serve: Serve, settings: Make) -> None:
+    service = await serve(settings(), write=False)
+    given = {"prompt": BOIL, "category": "technical"}
+    assert (await service.http.post("/router/teach", json=given)).status_code == 403
+    assert (await service.http.get("/router/taught")).status_code == 403
+
+
+async def test_a_shared_service_notes_by_which_key_it_was_taught(
+    serve: Serve, settings_for: Any, upstream: Upstream
+) -> None:
+    service = await serve(settings_for(upstream, environ={"ROUTER_API_KEYS": "secret-one"}))
+    headers = {"authorization": "Bearer secret-one"}
+    given = {"prompt": BOIL, "category": "technical"}
+    taught = (await service.http.post("/router/teach", json=given, headers=headers)).json()
+    assert taught["by"].startswith("key ")
+    assert "secret" not in taught["by"]

@@ -191,6 +191,7 @@ class MemoryLog:
         self.problem: str | None = None
         self.backlog = Backlog(0, 0, 0)
         self.spent: dict[str, float] = {}
+        self.corrections: dict[str, Any] = {}
         self.closed_after: int | None = None
         self.fails_with: Exception | None = None
 
@@ -224,14 +225,40 @@ class MemoryLog:
     async def spent_today(self) -> dict[str, float]:
         return dict(self.spent)
 
+    async def teach(self, example: Any) -> None:
+        self.corrections[example["id"]] = example
+
+    async def taught(self) -> list[Any]:
+        return list(self.corrections.values())
+
     async def close(self) -> None:
         """Notes how many rows came before it."""
         self.closed_after = len(self.rows)
 
 
 class StubClassifier:
+    """Says `general`, as surely as it is told to."""
+
+    lessons: tuple[Any, ...] = ()
+
+    def __init__(self, confidence: float = 0.9) -> None:
+        self.confidence = confidence
+        self.said: dict[str, str] = {}
+
     def classify(self, prompt: str, history: Any = ()) -> Classification:
-        return Classification("general", 0.9, {"general": 0.9}, 0.8, {"nearest": [], "rules": []})
+        evidence: dict[str, object] = {"nearest": [], "rules": []}
+        sure = self.confidence
+        return Classification("general", sure, {"general": sure}, 0.8, evidence)
+
+    def teach(self, lessons: Any) -> bool:
+        self.lessons = tuple(lessons)
+        return True
+
+    def remember(self, prompt: str, category: str) -> None:
+        self.said[prompt] = category
+
+    def recall(self, prompt: str) -> str | None:
+        return self.said.get(prompt)
 
 
 SURE = Retrieval((Passage("The sky is blue.", "sky.md", "Sky", 0.9, 0.9),), confident=True)
@@ -280,6 +307,7 @@ class Stage:
             settings=settings,
             providers=ScriptedProviders(providers, shared=shared),
             classifier=StubClassifier(),
+            encoder=None,
             embedder=None,
             knowledge=StubKnowledge(retrieval or Retrieval()),
             log=self.log,

@@ -88,6 +88,8 @@
       const shown = el("span", { class: "rt-badge-value", title: one.value }, one.value);
       const note = el("span", { class: "rt-badge-note", title: one.note }, one.note);
       const attributes = { class: "rt-badge", "data-badge": one.name, "data-kind": one.kind };
+      if (one.name === "category" && value.route && one.choices && one.choices.length)
+        return el("div", attributes, label, menu(one), detail(note));
       if (one.name === "category" && value.route)
         return el(
           "button",
@@ -103,6 +105,38 @@
           note
         );
       return el("div", attributes, label, shown, note);
+    }
+
+    // What the prompt is: choosing another category corrects the classifier.
+    function menu(one) {
+      const names = one.choices.includes(one.value) ? one.choices : [one.value, ...one.choices];
+      const asked = value.id;
+      return el(
+        "select",
+        {
+          class: "rt-badge-menu",
+          "aria-label": "Category: choose another to correct it",
+          title: "Choose another category to correct the classifier",
+          onchange: (event) => {
+            trigger("select", { request_id: asked, category: event.target.value });
+            live.textContent = `Corrected: the next prompt like this one is ${event.target.value}.`;
+          },
+        },
+        ...names.map((name) =>
+          el("option", name === one.value ? { value: name, selected: "" } : { value: name }, name)
+        )
+      );
+    }
+
+    function detail(note) {
+      const attributes = {
+        type: "button",
+        class: "rt-badge-why",
+        "aria-expanded": String(opened === "route"),
+        "aria-controls": id,
+        onclick: () => open("route"),
+      };
+      return el("button", attributes, note);
     }
 
     async function copy() {

@@ -115,7 +115,12 @@ def test_what_was_learned_from_other_categories_is_not_loaded(small: Classifier)
 
 def test_what_was_learned_from_another_model_is_not_loaded(small: Classifier) -> None:
     assert Classifier.load(small.dump(), SMALL, embed, "other") is None
-    assert Classifier.load(small.dump(), SMALL, None, MODEL) is None
+
+
+def test_without_the_model_what_was_learned_of_words_alone_still_serves(small: Classifier) -> None:
+    found = Classifier.load(small.dump(), SMALL, None, MODEL)
+    assert found is not None
+    assert found.classify("a haiku, please").evidence["stage"] == "rules"
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 broken", b"not an archive" * 100])

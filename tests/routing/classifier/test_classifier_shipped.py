@@ -17,12 +17,14 @@ from benchmarks.classification import (
     shipped,
 )
 from config.models import Category
-from routing.classifier.classifier import Classifier
-from routing.classifier.training import examples
-from vectorstore.embeddings import Embedder
+from routing.classifier.classifier import MODEL, WEIGHTS, Classifier
+from routing.classifier.training import examples, stamp
+from routing.classifier.weights import Weights
+from vectorstore.prompt_encoder import PromptEncoder
 
 CATEGORIES = shipped()
-EMBEDDER = Embedder.load(threads=1)
+ENCODER = PromptEncoder.load(MODEL)
+SHIPPED = Weights.load((MODEL / WEIGHTS).read_bytes())
 
 LEGAL = Category(
     description="Contracts, rights, courts and the wording of legal documents.",
@@ -44,7 +46,7 @@ LEGAL = Category(
 
 @cache
 def _vector(text: str) -> np.ndarray:
-    vector: np.ndarray = EMBEDDER.embed([text])[0]
+    vector: np.ndarray = ENCODER.embed([text])[0]
     return vector
 
 
@@ -55,7 +57,24 @@ def embed(texts: Sequence[str]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.train(CATEGORIES, embed, EMBEDDER.name)
+    found = Classifier.ready(SHIPPED, CATEGORIES, embed, ENCODER.name)
+    assert found is not None, "the weights are of other categories: run `python -m training`"
+    return found
+
+
+def test_the_shipped_weights_are_those_of_the_shipped_categories_and_encoder() -> None:
+    assert SHIPPED is not None
+    assert SHIPPED.stamp == stamp(CATEGORIES, ENCODER.name)
+    assert SHIPPED.names == tuple(CATEGORIES)
+
+
+def test_the_vectors_that_are_shipped_are_those_that_the_encoder_makes() -> None:
+    assert SHIPPED is not None
+    assert SHIPPED.vectors is not None
+    known = examples(CATEGORIES)
+    for row in range(0, len(known), 211):
+        made = embed([Classifier.embedded(known[row].text)])[0]
+        assert float(made @ SHIPPED.vectors[row]) == pytest.approx(1, abs=0.01)
 
 
 def test_it_reaches_its_targets_on_prompts_never_trained_on(classifier: Classifier) -> None:
@@ -129,11 +148,7 @@ def test_an_empty_prompt_is_general(classifier: Classifier) -> None:
 
 
 def test_a_category_added_to_the_configuration_alone_is_routed() -> None:
-    small = {
-        name: category.model_copy(update={"examples": _few(category)})
-        for name, category in CATEGORIES.items()
-    }
-    extended = Classifier.train({**small, "legal": LEGAL}, embed, EMBEDDER.name)
+    extended = Classifier.train({**CATEGORIES, "legal": LEGAL}, embed, ENCODER.name, SHIPPED)
     asked = (
         "What happens if the other party breaches our contract?",
         "Explain the arbitration clause in this agreement.",
@@ -142,8 +157,3 @@ def test_a_category_added_to_the_configuration_alone_is_routed() -> None:
     assert [extended.classify(prompt).category for prompt in asked] == ["legal"] * 3
     assert extended.classify("Write a haiku about rain").category == "creative"
     assert extended.classify("Write a Python function").category == "technical"
-
-
-def _few(category: Category) -> dict[str, tuple[str, ...]]:
-    assert isinstance(category.examples, dict)
-    return {intent: texts[:5] for intent, texts in category.examples.items()}

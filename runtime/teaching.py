@@ -1,0 +1,154 @@
+"""Corrections of the classifier: stored in the log's database, in force at once, in every replica.
+
+A correction is known by its prompt: a later one on the same prompt replaces it, and taking one back
+leaves its row with a mark, so that every replica hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from config.errors import NotFoundError, UsageError
+from race.services import Services
+from routing.classifier.lessons import Lesson
+from telemetry.records import TaughtRow
+
+MOST_CHARACTERS = 4_000
+"""Of a prompt that is kept as an example: classification reads less of it."""
+REMEMBERED = 2_000
+"""Requests whose prompts are kept in memory, for corrections that name the request alone."""
+NOBODY = "local"
+"""Who teaches where nobody has to say who he is."""
+
+
+class Taught(TypedDict):
+    """A correction as it is listed."""
+
+    id: str
+    at: float  # Unix time in seconds
+    prompt: str
+    category: str
+    by: str
+    request_id: str | None
+
+
+@dataclass(slots=True)
+class RecentPrompts:
+    """The prompts of the latest requests, whether or not the log stores texts."""
+
+    _prompts: OrderedDict[str, str] = field(default_factory=OrderedDict)
+
+    def note(self, request_id: str, prompt: str) -> None:
+        self._prompts[request_id] = prompt[:MOST_CHARACTERS]
+        self._prompts.move_to_end(request_id)
+        while len(self._prompts) > REMEMBERED:
+            self._prompts.popitem(last=False)
+
+    def get(self, request_id: str) -> str | None:
+        return self._prompts.get(request_id)
+
+
+async def teach(
+    services: Services,
+    recent: RecentPrompts,
+    prompt_or_request_id: str,
+    category: str | None,
+    by: str = NOBODY,
+) -> Taught:
+    """Store a correction and judge by it; None as category takes the one on this prompt back.
+
+    Raises UsageError for an unknown category or an empty prompt, NotFoundError for a correction
+    that is not there, and for a request whose prompt is not known any more.
+    """
+    known = list(services.settings.categories)
+    if category is not None and category not in known:
+        raise UsageError(f"unknown category {category!r}; known are {', '.join(known)}", "category")
+    prompt, request_id = await _prompt_of(services, recent, prompt_or_request_id)
+    lesson = lesson_id(prompt)
+    if category is None:
+        return await take_back(services, lesson, by)
+    row = TaughtRow(
+        id=lesson,
+        at=time.time(),
+        category=category,
+        request_id=request_id,
+        prompt=prompt,
+        detail={"by": by},
+    )
+    await services.log.teach(row)
+    await follow(services)
+    return _listed(row)
+
+
+async def take_back(services: Services, lesson: str, by: str = NOBODY) -> Taught:
+    """Forget a correction; NotFoundError if there is none of that id."""
+    row = next((r for r in await services.log.taught() if r["id"] == lesson and _stands(r)), None)
+    if row is None:
+        raise NotFoundError("nothing was taught about this prompt, or it was taken back already")
+    gone: dict[str, object] = {**row["detail"], "taken_back_by": by, "taken_back_at": time.time()}
+    await services.log.teach(TaughtRow(**{**row, "detail": gone}))
+    await follow(services)
+    return _listed(row)
+
+
+async def taught(services: Services) -> list[Taught]:
+    """The corrections in force, oldest first."""
+    return [_listed(row) for row in await services.log.taught() if _stands(row)]
+
+
+async def follow(services: Services) -> None:
+    """Take in what was taught or taken back, here or by another replica."""
+    lessons = [
+        Lesson(row["id"], str(row["prompt"]), row["category"])
+        for row in await services.log.taught()
+        if _stands(row)
+    ]
+    if tuple(lessons) != services.classifier.lessons:
+        await asyncio.to_thread(services.classifier.teach, lessons)
+
+
+def lesson_id(prompt: str) -> str:
+    """The same for prompts that differ in spaces alone."""
+    return hashlib.sha256(" ".join(prompt.split()).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+async def _prompt_of(
+    services: Services, recent: RecentPrompts, given: str
+) -> tuple[str, str | None]:
+    """The prompt that is meant, and the request if one was named."""
+    if not given.strip():
+        raise UsageError("the prompt is empty; send some text or a request's id", "prompt")
+    if (prompt := recent.get(given)) is not None:
+        return prompt, given
+    if len(given) <= 64 and not any(character.isspace() for character in given):
+        try:
+            row: Any = await services.log.get(given)
+        except NotFoundError:
+            return given, None
+        if not row.get("prompt"):
+            raise NotFoundError(
+                f"the prompt of request {given} is not stored (log: {{text: false}}) and no longer "
+                "in memory; send the prompt itself"
+            )
+        return str(row["prompt"])[:MOST_CHARACTERS], given
+    return given[:MOST_CHARACTERS], None
+
+
+def _stands(row: TaughtRow) -> bool:
+    return "taken_back_by" not in row["detail"] and bool(row.get("prompt"))
+
+
+def _listed(row: TaughtRow) -> Taught:
+    return Taught(
+        id=row["id"],
+        at=row["at"],
+        prompt=str(row["prompt"]),
+        category=row["category"],
+        by=str(row["detail"].get("by", NOBODY)),
+        request_id=row.get("request_id"),
+    )

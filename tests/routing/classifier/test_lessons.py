@@ -1,0 +1,60 @@
+"""Corrections: a prompt that was corrected, and those like it, go where the user says."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.classifier.classifier import Classifier
+from routing.classifier.lessons import Lesson
+from routing.classifier.live import LiveClassifier
+from tests.routing.classifier.test_classifier import MODEL, SMALL, embed
+
+BOIL = Lesson("1", "How long do I boil an egg?", "technical")
+
+
+@pytest.fixture(scope="module", params=["model", "words"])
+def small(request: pytest.FixtureRequest) -> Classifier:
+    return Classifier.train(SMALL, embed if request.param == "model" else None, MODEL)
+
+
+def test_a_corrected_prompt_goes_where_the_user_says(small: Classifier) -> None:
+    assert small.classify(BOIL.prompt).category == "general"
+    found = small.with_lessons([BOIL]).classify(BOIL.prompt)
+    assert found.category == "technical"
+    assert found.confidence > 0.9
+    assert found.evidence["taught"] == {"id": "1", "category": "technical", "similarity": 1.0}
+
+
+def test_prompts_unlike_the_corrected_one_stay_where_they_were(small: Classifier) -> None:
+    taught = small.with_lessons([BOIL])
+    for prompt in ("Write a haiku about snow.", "Fix this SQL query, it is slow."):
+        assert taught.classify(prompt).category == small.classify(prompt).category
+        assert "taught" not in taught.classify(prompt).evidence
+
+
+def test_a_lesson_that_is_taken_back_is_forgotten(small: Classifier) -> None:
+    taught = small.with_lessons([BOIL])
+    again = taught.with_lessons([])
+    assert again.classify(BOIL.prompt).probabilities == small.classify(BOIL.prompt).probabilities
+
+
+def test_a_lesson_for_a_category_that_is_not_configured_stays_silent(small: Classifier) -> None:
+    taught = small.with_lessons([Lesson("2", BOIL.prompt, "cooking")])
+    assert taught.classify(BOIL.prompt).category == "general"
+
+
+def test_lessons_outlive_the_classifier_that_they_corrected(small: Classifier) -> None:
+    live = LiveClassifier(small)
+    assert live.teach([BOIL])
+    assert not live.teach([BOIL])
+    live.replace(Classifier.train(SMALL, embed, MODEL))
+    assert live.classify(BOIL.prompt).category == "technical"
+
+
+def test_what_a_model_said_is_recalled_for_like_prompts_alone(small: Classifier) -> None:
+    live = LiveClassifier(small)
+    assert live.recall(BOIL.prompt) is None
+    live.remember(BOIL.prompt, "technical")
+    assert live.recall(BOIL.prompt) == "technical"
+    assert live.recall("Compose a limerick about a cat.") is None
+    assert live.classify(BOIL.prompt).category == "general"
