@@ -38,6 +38,7 @@ ROUTER_VARIABLES = (
     "ROUTER_CORS_ORIGINS",
     "HF_ENDPOINT",
     "SPACE_ID",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
 Source = Literal["environment", ".env"]
 
@@ -60,6 +61,12 @@ def private_uploads() -> None:
         folder = tempfile.mkdtemp(prefix="router-page-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
+
+
+def hide_texts() -> None:
+    """Keep prompts and answers out of LangSmith's traces; what is set stays."""
+    for name in ("LANGSMITH_HIDE_INPUTS", "LANGSMITH_HIDE_OUTPUTS"):
+        os.environ.setdefault(name, "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,9 @@ def router_environment(given: Variables) -> Environment:
     hub = given.get("HF_ENDPOINT")
     if hub is not None and (wrong := wrong_url(hub)):
         raise ConfigError(f"HF_ENDPOINT: {wrong}")
+    collector = given.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if collector is not None and (wrong := wrong_url(collector)):
+        raise ConfigError(f"OTEL_EXPORTER_OTLP_ENDPOINT: {wrong}")
     for secret in (*keys, auth.partition(":")[2] if auth else ""):
         keep_secret(secret)
     return Environment(
@@ -144,6 +154,7 @@ def router_environment(given: Variables) -> Environment:
         cors_origins=_origins(given.get("ROUTER_CORS_ORIGINS") or ""),
         space_id=given.get("SPACE_ID"),
         hub_endpoint=hub.rstrip("/") if hub else None,
+        collector=collector.rstrip("/") if collector else None,
     )
 
 

@@ -270,6 +270,8 @@ class Environment(Model):
     space_id: str | None = None
     hub_endpoint: str | None = None
     """Another Hugging Face Hub than the public one."""
+    collector: str | None = None
+    """Where traces go by OTLP over HTTP."""
 
 
 class Settings(Model):

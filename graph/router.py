@@ -136,6 +136,8 @@ class Router:
         services.knowledge.close()
         await self._keep_learned(services)
         await services.log.close()
+        if services.traces is not None:
+            await asyncio.to_thread(services.traces.close)
         services.thinkers.shutdown(wait=False)
 
     async def _keep_learned(self, services: Services) -> None:

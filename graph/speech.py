@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import AsyncCallbackHandler, CallbackManager
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
+from langchain_core.tracers.base import BaseTracer
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -45,8 +46,9 @@ class Speech:
         """A branch begins; its tokens are reported to its node's callbacks."""
         around = config.get("callbacks")
         handlers = [] if around is None or isinstance(around, list) else around.handlers
-        # An asynchronous handler cannot be told in the order of the tokens.
-        able = [h for h in handlers if not isinstance(h, AsyncCallbackHandler)]
+        # An asynchronous handler cannot be called in the order of the tokens; a tracer sees the
+        # nodes anyway, and would send each token on, whatever it was asked to hide.
+        able = [h for h in handlers if not isinstance(h, AsyncCallbackHandler | BaseTracer)]
         if able:
             self._managers[node] = CallbackManager(
                 able,

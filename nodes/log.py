@@ -57,6 +57,8 @@ async def write(services: Services, request: Request, row: InteractionRow) -> bo
     request.logged = True
     try:
         services.metrics.observe(row, row["attempts"])
+        if services.traces is not None:
+            services.traces.request(row)
     except Exception:
         _uncounted(services, request)
     try:
@@ -185,6 +187,8 @@ async def revise(services: Services, request: Request, attempt: AttemptRow) -> N
     texts = {} if services.settings.log.text else {"text": None}
     try:
         services.metrics.observe_late(attempt)
+        if services.traces is not None:
+            services.traces.late(AttemptRow(**{**attempt, **texts}))  # type: ignore[typeddict-item]
     except Exception:
         _uncounted(services, request)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from config.models import Settings
 from providers.registry import Providers
@@ -16,6 +17,9 @@ from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
 from vectorstore.prompt_encoder import PromptEncoder
+
+if TYPE_CHECKING:
+    from telemetry.traces import Traces
 
 RunKey = tuple[object, str]
 """A run of the graph: LangGraph's `RunControl`, which a run shares with the graphs within it, and
@@ -38,5 +42,7 @@ class Services:
     metrics: Metrics
     thinkers: Executor
     """Worker threads for classification: onnxruntime works without the GIL."""
+    traces: Traces | None = None
+    """None: no collector is named, and nothing of tracing is loaded."""
     races: dict[RunKey, Request] = field(default_factory=dict)
     """The requests in flight, each by its run of the graph."""

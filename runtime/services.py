@@ -8,9 +8,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
+from config.environment import hide_texts
 from config.errors import StorageError
 from config.models import Settings
 from providers.registry import Providers
@@ -27,6 +29,9 @@ from telemetry.metrics import Metrics
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
 from vectorstore.prompt_encoder import PromptEncoder
+
+if TYPE_CHECKING:
+    from telemetry.traces import Traces
 
 logger = structlog.get_logger()
 
@@ -51,6 +56,8 @@ def open_services(settings: Settings) -> Services:
     start: prompts are then classified by rules and documents found by BM25.
     """
     calm_collector()
+    if not settings.log.text:
+        hide_texts()
     environment = settings.environment
     log = InteractionLog.open(
         environment.database_url, settings.data_dir, text=settings.log.text, wait_s=LOG_S
@@ -68,7 +75,17 @@ def open_services(settings: Settings) -> Services:
         late=LateAnswers(),
         metrics=Metrics(),
         thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),
+        traces=traces_to(environment.collector),
     )
+
+
+def traces_to(collector: str | None) -> Traces | None:
+    """None where no collector is named: then nothing of tracing is even imported."""
+    if collector is None:
+        return None
+    from telemetry.traces import Traces
+
+    return Traces.open(collector)
 
 
 def calm_collector() -> None:
