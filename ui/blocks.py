@@ -8,6 +8,7 @@ import gradio as gr
 import structlog
 from gradio_client.utils import is_file_obj_with_meta, traverse
 
+from config.errors import RouterError
 from ui.guard import session_of
 from ui.uploads import Files
 
@@ -33,6 +34,8 @@ class Page(gr.Blocks):
         except gr.Error as error:
             error.print_exception = False
             raise
+        except RouterError as error:
+            raise gr.Error(str(error), print_exception=False) from error
         except Exception as error:
             logger.exception("page_event_failed")
             raise gr.Error(FAILED, print_exception=False) from error

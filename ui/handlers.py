@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from config.errors import RouterError
 from config.models import Settings
 from ui import wording
 from ui.chat_service import ChatService
@@ -118,10 +117,7 @@ class Handlers:
         if turn is None:
             return
         liked = event.liked if isinstance(event.liked, bool) else None
-        try:
-            await self.service.judge(conversation.turns[turn], liked)
-        except RouterError as error:
-            gr.Warning(str(error))
+        await self.service.judge(conversation.turns[turn], liked)
 
     async def correct(
         self, conversation: Conversation, event: gr.EventData, request: gr.Request

@@ -146,16 +146,14 @@ class Event:
 
 
 def events_of(page: gr.Blocks) -> dict[int, Event]:
-    """Each event and named endpoint of the page by its number."""
-    return {number: _event(fn) for number, fn in page.fns.items()}
+    """Each event and named endpoint of the page by its number, but what runs in browsers alone."""
+    return {number: _event(fn) for number, fn in page.fns.items() if fn.fn is not None}
 
 
 def _event(fn: Any) -> Event:
-    hints, parameters = {}, []
-    if fn.fn is not None:
-        own = inspect.unwrap(fn.fn)
-        hints = get_type_hints(own)
-        parameters = list(inspect.signature(own).parameters.values())
+    own = inspect.unwrap(fn.fn)
+    hints = get_type_hints(own)
+    parameters = list(inspect.signature(own).parameters.values())
     inputs = tuple(_input(n, block, parameters, hints) for n, block in enumerate(fn.inputs))
     happened = [_BY_EVENT[h] for h in hints.values() if _is_event(h)]
     public = fn.api_visibility == "public"

@@ -81,11 +81,7 @@ def _connect(service: ChatService, filters: list[Any], rows: Any, shown: Any) ->
 
     async def open_one(event: gr.EventData) -> AsyncIterator[Any]:
         request_id = str((event._data or {}).get("request_id", ""))
-        try:
-            row = await service.router.services.log.get(request_id)
-        except RouterError as error:
-            gr.Warning(str(error))
-            return
+        row = await service.router.services.log.get(request_id)
         async for frame in replayed(row, service):
             yield frame
 
