@@ -128,10 +128,7 @@ class Handlers:
         view = next((v for v in conversation.turns if v.request_id == asked), None)
         if view is None:
             return gr.skip()
-        try:
-            await self.service.correct(view, str(wanted.get("category", "")), request.username)
-        except RouterError as error:
-            gr.Warning(str(error))
+        await self.service.correct(view, str(wanted.get("category", "")), request.username)
         return picture(view)
 
     def look(self, conversation: Conversation, event: gr.SelectData) -> Any:
