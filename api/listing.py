@@ -84,7 +84,7 @@ def _about(settings: Settings, provider: Provider) -> dict[str, Any]:
         "kind": "provider",
         "model": provider.resolved_model,
         "simulated": settings.hosts[provider.host].kind == "simulated",
-        "cost": provider.cost.model_dump() if provider.cost else None,
+        "cost": provider.cost.model_dump(mode="json", exclude_none=True) if provider.cost else None,
         "context": provider.context,
     }
 

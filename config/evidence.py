@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ class Benchmark(Model):
     """Where the figures were read."""
     licence: str = "none stated"
     arena: str | None = None
-    """The category of LMArena's dataset that holds newer figures of it."""
+    """Part and category of LMArena's data set that hold newer figures of it."""
 
 
 def _with_error(value: object) -> object:
@@ -70,11 +70,16 @@ class Evidence(Model):
     def without(self, group: str) -> Evidence:
         """The same without what one source measured."""
         kept = {name: b for name, b in self.benchmarks.items() if b.group != group}
+        less = self.without_figures(self.benchmarks.keys() - kept.keys())
+        return less.model_copy(update={"benchmarks": kept})
+
+    def without_figures(self, benchmarks: Collection[str]) -> Evidence:
+        """The same without the figures of these benchmarks."""
         figures = {
-            model: {name: figure for name, figure in row.items() if name in kept}
+            model: {name: figure for name, figure in row.items() if name not in benchmarks}
             for model, row in self.figures.items()
         }
-        return self.model_copy(update={"benchmarks": kept, "figures": figures})
+        return self.model_copy(update={"figures": figures})
 
 
 def load_evidence(config_dir: str | Path) -> Evidence:

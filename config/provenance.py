@@ -59,7 +59,7 @@ def _show(value: object) -> str:
     if value is None or value == () or value == {}:
         return "not set"
     if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True)
+        value = value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_inner(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):

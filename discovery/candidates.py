@@ -14,6 +14,7 @@ from discovery.identity import family, key, parameters, tuned
 from discovery.licences import Licence, Limit, base_licence, combined
 from discovery.quality import Quality, Subject, judge
 from discovery.scoring import Evidence, Score, blended_usd, score
+from discovery.sources.arena import newest
 from discovery.sources.source import Answer, Found, Gguf
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ def join(
     """
     known = known or load_evidence(settings.config_dir)
     found = [found for answer in answers for found in answer.found]
+    known = known.without_figures(newest(known, found))
     drafts = [draft for group in _groups(found) if (draft := _draft(group, settings, known))]
     subjects = [draft.subject for draft in drafts]
     table = _table(drafts, known)
@@ -131,13 +133,9 @@ def _draft(group: Sequence[Found], settings: Settings, known: PublicEvidence) ->
         n: f for model, row in known.figures.items() if key(model) in names for n, f in row.items()
     }
     for found in group:
-        newer = {n: f for n, f in found.figures.items() if n in known.benchmarks}
-        figures |= {n: f for n, f in newer.items() if n not in figures or _newer(f, n, known)}
+        live = {n: f for n, f in found.figures.items() if n in known.benchmarks}
+        figures |= {n: f for n, f in live.items() if n not in figures}
     return _Draft(kept, said, offers, _evidence(kept, offers), figures)
-
-
-def _newer(figure: Figure, benchmark: str, known: PublicEvidence) -> bool:
-    return (figure.date or "") >= known.benchmarks[benchmark].date.isoformat()
 
 
 def _table(drafts: Sequence[_Draft], known: PublicEvidence) -> dict[str, dict[str, Figure]]:

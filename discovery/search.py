@@ -13,12 +13,14 @@ from typing import Any
 from config import editor
 from config.catalogue import Catalogue, load_catalogue
 from config.errors import ConfigError, NotFoundError, UsageError
+from config.evidence import Evidence, load_evidence
 from config.models import Settings
 from discovery import memory
 from discovery.adopt import Adoption
 from discovery.candidates import Candidate, join
 from discovery.refresh import Difference, differences, listings
 from discovery.result import SearchResult
+from discovery.sources.arena import ArenaSource
 from discovery.sources.cache import FRESH_S, AnswerCache, Refusals
 from discovery.sources.catalogued import CatalogueSource
 from discovery.sources.hosts import host_sources
@@ -84,14 +86,15 @@ class Search:
         answers = await self._answers(sources, category, refresh)
         now = self.clock()
         today = datetime.fromtimestamp(now, UTC).date()
-        candidates = tuple(join(answers, self.settings, category, today))
+        evidence, unread = self._evidence()
+        candidates = tuple(join(answers, self.settings, category, today, evidence))
         reasons = {c.key: self.refusals.get(category, c.key, now) for c in candidates}
         old = [a.at for a, s in zip(answers, sources, strict=True) if s.cached and a.at < now - 60]
         return SearchResult(
             category=category,
             candidates=candidates,
             asked={answer.source: len(answer.found) for answer in answers},
-            problems=tuple(p for p in (broken, *(a.problem for a in answers)) if p),
+            problems=tuple(p for p in (broken, unread, *(a.problem for a in answers)) if p),
             cached_at=min(old, default=None),
             now=now,
             embedded_host=self._embedded_host(),
@@ -273,6 +276,14 @@ class Search:
         except ConfigError as error:
             return Catalogue(date=date.min, sources={}, entries=()), str(error)
 
+    def _evidence(self) -> tuple[Evidence, str | None]:
+        """The public evidence, or none and what is wrong with it."""
+        try:
+            return load_evidence(self.settings.config_dir), None
+        except ConfigError as error:
+            empty = Evidence(date=date.min, skills={}, benchmarks={}, figures={})
+            return empty, str(error)
+
     def _hub(self) -> HubPlace:
         """With the login of a host that uses HF_TOKEN, wherever the loader found that."""
         hosts = self.settings.hosts.values()
@@ -288,6 +299,7 @@ class Search:
             room = memory.available_bytes() if self._embedded_host() else 0
             sources.append(HubSource(memory.largest_weights(room), self._hub()))
             sources.append(OpenRouterSource(self.addresses.openrouter))
+            sources.append(ArenaSource(self._evidence()[0], self._hub()))
         return sources
 
     async def _answers(

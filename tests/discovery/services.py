@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -223,6 +224,9 @@ class Hub(Service):
         if model is None or revision not in (model.sha, "main") or file not in model.files:
             return Reply.json({"error": "Entry not found"}, 404, x_error_code="EntryNotFound")
         content = model.files[file]
+        if name.startswith("datasets/"):  # small enough to be sent at once
+            etag = hashlib.sha256(content).hexdigest()
+            return Reply(200, content, {"x-repo-commit": model.sha, "etag": f'"{etag}"'})
         location = self.location or f"/cdn/{name}/{file}"
         return Reply(
             302,
@@ -244,6 +248,21 @@ class Hub(Service):
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
         span = f"bytes {start}-{len(content) - 1}/{len(content)}"
         return Reply(206, content[start:], {"content-range": span}, cut=cut)
+
+
+def arena(*rows: Mapping[str, Any]) -> HubModel:
+    """LMArena's data set: each row a model's rating in one category, of both of its parts."""
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = ("model_name", "rating", "rating_lower", "rating_upper", "category")
+    table = {name: [row.get(name) for row in rows] for name in columns}
+    table["leaderboard_publish_date"] = ["2026-11-20"] * len(rows)
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(table), file)
+    parts = ("text", "text_style_control")
+    files = {f"{part}/latest-00000-of-00001.parquet": file.getvalue() for part in parts}
+    return HubModel("datasets/lmarena-ai/leaderboard-dataset", pipeline_tag=None, files=files)
 
 
 class OpenRouter(Service):

@@ -22,7 +22,7 @@ from discovery.watch import ENOUGH
 from providers.registry import Providers
 from routing.ranking.standings import Standing
 from tests.conftest import SettingsFor
-from tests.discovery.services import ChatHost, Hub, HubModel, OpenRouter, Reply
+from tests.discovery.services import ChatHost, Hub, HubModel, OpenRouter, Reply, arena
 
 CONFIG = Path(__file__).parents[2] / "config"
 PROBES = load_probes(CONFIG, "technical")
@@ -54,7 +54,7 @@ class World:
 
     def __init__(self, settings_for: SettingsFor) -> None:
         self.host = ChatHost(**{"first": self.wrong, "second": self.wrong, NEW: self.right})
-        self.hub = Hub(AT_HUB)
+        self.hub = Hub(AT_HUB, arena())
         self.market = OpenRouter(AT_MARKET)
         self.settings_for = settings_for
         self.now = 1_795_000_000.0
@@ -112,7 +112,8 @@ async def world(settings_for: SettingsFor) -> AsyncIterator[World]:
 
 async def test_all_sources_become_one_ranked_table(world: World) -> None:
     result = await world.search(world.configured()).search("technical")
-    assert result.asked == {"catalogue": 1, "host upstream": 3, "hub": 1, "openrouter": 1}
+    asked = {"catalogue": 1, "host upstream": 3, "hub": 1, "openrouter": 1, "lmarena": 0}
+    assert result.asked == asked
     assert result.problems == ()
     best = result.best()
     assert best is not None
