@@ -1,5 +1,6 @@
 """The page itself: private, safe, reachable and legible."""
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -237,3 +238,59 @@ def test_prompts_are_not_kept_in_the_browser(visitor: Visitor):
     visitor.answered("A very secret prompt", "swift")
     kept = visitor.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "secret" not in kept
+
+
+def test_the_policy_is_a_header_and_nobody_frames_the_page(site: Site, browser):
+    """The stranger's page is on another loopback name, so that another site is real."""
+    with httpx.Client(base_url=site.url) as http:
+        for path in ("/", "/config", "/theme.css", "/gradio_api/info", "/nowhere"):
+            headers = http.get(path).headers
+            assert "img-src 'self' data: blob:" in headers["content-security-policy"], path
+            assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+            assert headers["x-content-type-options"] == "nosniff", path
+            assert headers["referrer-policy"] == "no-referrer", path
+    assert "http-equiv" not in http_page(site)
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("http://stranger.example/", lambda route: route.fulfill(body=framing(site)))
+    page.goto("http://stranger.example/")
+    page.wait_for_function("() => window.loaded")
+    (frame,) = page.frames[1:]
+    assert frame.url.startswith("chrome-error:")
+    context.close()
+
+
+def http_page(site: Site) -> str:
+    return httpx.get(f"{site.url}/").text
+
+
+def framing(site: Site) -> str:
+    return f'<iframe src="{site.url}" onload="window.loaded = true"></iframe>'
+
+
+def test_a_page_of_a_stranger_can_neither_read_nor_write(site: Site, browser):
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("http://stranger.example/", lambda route: route.fulfill(body="<h1>hello</h1>"))
+    page.goto("http://stranger.example/")
+    before = len(site.upstream.calls("remote"))
+    said = page.evaluate(
+        """async (url) => {
+            const form = new FormData();
+            form.append("files", new Blob(["x"]), "x.md");
+            const json = { "content-type": "application/json" };
+            const body = JSON.stringify({ data: ["hi", null, "remote"] });
+            const sent = [
+                fetch(url + "/config"),
+                fetch(url + "/gradio_api/upload", { method: "POST", body: form }),
+                fetch(url + "/gradio_api/run/ask", { method: "POST", headers: json, body }),
+                fetch(url + "/gradio_api/run/ask", { method: "POST", body, mode: "no-cors" }),
+            ];
+            const done = await Promise.allSettled(sent);
+            return done.map(one => one.status === "fulfilled" ? one.value.type : "refused");
+        }""",
+        site.url,
+    )
+    assert said == ["refused", "refused", "refused", "opaque"]
+    assert len(site.upstream.calls("remote")) == before
+    context.close()
