@@ -91,6 +91,16 @@ class Breaker:
         """A request that would have gone here went elsewhere."""
         self._turned_away += 1
 
+    def passed_over(self, now: float) -> bool:
+        """Whether a provider that is not asked for its trouble's sake alone shall be asked all the
+        same; a request that would have asked it goes elsewhere otherwise."""
+        if self._state != "closed":
+            return self.state(now) == "half_open" and self.usable(now)
+        if not self.row:
+            return False
+        self._turned_away += 1
+        return self._busy(now) or now >= self._asked_at + self._config.open_s
+
     @property
     def row(self) -> int:
         """Calls in a row that failed."""
@@ -182,13 +192,16 @@ class Breaker:
         """Whether an open provider may be asked once more."""
         if self._told and now < self._retry_at:
             return False
-        rate = self._turned_away / max(now - self._asked_at, 1.0)
-        if self._turned_away >= BUSY_REQUESTS and rate >= BUSY_PER_S:
+        if self._busy(now):
             return True
         if len(self._down) == PROBES_A_MINUTE and now < self._down[0] + 60.0:
             return False
         waited_for = self._turned_away > 1 and now >= self._opened_at + self._config.open_s
         return waited_for or now >= self._retry_at
+
+    def _busy(self, now: float) -> bool:
+        rate = self._turned_away / max(now - self._asked_at, 1.0)
+        return self._turned_away >= BUSY_REQUESTS and rate >= BUSY_PER_S
 
     def _probing(self, now: float) -> bool:
         return self._probe_until is not None and now < self._probe_until

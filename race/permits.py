@@ -140,6 +140,12 @@ class Permits:
         """A request that would have asked this provider may not, and goes elsewhere."""
         self.breakers[name].turned_away()
 
+    def in_doubt(self, order: Sequence[str]) -> str | None:
+        """The provider of this order, not its first, that is due to be tried again: its breaker is
+        half-open, or its last call failed and others were asked since."""
+        now = self._clock()
+        return next((n for n in order[1:] if self.breakers[n].passed_over(now)), None)
+
     def may_repeat(self, name: str) -> bool:
         """Whether a call that just failed may be made once more: not where others failed before."""
         return self.allows(name) and self.breakers[name].row <= 1

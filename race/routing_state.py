@@ -117,13 +117,18 @@ class RoutingState(Permits):
     def choose(self, category: str) -> Choice:
         """The order to ask in, and with what probability its first was chosen.
 
-        Providers that may not be asked now come last; the first is one of them only if all are.
+        Providers that may not be asked now come last; the first is one of them only if all are. One
+        that is due to be tried after trouble goes first, once: the fallback stands behind it, and
+        its place in the order fell with its failures.
         """
         order = self.ranking.order(category)
         allowed = [name for name in order if self.allows(name)]
         lean = self.allowance.lean
         choice = self.ranking.choose(category, allowed, self._draw(), lean)
         barred = tuple(name for name in order if name not in allowed)
+        if (due := self.in_doubt(choice.order)) is not None:
+            rest = (name for name in (*choice.order, *barred) if name != due)
+            return Choice((due, *rest), False, None)
         return Choice((*choice.order, *barred), choice.explored, choice.propensity)
 
     def hedge_after_s(self, name: str) -> float:

@@ -64,5 +64,5 @@ class Choice:
 
     order: tuple[str, ...]
     explored: bool
-    propensity: float
-    """The probability with which the first one was chosen."""
+    propensity: float | None
+    """The probability with which the first one was chosen; None: by no chance, to try it again."""

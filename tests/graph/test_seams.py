@@ -419,3 +419,20 @@ def test_a_host_that_named_its_time_is_asked_before_it_only_if_that_is_near(name
         await stage.router.aclose(0)
 
     on_virtual_time(play())
+
+
+def test_a_provider_that_fell_behind_in_an_outage_is_tried_again_after_it():
+    async def play():
+        down = Outage("primary", 60.0)
+        stage = Stage(down, Scripted("second", [whole(100, "Q")]), Scripted("fallback", [HANGS]))
+        texts: list[str] = []
+        while asyncio.get_running_loop().time() < 75.0:
+            asking = asyncio.create_task(stage.play())
+            await asyncio.sleep(4.0)
+            texts.append((await asking).text)
+        assert set(texts[:15]) == {"Q"}
+        assert "P" in texts[15:]
+        assert sum(at < 60.0 for at in down.called_at) <= 8
+        await stage.router.aclose(0)
+
+    on_virtual_time(play())
