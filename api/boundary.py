@@ -12,7 +12,7 @@ from api.errors import Problem, crashed, stopping
 
 logger = structlog.get_logger()
 
-PREFIXES = ("/v1/", "/router/", "/health", "/metrics")
+PREFIXES = ("/v1/", "/router/", "/health", "/ready", "/metrics")
 """The service's own paths; the page has its own ways."""
 
 

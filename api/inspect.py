@@ -54,6 +54,12 @@ class Health(Documented):
     version: str
 
 
+class Ready(Documented):
+    """Whether requests should be sent here."""
+
+    ready: bool
+
+
 DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Health}}
 
 
@@ -160,6 +166,13 @@ def health_routes(router: Router, keys: Keys) -> APIRouter:
         if not keys.accept(request):
             found = {key: found[key] for key in ("status", "version")}
         return JSONResponse(found, status)
+
+    @routes.get("/ready", response_model=Ready, responses={503: {"model": Ready}})
+    async def ready() -> JSONResponse:
+        """200 as soon as a request would be answered within its limits, degraded or not; 503
+        before that and while shutting down. An outage of the log, of Chroma or of the classifier
+        changes nothing here. Open to everybody."""
+        return JSONResponse({"ready": router.ready}, 200 if router.ready else 503)
 
     return routes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -56,10 +57,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await router.start()
+        warming = asyncio.create_task(_warm(router), name="warm")
         try:
-            await _warm(router)
             yield
         finally:
+            warming.cancel()
+            await asyncio.wait({warming})
             await in_flight.close(grace_s)
             await router.aclose()
 

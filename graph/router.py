@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from config.errors import NoAnswerError, StorageError
@@ -26,11 +27,12 @@ from race.events import Event, LateAnswer
 from race.rendezvous import cancel
 from race.services import Services
 from race.state import Answer, Options, Route
+from routing.classifier.by_keywords import ByKeywords
 from runtime import reports, teaching
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over
 from runtime.reload import ConfigWatcher
-from runtime.services import open_services
+from runtime.services import classifier_for, open_services
 from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Retrieval
 
@@ -40,6 +42,14 @@ if TYPE_CHECKING:
     from providers.registry import Providers
 
 T = TypeVar("T")
+
+logger = structlog.get_logger()
+
+WARM_S = 5.0
+"""How long the first requests may be kept waiting for what would make them better."""
+
+LEARNED_S = 2.0
+"""How long getting ready waits for what was learned before."""
 
 LATE_GRACE_S = 5.0
 """How long `aclose` waits for late primaries."""
@@ -66,6 +76,7 @@ class Router:
         self._follower = Follower(watched, lambda: self.services, self._adopt)
         self._following: asyncio.Task[None] | None = None
         self._retired: list[Providers] = []
+        self._warm = False
 
     @classmethod
     def from_config(
@@ -105,7 +116,19 @@ class Router:
             self._following = asyncio.create_task(self._follower.run(), name="follow-the-log")
 
     async def warm(self) -> None:
-        """Load what the first request would have to load."""
+        """Load what the first request would have to load; then the router is `ready`.
+
+        What takes longer than `WARM_S` costs the first requests some of their quality.
+        """
+        try:
+            async with asyncio.timeout(WARM_S):
+                await self._load()
+        except TimeoutError:
+            logger.warning("not_warm", error=f"something takes longer than {WARM_S:g} s to load")
+        finally:
+            self._warm = self._services is not None
+
+    async def _load(self) -> None:
         services = self.services
         names = {services.settings.fallback.provider}
         for category in self.settings.categories:
@@ -114,6 +137,7 @@ class Router:
             services.providers.warm(sorted(n for n in names if self.settings.enabled(n))),
             services.knowledge.warm(),
             asyncio.to_thread(services.classifier.classify, "Is everything warm?"),
+            services.routing.ready(services.log, within_s=LEARNED_S),
         )
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
@@ -122,10 +146,12 @@ class Router:
         Both are waited for `late_grace_s` seconds at most, then cancelled, upstream too, and
         logged; a caller who still waits gets NoAnswerError.
         """
+        self._warm = False
         await self._runs.close(late_grace_s)
         services, self._services, self._graph = self._services, None, None
         if self._following:
             await cancel(self._following)
+            await self._follower.stop()
             self._following = None
         if services is None:
             return
@@ -162,6 +188,18 @@ class Router:
                 self._graph = build(services)
                 self._services = services
 
+    def _trained(self) -> Services:
+        """The services over a trained classifier: what is not in a hurry waits for it."""
+        services = self.services
+        if isinstance(services.classifier.current, ByKeywords):
+            services.classifier.replace(classifier_for(services.settings, services.encoder))
+        return services
+
+    @property
+    def ready(self) -> bool:
+        """A request would be answered within its limits now, degraded or not."""
+        return self._warm and self._services is not None
+
     @property
     def services(self) -> Services:
         self.open()
@@ -177,7 +215,8 @@ class Router:
 
     def _adopt(self, services: Services) -> None:
         """From now on requests run over these; those under way end where they began."""
-        self._retired.append(self.services.providers)
+        if services.providers is not self.services.providers:
+            self._retired.append(self.services.providers)
         self._services, self._graph, self.settings = services, build(services), services.settings
         self._gate.limits = services.settings.admission
 
@@ -253,7 +292,7 @@ class Router:
     ) -> Route:
         """The dry run: where the prompt would go, and why. Calls no model."""
         asked = checked(self.settings, prompt, history, category, provider)
-        services = self.services
+        services = self._trained()
         return route_of(asked, services, understand(asked, services))
 
     async def late(self) -> AsyncIterator[LateAnswer]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import structlog
 
 from config.errors import ConfigError, RouterError
+from race.rendezvous import cancel
 from race.services import Services
+from routing.classifier.by_keywords import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
 from runtime.reload import ConfigWatcher, renewed
+from runtime.services import trained_behind
 
 if TYPE_CHECKING:
     from discovery.search import Search
@@ -38,6 +42,7 @@ class Follower:
         self._current = current
         self._adopt = adopt
         self._reported: dict[str, str] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.config_problem: str | None = None
         """Why an edit of the configuration was not taken in."""
 
@@ -55,7 +60,8 @@ class Follower:
             self._look,
             self._learn,
             exchange,
-            self._take_in_changes,
+            self._beside(self._take_in_changes),
+            self._beside(self._train),
             self._judge_trials,
         )
         while True:
@@ -78,6 +84,34 @@ class Follower:
             self._reported[name] = repr(bug)
         else:
             self._reported.pop(name, None)
+
+    def _beside(self, step: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """The step in a task of its own, one at a time: it may take seconds, in threads."""
+
+        async def start() -> None:
+            running = self._tasks.get(step.__name__)
+            if running is None or running.done():
+                self._tasks[step.__name__] = asyncio.create_task(
+                    self._take(step), name=step.__name__
+                )
+
+        return start
+
+    async def stop(self) -> None:
+        """End what still goes on beside."""
+        for task in self._tasks.values():
+            await cancel(task)
+
+    async def _train(self) -> None:
+        """Train the classifier while prompts are classified by their keywords alone."""
+        before = self._current()
+        if not isinstance(before.classifier.current, ByKeywords):
+            return
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="train")
+        work = loop.run_in_executor(thread, trained_behind, before.settings, before.encoder)
+        thread.shutdown(wait=False)  # it ends with its work, also when nobody waits any more
+        await asyncio.to_thread(before.classifier.replace, await work)
 
     async def _catch_up(self) -> None:
         services = self._current()

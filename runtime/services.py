@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from providers.registry import Providers
 from race.late import LateAnswers
 from race.routing_state import RoutingState
 from race.services import Services
+from routing.classifier.by_keywords import ByKeywords
 from routing.classifier.classifier import MODEL, WEIGHTS, Classifier
 from routing.classifier.live import LiveClassifier
 from routing.classifier.training import Embed
@@ -42,6 +44,9 @@ THINKERS = 2
 LOG_S = 0.5
 """How long a start waits for a database: one that is wrong says so in this time."""
 
+NICE = 10
+"""How far training steps back behind requests."""
+
 CALM_GC = (20_000, 20, 20)
 """With Python's own thresholds a fifth of the event loop's time went into looking for cyclic
 garbage, in pauses of up to 0.18 s, because a hundred thousand objects of the libraries were looked
@@ -62,11 +67,13 @@ def open_services(settings: Settings) -> Services:
     log = InteractionLog.open(
         environment.database_url, settings.data_dir, text=settings.log.text, wait_s=LOG_S
     )
-    embedder, encoder = _embedder(), _encoder()
+    embedder, encoder = shared_embedder(), shared_encoder()
     return Services(
         settings=settings,
         providers=Providers(settings),
-        classifier=LiveClassifier(classifier_for(settings, encoder)),
+        classifier=LiveClassifier(
+            known_classifier(settings, encoder) or ByKeywords(settings.categories)
+        ),
         encoder=encoder,
         embedder=embedder,
         knowledge=Knowledge.open(settings.data_dir, embedder, environment.chroma_url),
@@ -95,7 +102,7 @@ def calm_collector() -> None:
 
 
 @cache
-def _embedder() -> Embedder | None:
+def shared_embedder() -> Embedder | None:
     """One for the process: it is thread-safe, and 100 MB."""
     try:
         return Embedder.load()
@@ -105,7 +112,7 @@ def _embedder() -> Embedder | None:
 
 
 @cache
-def _encoder() -> PromptEncoder | None:
+def shared_encoder() -> PromptEncoder | None:
     """One for the process, likewise."""
     try:
         return PromptEncoder.load(MODEL)
@@ -114,26 +121,41 @@ def _encoder() -> PromptEncoder | None:
         return None
 
 
-def classifier_for(settings: Settings, encoder: PromptEncoder | None) -> Classifier:
-    """The classifier for the configured categories.
-
-    For those that the repository ships it is ready at once. For others it is in the data folder,
-    or is trained now, in some seconds, and kept there: call this in a thread while another serves.
-    """
-    path = settings.data_dir / "classifier.npz"
-    embed: Embed | None = encoder.embed if encoder else None
-    model = encoder.name if encoder else ""
+def known_classifier(settings: Settings, encoder: PromptEncoder | None) -> Classifier | None:
+    """The classifier for the configured categories, if it need not be trained: for those that the
+    repository ships it is there, for others it may be in the data folder."""
+    embed, model = _embedding(encoder)
     shipped = Weights.load((MODEL / WEIGHTS).read_bytes())
     if (ready := Classifier.ready(shipped, settings.categories, embed, model)) is not None:
         return ready
     with contextlib.suppress(OSError):
-        known = Classifier.load(path.read_bytes(), settings.categories, embed, model)
-        if known is not None:
-            return known
+        known = (settings.data_dir / "classifier.npz").read_bytes()
+        return Classifier.load(known, settings.categories, embed, model)
+    return None
+
+
+def classifier_for(settings: Settings, encoder: PromptEncoder | None) -> Classifier:
+    """The trained classifier from the data folder, or trained now, in some seconds, and kept there:
+    call this in a thread while another serves."""
+    if (known := known_classifier(settings, encoder)) is not None:
+        return known
     logger.info("learning_the_categories_once", categories=list(settings.categories))
-    trained = Classifier.train(settings.categories, embed, model, shipped)
-    _keep(path, trained.dump())
+    shipped = Weights.load((MODEL / WEIGHTS).read_bytes())
+    trained = Classifier.train(settings.categories, *_embedding(encoder), shipped)
+    _keep(settings.data_dir / "classifier.npz", trained.dump())
     return trained
+
+
+def trained_behind(settings: Settings, encoder: PromptEncoder | None) -> Classifier:
+    """`classifier_for` in a thread that gives way to the requests' threads."""
+    if hasattr(os, "setpriority"):  # Linux keeps a priority for each thread
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    return classifier_for(settings, encoder)
+
+
+def _embedding(encoder: PromptEncoder | None) -> tuple[Embed | None, str]:
+    return (None, "") if encoder is None else (encoder.embed, encoder.name)
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from config.loader import load
 from config.models import Settings
 from providers.embedded import EmbeddedLlama
 from providers.llama_server import BUNDLED_MODEL
+from runtime.services import classifier_for, shared_encoder
 from tests.upstream import Upstream
 
 CATEGORIES: dict[str, Any] = {
@@ -78,8 +79,9 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-def settings_for(tmp_path: Path) -> SettingsFor:
-    """See SettingsFor; the folders are `tmp_path/config` and `tmp_path/data`."""
+def settings_for(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> SettingsFor:
+    """See SettingsFor; the folders are `tmp_path/config` and `tmp_path/data`. The data folder has
+    the classifier of the default categories, which is trained once a session."""
 
     def write_and_load(
         upstream: Upstream | None = None,
@@ -99,9 +101,26 @@ def settings_for(tmp_path: Path) -> SettingsFor:
         folder.mkdir(exist_ok=True)
         (folder / "providers.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
         (folder / "categories.yaml").write_text(yaml.safe_dump(kinds, sort_keys=False))
-        return load(folder, tmp_path / "data", environ=environ or {}, dotenv=None)
+        settings = load(folder, tmp_path / "data", environ=environ or {}, dotenv=None)
+        if categories is None:
+            _give_classifier(settings, tmp_path_factory)
+        return settings
 
     return write_and_load
+
+
+_TRAINED: list[bytes] = []
+
+
+def _give_classifier(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a data folder has after its first minute."""
+    name = "classifier.npz"
+    if not _TRAINED:
+        folder = tmp_path_factory.mktemp("classifier")
+        classifier_for(settings.model_copy(update={"data_dir": folder}), shared_encoder())
+        _TRAINED.append((folder / name).read_bytes())
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    (settings.data_dir / name).write_bytes(_TRAINED[0])
 
 
 @pytest.fixture(scope="module")

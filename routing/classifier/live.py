@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from routing.classifier.by_keywords import ByKeywords
 from routing.classifier.classifier import Classification, Classifier
 from routing.classifier.lessons import Lesson
 
@@ -17,14 +18,14 @@ LIKE = 0.95
 class LiveClassifier:
     """Holds the current classifier and the lessons; may be used from several threads at once."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier | ByKeywords) -> None:
         self._current = classifier
         self._lock = threading.Lock()
         self._opinions = classifier.with_lessons(())
         self._said: tuple[Lesson, ...] = ()
 
     @property
-    def current(self) -> Classifier:
+    def current(self) -> Classifier | ByKeywords:
         return self._current
 
     @property
@@ -53,7 +54,7 @@ class LiveClassifier:
             else None
         )
 
-    def replace(self, classifier: Classifier) -> None:
+    def replace(self, classifier: Classifier | ByKeywords) -> None:
         """Judge by another classifier from now on; the lessons stay. Blocks for some milliseconds
         a lesson."""
         with self._lock:

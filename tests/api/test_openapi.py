@@ -39,6 +39,7 @@ async def test_the_document_names_every_route_and_what_it_takes(service: Service
         "/router/priorities",
         "/router/feedback",
         "/health",
+        "/ready",
         "/metrics",
     }
     chat = made["paths"]["/v1/chat/completions"]["post"]

@@ -73,7 +73,7 @@ async def test_a_corrupt_log_is_named_at_the_start_and_left_as_it_is(
     settings: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = settings()
-    made.data_dir.mkdir(parents=True)
+    made.data_dir.mkdir(parents=True, exist_ok=True)
     log = made.data_dir / "router.db"
     log.write_bytes(GARBAGE)
     with pytest.raises(RuntimeError, match="did not start"):
