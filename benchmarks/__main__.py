@@ -14,6 +14,7 @@ PARTS = {
     "retrieval": "hit@5, MRR@10, the floor, and time at 10,000 chunks",
     "ranking": "the learner against an oracle, the best fixed model and a moving average",
     "continuation": "live streams that are cut and gone on with by the embedded LLaMA",
+    "search_order": "does the search's order of LLaMAs agree with public evidence?",
     "answers": "faults of an answer's form, on answers that nothing was mended by",
     "page": "from the backend's first token to the screen",
     "kill": "SIGKILL under load",
