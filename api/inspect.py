@@ -164,7 +164,7 @@ def health_routes(router: Router, keys: Keys) -> APIRouter:
         found = router.health()
         status = 503 if found["status"] == "down" else 200
         if not keys.accept(request):
-            found = {key: found[key] for key in ("status", "version")}
+            return JSONResponse({"status": found["status"], "version": found["version"]}, status)
         return JSONResponse(found, status)
 
     @routes.get("/ready", response_model=Ready, responses={503: {"model": Ready}})

@@ -3,7 +3,7 @@
     python -m benchmarks.continuation [--answers 50] [--seed 1]
 
 One voice of the embedded model writes an answer, which is cut between a quarter and three quarters;
-the other one is asked to go on as the fallback is asked, and what it says is read at the seam. Of a
+the other one goes on as the fallback does, and what it says is read at the seam. Of a
 joined text nothing may be said twice over the seam, and no fence may show. The share that joins
 says how often such a stream ends whole; the others end in an error event.
 """
@@ -94,15 +94,15 @@ async def cuts(provider: ChatProvider, n: int, chance: random.Random) -> list[Cu
     return found
 
 
-async def gone_on_with(provider: ChatProvider, cut: Cut, prompt_tokens: int) -> Result:
-    messages, _ = fallback_messages(cut.prompt, [], Retrieval(), prompt_tokens)
-    said = await said_by(provider, continuation(messages, cut.shown, prompt_tokens), 60)
+async def gone_on_with(provider: ChatProvider, cut: Cut, tokens: int, prefill: bool) -> Result:
+    messages, _ = fallback_messages(cut.prompt, [], Retrieval(), tokens)
+    said = await said_by(provider, continuation(messages, cut.shown, tokens, prefill=prefill), 60)
     seam = Seam(cut.shown)
     new = "".join(seam.feed(piece) for piece in re.findall(r"\S+\s*|\s+", said)) + seam.end()
     return Result(cut, said, new, seam.verdict == "joined")
 
 
-async def measure(n: int, seed: int, show: bool) -> list[Result]:
+async def measure(n: int, seed: int, show: bool, prefill: bool) -> list[Result]:
     with tempfile.TemporaryDirectory() as data:
         settings = load("config", data, environ={}, dotenv=None)
         providers = Providers(settings)
@@ -111,7 +111,7 @@ async def measure(n: int, seed: int, show: bool) -> list[Result]:
             helper, tokens = providers.get("llama-precise"), settings.fallback.prompt_tokens
             results = []
             for cut in found:
-                results.append(await gone_on_with(helper, cut, tokens))
+                results.append(await gone_on_with(helper, cut, tokens, prefill))
                 if show:
                     one = results[-1]
                     print(f"{one.joined}\t{cut.shown[-50:]!r}\t{one.said[:60]!r}\t{one.new[:60]!r}")
@@ -125,8 +125,11 @@ def main() -> int:
     parser.add_argument("--answers", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="print each seam")
+    parser.add_argument(
+        "--instructed", action="store_true", help="asked as other hosts' models are asked"
+    )
     wanted = parser.parse_args()
-    results = asyncio.run(measure(wanted.answers, wanted.seed, wanted.show))
+    results = asyncio.run(measure(wanted.answers, wanted.seed, wanted.show, not wanted.instructed))
     joined = [result for result in results if result.joined]
     dropped = sum(result.whole_repetition_dropped for result in joined)
     twice = sum(result.repeats for result in joined)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -34,7 +34,7 @@ from runtime.follower import Follower, discovery_over
 from runtime.reload import ConfigWatcher
 from runtime.services import classifier_for, open_services
 from telemetry.records import AuditRow, InteractionRow
-from vectorstore.passages import Retrieval
+from vectorstore.passages import Passage, Retrieval
 
 if TYPE_CHECKING:
     from discovery.result import SearchResult
@@ -301,7 +301,7 @@ class Router:
         async for answer in self.services.late.subscribe():
             yield answer
 
-    def _block_on(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def _block_on(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
         """Run on the one event loop that code without a loop shares; Ctrl-C cancels the work."""
         with self._lock:
             if self._portal is None:
@@ -346,7 +346,7 @@ class Router:
         await self.start()
         return await teaching.taught(self.services)
 
-    async def retrieve(self, question: str, k: int = 5) -> list[Any]:
+    async def retrieve(self, question: str, k: int = 5) -> list[Passage]:
         """The best passages alone: text, source, title and score, best first."""
         found: Retrieval = await self.services.knowledge.retrieve(question, k)
         return list(found.passages)
@@ -364,12 +364,12 @@ class Router:
         await self.start()
         return await self.services.log.audits(reports.NEWS, limit=limit)
 
-    async def priorities(self) -> dict[str, Any]:
+    async def priorities(self) -> dict[str, reports.CategoryOrder]:
         """By category, the declared and the learned order with the figures behind it."""
         await self.start()
         return await reports.priorities(self.settings, self.services.routing, self.services.log)
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> reports.Health:
         """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
         return reports.health(self.services, self._gate, self._follower.config_problem)
 

@@ -76,7 +76,8 @@ async def _generate(
         return "no_provider"
     messages, given[:] = fallback_messages(asked.prompt, asked.history, found, wanted.prompt_tokens)
     if so_far is not None:
-        messages = continuation(messages, so_far, wanted.prompt_tokens)
+        prefill = services.settings.hosts[provider.host].kind == "llama_cpp"
+        messages = continuation(messages, so_far, wanted.prompt_tokens, prefill=prefill)
     options = call_options(asked.options, most=wanted.max_tokens)
     failure = await _unless_asked_to_continue(
         request,

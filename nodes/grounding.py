@@ -17,8 +17,7 @@ INSTRUCTION = (
     "If they do not hold the answer, say that you do not know."
 )
 CONTINUE = "Continue: {last}"
-"""So short because small models go on in two of three cases when they are asked so, and in one of
-three when it is explained to them (`python -m benchmarks.continuation`)."""
+"""So short because small models understand it more often than an explanation."""
 
 ANCHOR_WORDS = 6
 """The last words of the shown text, from which a continuation is asked for."""
@@ -74,16 +73,20 @@ def supported(answer: str, question: str, sources: Sequence[Source]) -> bool:
     return sum(word in known for word in said) >= SUPPORT * len(said)
 
 
-def continuation(messages: Sequence[Message], text: str, prompt_tokens: int) -> list[Message]:
+def continuation(
+    messages: Sequence[Message], text: str, prompt_tokens: int, *, prefill: bool = False
+) -> list[Message]:
     """Ask for the rest of an answer, of which the end is given in half of `prompt_tokens`.
 
-    As an instruction that names the last words: some models reject a turn of their own as the last
-    one, and a model that begins with words that are known can be joined to them.
+    With `prefill` the model finds the text as its own unfinished turn. Some servers reject that;
+    there it is an instruction that names the last words, for a model that begins with words that
+    are known can be joined to them.
     """
     words = list(re.finditer(r"\S+", text))[-ANCHOR_WORDS:]
     ask = CONTINUE.format(last=text[words[0].start() :] if words else text)
     said = Message(role="assistant", content=text[-2 * prompt_tokens :])
-    return [*messages, said, Message(role="user", content=ask)]
+    asked = [] if prefill else [Message(role="user", content=ask)]
+    return [*messages, said, *asked]
 
 
 def source_of(passage: Passage) -> Source:

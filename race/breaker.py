@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from typing_extensions import TypedDict
+
 from config import models
 
 State = Literal["closed", "open", "half_open"]
@@ -34,6 +36,15 @@ them, which with those that opened the breaker stays below 2%. Thirty a second t
 
 MISCONFIGURED = frozenset({"auth", "not_found"})
 """Errors that repeat until someone mends the configuration: they open the breaker at once."""
+
+
+class Snapshot(TypedDict):
+    """A breaker as people are shown it."""
+
+    state: State
+    retry_in_s: float
+    openings: int  # in a row
+    why: str  # it last opened; empty while it never did
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +190,8 @@ class Breaker:
             if now < self._retry_at:
                 self._change("open", now, self.why)
 
-    def snapshot(self, now: float) -> dict[str, object]:
-        """For people: `state`, `retry_in_s`, `openings` in a row, `why` it last opened."""
+    def snapshot(self, now: float) -> Snapshot:
+        """For people."""
         return {
             "state": self.state(now),
             "retry_in_s": max(0.0, self._retry_at - now) if self._state == "open" else 0.0,

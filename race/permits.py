@@ -12,7 +12,7 @@ import structlog
 
 from config.models import Capability, Provider, Settings
 from providers.base import ProviderError
-from race.breaker import MISCONFIGURED, Breaker, State, Transition, nearest
+from race.breaker import MISCONFIGURED, Breaker, Snapshot, State, Transition, nearest
 from race.budget import Allowance
 from routing.ranking.reward import NOT_ITS_FAULT
 
@@ -222,8 +222,8 @@ class Permits:
         now = self._clock()
         return {name: breaker.state(now) for name, breaker in self.breakers.items()}
 
-    def snapshot(self, name: str) -> dict[str, object]:
-        """A provider's breaker for people; see `Breaker.snapshot`."""
+    def snapshot(self, name: str) -> Snapshot:
+        """A provider's breaker for people."""
         return self.breakers[name].snapshot(self._clock())
 
     def waits(self) -> dict[str, float]:

@@ -116,7 +116,7 @@ class Rendezvous:
         self._feed(self._race().refused(self.now()))
 
     async def until_decided(
-        self, side: Side, work: Coroutine[Any, Any, None]
+        self, side: Side, work: Coroutine[None, None, None]
     ) -> asyncio.Task[None]:
         """Run a branch's work until the race is decided; the work may outlive the decision.
 

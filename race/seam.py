@@ -54,6 +54,7 @@ _PREFACE = re.compile(
 _ENDS = re.compile(r"[.!?:;。！？：；…\n][\"'”’)\]*_`]*\s*$")
 _CODE = re.compile(r"^\s*```", re.MULTILINE)
 _OPENING = re.compile(r"\s*```\w*\n")
+_LISTED = re.compile(r"(?:\d+[.)]|[-*#•]+)\s")
 _FENCED = re.compile(r"\s*<(?:text|passages)>\s*")
 
 SENTENCE_STARTERS = frozenset(
@@ -89,6 +90,7 @@ class Seam:
         self._words = _words(shown)
         self._in_code = len(_CODE.findall(shown)) % 2 == 1
         self._held = ""
+        self._said = False
 
     def feed(self, text: str) -> str:
         """What may be shown now of what came so far."""
@@ -101,6 +103,9 @@ class Seam:
         """The continuation is over: the rest of what may be shown."""
         if self.verdict == "open":
             self._judge(self._held, ended=True)
+        nothing_new = not self._said and not self._held.strip()
+        if nothing_new and not _ENDS.search(self._shown):
+            self.verdict = "broken"  # it would end in the middle of a sentence
         return self._release(ended=True) if self.verdict == "joined" else ""
 
     # -- is it a continuation? ------------------------------------------------------------------
@@ -206,7 +211,11 @@ class Seam:
             return False
         if _ENDS.search(self._shown) or not self._words:
             return not self._like_the_beginning(said)
-        if self._in_code or not begin[0].isupper() or not said:
+        if self._in_code or not said:
+            return True
+        if _LISTED.match(begin):
+            return False
+        if not begin[0].isupper():
             return True
         known = {w.word for w in self._words if self._shown[w.start].islower()}
         anew = any(w.word[:5] in {k[:5] for k in known if len(k) > 4} for w in said[:3])
@@ -259,6 +268,7 @@ class Seam:
         elif not ended and text and text[-1].isspace():
             keep = len(text.rstrip())  # a fence may follow: its own line goes with it
         self._held = text[keep:]
+        self._said = self._said or keep > 0
         return text[:keep]
 
     def _opened(self, text: str) -> str:

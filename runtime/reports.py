@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from config.models import Provider, Settings
+from race.breaker import Snapshot
 from race.routing_state import RoutingState, Rows
 from race.services import Services
 from runtime.admission import Gate
@@ -27,7 +30,75 @@ NEWS = (
 """Kinds of audit rows that say that something is different now; the others are steps to it."""
 
 
-def health(services: Services, gate: Gate, config_problem: str | None = None) -> dict[str, Any]:
+Status = Literal["ok", "degraded", "down"]
+
+
+class ProviderHealth(TypedDict):
+    host: str
+    model: str | None
+    simulated: bool
+    enabled: bool
+    unavailable: str | None  # why it cannot be asked on this machine
+    breaker: Snapshot
+
+
+class LogHealth(TypedDict):
+    problem: str | None
+    spooled: int  # jobs that wait on the disk
+    in_memory: int
+    lost: int
+
+
+class KnowledgeHealth(TypedDict):
+    version: int
+    problem: str | None
+
+
+class RacesHealth(TypedDict):
+    running: int
+    ending: int
+    most: int
+
+
+class QueueHealth(TypedDict):
+    waiting: int
+    most: int
+
+
+class BudgetHealth(TypedDict):
+    daily_usd: float | None
+    providers: dict[str, float]
+    spent_usd: float
+    lean: float
+
+
+class Health(TypedDict):
+    """What `/health` says."""
+
+    status: Status
+    version: str
+    problems: list[str]
+    providers: dict[str, ProviderHealth]
+    log: LogHealth
+    knowledge: KnowledgeHealth
+    races: RacesHealth
+    queue: QueueHealth
+    late: int  # primaries that are still listened to
+    budget: BudgetHealth
+
+
+class CategoryOrder(TypedDict):
+    """A category's declared and learned order with the figures behind it."""
+
+    declared: list[str]
+    learned: list[str]
+    providers: list[dict[str, Any]]  # in the learned order: `routing.ranking.standings.Standing`
+    observations: int
+    changes: int
+    last_change: dict[str, Any] | None  # `routing.ranking.standings.Change`
+
+
+def health(services: Services, gate: Gate, config_problem: str | None = None) -> Health:
     """Quick and free of I/O.
 
     `status` is `ok`; `degraded` when answers suffer though they come (`problems` says why); `down`
@@ -37,7 +108,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
     providers = {p.name: _provider(services, p) for p in settings.providers}
     usable = [name for name, p in providers.items() if p["unavailable"] is None]
     knowledge = services.knowledge
-    allowance = services.routing.allowance
+    allowance, backlog = services.routing.allowance, services.log.backlog
     problems = [
         problem
         for problem in (
@@ -58,29 +129,35 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
         "version": VERSION,
         "problems": problems,
         "providers": providers,
-        "log": {"problem": services.log.problem, **services.log.backlog._asdict()},
+        "log": {
+            "problem": services.log.problem,
+            "spooled": backlog.spooled,
+            "in_memory": backlog.in_memory,
+            "lost": backlog.lost,
+        },
         "knowledge": {"version": knowledge.version, "problem": knowledge.problem},
         "races": {"running": gate.racing, "ending": gate.ending, "most": settings.admission.races},
         "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
         "late": len(services.late),
         "budget": {
             "daily_usd": settings.budget.daily_usd,
-            "providers": settings.budget.providers,
+            "providers": dict(settings.budget.providers),
             "spent_usd": allowance.total,
             "lean": allowance.lean,
         },
     }
 
 
-async def priorities(settings: Settings, routing: RoutingState, log: Rows) -> dict[str, Any]:
-    """By category: `declared` and `learned` order, `providers` in the learned order with their
-    figures (see `routing.ranking.standings.Standing`), and the `last_change` or None.
+async def priorities(
+    settings: Settings, routing: RoutingState, log: Rows
+) -> dict[str, CategoryOrder]:
+    """Each category's order, by its name.
 
     As of the last row of the log; StorageError if it cannot be read.
     """
     await routing.ready(log)
     await routing.catch_up(log)
-    told: dict[str, Any] = {}
+    told: dict[str, CategoryOrder] = {}
     for category in settings.categories:
         standings = routing.ranking.standings(category)
         change = standings.last_change
@@ -95,8 +172,7 @@ async def priorities(settings: Settings, routing: RoutingState, log: Rows) -> di
     return told
 
 
-def _provider(services: Services, provider: Provider) -> dict[str, Any]:
-    """One provider's state; `unavailable` is why it cannot be asked on this machine, or None."""
+def _provider(services: Services, provider: Provider) -> ProviderHealth:
     name = provider.name
     why = provider.disabled or services.providers.unavailable(name)
     return {
@@ -109,7 +185,7 @@ def _provider(services: Services, provider: Provider) -> dict[str, Any]:
     }
 
 
-def _troubles(providers: dict[str, Any], fallback: str) -> list[str]:
+def _troubles(providers: dict[str, ProviderHealth], fallback: str) -> list[str]:
     """What keeps providers from answering. One without a key is no trouble, save the fallback."""
     troubles = []
     for name, told in providers.items():
@@ -156,7 +232,7 @@ def _log_problem(services: Services) -> str | None:
     return f"{backlog.lost} rows of the log were lost" if backlog.lost else None
 
 
-def _status(usable: bool, documents: bool, problems: list[str]) -> str:
+def _status(usable: bool, documents: bool, problems: list[str]) -> Status:
     if not usable and not documents:
         return "down"
     return "degraded" if problems else "ok"

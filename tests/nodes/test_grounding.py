@@ -67,6 +67,11 @@ def test_a_continuation_is_an_instruction_and_no_prefill():
     assert asked[2]["content"].endswith("The capital is")
 
 
+def test_a_server_of_our_own_goes_on_in_its_own_turn():
+    asked = continuation([{"role": "user", "content": QUESTION}], "It is", 300, prefill=True)
+    assert [m["role"] for m in asked] == ["user", "assistant"]
+
+
 def test_a_continuation_carries_the_end_of_a_long_text_alone():
     long = " ".join(f"word{n}" for n in range(1_000))
     asked = continuation([{"role": "user", "content": QUESTION}], long, 300)

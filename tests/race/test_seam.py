@@ -57,6 +57,8 @@ BROKEN = [
     ("a refusal", SHOWN, "I'm sorry, but I cannot continue this text."),
     ("less than was shown", SHOWN, "The breaker opens after five failures."),
     ("nothing", SHOWN, "  \n"),
+    ("nothing new", SHOWN, SHOWN),
+    ("a list of its own", SHOWN, "2. A breaker that is half-open lets one call through."),
     (
         "the beginning in other words, after a sentence",
         "A circuit breaker protects callers from a failing service. ",

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from config.errors import RouterError
+from race.breaker import Snapshot
 from ui import wording
 from ui.chat_service import ChatService
 from ui.picture import shown_route
@@ -56,7 +57,7 @@ async def board(service: ChatService, prompt: str) -> dict[str, Any]:
     }
 
 
-def _step(name: str, breaker: dict[str, Any], service: ChatService) -> dict[str, Any]:
+def _step(name: str, breaker: Snapshot, service: ChatService) -> dict[str, Any]:
     kind = service.display.kind(name)
     left = breaker["state"] == "open"
     why = f"left alone for {breaker['retry_in_s']:.0f} s: {breaker['why']}" if left else ""
