@@ -11,7 +11,7 @@ import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
 from api.auth import Keys
@@ -72,6 +72,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
+        openapi_url=None,  # with the other routes, behind a key where they are
     )
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.add_middleware(Boundary, in_flight=in_flight)
@@ -96,6 +97,12 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
     app.include_router(inspect, dependencies=locked + limited)
     app.include_router(metrics, dependencies=locked)
     app.include_router(health_routes(router, keys))
+    app.add_api_route(
+        "/openapi.json",
+        lambda: JSONResponse(app.openapi()),
+        dependencies=locked,
+        include_in_schema=False,
+    )
     unknown = _unknown_route([*chat.routes, *listing.routes, *inspect.routes])
     for prefix in ("/v1", "/router"):
         app.add_api_route(

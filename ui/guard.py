@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -91,6 +92,8 @@ class Guard:
             await refuse(error.status, str(error))(scope, receive, sender)
         except UsageError as error:
             await refuse(422, str(error))(scope, receive, sender)
+        except HTTPException as error:  # Starlette's, of a form that it cannot read
+            await refuse(error.status_code, str(error.detail))(scope, receive, sender)
 
     def _with_policy(self, send: Send) -> Send:
         async def sender(message: Message) -> None:

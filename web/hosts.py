@@ -105,9 +105,12 @@ class HostCheck:
         given = headers.getlist("host")
         if len(given) == 1 and self.names.serves(name_of(given[0])):
             return None
-        said = f"the name “{given[0][:100]}”" if given else "no name"
-        sentence = f"the service is not served under {said}: put it into ROUTER_ALLOWED_HOSTS"
-        return 421, sentence
+        if len(given) != 1:
+            return 421, "a request needs one Host header: a loopback name or ROUTER_ALLOWED_HOSTS"
+        return 421, (
+            f"the service is not served under the name “{given[0][:100]}”:"
+            " put it into ROUTER_ALLOWED_HOSTS"
+        )
 
     def _wrong_origin(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Only what writes is refused: a foreign page cannot read an answer without leave."""

@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -17,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.api.conftest import Service
+from tests.api.conftest import Make, Serve, Service
 
 EXAMPLES = 25
 CHECKS = [
@@ -96,3 +97,12 @@ def try_out(
         case.validate_response(case.call(timeout=20), checks=CHECKS)
 
     one()
+
+
+async def test_it_is_read_with_a_key_where_keys_are_set(serve: Serve, settings: Make) -> None:
+    given = settings()
+    locked = given.environment.model_copy(update={"api_keys": (SecretStr("key-0123456789"),)})
+    service = await serve(given.model_copy(update={"environment": locked}))
+    assert (await service.http.get("/openapi.json")).status_code == 401
+    key = {"authorization": "Bearer key-0123456789"}
+    assert "/v1/models" in (await service.http.get("/openapi.json", headers=key)).json()["paths"]

@@ -86,3 +86,10 @@ def test_wrong_passwords_are_slowed_down_and_the_right_one_lets_in(locked: Site)
         assert [one.status_code for one in found] == [400] * FREE + [429, 429]
         assert found[-1].headers["retry-after"] == "1"
         assert sign_in("ada", "correct horse").status_code == 429
+
+
+def test_a_login_that_is_no_form_is_one_sentence(locked: Site):
+    with httpx.Client(base_url=locked.url, timeout=20) as http:
+        for kind in ("multipart/form-data", "application/x-www-form-urlencoded", "text/plain"):
+            reply = http.post("/login", content=b"%ff%f", headers={"content-type": kind})
+            assert reply.status_code in (400, 422)
