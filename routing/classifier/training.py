@@ -21,6 +21,10 @@ STRENGTH = 0.25
 """Inverse variance of the prior on the weights."""
 ANCHOR = 20.0
 """The same for weights that the repository ships."""
+NEWCOMER, SPREAD = 10.0, 3.0
+"""The same for a category that the repository does not know, on vectors that are spread so far."""
+CLAIMED = 0.05
+"""The share of the other categories' examples that a new category does not learn against."""
 FOLDS = 6
 _VERSION = 4  # of the features; raise it whenever a stored weight would mean something else
 
@@ -94,10 +98,10 @@ def _learn(
         return Weights(*base)
     vectors = _vectors([view(reading.parts) for reading in readings], embed, shipped)
     prior = np.vstack([np.zeros((vectors.shape[1], len(names))), reader.prior()])
-    if shipped is None or shipped.full is None:
+    if shipped is None or shipped.full is None or shipped.vectors is None:
         full = _calibrated(vectors.astype(np.float64), rows, classes, prior, folds)
     else:
-        full = _beside(shipped.full, shipped.names, names, vectors, rows, classes, prior)
+        full = beside(shipped, names, vectors, classes, prior)
     keys = tuple(key(view(reading.parts)) for reading in readings)
     return Weights(*base, keys=keys, vectors=vectors, full=full)
 
@@ -119,36 +123,79 @@ def _vectors(texts: Sequence[str], embed: Embed, shipped: Weights | None) -> np.
     return np.array([known[one] for one in keys], dtype=np.float32)
 
 
-def _beside(
-    shipped: np.ndarray,
-    shipped_names: Sequence[str],
+def beside(
+    shipped: Weights,
     names: Sequence[str],
     vectors: np.ndarray,
-    rows: np.ndarray,
     classes: np.ndarray,
     prior: np.ndarray,
 ) -> np.ndarray:
     """Weights of the second stage for categories of which the repository has learned some.
 
-    Theirs were learned from many more prompts than the configuration shows, so they are a strong
-    prior; the weights of new categories are free. No temperature: the shipped ones have theirs.
+    Theirs were learned from many more prompts than the configuration shows: they are kept, and move
+    only for examples that are not the shipped ones. A new category is learned against them.
     """
+    assert shipped.full is not None
+    assert shipped.vectors is not None
+    width = vectors.shape[1]
+    full = np.zeros((len(prior) + 1, len(names)), dtype=np.float32)
+    old = [column for column, name in enumerate(names) if name in shipped.names]
+    for column in old:
+        theirs = shipped.full[:, shipped.names.index(names[column])]
+        full[:width, column], full[-1, column] = theirs[:width], theirs[-1]
+    mine = np.isin(classes, old)
+    if old and mine.sum() != len(shipped.vectors):
+        full[:, old] = _moved(full[:, old], vectors[mine], np.searchsorted(old, classes[mine]))
+    known = vectors @ full[:width, old] + full[-1, old]
+    rest = np.logaddexp.reduce(known, axis=1) if old else np.zeros(len(vectors))
+    for column in set(range(len(names))) - set(old):
+        full[:width, column], full[-1, column] = _newcomer(
+            vectors, classes == column, rest, shipped.vectors.mean(axis=0)
+        )
+        full[width:-1, column] = prior[width:, column]
+    return full
+
+
+def _moved(full: np.ndarray, vectors: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Shipped weights that have looked at other examples too; they move little."""
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-    width = vectors.shape[1]
-    strength = np.full((len(prior), len(names)), STRENGTH)
-    for column, name in enumerate(names):
-        if name in shipped_names:
-            prior[:width, column] = shipped[:width, shipped_names.index(name)]
-            strength[:, column] = ANCHOR
-    problem = Problem(
-        vectors.astype(np.float64), csr_array(rows.astype(np.float64)), classes, prior, strength
-    )
-    biases = [
-        float(shipped[-1, shipped_names.index(name)]) if name in shipped_names else 0.0
-        for name in names
-    ]
-    return fit(problem, np.array(biases)).astype(np.float32)
+    nothing = csr_array((len(vectors), len(full) - 1 - vectors.shape[1]))
+    strength = np.full((len(full) - 1, full.shape[1]), ANCHOR)
+    dense = vectors.astype(np.float64)
+    problem = Problem(dense, nothing, classes, full[:-1].astype(np.float64), strength)
+    return fit(problem, full[-1].astype(np.float64)).astype(np.float32)
+
+
+def _newcomer(
+    vectors: np.ndarray, mine: np.ndarray, rest: np.ndarray, middle: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Weights of a new category against what is known: a logistic regression on what is asked.
+
+    Examples of other categories that lie nearest are left out: where a category is new, they are
+    the prompts that it was made for. `rest` is the log of the sum of the others' odds.
+    """
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+    half = vectors.shape[1] // 2
+    looked = SPREAD * (vectors[:, :half] - middle[:half]).astype(np.float64)
+    centre = looked[mine].mean(axis=0)
+    near = looked @ centre / np.linalg.norm(looked, axis=1)
+    kept = mine | (near < np.quantile(near[~mine], 1 - CLAIMED))
+    x, target, against = looked[kept], mine[kept].astype(np.float64), rest[kept]
+    importance = np.where(mine[kept], (~mine).sum() / mine.sum() / 4, 1.0)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        odds = np.clip(x @ weights[:-1] + weights[-1] - against, -40, 40)
+        off = importance * (1 / (1 + np.exp(-odds)) - target)
+        value = (importance * (np.logaddexp(0, odds) - target * odds)).sum()
+        value += NEWCOMER * (weights[:-1] ** 2).sum() / 2
+        return float(value), np.concatenate([off @ x + NEWCOMER * weights[:-1], [off.sum()]])
+
+    found = minimize(loss, np.zeros(half + 1), jac=True, method="L-BFGS-B").x
+    weights = np.zeros(vectors.shape[1])
+    weights[:half] = SPREAD * found[:-1]
+    return weights, float(found[-1] - weights @ middle)
 
 
 def _calibrated(
