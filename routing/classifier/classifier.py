@@ -18,7 +18,7 @@ from config.models import Category
 from routing.classifier import conversation
 from routing.classifier.features import divide, view
 from routing.classifier.learning import softmax
-from routing.classifier.lessons import Lesson, Lessons
+from routing.classifier.lessons import Lesson, Lessons, Space
 from routing.classifier.nearest import Nearest
 from routing.classifier.reader import Reader, Reading
 from routing.classifier.training import Embed, Example, examples, learn, stamp
@@ -71,7 +71,8 @@ class Classifier:
         self._reader = Reader(categories, weights.vocabulary, weights.rarity)
         self._nearest = Nearest([example.text for example in self._examples])
         self._vector = lru_cache(REMEMBERED)(self._embedding)
-        self.lessons = Lessons((), self._names, None)
+        self._space = self._directions()
+        self.lessons = Lessons((), self._names)
 
     @classmethod
     def train(
@@ -94,7 +95,7 @@ class Classifier:
         Takes some milliseconds for each lesson that is new.
         """
         taught = copy(self)
-        taught.lessons = Lessons(lessons, self._names, self._taught(lessons))
+        taught.lessons = Lessons(lessons, self._names, self._taught(lessons), self._space)
         return taught
 
     def dump(self) -> bytes:
@@ -206,6 +207,13 @@ class Classifier:
                     "id": lesson.id, "category": lesson.category, "similarity": round(likeness, 3)
                 }  # fmt: skip
         return softmax(logits), evidence | ({"limited": why} if why else {}), vector
+
+    def _directions(self) -> Space | None:
+        """What is asked in the examples, where there is a model."""
+        if self._weights.vectors is None:
+            return None
+        columns = np.array([self._names.index(example.category) for example in self._examples])
+        return Space(self._weights.vectors, columns)
 
     def _taught(self, lessons: Sequence[Lesson]) -> np.ndarray | None:
         """The vectors of lessons, where there is a model."""

@@ -21,8 +21,10 @@ STRENGTH = 0.25
 """Inverse variance of the prior on the weights."""
 ANCHOR = 20.0
 """The same for weights that the repository ships."""
-NEWCOMER, SPREAD = 10.0, 3.0
+NEWCOMER, SPREAD = 3.0, 3.0
 """The same for a category that the repository does not know, on vectors that are spread so far."""
+FAVOUR = 1.0
+"""Log-odds in favour of a new category: it is there because somebody wants it."""
 CLAIMED = 0.05
 """The share of the other categories' examples that a new category does not learn against."""
 FOLDS = 6
@@ -195,7 +197,7 @@ def _newcomer(
     found = minimize(loss, np.zeros(half + 1), jac=True, method="L-BFGS-B").x
     weights = np.zeros(vectors.shape[1])
     weights[:half] = SPREAD * found[:-1]
-    return weights, float(found[-1] - weights @ middle)
+    return weights, float(found[-1] - weights @ middle) + FAVOUR
 
 
 def _calibrated(
