@@ -21,6 +21,7 @@ COMMANDS = {
     "priorities": "cli.priorities",
     "log": "cli.log",
     "replay": "cli.replay",
+    "prune": "cli.prune",
     "teach": "cli.teach",
 }
 """The option that selects a command, and the module whose `run` does it."""
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         const="",
         help="take in corrections of the classifier; alone: print them",
     )
+    does.add_argument("--prune", action="store_true", help="apply `retention` to the log now")
     does.add_argument("--replay", metavar="FILE", type=Path, help="recompute the learned order")
     p.add_argument("--config", metavar="DIR", type=Path, default=Path("config"))
     p.add_argument("--data", metavar="DIR", type=Path, default=Path("data"))

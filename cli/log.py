@@ -28,6 +28,8 @@ async def _print(args: argparse.Namespace, limit: int | None) -> None:
         seen: set[str] = set()
         cursor = await _catch_up(log, None, seen, show=False) if args.follow else None
         if limit != 0:
+            if limit is None and (baseline := await log.baseline()) is not None:
+                print(json.dumps({"baseline": baseline._asdict()}, ensure_ascii=False), flush=True)
             rows = (await log.recent(limit))[::-1]
             seen.update(row["request_id"] for row in rows)
             _show(rows)

@@ -11,15 +11,21 @@ from config.errors import UsageError
 from config.loader import load
 from race.routing_state import ranking_of
 from routing.ranking.observation import observations
+from routing.ranking.snapshot import from_json
 from routing.ranking.standings import Change
+from telemetry.queries import Baseline
 from telemetry.records import InteractionRow
 
 
 def run(args: argparse.Namespace) -> int:
     settings = load(args.config, args.data)
-    rows = _read(args.replay)
+    baseline, rows = _read(args.replay)
     changes: list[Change] = []
-    ranking_of(settings, changes.append).fold(observations(rows))
+    ranking = ranking_of(settings, changes.append)
+    if baseline is not None:
+        ranking.begin((baseline.at, baseline.request_id, 0), from_json(baseline.detail))
+        print(f"from a baseline of {baseline.requests} interactions that were pruned")
+    ranking.fold(observations(rows))
     for change in changes:
         moment = datetime.fromtimestamp(change.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         print(f"{moment}  {' > '.join(change.after)}  {change.why}")
@@ -27,18 +33,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> list[InteractionRow]:
+def _read(path: Path) -> tuple[Baseline | None, list[InteractionRow]]:
     """The lines that `--log` prints; UsageError names the first that is something else."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "replay") from error
     rows: list[InteractionRow] = []
+    baseline: Baseline | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
+            if "baseline" in row:
+                baseline = Baseline(**row["baseline"])
+                continue
             rows.append(row)
             _ = row["request_id"], row["at"], row["category"], row["attempts"]
         except (ValueError, KeyError, TypeError) as error:
@@ -47,4 +57,4 @@ def _read(path: Path) -> list[InteractionRow]:
                 "`python app.py --log all` prints",
                 "replay",
             ) from error
-    return rows
+    return baseline, rows

@@ -34,6 +34,7 @@ from config.models import (
     Name,
     Provider,
     Ranking,
+    Retention,
     SecondOpinion,
     Settings,
     Simulation,
@@ -57,6 +58,7 @@ class _ProvidersFile(Model):
     breaker: Breaker = Breaker()
     budget: Budget = Budget()
     admission: Admission = Admission()
+    retention: Retention = Retention()
     content_filter: Literal["propagate", "fallback"] = "propagate"
     api: Api = Api()
     log: LogSettings = LogSettings()

@@ -211,6 +211,14 @@ class Budget(Model):
     providers: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
+class Retention(Model):
+    """How much of the log is kept; older rows are pruned, and what they taught stays."""
+
+    days: float = Field(default=90.0, gt=0)
+    rows: int = Field(default=2_000_000, ge=1)
+    """Requests at most."""
+
+
 class Admission(Model):
     """How many requests race at once, and how many may wait for a place."""
 
@@ -287,6 +295,7 @@ class Settings(Model):
     breaker: Breaker = Breaker()
     budget: Budget = Budget()
     admission: Admission = Admission()
+    retention: Retention = Retention()
     content_filter: Literal["propagate", "fallback"] = "propagate"
     api: Api = Api()
     log: LogSettings = LogSettings()

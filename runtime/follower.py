@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -17,12 +18,17 @@ from routing.classifier.by_keywords import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
 from runtime.reload import ConfigWatcher, renewed
+from runtime.retention import REST_S, prune
 from runtime.services import trained_behind
 
 if TYPE_CHECKING:
     from discovery.search import Search
 
 logger = structlog.get_logger()
+
+PRUNE_S = 3_600.0
+FIRST_PRUNE_S = 60.0
+"""A start has better things to do."""
 
 FOLLOW_S = 1.0
 """How often the rows of other replicas are folded in."""
@@ -42,6 +48,7 @@ class Follower:
         self._current = current
         self._adopt = adopt
         self._reported: dict[str, str] = {}
+        self._prune_at = time.monotonic() + FIRST_PRUNE_S
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.config_problem: str | None = None
         """Why an edit of the configuration was not taken in."""
@@ -62,6 +69,7 @@ class Follower:
             exchange,
             self._beside(self._take_in_changes),
             self._beside(self._train),
+            self._beside(self._prune),
             self._judge_trials,
         )
         while True:
@@ -101,6 +109,15 @@ class Follower:
         """End what still goes on beside."""
         for task in self._tasks.values():
             await cancel(task)
+
+    async def _prune(self) -> None:
+        """Old rows of the log go once an hour, a few at a time."""
+        if time.monotonic() >= self._prune_at:
+            self._prune_at = time.monotonic() + PRUNE_S
+            services = self._current()
+            pruned = await prune(services.settings, services.log, rest_s=REST_S)
+            if pruned.gone:
+                logger.info("log_pruned", **asdict(pruned))
 
     async def _train(self) -> None:
         """Train the classifier while prompts are classified by their keywords alone."""

@@ -130,15 +130,13 @@ async def reread(
         ranking.begin(*kept)
     floor, whole, read = kept[0] if kept is not None else None, after is None, 0
     while rows := await log.scan(after):
-        seen = list(_placed(observations(rows), floor, whole))
+        seen = list(placed(observations(rows), floor, whole))
         await asyncio.to_thread(_fold, ranking, seen, paced)
         after, read = (rows[-1]["at"], rows[-1]["request_id"]), read + len(rows)
     return ranking, cursor, read
 
 
-def _placed(
-    seen: Iterable[Observation], floor: Key | None, baseline: bool
-) -> Iterator[Observation]:
+def placed(seen: Iterable[Observation], floor: Key | None, baseline: bool) -> Iterator[Observation]:
     """What a state up to `floor` does not hold yet.
 
     A kept state holds all that is older. A baseline holds what was pruned: what is older and still

@@ -17,7 +17,7 @@ from telemetry.keeper import Keeper
 from telemetry.readers import Readers
 from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
 from telemetry.spool import Spool
-from telemetry.transaction import Job
+from telemetry.transaction import Job, Prune
 from telemetry.writer import Writer
 
 T = TypeVar("T")
@@ -142,6 +142,28 @@ class InteractionLog:
         """Leave a note for the other replicas, replacing the last one of that name."""
         row = {"name": name, "at": time.time(), "detail": tables.dump(detail)}
         await self._writer.submit(Job(hints=[row]))
+
+    async def prune(
+        self,
+        requests: Sequence[str],
+        baseline: queries.Baseline,
+        before: queries.Baseline | None,
+    ) -> bool:
+        """Delete requests; what they taught stands in `baseline`, which goes on from `before`.
+
+        Both or neither; False when another process has pruned meanwhile. Raises StorageError.
+        """
+        row = {
+            "name": "log",
+            "at": baseline.at,
+            "request_id": baseline.request_id,
+            "requests": baseline.requests,
+            "detail": tables.dump(baseline.detail),
+        }
+        place = None if before is None else (before.at, before.request_id)
+        await self._writer.commit(Job(prune=Prune(requests, row, place)))
+        now = await self.baseline()
+        return now is not None and now.requests == baseline.requests
 
     async def teach(self, example: TaughtRow) -> None:
         """Store a correction of the classifier, in place of the one of the same id."""

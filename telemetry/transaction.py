@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Table, bindparam, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from config.errors import NotFoundError
 from telemetry.database import Database
-from telemetry.tables import Row, attempts, audits, hints, interactions, taught
+from telemetry.tables import Row, attempts, audits, baselines, hints, interactions, taught
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Requests that go, and the baseline that keeps what they taught, instead of the one before."""
+
+    requests: Sequence[str]
+    baseline: Row
+    before: tuple[float, str] | None
+    """The place of the baseline that this one goes on from: another process may prune too."""
 
 
 @dataclass(slots=True)
@@ -24,6 +34,7 @@ class Job:
     hints: Sequence[Row] = ()
     taught: Sequence[Row] = ()
     done: Callable[[Exception | None], None] = field(default=lambda _error: None)
+    prune: Prune | None = None
     spooled: bool = False
     """It waits on the disk: the transaction that still tries it must not put it there again."""
 
@@ -50,6 +61,9 @@ def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
         refused = [_feedback(connection, job.feedback, stamp) for job in jobs]
         if rows := [r for job in jobs for r in job.audits]:
             connection.execute(database.insert(audits).on_conflict_do_nothing(), rows)
+        for job in jobs:
+            if job.prune is not None:
+                _prune(database, connection, job.prune)
         _replace(database, connection, hints, [r for job in jobs for r in job.hints])
         _replace(database, connection, taught, [r for job in jobs for r in job.taught])
     return refused
@@ -89,6 +103,18 @@ def _replace(database: Database, connection: Connection, table: Table, rows: lis
         connection.execute(
             upsert.on_conflict_do_update(index_elements=list(table.primary_key), set_=fresh), rows
         )
+
+
+def _prune(database: Database, connection: Connection, prune: Prune) -> None:
+    """Rows and baseline change together; nothing changes when another process was quicker."""
+    if not database.is_sqlite:
+        connection.execute(text("SELECT pg_advisory_xact_lock(727002)"))
+    found = connection.execute(select(baselines.c.at, baselines.c.request_id)).first()
+    if (None if found is None else (found.at, found.request_id)) != prune.before:
+        return
+    connection.execute(delete(attempts).where(attempts.c.request_id.in_(prune.requests)))
+    connection.execute(delete(interactions).where(interactions.c.request_id.in_(prune.requests)))
+    _replace(database, connection, baselines, [prune.baseline])
 
 
 def _touch(connection: Connection, requests: list[Row], stamp: int) -> None:

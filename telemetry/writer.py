@@ -142,6 +142,14 @@ class Writer:
         future.result()
         return False
 
+    async def commit(self, job: Job) -> None:
+        """Return after the commit; StorageError when the log does not take it. Never spooled."""
+        if self._closed:
+            raise StorageError("The log is closed.")
+        future = _future(job)
+        self._queue.put(job)
+        await future
+
     async def close(self) -> None:
         """Commit what is queued, then end the thread; in `CLOSE_S` seconds at most."""
         await asyncio.to_thread(self.end)
@@ -227,7 +235,9 @@ class Writer:
                 job.done(refusal)
 
     def _spool(self, job: Job) -> None:
-        if not job.spooled:
+        if job.prune is not None:
+            job.done(StorageError(self._failed or "The log is closed."))
+        elif not job.spooled:
             job.spooled = True
             self.keeper.keep(job)
 

@@ -1,0 +1,74 @@
+"""Old rows of the log go, in small steps, and what they taught stays.
+
+The baseline is the fold's state after the pruned rows. It stands in the log itself and changes in
+the transaction that deletes them, so that a fold from the baseline over what is left is the fold
+over everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from config.models import Settings
+from race.routing_state import ranking_of
+from routing.ranking.observation import observations
+from routing.ranking.snapshot import Key, from_json, to_json
+from runtime.learning import placed
+from telemetry.log import InteractionLog
+from telemetry.queries import Baseline
+from telemetry.records import InteractionRow
+
+STEP = 500
+"""Requests that go in one transaction: some 20 ms."""
+
+REST_S = 0.2
+"""Between two of them, while requests are served."""
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many requests went, and how many are left."""
+
+    gone: int
+    left: int
+
+
+async def prune(
+    settings: Settings, log: InteractionLog, *, now: float | None = None, rest_s: float = 0.0
+) -> Pruned:
+    """Apply `retention`. Raises StorageError; what went by then is gone for good."""
+    oldest_at = (time.time() if now is None else now) - settings.retention.days * DAY_S
+    baseline, left, gone = await log.baseline(), await log.count(), 0
+    ranking = ranking_of(settings)
+    if baseline is not None:
+        ranking.begin((baseline.at, baseline.request_id, 0), from_json(baseline.detail))
+    while True:
+        too_many = left - settings.retention.rows
+        rows = [
+            row
+            for place, row in enumerate(await log.scan(None, STEP))
+            if row["at"] < oldest_at or place < too_many
+        ]
+        if not rows:
+            return Pruned(gone, left)
+        floor = None if baseline is None else (baseline.at, baseline.request_id, 0)
+        ranking.fold(placed(observations(rows), floor, True))
+        taught = Baseline(
+            *_place(rows[-1], floor),
+            requests=len(rows) + (baseline.requests if baseline else 0),
+            detail=to_json(ranking.held().state),
+        )
+        if not await log.prune([row["request_id"] for row in rows], taught, baseline):
+            return Pruned(gone, await log.count())  # another process is at it
+        baseline, gone, left = taught, gone + len(rows), left - len(rows)
+        await asyncio.sleep(rest_s)
+
+
+def _place(last: InteractionRow, floor: Key | None) -> tuple[float, str]:
+    """Up to where the baseline reaches: a row that came late does not take it back."""
+    here = last["at"], last["request_id"]
+    return here if floor is None else max(here, floor[:2])
