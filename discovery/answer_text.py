@@ -53,6 +53,9 @@ _EQUALS = re.compile(
     r"(?:\b(?:is|are|equals?|gives?|get|makes?|takes?|needs?|leaves?)|=|≈|→|->)"
     rf"\s*({_NUMBER})(?!\s*[/*+]|[\w^])"
 )
+_HAS = re.compile(rf"\b(?:has|have|had|be|costs?|pays?|of|in|at)\s*[$€£]?({_NUMBER})(?![\w^])")
+_WORKED = re.compile(r"^\s*[^\W\d]{0,12}\s*=\s*[^=]*\d\s*[+*/×·^-]\s*[^=]*$")
+"""After a number: how it was worked out, and nothing else."""
 _ASIDE = re.compile(r"(?<![+\-*/×·=^])(?<![+\-*/×·=^] )\([^()]*\)")
 _NEGATED = re.compile(r"\bnot\b[^,;.()\n]*?(?:,|;|\.|\n|\bbut\b|$)")
 _FILL = frozenset(
@@ -72,7 +75,7 @@ _FILL = frozenset(
             "called",
         ),
         *("named", "word", "one", "i", "think", "so", "sure", "yes", "he", "she", "they", "who"),
-        *("which", "will", "would"),
+        *("which", "will", "would", "city", "country", "name", "known", "as", "located", "lies"),
     }
 )
 _CLAUSE = re.compile(
@@ -141,11 +144,15 @@ def claimed_number(text: str) -> float | None:
     rest = bare[lead.end() :] if lead else bare
     first = re.match(rf"[\"'$€£]*\s*({_NUMBER})", rest)
     corrected = _CORRECTED.search(rest)
-    if first and not corrected and not _ON.match(rest[first.end() :]):
-        return float(first[1])
+    if first and not corrected:
+        after = rest[first.end() :]
+        if not _ON.match(after) or _WORKED.match(after):
+            return float(first[1])
     for pattern in () if corrected else (_CLAIMED, _EQUALS):
         if found := pattern.findall(bare):
             return float(found[-1])
+    if not corrected and (had := _HAS.search(bare)):
+        return float(had[1])
     numbers = re.findall(_NUMBER, bare) or re.findall(_NUMBER, said)
     return float(numbers[-1]) if numbers else None
 
@@ -192,6 +199,7 @@ def items_of(text: str) -> list[str]:
         r"\s*(?:,|;|\n|->|→|⇒)\s*(?:and\s+|then\s+|or\s+)?|\s+(?:and|or|then)\s+", said
     )
     bare = (re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", part) for part in parts)
+    bare = (re.sub(r"^(?:first|then|next|finally|lastly)\s+(?=\S)", "", part) for part in bare)
     named = (re.sub(r"^x_?\d?\s*=\s*", "", part.strip(" \t\"'.[]{}")) for part in bare)
     return [part.strip() for part in named if part.strip()]
 
