@@ -25,8 +25,8 @@ START_S = 90.0
 KEY = "sk-stranger-0123456789"
 
 PROVIDERS = ("scripted", "broken", "cut", "cheap")
-"""`scripted` answers as asked, `broken` fails at once, `cut` breaks its stream in the middle,
-`cheap` is the fallback and answers as `scripted` does."""
+"""`scripted` answers as asked, with tools and schemas too, `broken` fails at once, `cut` breaks its
+stream in the middle, `cheap` is the fallback and answers as `scripted` does."""
 
 
 @contextmanager
@@ -34,9 +34,10 @@ def running_service() -> Iterator[Mapping[str, str]]:
     """The service on a free port; yields the variables by which a suite finds it:
     `ROUTER_URL` (without `/v1`) and `ROUTER_KEY`."""
     with Upstream.in_thread() as upstream, tempfile.TemporaryDirectory() as folder:
+        upstream.behave("scripted", Behaviour(capable=True))
         upstream.behave("broken", FAULTS["500"])
         upstream.behave("cut", FAULTS["cut"])
-        upstream.behave("cheap", Behaviour(text="The fallback answers."))
+        upstream.behave("cheap", Behaviour(text="The fallback answers.", capable=True))
         write_config(Path(folder) / "config", upstream.base_url)
         port = free_port()
         command = [sys.executable, "app.py", "--no-ui", "--port", str(port)]
