@@ -1,0 +1,111 @@
+"""LangChain's messages as OpenAI's, and the router's answers as LangChain's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    InvalidToolCall,
+    ToolCall,
+    convert_to_openai_messages,
+)
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.output_parsers.openai_tools import make_invalid_tool_call, parse_tool_call
+
+from race.events import CallPiece
+from race.state import Answer
+
+ABOUT = ("request_id", "category", "confidence", "provider", "role", "cost_usd", "why", "note")
+"""What of the `router` object is in a message's `response_metadata`."""
+
+
+def openai_messages(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    """The messages as OpenAI's clients send them: names, pictures, calls and results included."""
+    return convert_to_openai_messages(messages)
+
+
+def about(answer: Answer) -> dict[str, Any]:
+    """An answer's `router` object, as far as messages carry it."""
+    return {name: getattr(answer, name) for name in ABOUT}
+
+
+def message_of(
+    message: Mapping[str, Any], metadata: dict[str, Any], usage: UsageMetadata | None
+) -> AIMessage:
+    """An assistant's message in OpenAI's form as LangChain's."""
+    calls, invalid = _calls(message.get("tool_calls") or [])
+    reasoning = message.get("reasoning_content")
+    return AIMessage(
+        content=message.get("content") or "",
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=usage,
+        response_metadata=metadata,
+        additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+    )
+
+
+def usage_of(tokens_in: int | None, tokens_out: int | None) -> UsageMetadata | None:
+    if tokens_in is None or tokens_out is None:
+        return None
+    return UsageMetadata(
+        input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
+    )
+
+
+def _calls(raw: Sequence[Mapping[str, Any]]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    calls: list[ToolCall] = []
+    invalid: list[InvalidToolCall] = []
+    for call in raw:
+        given = dict(call)
+        try:
+            if found := parse_tool_call(given, return_id=True):
+                calls.append(cast(ToolCall, found))
+        except Exception as error:  # LangChain's OutputParserException, and json's
+            invalid.append(make_invalid_tool_call(given, str(error)))
+    return calls, invalid
+
+
+class Chunks:
+    """The pieces of one streamed answer as LangChain's chunks."""
+
+    def __init__(self, answer_id: str) -> None:
+        self._id = answer_id
+        self._known: set[int] = set()
+
+    def text(self, text: str) -> AIMessageChunk:
+        return AIMessageChunk(content=text, id=self._id)
+
+    def reasoning(self, text: str) -> AIMessageChunk:
+        thoughts = {"reasoning_content": text}
+        return AIMessageChunk(content="", id=self._id, additional_kwargs=thoughts)
+
+    def calls(self, pieces: Sequence[CallPiece]) -> AIMessageChunk:
+        """Chunks are added up, so that a call's id and name may come once."""
+        chunks = []
+        for piece in pieces:
+            first = piece["index"] not in self._known
+            self._known.add(piece["index"])
+            chunks.append(
+                tool_call_chunk(
+                    name=piece["name"] if first else None,
+                    args=piece["arguments"],
+                    id=piece["id"] if first else None,
+                    index=piece["index"],
+                )
+            )
+        return AIMessageChunk(content="", id=self._id, tool_call_chunks=chunks)
+
+    def last(self, metadata: dict[str, Any], usage: UsageMetadata | None) -> AIMessageChunk:
+        return AIMessageChunk(
+            content="",
+            id=self._id,
+            response_metadata=metadata,
+            usage_metadata=usage,
+            chunk_position="last",
+        )
