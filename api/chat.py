@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -33,15 +34,16 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     )
     async def create_chat_completion(request: Request) -> Response:
         """Answer a conversation, whole or as server-sent events."""
-        asked = parse(await read_json(request))
-        category, provider = resolve(router.settings, asked.model)
-        live = asked.stream and router.settings.api.deliver == "live"
+        settings = router.settings
+        asked = parse(await read_json(request), settings.passes())
+        target = resolve(settings, asked.model)
+        live = asked.stream and settings.api.deliver == "live"
         events = router.stream(
-            asked.prompt,
-            asked.history,
-            category,
-            provider,
+            category=target.category,
+            provider=target.provider,
+            messages=asked.messages,
             options=asked.options,
+            wishes=target.wishes(asked.wishes),
             request_id=request.state.request_id,
             rewindable=not live,
         )
@@ -50,5 +52,25 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         if live:
             return LiveReply(events, asked, request.state.request_id)
         return SafeReply(events, asked, request.state.request_id, keep_alive_s=keep_alive_s)
+
+    @routes.post(
+        "/router/route",
+        operation_id="routeChatCompletion",
+        responses=errors(400, 404, 408, 413),
+        openapi_extra=body_of(ChatRequest),
+    )
+    async def route_chat_completion(request: Request) -> dict[str, Any]:
+        """The dry run: where this conversation would go, and why. Calls no model."""
+        asked = parse(await read_json(request), router.settings.passes())
+        target = resolve(router.settings, asked.model)
+        route = await asyncio.to_thread(
+            router.route,
+            category=target.category,
+            provider=target.provider,
+            messages=asked.messages,
+            options=asked.options,
+            wishes=target.wishes(asked.wishes),
+        )
+        return dict(route)
 
     return routes

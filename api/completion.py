@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from providers.messages import ToolCall, written
 from providers.prices import estimate_tokens
+from race.events import CallPiece
 from race.state import Answer
 
-FINISHED = frozenset({"stop", "length", "content_filter"})
+FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls"})
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": the answer is under way\n\n"
 
@@ -47,13 +50,13 @@ class RouterObject(Documented):
 
 class Spoken(Documented):
     role: Literal["assistant"]
-    content: str
+    content: str | None
 
 
 class Choice(Documented):
     index: int
     message: Spoken
-    finish_reason: Literal["stop", "length", "content_filter"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
 
 
 class Completion(Documented):
@@ -66,8 +69,8 @@ class Completion(Documented):
     router: RouterObject
 
 
-def router_object(answer: Answer) -> dict[str, Any]:
-    """The `router` object."""
+def router_object(answer: Answer, ignored: Sequence[str] = ()) -> dict[str, Any]:
+    """The `router` object; `ignored` are the request's fields that were left out."""
     attempts = [{k: v for k, v in row.items() if k != "text"} for row in answer.attempts]
     return {
         "request_id": answer.request_id,
@@ -80,10 +83,15 @@ def router_object(answer: Answer) -> dict[str, Any]:
         "latency_ms": answer.latency_ms,
         "ttft_ms": answer.ttft_ms,
         "why": answer.why,
-        "note": answer.note,
+        "note": _note(answer.note, ignored),
         "sources": answer.sources,
         "grounded": answer.grounded,
     }
+
+
+def _note(note: str | None, ignored: Sequence[str]) -> str | None:
+    left_out = f"ignored: {', '.join(ignored)}" if ignored else None
+    return "; ".join(filter(None, (note, left_out))) or None
 
 
 def usage(answer: Answer, prompt: str) -> dict[str, int]:
@@ -93,7 +101,9 @@ def usage(answer: Answer, prompt: str) -> dict[str, int]:
     if tokens_in is None:
         tokens_in = estimate_tokens(prompt)
     if tokens_out is None:
-        tokens_out = estimate_tokens(answer.text)
+        calls = answer.tool_calls
+        said = written({"role": "assistant", "content": answer.text, "tool_calls": calls})
+        tokens_out = estimate_tokens(said)
     total = tokens_in + tokens_out
     return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": total}
 
@@ -101,15 +111,26 @@ def usage(answer: Answer, prompt: str) -> dict[str, int]:
 def finish_reason(answer: Answer) -> str:
     """OpenAI's word; a host's own word for a plain end is `stop`."""
     reason = answer.finish_reason
+    if answer.tool_calls and reason != "length":
+        return "tool_calls"
     return reason if reason is not None and reason in FINISHED else "stop"
 
 
-def completion(answer: Answer, prompt: str) -> bytes:
+def message_of(answer: Answer) -> dict[str, Any]:
+    """The assistant's message; it may be sent back as it is."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.tool_calls:
+        message |= {"content": answer.text or None, "tool_calls": answer.tool_calls}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    return message
+
+
+def completion(answer: Answer, prompt: str, ignored: Sequence[str] = ()) -> bytes:
     """The body of an answer that was not streamed."""
-    message = {"role": "assistant", "content": answer.text, "refusal": None}
     choice = {
         "index": 0,
-        "message": message,
+        "message": message_of(answer),
         "logprobs": None,
         "finish_reason": finish_reason(answer),
     }
@@ -121,7 +142,7 @@ def completion(answer: Answer, prompt: str) -> bytes:
             "model": answer.provider,
             "choices": [choice],
             "usage": usage(answer, prompt),
-            "router": router_object(answer),
+            "router": router_object(answer, ignored),
         }
     )
 
@@ -129,7 +150,11 @@ def completion(answer: Answer, prompt: str) -> bytes:
 class Chunks:
     """The events of one streamed completion. What is the same in each is written once."""
 
-    def __init__(self, request_id: str, *, include_usage: bool) -> None:
+    def __init__(
+        self, request_id: str, *, include_usage: bool, ignored: Sequence[str] = ()
+    ) -> None:
+        self._ignored = ignored
+        self._called: set[int] = set()
         self._id = f"chatcmpl-{request_id}"
         self._created = int(time.time())
         self._include_usage = include_usage
@@ -150,13 +175,51 @@ class Chunks:
             self._spoken_by(speaker)
         return self._head + b'"content":' + orjson.dumps(text) + self._tail
 
+    def reasoning(self, text: str, speaker: str) -> bytes:
+        """A piece of the model's thoughts."""
+        if speaker != self._speaker:
+            self._spoken_by(speaker)
+        return self._head + b'"reasoning_content":' + orjson.dumps(text) + self._tail
+
+    def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
+        """Pieces of calls of tools."""
+        if speaker != self._speaker:
+            self._spoken_by(speaker)
+        return self._head + b'"tool_calls":' + orjson.dumps(self._pieces(pieces)) + self._tail
+
+    def whole_calls(self, calls: Sequence[ToolCall], speaker: str) -> bytes:
+        """Calls of tools that are known whole."""
+        pieces = [
+            CallPiece(
+                index=index,
+                id=call["id"],
+                name=call["function"]["name"],
+                arguments=call["function"]["arguments"],
+            )
+            for index, call in enumerate(calls)
+        ]
+        return self.calls(pieces, speaker) if pieces else b""
+
+    def _pieces(self, pieces: Sequence[CallPiece]) -> list[dict[str, Any]]:
+        """As OpenAI streams them: id, type and name once, with the call's first piece."""
+        found = []
+        for piece in pieces:
+            function = {"arguments": piece["arguments"]}
+            delta: dict[str, Any] = {"index": piece["index"], "function": function}
+            if piece["index"] not in self._called:
+                self._called.add(piece["index"])
+                function["name"] = piece["name"]
+                delta |= {"id": piece["id"], "type": "function"}
+            found.append(delta)
+        return found
+
     def end(self, answer: Answer, prompt: str) -> bytes:
         """Everything from the finish chunk to `[DONE]`.
 
         Usage is in one chunk alone, since clients add it up: in the finish chunk, or, where the
         caller asked for it, in OpenAI's chunk without choices.
         """
-        router, tokens = router_object(answer), usage(answer, prompt)
+        router, tokens = router_object(answer, self._ignored), usage(answer, prompt)
         choice = {
             "index": 0,
             "delta": {},

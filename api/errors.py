@@ -123,6 +123,8 @@ def _no_answer(answer: Answer) -> Problem:
     if answer.error_kind == "content_filter":
         return Problem(400, message, code="content_filter", param="messages", router=router)
     failed = {row["error"] for row in answer.attempts if row["outcome"] in ("failed", "timed_out")}
+    if failed == {"capability"}:
+        return Problem(400, message, code="unsupported_parameter", router=router)
     if failed == {"context_length"}:
         code = "context_length_exceeded"
         return Problem(400, message, code=code, param="messages", router=router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -10,10 +11,11 @@ from fastapi import APIRouter
 from api.completion import Documented
 from api.document import errors
 from api.errors import Problem, RefusedError
+from config.errors import NotFoundError
 from config.models import Provider, Settings
 from graph.router import Router
-
-AUTO = "auto"
+from graph.target import AUTO, Target, target_of
+from race.capabilities import Known
 
 
 class Listed(Documented):
@@ -38,19 +40,23 @@ def listing_routes(router: Router) -> APIRouter:
     @routes.get("/v1/models", operation_id="listModels", responses=errors())
     async def list_models() -> Listing:
         """`auto`, each `auto:<category>`, and each enabled provider."""
-        return Listing(data=listed(router.settings, since))
+        return Listing(
+            data=listed(router.settings, since, router.services.routing.capabilities.about)
+        )
 
     @routes.get("/v1/models/{model}", operation_id="retrieveModel", responses=errors(404))
     async def retrieve_model(model: str) -> Listed:
-        for one in listed(router.settings, since):
+        for one in listed(router.settings, since, router.services.routing.capabilities.about):
             if one.id == model:
                 return one
-        raise _unknown(router.settings, model)
+        resolve(router.settings, model)  # an alias is no model of the list
+        message = f"the model {model[:80]!r} is an alias or an order; it is not listed"
+        raise _unknown(message)
 
     return routes
 
 
-def listed(settings: Settings, since: int) -> list[Listed]:
+def listed(settings: Settings, since: int, capabilities: Callable[[str], Known]) -> list[Listed]:
     """Every name, `auto` first; `since` is the Unix time to give as the date of creation."""
     auto = {"kind": "auto", "categories": list(settings.categories)}
     names = [Listed(id=AUTO, created=since, owned_by="router", router=auto)]
@@ -60,37 +66,31 @@ def listed(settings: Settings, since: int) -> list[Listed]:
         names.append(Listed(id=f"{AUTO}:{name}", created=since, owned_by="router", router=about))
     for provider in settings.providers:
         if provider.disabled is None:
-            about = _about(settings, provider)
+            about = _about(settings, provider, capabilities(provider.name))
             names.append(
                 Listed(id=provider.name, created=since, owned_by=provider.host, router=about)
             )
     return names
 
 
-def resolve(settings: Settings, model: str) -> tuple[str | None, str | None]:
-    """The category and the provider that the name asks for; RefusedError (404) if it is unknown."""
-    kind, _, category = model.partition(":")
-    if model == AUTO:
-        return None, None
-    if kind == AUTO and category in settings.categories:
-        return category, None
-    if settings.enabled(model):
-        return None, model
-    raise _unknown(settings, model)
+def resolve(settings: Settings, model: str) -> Target:
+    """What the name asks for; RefusedError (404) if it is unknown."""
+    try:
+        return target_of(settings, model)
+    except NotFoundError as error:
+        raise _unknown(str(error)) from None
 
 
-def _about(settings: Settings, provider: Provider) -> dict[str, Any]:
+def _about(settings: Settings, provider: Provider, capabilities: Known) -> dict[str, Any]:
     return {
         "kind": "provider",
         "model": provider.resolved_model,
         "simulated": settings.hosts[provider.host].kind == "simulated",
         "cost": provider.cost.model_dump(mode="json", exclude_none=True) if provider.cost else None,
         "context": provider.context,
+        "capabilities": capabilities,
     }
 
 
-def _unknown(settings: Settings, model: str) -> RefusedError:
-    off = next((p.disabled for p in settings.providers if p.name == model and p.disabled), None)
-    why = f"is disabled: {off}" if off else "does not exist; GET /v1/models lists what does"
-    message = f"the model {model[:80]!r} {why}"
+def _unknown(message: str) -> RefusedError:
     return RefusedError(Problem(404, message, code="model_not_found", param="model"))

@@ -15,7 +15,7 @@ from api.errors import Problem, crashed, problem_of, stopping
 from api.presence import Presence
 from api.wire import Asked
 from config.errors import NoAnswerError, RouterError
-from race.events import Event
+from race.events import Event, Thought, Token, ToolCalls
 from race.rendezvous import cancel
 from race.state import Answer
 
@@ -84,7 +84,7 @@ class WholeReply(Reply):
         if not answer.success:
             response = problem_of(nobody(answer)).response()
         else:
-            body = completion(answer, self.asked.prompt)
+            body = completion(answer, self.asked.prompt, self.asked.ignored)
             response = Response(body, media_type="application/json")
         await response(scope, receive, send)
 
@@ -98,7 +98,7 @@ class StreamReply(Reply):
 
     def __init__(self, events: AsyncGenerator[Event], asked: Asked, request_id: str) -> None:
         super().__init__(events, asked, request_id)
-        self.chunks = Chunks(request_id, include_usage=asked.include_usage)
+        self.chunks = Chunks(request_id, include_usage=asked.include_usage, ignored=asked.ignored)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.out = Out(send)
@@ -124,7 +124,11 @@ class StreamReply(Reply):
     def rest(self, answer: Answer) -> bytes:
         """The chunks of the answer that were not sent yet."""
         speaker = str(answer.provider)
-        return self.chunks.role(speaker) + self.chunks.text(answer.text, speaker)
+        chunks = self.chunks
+        thoughts = chunks.reasoning(answer.reasoning, speaker) if answer.reasoning else b""
+        text = chunks.text(answer.text, speaker) if answer.text else b""
+        calls = chunks.whole_calls(answer.tool_calls, speaker)
+        return chunks.role(speaker) + thoughts + text + calls
 
     def _problem(self, error: BaseException) -> Problem:
         if isinstance(error, RouterError):
@@ -141,15 +145,21 @@ class LiveReply(StreamReply):
     async def wait(self, send: Send) -> Answer:
         async for event in self.events:
             if event["type"] == "token":
-                text = self.chunks.text(event["text"], event["provider"])
-                await self.out.write(
-                    text if self.out.open else self.chunks.role(event["provider"]) + text
-                )
+                await self._show(self.chunks.text(event["text"], event["provider"]), event)
+            elif event["type"] == "tool_calls":
+                await self._show(self.chunks.calls(event["calls"], event["provider"]), event)
+            elif event["type"] == "reasoning":
+                await self._show(self.chunks.reasoning(event["text"], event["provider"]), event)
             elif event["type"] == "answered":
                 return Answer.from_dict(event["answer"])
             elif event["type"] == "switched" and event["discard"]:
                 raise RuntimeError("text that was sent cannot be taken back")
         raise RuntimeError("the graph ended without an answer")
+
+    async def _show(self, piece: bytes, event: Token | ToolCalls | Thought) -> None:
+        if not self.out.open:
+            piece = self.chunks.role(event["provider"]) + piece
+        await self.out.write(piece)
 
     def rest(self, answer: Answer) -> bytes:
         return b"" if self.out.open else super().rest(answer)

@@ -63,6 +63,7 @@ class _ProvidersFile(Model):
     api: Api = Api()
     log: LogSettings = LogSettings()
     classifier: SecondOpinion = SecondOpinion()
+    aliases: dict[str, str] = Field(default={})
 
 
 _Categories = TypeAdapter(Annotated[dict[Name, Category], Field(min_length=1)])

@@ -16,7 +16,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 FinishMeaning = Literal["stop", "length", "tool_calls", "content_filter", "error"]
-Capability = Literal["tools", "json_schema", "images", "reasoning"]
+Capability = Literal["tools", "json_schema", "json_object", "images", "audio", "files", "reasoning"]
 
 
 class Model(BaseModel):
@@ -33,6 +33,8 @@ class Host(Model):
     base_url_env: str | None = None
     api_key_env: str | None = None
     headers: dict[str, str] = {}
+    passes: tuple[str, ...] = ()
+    """Fields of a request that this host knows and callers may send it, such as `top_k`."""
     finish_reasons: dict[str, FinishMeaning] = {}
     """Words of this host's own for the end of an answer, and what each means."""
 
@@ -300,6 +302,9 @@ class Settings(Model):
     api: Api = Api()
     log: LogSettings = LogSettings()
     classifier: SecondOpinion = SecondOpinion()
+    aliases: dict[str, str] = {}
+    """Model names that programs insist on, `*` standing for any characters, and what each means
+    here: `auto`, `auto:<category>` or a provider."""
     categories: dict[str, Category]
     environment: Environment = Environment()
     config_dir: Path
@@ -312,6 +317,11 @@ class Settings(Model):
     def provider(self, name: str) -> Provider:
         """The provider of that name; KeyError if there is none."""
         return next(p for p in self.providers if p.name == name)
+
+    def passes(self) -> frozenset[str]:
+        """The fields beside OpenAI's that the host of any enabled provider takes."""
+        hosts = {p.host for p in self.providers if p.disabled is None}
+        return frozenset(name for host in hosts for name in self.hosts[host].passes)
 
     def enabled(self, name: str) -> bool:
         return any(p.name == name and p.disabled is None for p in self.providers)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from config.errors import NotFoundError, UsageError
 from config.models import Settings
 from providers.base import Message
+from providers.conversation import conversation
+from providers.messages import text_of, written
 from race.request import Asked
-from race.state import Options
+from race.schema import checked as check_format
+from race.state import Options, Wishes
+from routing.classifier import own_words
 
 MAX_PROMPT_CHARS = 400_000
 """A longer prompt is refused before anything is asked."""
+_PLAIN = frozenset({"role", "content"})
 
 
 def checked(
@@ -22,25 +28,30 @@ def checked(
     provider: object = None,
     options: Options | None = None,
     rewindable: bool = True,
+    *,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    wishes: Wishes | None = None,
 ) -> Asked:
-    """The request; UsageError or NotFoundError say what is wrong with it."""
+    """The request; UsageError or NotFoundError say what is wrong with it.
+
+    `messages` are OpenAI's, in place of a prompt and its history.
+    """
+    named = checked_category(settings, category), checked_provider(settings, provider)
+    options, wishes = options or {}, wishes or {}
+    if messages is not None:
+        if prompt or history:
+            raise UsageError("give `messages`, or `prompt` and `history`, not both", "messages")
+        check_format((options.get("extra") or {}).get("response_format"))
+        said = conversation(messages)
+        _check_size(sum(len(written(message)) for message in said), "messages", "messages have")
+        words, before, whole = _understood(said)
+        return Asked(words, before, *named, options, rewindable, whole, wishes)
     if prompt is not None and not isinstance(prompt, str):
         raise UsageError(f"`prompt` must be text, not {type(prompt).__name__}", "prompt")
     if prompt is None or not prompt.strip():
         raise UsageError("the prompt is empty; send some text", "prompt")
-    if len(prompt) > MAX_PROMPT_CHARS:
-        raise UsageError(
-            f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT_CHARS} are taken",
-            "prompt",
-        )
-    return Asked(
-        prompt,
-        list(history or []),
-        checked_category(settings, category),
-        checked_provider(settings, provider),
-        options or {},
-        rewindable,
-    )
+    _check_size(len(prompt), "prompt", "prompt has")
+    return Asked(prompt, list(history or []), *named, options, rewindable, (), wishes)
 
 
 def checked_category(settings: Settings, name: object) -> str | None:
@@ -62,3 +73,39 @@ def checked_provider(settings: Settings, name: object) -> str | None:
         if known.name == name:
             raise UsageError(f"provider {name!r} is disabled: {known.disabled}", "provider")
     raise NotFoundError(f"unknown provider {name!r}; enabled are {', '.join(enabled) or 'none'}")
+
+
+def with_tools(
+    options: Options | None,
+    tools: Sequence[Mapping[str, Any]] | None,
+    tool_choice: object,
+    response_format: Mapping[str, Any] | None,
+) -> Options:
+    """The options with these among what goes to the provider as it is."""
+    extra: dict[str, object] = dict((options or {}).get("extra") or {})
+    given = {"tools": tools, "tool_choice": tool_choice, "response_format": response_format}
+    extra |= {name: value for name, value in given.items() if value}
+    if not extra:
+        return options or {}
+    return cast(Options, {**(options or {}), "extra": extra})
+
+
+def _understood(said: list[Message]) -> tuple[str, list[Message], Sequence[Message]]:
+    """The user's own words, the turns before them, and the conversation where that is more than
+    these two say."""
+    last = said[-1]
+    if last["role"] == "user" and all(
+        m.keys() <= _PLAIN and isinstance(m["content"], str) for m in said
+    ):
+        text = text_of(last)
+        if own_words.own_words(text) == text:
+            return text, said[:-1], ()
+    prompt, turns = own_words.conversation([(m["role"], text_of(m)) for m in said])
+    before = [cast(Message, dict(turn)) for turn in turns]
+    return prompt, before, said
+
+
+def _check_size(size: int, param: str, what: str) -> None:
+    if size > MAX_PROMPT_CHARS:
+        said = f"the {what} {size} characters; at most {MAX_PROMPT_CHARS} are taken"
+        raise UsageError(said, param)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from config.errors import NoAnswerError, StorageError
 from config.loader import load
 from config.models import Settings
-from graph.asked import checked
+from graph.asked import checked, with_tools
 from graph.builder import Graph, build
 from graph.runs import Runs
 from nodes.classify import route_of, understand
@@ -26,7 +26,7 @@ from providers.base import Message
 from race.events import Event, LateAnswer
 from race.rendezvous import cancel
 from race.services import Services
-from race.state import Answer, Options, Route
+from race.state import Answer, Options, Route, Wishes
 from routing.classifier.by_keywords import ByKeywords
 from runtime import reports, teaching
 from runtime.admission import Gate
@@ -175,7 +175,7 @@ class Router:
 
     def close(self) -> None:
         """`aclose` for code without an event loop."""
-        self._block_on(self.aclose)
+        self.run(self.aclose)
         with self._lock:
             self._portal_thread.close()
             self._portal = None
@@ -224,18 +224,34 @@ class Router:
 
     async def answer(
         self,
-        prompt: str,
+        prompt: str = "",
         history: Sequence[Message] | None = None,
         category: str | None = None,
         provider: str | None = None,
         *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: object = None,
+        response_format: Mapping[str, Any] | None = None,
         options: Options | None = None,
+        wishes: Wishes | None = None,
         request_id: str | None = None,
     ) -> Answer:
-        """The whole answer. Raises NoAnswerError, UsageError, NotFoundError, OverloadedError."""
+        """The whole answer. Raises NoAnswerError, UsageError, NotFoundError, OverloadedError.
+
+        `messages` are OpenAI's, in place of `prompt` and `history`; what the model wants called
+        is in the answer's `tool_calls`.
+        """
         answer: Answer | None = None
         events = self.stream(
-            prompt, history, category, provider, options=options, request_id=request_id
+            prompt,
+            history,
+            category,
+            provider,
+            messages=messages,
+            options=with_tools(options, tools, tool_choice, response_format),
+            wishes=wishes,
+            request_id=request_id,
         )
         async with aclosing(events):
             async for event in events:
@@ -249,12 +265,17 @@ class Router:
 
     async def stream(
         self,
-        prompt: str,
+        prompt: str = "",
         history: Sequence[Message] | None = None,
         category: str | None = None,
         provider: str | None = None,
         *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: object = None,
+        response_format: Mapping[str, Any] | None = None,
         options: Options | None = None,
+        wishes: Wishes | None = None,
         request_id: str | None = None,
         rewindable: bool = True,
     ) -> AsyncGenerator[Event]:
@@ -264,7 +285,17 @@ class Router:
         discard text: a fallback goes on from what was shown. Raises as `answer` does, but a
         request that nobody could answer ends with an `answered` whose answer has an `error`.
         """
-        asked = checked(self.settings, prompt, history, category, provider, options, rewindable)
+        asked = checked(
+            self.settings,
+            prompt,
+            history,
+            category,
+            provider,
+            messages=messages,
+            options=with_tools(options, tools, tool_choice, response_format),
+            wishes=wishes,
+            rewindable=rewindable,
+        )
         came_at = asyncio.get_running_loop().time()
         async with self._gate.place() as leave:
             await self.start()
@@ -281,17 +312,30 @@ class Router:
         provider: str | None = None,
     ) -> Answer:
         """`answer` for code without an event loop: notebooks and scripts."""
-        return self._block_on(partial(self.answer, prompt, history, category, provider))
+        return self.run(partial(self.answer, prompt, history, category, provider))
 
     def route(
         self,
-        prompt: str,
+        prompt: str = "",
         history: Sequence[Message] | None = None,
         category: str | None = None,
         provider: str | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        options: Options | None = None,
+        wishes: Wishes | None = None,
     ) -> Route:
         """The dry run: where the prompt would go, and why. Calls no model."""
-        asked = checked(self.settings, prompt, history, category, provider)
+        asked = checked(
+            self.settings,
+            prompt,
+            history,
+            category,
+            provider,
+            messages=messages,
+            options=options,
+            wishes=wishes,
+        )
         services = self._trained()
         return route_of(asked, services, understand(asked, services))
 
@@ -301,17 +345,21 @@ class Router:
         async for answer in self.services.late.subscribe():
             yield answer
 
-    def _block_on(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run on the one event loop that code without a loop shares; Ctrl-C cancels the work."""
-        with self._lock:
-            if self._portal is None:
-                self._portal = self._portal_thread.enter_context(start_blocking_portal("asyncio"))
-        running: Future[T] = self._portal.start_task_soon(work)
+        running = self.start_task(work)
         try:
             return running.result()
         except BaseException:
             running.cancel()
             raise
+
+    def start_task(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Begin work on that loop, without waiting for it."""
+        with self._lock:
+            if self._portal is None:
+                self._portal = self._portal_thread.enter_context(start_blocking_portal("asyncio"))
+        return self._portal.start_task_soon(work)
 
     # -- learning -----------------------------------------------------------------------------
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from config.errors import UsageError
+from providers.messages import text_of
 from race import opinion
 from race.machine import Race, Start
 from race.request import Asked, Request
 from race.services import Services
 from race.state import Route, State
+from race.wishes import allows, wished
 from routing.classifier.classifier import Classification
+from routing.classifier.own_words import own_words
 
 LEARN_S = 0.04
 """How long the first requests wait for what was learned before: a healthy log gives it in 10 ms."""
@@ -32,7 +36,11 @@ async def classify(state: State, services: Services, request: Request) -> State:
 
 def understand(asked: Asked, services: Services) -> Classification:
     """The classifier's word on the prompt in its conversation; some milliseconds of CPU."""
-    turns = [{"role": m["role"], "content": m["content"]} for m in asked.history]
+    turns = [
+        {"role": m["role"], "content": own_words(t) if m["role"] == "user" else t}
+        for m in asked.history
+        if (t := text_of(m))
+    ]
     return services.classifier.classify(asked.prompt, turns)
 
 
@@ -43,11 +51,21 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     if category not in settings.categories:
         known = ", ".join(settings.categories)
         raise UsageError(f"unknown category {category!r}; known are {known}", "category")
-    choice = services.routing.choose(category)
-    order, propensity, explored = list(choice.order), choice.propensity, choice.explored
+    needs = asked.needs()
+    choice = services.routing.choose(category, needs)
+    order, explored = list(choice.order), choice.explored
+    propensity: float | None = choice.propensity
+    if asked.wishes:
+        order = wished(order, asked.wishes, settings, services.routing.hedge_after_s)
+        propensity, explored = 1.0, False
+    if (looping := services.routing.loops.provider(asked.conversation)) in order:
+        order = [looping, *(name for name in order if name != looping)]
+        propensity, explored = None, False
     if asked.provider:
         order = [asked.provider, *(name for name in order if name != asked.provider)]
         propensity, explored = 1.0, False
+    if needs:
+        order = able_first(order, needs, asked, services)
     evidence: dict[str, object] = dict(found.evidence)
     if asked.category:
         evidence["given"] = category
@@ -64,6 +82,52 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     )
 
 
+def able_first(
+    order: Sequence[str], needs: frozenset[str], asked: Asked, services: Services
+) -> list[str]:
+    """The order with those last that cannot do what is needed; UsageError where nobody can."""
+    lacks = {name: services.routing.lacks(name, needs) for name in order}
+    helper = services.settings.fallback.provider
+    if not all(lacks.values()) or may_stand_by(services, asked, helper, needs):
+        return sorted(order, key=lambda name: lacks[name] is not None)
+    unmet = sorted(
+        need for need in needs if all(services.routing.lacks(name, (need,)) for name in order)
+    )
+    names = " and ".join(f"`{need}`" for need in unmet or sorted(needs))
+    said = "; ".join(f"{name}: {why}" for name, why in lacks.items())
+    raise UsageError(f"no enabled provider can do {names} ({said})", _PARAMS.get(*unmet[:1]))
+
+
+_PARAMS: dict[str | None, str] = {
+    "tools": "tools",
+    "json_schema": "response_format",
+    "json_object": "response_format",
+    "images": "messages",
+    "audio": "messages",
+    "files": "messages",
+}
+
+
+def may_stand_by(services: Services, asked: Asked, name: str, needs: frozenset[str]) -> bool:
+    """The provider is there, the caller lets it be asked, and it can do what is needed."""
+    settings = services.settings
+    if not settings.enabled(name) or not allows(name, asked.wishes, settings):
+        return False
+    return services.routing.lacks(name, needs) is None
+
+
+def standby(services: Services, request: Request) -> str | None:
+    """Who stands behind the primary: the fallback's provider, or where that one cannot do what is
+    needed, the next of the order that can."""
+    needs, helper = request.needs, services.settings.fallback.provider
+    if not (needs or request.asked.wishes):
+        return helper
+    preferred, others = request.routed["preferred"], request.routed["order"][1:]
+    able = [n for n in (helper, *others) if may_stand_by(services, request.asked, n, needs)]
+    able = [n for n in able if n != preferred or n == helper]
+    return next((n for n in able if services.routing.allows(n, needs)), able[0] if able else None)
+
+
 def begin_race(services: Services, request: Request) -> None:
     """Start the race by its route's terms; a second start changes nothing.
 
@@ -73,13 +137,15 @@ def begin_race(services: Services, request: Request) -> None:
     if request.meeting.race is not None:
         return
     settings, wanted, route = services.settings, services.settings.fallback, request.routed
-    preferred = route["preferred"]
-    start: Start = wanted.start
+    preferred, behind = route["preferred"], standby(services, request)
+    request.standby = behind
+    start: Start = wanted.start if behind == wanted.provider else "hedged"
     hedge_after_s = 0.0
     services.routing.hedges.earn()
-    if preferred and (
-        preferred == wanted.provider
-        or services.providers.shares_embedded(preferred, wanted.provider)
+    if (
+        preferred
+        and behind
+        and (preferred == behind or services.providers.shares_embedded(preferred, behind))
     ):
         start = "when_out"
     elif start == "hedged" and preferred:
@@ -92,5 +158,6 @@ def begin_race(services: Services, request: Request) -> None:
             hedge_after_s=hedge_after_s,
             may_hedge=services.routing.hedges.spend,
             rewindable=request.asked.rewindable,
+            continuable=request.asked.plain,
         )
     )

@@ -8,10 +8,11 @@ from collections.abc import Coroutine
 from nodes.classify import begin_race
 from nodes.grounding import continuation, fallback_messages, source_of
 from providers.base import ProviderError
+from providers.messages import text_of
 from race.attempt import branch_of, call, call_options, permit, skip
 from race.permits import Refused
 from race.rendezvous import cancel
-from race.request import Request
+from race.request import Asked, Request
 from race.services import Services
 from race.state import Branch, Source, State
 from vectorstore.passages import Retrieval
@@ -41,15 +42,46 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     A hedge is rarely called: it retrieves only then. A provider without a permit fails at once.
     """
     settings, meeting, asked = services.settings, request.meeting, request.asked
-    wanted, routing = settings.fallback, services.routing
-    usable = settings.enabled(wanted.provider) and routing.allows(wanted.provider)
+    wanted, name = settings.fallback, request.standby
+    if as_it_is(asked, request.needs):
+        await _stand_by(services, request, given)
+        return
+    usable = name is not None and settings.enabled(name) and services.routing.allows(name)
     if usable and meeting.race is not None and meeting.race.start == "hedged":
         await meeting.may_start.wait()
     found = await services.knowledge.retrieve(asked.prompt, wanted.passages, rerank=wanted.rerank)
     request.retrieval = found
     meeting.passages_found(confident=found.confident)
-    if usable and routing.allows(wanted.provider):
+    if usable and name is not None and services.routing.allows(name):
         await meeting.may_start.wait()
+    await _answer(services, request, found, given)
+
+
+def as_it_is(asked: Asked, needs: frozenset[str]) -> bool:
+    """The conversation goes to whoever stands by as it is, without passages: it needs more than
+    words, or the user's own words are not all that there is to answer."""
+    if needs or not asked.plain:
+        return True
+    return bool(asked.conversation) and (
+        asked.conversation[-1]["role"] != "user" or text_of(asked.conversation[-1]) != asked.prompt
+    )
+
+
+async def _stand_by(services: Services, request: Request, given: list[Source]) -> None:
+    """Answer the conversation as it is, where passages are no help."""
+    name = request.standby
+    if name is None:
+        request.meeting.failed("fallback", "no_provider")
+        return
+    if services.routing.allows(name, request.needs):
+        await request.meeting.may_start.wait()
+    await _answer(services, request, None, given)
+
+
+async def _answer(
+    services: Services, request: Request, found: Retrieval | None, given: list[Source]
+) -> None:
+    meeting = request.meeting
     while True:
         failure = await _generate(services, request, found, given)
         if meeting.continue_asked.is_set():
@@ -62,23 +94,29 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
 
 
 async def _generate(
-    services: Services, request: Request, found: Retrieval, given: list[Source]
+    services: Services, request: Request, found: Retrieval | None, given: list[Source]
 ) -> str | None:
     """One call, or the beginning of one that a continuation takes the place of; why it failed."""
     wanted, asked = services.settings.fallback, request.asked
     so_far = request.meeting.take_continuation()
-    if not services.settings.enabled(wanted.provider):
+    name = request.standby
+    if name is None or not services.settings.enabled(name):
         return "no_provider"
-    granted = permit(services, request, wanted.provider)
-    provider = services.providers.get(wanted.provider)
+    granted = permit(services, request, name)
+    provider = services.providers.get(name)
     if isinstance(granted, Refused):
         skip(request, provider, "fallback", granted.why)
         return "no_provider"
-    messages, given[:] = fallback_messages(asked.prompt, asked.history, found, wanted.prompt_tokens)
+    messages = asked.messages()
+    if found is not None:
+        messages, given[:] = fallback_messages(
+            asked.prompt, asked.history, found, wanted.prompt_tokens
+        )
     if so_far is not None:
         prefill = services.settings.hosts[provider.host].kind == "llama_cpp"
         messages = continuation(messages, so_far, wanted.prompt_tokens, prefill=prefill)
-    options = call_options(asked.options, most=wanted.max_tokens)
+    most = wanted.max_tokens if name == wanted.provider and found is not None else None
+    options = call_options(asked.options, most=most)
     failure = await _unless_asked_to_continue(
         request,
         call(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from providers.base import Message
+from providers.messages import written
 from providers.prices import estimate_tokens
 from race.state import Source
 from vectorstore.passages import Passage, Retrieval
@@ -114,7 +115,7 @@ def _recent(history: Sequence[Message], room: int) -> list[Message]:
     """The last turns that fit into `room` tokens, oldest first."""
     kept: list[Message] = []
     for message in reversed(history):
-        room -= estimate_tokens(message["content"]) + 4
+        room -= estimate_tokens(written(message)) + 4
         if room < 0:
             break
         kept.append(message)

@@ -23,7 +23,7 @@ MISSED = {
 async def join(state: State, services: Services, request: Request) -> State:
     """Pick the winner from the state; where no model answered, the passages themselves do."""
     meeting, asked = request.meeting, request.asked
-    can_replace = asked.rewindable or not meeting.visible
+    can_replace = asked.rewindable or not (meeting.visible or meeting.called_tools)
     limits = services.settings.limits_for(request.routed["category"])
     answer = pick(state, asked, limits, can_replace=can_replace)
     if answer["provider"] == PASSAGES:
@@ -68,6 +68,8 @@ def _answered(asked: Asked, branch: Branch, role: Side, reason: str | None) -> A
     ]
     return AnswerState(
         text=branch["text"],
+        tool_calls=branch.get("tool_calls", []),
+        reasoning=branch.get("reasoning", ""),
         provider=branch["provider"],
         model=branch.get("model"),
         role=role,
@@ -85,6 +87,8 @@ def _answered(asked: Asked, branch: Branch, role: Side, reason: str | None) -> A
 def _failed(kind: str, error: str) -> AnswerState:
     return AnswerState(
         text="",
+        tool_calls=[],
+        reasoning="",
         provider=None,
         model=None,
         role=None,
@@ -103,6 +107,8 @@ def _extract(passages: list[Source], reason: str) -> AnswerState:
     best = passages[:2]
     quotes = "\n\n".join(f"{p['text'].strip()}\n({p['title']}, {p['source']})" for p in best)
     return AnswerState(
+        tool_calls=[],
+        reasoning="",
         text=f"No model answered; this is what the knowledge base says:\n\n{quotes}",
         provider=PASSAGES,
         model=None,

@@ -29,6 +29,8 @@ async def log(state: State, services: Services, request: Request) -> State:
         asked = {*request.routed["order"], services.settings.fallback.provider}
         wait_s = services.routing.retry_after_s(sorted(asked))
         answer = replace(answer, retry_after_s=wait_s)
+    if served is not None and answer.tool_calls:
+        services.routing.loops.remember(request.asked.messages(), served.provider)
     fresh = row_of(services, request, answer, served)
     logged = await write(services, request, fresh)
     cause = services.routing.fold([fresh], answer.category, running=len(services.races))
@@ -107,6 +109,8 @@ def finished(request: Request, said: AnswerState, served: Attempt | None) -> Ans
         tokens_out=tokens_out,
         sources=said["sources"],
         grounded=said["grounded"],
+        tool_calls=said["tool_calls"],
+        reasoning=said["reasoning"],
         evidence=route["evidence"],
         probabilities=route["probabilities"],
     )
@@ -210,6 +214,8 @@ async def record_unanswered(
         request.route = _nowhere(request)
     said = AnswerState(
         text="",
+        tool_calls=[],
+        reasoning="",
         provider=None,
         model=None,
         role=None,

@@ -63,8 +63,10 @@ async def _ask(services: Services, request: Request) -> None:
 def _candidates(services: Services, request: Request) -> list[str]:
     """The order without what the fallback calls anyway: two calls to it would both be paid."""
     order, race = request.routed["order"], request.meeting.race
-    helper = services.settings.fallback.provider
-    if race is None or race.start == "when_out" or not services.routing.allows(helper):
+    helper, needs = request.standby, request.needs
+    if race is None or race.start == "when_out" or not helper:
+        return order
+    if not services.routing.allows(helper, needs):
         return order
     return [name for name in order if name != helper]
 
@@ -74,14 +76,14 @@ def _first(services: Services, request: Request, order: Sequence[str]) -> Permit
 
     When all are open, the fallback's too, the one whose time is nearest is tried.
     """
-    routing = services.routing
-    able = [name for name in order if routing.allows(name)]
-    helped = routing.allows(services.settings.fallback.provider)
-    spared = None if able or helped else routing.nearest(order)
+    routing, needs = services.routing, request.needs
+    able = [name for name in order if routing.allows(name, needs)]
+    helped = request.standby is not None and routing.allows(request.standby, needs)
+    spared = None if able or helped else routing.nearest(order, needs)
     for name in order:
         if name not in able and name != spared:
             routing.turned_away(name)
-            skip(request, services.providers.get(name), "primary", routing.why_not(name))
+            skip(request, services.providers.get(name), "primary", routing.why_not(name, needs))
     names = able or ([spared] if spared else [])
     return _granted(services, request, names, forced=spared is not None)
 
@@ -109,7 +111,9 @@ async def _after(
     A call that must wait asks again, once its time has come, whether waiting is still free.
     """
     meeting, routing = request.meeting, services.routing
-    remaining = [name for name in order if name not in tried and routing.allows(name)]
+    remaining = [
+        name for name in order if name not in tried and routing.allows(name, request.needs)
+    ]
     following = (
         next_call(
             tried,

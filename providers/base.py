@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from typing_extensions import TypedDict
-
 from config.errors import RouterError
+from config.models import Capability
+from providers.messages import Message as Message
 
 ErrorKind = Literal[
     "auth",
@@ -18,17 +18,12 @@ ErrorKind = Literal[
     "timeout",
     "bad_reply",
     "bad_request",
+    "capability",
+    "schema",
     "content_filter",
     "context_length",
     "not_found",
 ]
-
-
-class Message(TypedDict):
-    """One turn of a conversation, as OpenAI's API writes it."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +35,7 @@ class CallOptions:
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     extra: dict[str, object] = field(default_factory=dict)
-    """Further parameters of the OpenAI dialect, passed on as they are (seed, penalties)."""
+    """Further parameters of the OpenAI dialect, passed on as they are (tools, seed, penalties)."""
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -90,9 +85,12 @@ class ProviderError(RouterError):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
+        lacks: Capability | None = None,
     ) -> None:
+        """`lacks`: what the model cannot do, where the kind is `capability`."""
         super().__init__(message)
         self.kind = kind
+        self.lacks = lacks
         self.status = status
         self.retry_after_s = retry_after_s
 

@@ -18,6 +18,7 @@ from config.errors import UsageError
 from config.models import Provider
 from providers.answer_reader import MAX_JSON_BYTES, AnswerReader
 from providers.base import DEFAULT_OPTIONS, CallOptions, Delta, Message
+from providers.capability import refused_capability
 from providers.chunk import Bounds
 from providers.failures import Place, from_exception, from_response
 from providers.finish import FinishWords
@@ -149,6 +150,9 @@ class OpenAIChat:
             error = from_response(place, response.status, response.headers, page)
             more = refusals(response.status, page, sent) - refused
             if not more or error.kind not in _MAY_NAME_A_PARAMETER:
+                lacks = refused_capability(response.status, page, sent)
+                if lacks and error.kind in _MAY_NAME_A_PARAMETER:
+                    error.kind, error.lacks = "capability", lacks
                 raise error
             refused |= more
             self.pool.refusals[self.model] = refused

@@ -9,6 +9,7 @@ from typing import Any
 from config.models import Provider
 from providers.base import CallOptions, Message
 from providers.error_reply import ErrorReply, error_in_body
+from providers.messages import text_of
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Parameters that go under another name where a model refuses the one."""
@@ -16,6 +17,9 @@ SPARE = frozenset(
     {
         *RENAMED,
         "stream_options",
+        "reasoning_effort",
+        "verbosity",
+        "parallel_tool_calls",
         "temperature",
         "top_p",
         "seed",
@@ -70,13 +74,20 @@ def with_instructions(instructions: str | None, messages: Sequence[Message]) -> 
 
     One and leading, because the chat templates of some models reject a second one.
     """
-    system = [m["content"] for m in messages if m["role"] == "system"]
+    system = [text_of(m) for m in messages if m["role"] == "system"]
     if instructions:
         system.insert(0, instructions)
-    rest = [m for m in messages if m["role"] != "system"]
+    rest = [_sent(m) for m in messages if m["role"] != "system"]
     if not system:
         return rest
     return [Message(role="system", content="\n\n".join(system)), *rest]
+
+
+def _sent(message: Message) -> Message:
+    """As OpenAI's own client writes it: calls without a text have null beside them."""
+    if message.get("tool_calls") and not message["content"]:
+        return {**message, "content": None}  # type: ignore[typeddict-item]
+    return message
 
 
 def without(wanted: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:

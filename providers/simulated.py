@@ -17,6 +17,7 @@ from providers.base import (
     ProviderError,
     Usage,
 )
+from providers.messages import text_of, written
 from providers.prices import estimate_tokens
 
 Clock = Callable[[], float]
@@ -125,7 +126,7 @@ class SimulatedChat:
             await asyncio.get_running_loop().create_future()
         if error == "cut":
             raise self._failure("cut")
-        usage = Usage(sum(estimate_tokens(m["content"]) for m in messages), len(words))
+        usage = Usage(sum(estimate_tokens(written(m)) for m in messages), len(words))
         finish_reason = "length" if wanted < self.simulation.tokens else "stop"
         yield Delta(finish_reason=finish_reason, usage=usage)
 
@@ -138,7 +139,7 @@ class SimulatedChat:
     def _words(self, messages: Sequence[Message], count: int) -> list[str]:
         """So many words that say what they are and name the question that they pretend to answer,
         which is a prompt's last line: the fallback's has passages before it."""
-        prompt = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+        prompt = next((text_of(m) for m in reversed(messages) if m["role"] == "user"), "")
         question = prompt.strip().rpartition("\n")[2].removeprefix("Question: ")
         asked = " ".join(question.split()[:12])
         opening = f"[Simulation] {self.name} pretends to answer “{asked}”.".split()

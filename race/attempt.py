@@ -8,15 +8,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from config.models import Cost
-from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
+from providers.base import (
+    CallOptions,
+    ChatProvider,
+    Delta,
+    Message,
+    ProviderError,
+    ToolCallDelta,
+    Usage,
+)
+from providers.messages import ToolCall, written
 from providers.prices import cost_usd, estimate_tokens
+from race import schema
 from race.events import AttemptEnded, AttemptStarted, FirstToken
 from race.machine import Side
 from race.permits import Permit, Refused
 from race.request import Request
 from race.services import Services
 from race.state import Branch, Options
-from routing.quality import quality
+from routing.quality import quality, quality_of_calls
 from routing.repetition import RepetitionGuard
 from telemetry.records import AttemptRow, Outcome, Role
 
@@ -38,6 +48,9 @@ class Attempt:
         self.prefix = ""
         """What the caller had been shown before a continuation."""
         self.parts: list[str] = []
+        self.thoughts: list[str] = []
+        self.tool_calls: dict[int, ToolCall] = {}
+        """By the index that the provider gave them."""
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.ttft_ms: float | None = None
@@ -61,6 +74,28 @@ class Attempt:
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    @property
+    def said(self) -> str:
+        """All that it wrote: text and calls of tools."""
+        calls = self.called
+        return written({"role": "assistant", "content": self.text, "tool_calls": calls})
+
+    @property
+    def called(self) -> list[ToolCall]:
+        """The calls of tools, in the order of their indexes."""
+        return [self.tool_calls[index] for index in sorted(self.tool_calls)]
+
+    def add_calls(self, pieces: Sequence[ToolCallDelta]) -> None:
+        """Join pieces to the calls that they belong to."""
+        for piece in pieces:
+            call = self.tool_calls.setdefault(
+                piece.index,
+                {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
+            )
+            call["id"] = call["id"] or piece.id
+            call["function"]["name"] = call["function"]["name"] or piece.name
+            call["function"]["arguments"] += piece.arguments
 
     @property
     def skipped(self) -> bool:
@@ -151,16 +186,26 @@ class Attempt:
 
     def _measure(self) -> None:
         """Latency, tokens, cost and quality, however it ended."""
-        self._latency_ms, text = self.elapsed_ms, self.text
+        self._latency_ms, text = self.elapsed_ms, self.said if self.tool_calls else self.text
         if self.usage is None and (text or self.outcome in ("cancelled", "timed_out")):
-            prompt = "\n".join(m["content"] for m in self._prompt)
+            prompt = "\n".join(written(m) for m in self._prompt)
             self.usage = Usage(estimate_tokens(prompt), estimate_tokens(text))
             self._estimated = True
         if self.usage is not None:
             self._cost_usd = cost_usd(self._price, self.usage)
         if self.ok:
-            asked = self._request.asked.prompt
-            self._quality = quality(asked, self.prefix + text, self.finish_reason)
+            self._quality = self._judged()
+
+    def _judged(self) -> float:
+        """The quality of its form; that of calls where it made some."""
+        asked = self._request.asked
+        if self.tool_calls:
+            offered = (asked.options.get("extra") or {}).get("tools")
+            calls = [(c["function"]["name"], c["function"]["arguments"]) for c in self.called]
+            return quality_of_calls(calls, offered)
+        if not asked.plain:
+            return float(bool(self.text.strip()))
+        return quality(asked.prompt, self.prefix + self.text, self.finish_reason)
 
     def _give_back(self, permit: Permit, failure: ProviderError | None) -> None:
         if failure:
@@ -202,7 +247,7 @@ def call_options(options: Options, most: int | None = None) -> CallOptions:
         temperature=options.get("temperature"),
         top_p=options.get("top_p"),
         stop=tuple(options.get("stop", ())),
-        extra=dict(options.get("extra", {})),
+        extra={**options.get("extra", {}), **options.get("passes", {})},
     )
 
 
@@ -225,6 +270,8 @@ def branch_of(request: Request, side: Side) -> Branch:
         won=won,
         refused=decision.reason == "content_filter",
         text=meeting.text if won else last.prefix + last.text,
+        tool_calls=last.called,
+        reasoning="".join(last.thoughts),
         provider=last.provider,
         model=last.model,
         outcome=row["outcome"],
@@ -242,7 +289,8 @@ def permit(
     """Leave to call the provider for this request, at once: none once the race is decided."""
     if request.meeting.decided.done():
         return Refused("the request is decided")
-    return services.routing.grant(name, request.routed["category"], forced=forced)
+    category, needs = request.routed["category"], request.needs
+    return services.routing.grant(name, category, needs=needs, forced=forced)
 
 
 async def call(
@@ -279,9 +327,13 @@ async def call(
         )
     )
     think_s = services.settings.think_s(request.routed["category"], provider.name)
+    messages = services.routing.readable(provider.name, messages)
     try:
         await _read(request, attempt, role, permit, provider.stream(messages, options), think_s)
+        await _check(request, attempt)
     except ProviderError as failure:
+        if failure.lacks:
+            services.routing.learn(provider.name, failure.lacks, str(failure))
         if attempt.running:
             attempt.end("failed", failure=failure)
         return failure
@@ -319,11 +371,29 @@ async def _read(
                     raise ProviderError("bad_reply", f"{name} repeats itself without end")
             elif delta.reasoning:
                 permit.sign_of_life(attempt.elapsed_ms)
-                meeting.alive(role, think_s)
+                attempt.thoughts.append(delta.reasoning)
+                meeting.thought(role, delta.reasoning, think_s)
+            if delta.tool_calls:
+                if attempt.ttft_ms is None:
+                    _first_token(request, attempt, role, permit)
+                attempt.add_calls(delta.tool_calls)
+                meeting.called(role, delta.tool_calls)
             if delta.finish_reason:
                 attempt.finish_reason = delta.finish_reason
             if delta.usage:
                 attempt.usage = delta.usage
+
+
+async def _check(request: Request, attempt: Attempt) -> None:
+    """Raise ProviderError (`schema`) if a whole answer does not keep the format that was asked for.
+
+    One that calls tools has no format to keep; one cut by `length` is not the provider's fault.
+    """
+    form = (request.asked.options.get("extra") or {}).get("response_format")
+    if not form or attempt.tool_calls or attempt.finish_reason == "length":
+        return
+    if (fault := await schema.fault(form, attempt.prefix + attempt.text)) is not None:
+        raise ProviderError("schema", f"{attempt.provider} did not keep the format: {fault}")
 
 
 def _first_token(request: Request, attempt: Attempt, role: Side, permit: Permit) -> None:

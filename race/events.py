@@ -47,8 +47,35 @@ class Token(Stamped):
     role: Side
 
 
+class Thought(Stamped):
+    """A piece of the model's reasoning, as far as its host shows it."""
+
+    type: Literal["reasoning"]
+    text: str
+    provider: str
+    role: Side
+
+
+class CallPiece(TypedDict):
+    """A piece of one call of a tool; see `providers.base.ToolCallDelta`."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolCalls(Stamped):
+    """Pieces of calls of tools, in the provider's own order and with its own ids."""
+
+    type: Literal["tool_calls"]
+    calls: list[CallPiece]
+    provider: str
+    role: Side
+
+
 class Switched(Stamped):
-    """Drop the last `discard` characters; `provider` speaks from here."""
+    """Drop the last `discard` characters and all calls of tools; `provider` speaks from here."""
 
     type: Literal["switched"]
     to: Side
@@ -105,6 +132,8 @@ Event = (
     | AttemptStarted
     | FirstToken
     | Token
+    | Thought
+    | ToolCalls
     | Switched
     | AttemptEnded
     | Logged

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from config.models import Limits
+from providers.base import ToolCallDelta
 from race.seam import Seam
 
 UNDERSTANDING = 0.25
@@ -48,9 +49,21 @@ class Say:
     text: str
 
 
+Calls = tuple[ToolCallDelta, ...]
+"""Pieces of calls of tools that came together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Show these pieces of calls of tools to the caller."""
+
+    side: Side
+    calls: Calls
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Take back the last `discard` characters; `to` speaks from here."""
+    """Take back the last `discard` characters and all calls; `to` speaks from here."""
 
     to: Side
     reason: str
@@ -79,15 +92,15 @@ class Decide:
     reason: str
 
 
-Action = Say | Switch | StartFallback | Continue | Decide
+Action = Say | Call | Switch | StartFallback | Continue | Decide
 
 
 @dataclass(slots=True)
 class _Runner:
-    """One side's current generation of text."""
+    """One side's current generation of text and calls."""
 
     side: Side
-    parts: list[str] = field(default_factory=list)
+    parts: list[str | Calls] = field(default_factory=list)
     generation: int = 0
     last_at: float = 0.0
     started: bool = False
@@ -99,9 +112,7 @@ class _Runner:
 
     @property
     def text(self) -> str:
-        if len(self.parts) > 1:
-            self.parts[:] = ["".join(self.parts)]
-        return self.parts[0] if self.parts else ""
+        return "".join(part for part in self.parts if isinstance(part, str))
 
     def stalled(self, now: float, stall_s: float) -> bool:
         return bool(self.parts) and not self.complete and now >= self.last_at + stall_s
@@ -129,8 +140,13 @@ class Race:
         hedge_after_s: float = 0.0,
         may_hedge: Callable[[], bool] = lambda: True,
         rewindable: bool = True,
+        continuable: bool = True,
     ) -> None:
-        """`may_hedge` is asked at most once, when a hedge is due: the budget's word on it."""
+        """`may_hedge` is asked at most once, when a hedge is due: the budget's word on it.
+
+        `continuable` False: an answer that was cut once it was shown cannot be gone on with, for
+        it calls tools or keeps a schema.
+        """
         self._limits = limits
         self._deadline_at = admitted_at + limits.deadline_s
         self._start: Start = start
@@ -139,6 +155,8 @@ class Race:
         self._may_hedge = may_hedge
         self._hedging = start == "hedged"
         self._rewindable = rewindable
+        self._continuable = continuable
+        self._calls_shown = False
         self._begun_at = admitted_at
         self._content_due: float | None = None  # set by the primary's first sign of life
         self._primary = _Runner("primary")
@@ -166,6 +184,13 @@ class Race:
         """Who may speak now."""
         return self._floor.side if self._floor else None
 
+    def may_think_aloud(self, side: Side) -> bool:
+        """Reasoning of this side belongs to what the caller is being shown."""
+        if self._floor is not None:
+            return self._floor.side == side
+        primary = self._primary
+        return side == ("fallback" if primary.dead or primary.retrying else "primary")
+
     @property
     def fallback_shows(self) -> bool:
         """The fallback has text, shown or held back."""
@@ -186,7 +211,7 @@ class Race:
     @property
     def can_restart(self) -> bool:
         """A new generation of the primary could still be shown to the caller."""
-        return self._rewindable or not self._visible
+        return self._rewindable or not (self._visible or self._calls_shown)
 
     def begin(self, now: float) -> list[Action]:
         """Both sides are ready to start; `ttft_s` counts from admission, for that is when the
@@ -198,21 +223,28 @@ class Race:
 
     def token(self, side: Side, text: str, now: float) -> list[Action]:
         """A content token; empty text is only a sign of life."""
+        return self._came(side, text, now)
+
+    def called(self, side: Side, calls: Calls, now: float) -> list[Action]:
+        """Pieces of calls of tools; they take the floor as content does."""
+        return self._came(side, calls, now)
+
+    def _came(self, side: Side, part: str | Calls, now: float) -> list[Action]:
         runner = self._runner(side)
         runner.last_at, self._overdue_since = now, None
-        if not text or self.decision or runner.dead or runner.void:
+        if not part or self.decision or runner.dead or runner.void:
             return []
-        if runner is self._fallback and self._seam:
-            text = self._seam.feed(text)
-            if not text:
+        if runner is self._fallback and self._seam and isinstance(part, str):
+            part = self._seam.feed(part)
+            if not part:
                 return self._settle(now)
-        runner.parts.append(text)
+        runner.parts.append(part)
         runner.retrying = False
         if self._speaks(runner):
             if runner is self._primary and self._continuing:
                 self._continuing, self._fallback.void, self._seam = False, True, None
                 self._fallback.parts.clear()
-            said: list[Action] = [self._say(runner, text)]
+            said: list[Action] = [self._show(runner, part)]
             return said if now < self._deadline_at else said + self._settle(now)
         return self._settle(now)
 
@@ -239,8 +271,9 @@ class Race:
         if runner.void or self.decision:
             return []
         if runner is self._fallback and self._seam:
-            runner.parts.append(self._seam.end())
-            if self._speaks(runner) and (text := runner.parts[-1]):
+            text = self._seam.end()
+            runner.parts.append(text)
+            if self._speaks(runner) and text:
                 return [self._say(runner, text), *self._complete(runner, now)]
         return self._complete(runner, now)
 
@@ -310,6 +343,8 @@ class Race:
             actions += self._go_on(now)
             if self.decision:
                 return actions
+        elif self._cut(now):
+            return [*actions, self._decide(None, "cut")]
         if self._floor and self._floor.complete and self._speaks(self._floor):
             actions.append(self._decide(self._floor.side, "complete"))
         elif now >= self._deadline_at:
@@ -398,13 +433,17 @@ class Race:
         actions: list[Action] = []
         if runner is self._fallback or self._floor:
             actions.append(Switch(runner.side, self._reason(runner, now), discard))
-        if discard:
-            self._visible = 0
+        if not goes_on:
+            self._visible, self._calls_shown = 0, False
             self._visible_text.clear()
         self._floor, self._visible_generation = runner, runner.generation
-        if runner.text:
-            actions.append(self._say(runner, runner.text))
-        return actions
+        return [*actions, *(self._show(runner, part) for part in _joined(runner.parts))]
+
+    def _show(self, runner: _Runner, part: str | Calls) -> Say | Call:
+        if isinstance(part, str):
+            return self._say(runner, part)
+        self._calls_shown = True
+        return Call(runner.side, part)
 
     def _say(self, runner: _Runner, text: str) -> Say:
         self._visible += len(text)
@@ -426,7 +465,20 @@ class Race:
             and not self._continuing
             and not self._fallback.dead
             and self._primary_out(now)
+            and self._continuable
+            and not self._calls_shown
         )
+
+    def _cut(self, now: float) -> bool:
+        """What the caller was shown can neither be taken back nor be gone on with, and whoever
+        holds the floor is out."""
+        if self._floor is None or self.can_restart or self._floor.complete:
+            return False
+        if self._continuable and not self._calls_shown:
+            return False
+        if self._floor is self._primary:
+            return self._primary_out(now)
+        return self._floor.dead or self._floor.stalled(now, self._limits.stall_s)
 
     def _go_on(self, now: float) -> list[Action]:
         """Go on from the visible text: with the fallback's own answer as far as it is the same,
@@ -463,3 +515,17 @@ class Race:
     def _decide(self, winner: Side | None, reason: str) -> Decide:
         self.decision = Decide(winner, reason)
         return self.decision
+
+
+def _joined(parts: list[str | Calls]) -> list[str | Calls]:
+    """The same with texts that follow each other in one, and nothing empty."""
+    joined: list[str | Calls] = []
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        joined += ["".join(texts), part]
+        texts = []
+    joined.append("".join(texts))
+    return [part for part in joined if part]

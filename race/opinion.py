@@ -36,6 +36,8 @@ def begin(services: Services, request: Request) -> None:
     how, route, asked = services.settings.classifier, request.routed, request.asked
     if how.ask is None or asked.category or asked.provider or route["confidence"] >= how.below:
         return
+    if asked.wishes or request.needs:
+        return  # the order is the caller's, or of those that can
     if "taught" in route["evidence"]:
         return
     said = services.classifier.recall(asked.prompt)

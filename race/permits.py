@@ -11,9 +11,11 @@ from functools import partial
 import structlog
 
 from config.models import Capability, Provider, Settings
-from providers.base import ProviderError
+from providers.base import Message, ProviderError
+from providers.messages import without_media
 from race.breaker import MISCONFIGURED, Breaker, Snapshot, State, Transition, nearest
 from race.budget import Allowance
+from race.capabilities import Capabilities
 from routing.ranking.reward import NOT_ITS_FAULT
 
 logger = structlog.get_logger()
@@ -22,8 +24,8 @@ SOON_S = 10.0
 """A time that a host named is waited for at most so long before it is asked all the same, where
 nothing else could answer."""
 
-Needs = Collection[Capability]
-"""What a request asks of the provider that answers it."""
+Needs = Collection[str]
+"""What a request asks of the provider that answers it: capabilities, and fields of its host."""
 
 
 class Permit:
@@ -112,6 +114,7 @@ class Permits:
         self._unshared: dict[str, Breaker] = {}
         self._hearing = False
         self._spent: dict[str, float] = {}
+        self.capabilities = Capabilities(settings)
         self._free = {p.name for p in settings.providers if is_free(settings, p)}
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
 
@@ -191,12 +194,18 @@ class Permits:
     # -- by what it can do ----------------------------------------------------------------------
 
     def lacks(self, name: str, needs: Needs) -> str | None:
-        """Why a provider cannot do what the request needs, or None; undeclared means it may."""
-        if not needs:
-            return None
-        declared = self._settings.provider(name).capabilities
-        missing = [] if declared is None else sorted(set(needs) - set(declared))
-        return f"it cannot do {' and '.join(missing)}" if missing else None
+        """Why a provider cannot do what the request needs, or None; unknown means it may."""
+        return self.capabilities.lacks(name, needs) if needs else None
+
+    def readable(self, name: str, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages, with words in the place of old pictures that the model cannot see."""
+        if all(isinstance(m["content"], str) for m in messages):
+            return messages
+        return without_media(messages, self.capabilities.missing(name))
+
+    def learn(self, name: str, lacks: Capability, words: str) -> None:
+        """A host refused a request because its model cannot do that."""
+        self.capabilities.learn(name, lacks, words)
 
     # -- by the day's budget --------------------------------------------------------------------
 

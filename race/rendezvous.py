@@ -13,9 +13,12 @@ from typing import Any
 
 import structlog
 
-from race.events import Event, Switched, Token
+from providers.base import ToolCallDelta
+from race.events import CallPiece, Event, Switched, Thought, Token, ToolCalls
 from race.machine import (
     Action,
+    Call,
+    Calls,
     Continue,
     Decide,
     Race,
@@ -52,6 +55,8 @@ class Rendezvous:
         self.continue_asked = asyncio.Event()
         self._continue_from: str | None = None
         self.visible = 0
+        self.called_tools = False
+        """Calls of tools have been shown."""
         self.ttft_ms: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._afterwards: list[Event] = []
@@ -85,11 +90,32 @@ class Rendezvous:
         self._arm()
 
     def token(self, side: Side, text: str) -> None:
+        if not self._gives_way(side):
+            self._shown(self._race().floor, self._race().token(side, text, self.now()))
+
+    def called(self, side: Side, calls: tuple[ToolCallDelta, ...]) -> None:
+        if not self._gives_way(side):
+            self._shown(self._race().floor, self._race().called(side, calls, self.now()))
+
+    def thought(self, side: Side, text: str, think_s: float | None = None) -> None:
+        """A piece of reasoning: a sign of life, and for the caller if nobody else speaks."""
         if self._gives_way(side):
             return
+        if self._race().may_think_aloud(side) and not self.decided.done():
+            self.emit(
+                Thought(
+                    type="reasoning",
+                    request_id=self.request_id,
+                    at_ms=self.elapsed_ms(),
+                    text=text,
+                    provider=self.speakers.get(side, ""),
+                    role=side,
+                )
+            )
+        self.alive(side, think_s)
+
+    def _shown(self, floor: Side | None, actions: list[Action]) -> None:
         race = self._race()
-        floor = race.floor
-        actions = race.token(side, text, self.now())
         if actions:
             self._act(actions)
         if race.floor != floor:
@@ -185,6 +211,8 @@ class Rendezvous:
             match action:
                 case Say(side, text):
                     self.say(text, self.speakers.get(side, ""), side)
+                case Call(side, calls):
+                    self.call(calls, self.speakers.get(side, ""), side)
                 case Switch(to, reason, discard):
                     self.switch(to, self.speakers.get(to, ""), reason, discard)
                 case StartFallback(hedged):
@@ -214,9 +242,29 @@ class Rendezvous:
             )
         )
 
+    def call(self, calls: Calls, provider: str, role: Side) -> None:
+        """Show pieces of calls of tools to the caller."""
+        if self.ttft_ms is None:
+            self.ttft_ms = self.elapsed_ms()
+        self.called_tools = True
+        self.emit(
+            ToolCalls(
+                type="tool_calls",
+                request_id=self.request_id,
+                at_ms=self.elapsed_ms(),
+                calls=[
+                    CallPiece(index=c.index, id=c.id, name=c.name, arguments=c.arguments)
+                    for c in calls
+                ],
+                provider=provider,
+                role=role,
+            )
+        )
+
     def switch(self, to: Side, provider: str, reason: str, discard: int) -> None:
         """Tell the caller to drop the last `discard` characters; `provider` speaks from here."""
         self.visible -= discard
+        self.called_tools = False
         self.emit(
             Switched(
                 type="switched",

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from providers.base import Message
+from providers.messages import needs
 from race.rendezvous import Rendezvous, Sink
-from race.state import Options, Route, State
+from race.state import Options, Route, State, Wishes
 
 if TYPE_CHECKING:
     from race.attempt import Attempt
@@ -30,10 +31,30 @@ class Asked:
     options: Options = field(default_factory=Options)
     rewindable: bool = True
     """False when text that was shown to the caller cannot be taken back."""
+    conversation: Sequence[Message] = ()
+    """Where the caller gave messages: all of them, as they go to a model. `prompt` and `history`
+    are then the user's own words in them."""
+    wishes: Wishes = field(default_factory=Wishes)
 
     def messages(self) -> list[Message]:
         """The conversation as a model gets it."""
+        if self.conversation:
+            return list(self.conversation)
         return [*self.history, Message(role="user", content=self.prompt)]
+
+    def needs(self) -> frozenset[str]:
+        """What a model must be able to do, and the fields that its host must take."""
+        extra = self.options.get("extra") or {}
+        if not (self.conversation or extra):
+            return frozenset()
+        return needs(self.conversation, extra) | frozenset(self.options.get("passes") or ())
+
+    @property
+    def plain(self) -> bool:
+        """Text is all that is asked for: an answer in words can be gone on with by another model,
+        and may come from passages."""
+        extra = self.options.get("extra") or {}
+        return not (extra.get("tools") or extra.get("response_format"))
 
 
 class Turn(Protocol):
@@ -67,6 +88,9 @@ class Request:
     """classify: a language model's word on the category, for the primary to wait for."""
     attempts: list[Attempt] = field(default_factory=list)  # the branches, as calls begin
     reason: str | None = None  # join: why the answer changed hands, or why there is none
+    needs: frozenset[str] = frozenset()
+    """What a model must be able to do to answer it."""
+    standby: str | None = None  # begin_race: who stands behind the primary
     logged: bool = False  # log: its row is written, or was tried to be
     idle_since: float | None = None  # between two nodes, on the meeting's clock
     turn: Turn | None = None  # where the run's host keeps the conversation
@@ -83,7 +107,7 @@ class Request:
         """A run that begins now; a caller's `request_id` is what events and the log call it."""
         run_id = uuid.uuid4().hex
         meeting = Rendezvous(request_id or run_id, sink, came_at=came_at)
-        return cls(asked=asked, meeting=meeting, run_id=run_id)
+        return cls(asked=asked, meeting=meeting, run_id=run_id, needs=asked.needs())
 
     @property
     def request_id(self) -> str:

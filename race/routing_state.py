@@ -14,7 +14,8 @@ import structlog
 from config.errors import StorageError
 from config.models import Settings
 from race.hedge import HedgeBudget
-from race.permits import Permits
+from race.loops import Loops
+from race.permits import Needs, Permits
 from routing.ranking.observation import observations
 from routing.ranking.ranking import Ranking
 from routing.ranking.snapshot import Held
@@ -95,6 +96,8 @@ class RoutingState(Permits):
         """Only the newest rows of a long log are folded in: the whole of it has yet to be."""
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
+        self.loops = Loops()
+        self._enabled = [p.name for p in settings.providers if p.disabled is None]
         self._ask_spent_at = 0.0
 
     def with_settings(self, settings: Settings, memory: Memory | None = None) -> RoutingState:
@@ -114,22 +117,27 @@ class RoutingState(Permits):
 
     # -- the order ----------------------------------------------------------------------------
 
-    def choose(self, category: str) -> Choice:
+    def choose(self, category: str, needs: Needs = ()) -> Choice:
         """The order to ask in, and with what probability its first was chosen.
 
         Providers that may not be asked now come last; the first is one of them only if all are. One
         that is due to be tried after trouble goes first, once: the fallback stands behind it, and
-        its place in the order fell with its failures.
+        its place in the order fell with its failures. Where more than text is needed, models of
+        other categories stand behind these.
         """
         order = self.ranking.order(category)
-        allowed = [name for name in order if self.allows(name)]
+        if needs:
+            order = (*order, *(name for name in self._enabled if name not in order))
+        allowed = [name for name in order if self.allows(name, needs)]
         lean = self.allowance.lean
         choice = self.ranking.choose(category, allowed, self._draw(), lean)
-        barred = tuple(name for name in order if name not in allowed)
-        if (due := self.in_doubt(choice.order)) is not None:
-            rest = (name for name in (*choice.order, *barred) if name != due)
+        others = [name for name in order if name not in choice.order]
+        others.sort(key=lambda name: name not in allowed)
+        due = self.in_doubt([name for name in choice.order if name in allowed])
+        if due is not None:
+            rest = (name for name in (*choice.order, *others) if name != due)
             return Choice((due, *rest), False, None)
-        return Choice((*choice.order, *barred), choice.explored, choice.propensity)
+        return Choice((*choice.order, *others), choice.explored, choice.propensity)
 
     def hedge_after_s(self, name: str) -> float:
         """How long a hedged fallback waits: the learned p95 of the primary's first token."""

@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from providers.base import Message
+from providers.messages import ToolCall
 from telemetry.records import AttemptRow
 
 if TYPE_CHECKING:
@@ -26,6 +27,21 @@ class Options(TypedDict, total=False):
     top_p: float
     stop: list[str]
     extra: dict[str, object]
+    """All else that goes to the provider as it is: tools, response_format, seed, …"""
+    passes: dict[str, object]
+    """Fields that only some hosts know (`hosts.<name>.passes`); those of others are not asked."""
+
+
+class Wishes(TypedDict, total=False):
+    """Whom the caller would like to be asked. Names are providers' or their hosts'."""
+
+    models: list[str]
+    order: list[str]
+    only: list[str]
+    ignore: list[str]
+    sort: Literal["price", "throughput", "latency"]
+    max_price: dict[str, float]
+    """USD per million tokens, at most: `prompt`, `completion`."""
 
 
 class Route(TypedDict):
@@ -55,6 +71,8 @@ class Branch(TypedDict, total=False):
     """What one side of the race came to."""
 
     text: str
+    tool_calls: list[ToolCall]
+    reasoning: str
     provider: str | None
     model: str | None
     won: bool  # the race was decided for this side
@@ -83,6 +101,8 @@ class AnswerState(TypedDict):
     """The answer that the caller was given, or why there is none."""
 
     text: str
+    tool_calls: list[ToolCall]
+    reasoning: str
     provider: str | None
     model: str | None
     role: Literal["primary", "fallback"] | None
@@ -182,6 +202,10 @@ class Answer:
     """The text rests on `sources`."""
     retry_after_s: float | None = None
     """Where nobody answered: the seconds after which asking again may help, if that is known."""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    """What the model wants called, in OpenAI's form."""
+    reasoning: str = ""
+    """The model's thoughts, as far as its host shows them."""
     evidence: dict[str, Any] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
 

@@ -12,7 +12,9 @@ truncated    0.7   it ended at a length limit, in a code block, or in the middle
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 
 from routing.language import same_language
 from routing.refusal import refuses
@@ -55,6 +57,35 @@ def quality(prompt: str, text: str, finish_reason: str | None = None) -> float:
     for fault in faults(prompt, text, finish_reason):
         value *= FACTORS[fault]
     return value
+
+
+def quality_of_calls(calls: Sequence[tuple[str, str]], offered: object) -> float:
+    """The same of calls of tools, as `(name, arguments)`: that of the worst of them.
+
+    `offered` are the request's tools in OpenAI's form. 0.2: a tool that was not offered; 0.3:
+    arguments that are no JSON object; 0.6: required ones are missing.
+    """
+    known: dict[str, Mapping[str, object]] = {}
+    for tool in offered if isinstance(offered, Sequence) else ():
+        function = tool.get("function") if isinstance(tool, Mapping) else None
+        if isinstance(function, Mapping):
+            known[str(function.get("name"))] = function
+    return min((_of_call(known.get(name), arguments) for name, arguments in calls), default=1.0)
+
+
+def _of_call(tool: Mapping[str, object] | None, arguments: str) -> float:
+    if tool is None:
+        return 0.2
+    try:
+        given = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return 0.3
+    if not isinstance(given, dict):
+        return 0.3
+    parameters = tool.get("parameters")
+    required = parameters.get("required") if isinstance(parameters, Mapping) else None
+    missing = [n for n in required if n not in given] if isinstance(required, Sequence) else []
+    return 0.6 if missing else 1.0
 
 
 def faults(prompt: str, text: str, finish_reason: str | None = None) -> list[str]:

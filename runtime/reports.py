@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from config.models import Provider, Settings
 from race.breaker import Snapshot
+from race.capabilities import Known
 from race.routing_state import RoutingState, Rows
 from race.services import Services
 from runtime.admission import Gate
@@ -40,6 +41,7 @@ class ProviderHealth(TypedDict):
     enabled: bool
     unavailable: str | None  # why it cannot be asked on this machine
     breaker: Snapshot
+    capabilities: Known
 
 
 class LogHealth(TypedDict):
@@ -182,6 +184,7 @@ def _provider(services: Services, provider: Provider) -> ProviderHealth:
         "enabled": provider.disabled is None,
         "unavailable": why,
         "breaker": services.routing.snapshot(name),
+        "capabilities": services.routing.capabilities.about(name),
     }
 
 

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from graph.chat_model import ChatRouter
 from graph.router import Router
 
-
 LOCAL = "http://127.0.0.1:7860/v1"
 """Where nothing is asked, an address that is always the same."""
 

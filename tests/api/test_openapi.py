@@ -39,6 +39,7 @@ async def test_the_document_names_every_route_and_what_it_takes(service: Service
         "/router/interactions",
         "/router/priorities",
         "/router/feedback",
+        "/router/route",
         "/router/taught",
         "/router/taught/{lesson}",
         "/router/teach",

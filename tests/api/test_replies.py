@@ -16,7 +16,9 @@ from config.errors import OverloadedError
 from race.rendezvous import Event
 from race.state import Answer
 
-ASKED = Asked("auto", "Hello", [], {}, stream=True, include_usage=False)
+ASKED = Asked(
+    "auto", [{"role": "user", "content": "Hello"}], {}, {}, stream=True, include_usage=False
+)
 TOKEN: Event = {"type": "token", "text": "Hi", "provider": "first", "role": "primary"}
 ANSWERED: Event = {
     "type": "answered",

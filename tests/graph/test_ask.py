@@ -20,7 +20,7 @@ def test_threads_that_ask_at_once_share_one_event_loop(settings_for: SettingsFor
 
         def ask(router: Router = router, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
-            router._block_on(note)
+            router.run(note)
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:

@@ -1,0 +1,69 @@
+"""Which capability a host's refusal says that its model does not have."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from config.models import Capability
+from providers.error_reply import ErrorReply, error_in_body
+
+_STATUSES = frozenset({400, 404, 405, 415, 422, 500, 501})
+_CANNOT = re.compile(
+    r"not (?:be )?(?:supported|available|allowed|implemented|enabled|permitted|capable|accept)"
+    r"|unsupported|(?:does|do)(?: not|n't) (?:support|accept|have|allow)|no support"
+    r"|cannot (?:process|read|use|handle|accept)|no endpoints? found|requires? --|needs? --"
+    r"|invalid (?:content )?type|must be a string|expected (?:a )?string|should be a valid string"
+    r"|unknown (?:parameter|argument|field|content)|unrecogni[sz]ed|extra (?:inputs|fields)",
+    re.IGNORECASE,
+)
+_ABOUT: dict[Capability, re.Pattern[str]] = {
+    "tools": re.compile(
+        r"\btools?\b|tool[_ -]?(?:choice|use|call)|function[_ -]?call|\bfunctions?\b", re.I
+    ),
+    "images": re.compile(
+        r"\bimages?\b|image_url|\bvision\b|multi-?modal|content.{0,40}(?:string|str\b)"
+        r"|(?:sequence|array|list).{0,40}string",
+        re.I,
+    ),
+    "audio": re.compile(r"\baudio\b|input_audio|content.{0,40}string", re.I),
+    "files": re.compile(r"\bfiles?\b|\bpdfs?\b|documents?|content.{0,40}string", re.I),
+    "json_schema": re.compile(
+        r"response_?format|json_?schema|structured[_ ]outputs?|\bgrammar\b|guided", re.I
+    ),
+    "json_object": re.compile(r"response_?format|json_?object|json[_ ]mode", re.I),
+}
+_CALLERS_OWN = re.compile(
+    r"invalid schema|invalid.{0,20}function.{0,20}parameters|in context=|is not of type"
+    r"|additionalProperties|missing required|tool_call_id|must be a response to",
+    re.IGNORECASE,
+)
+"""The refusal is of this request's schema or messages, not of such requests."""
+
+
+def refused_capability(status: int, body: bytes, sent: dict[str, Any]) -> Capability | None:
+    """The capability that a refusal of this request names; only what it asked for can be meant."""
+    if status not in _STATUSES:
+        return None
+    reply = error_in_body(body) or ErrorReply(body.decode("utf-8", "replace"), frozenset(), "")
+    said = f"{reply.param} {reply.words}"
+    if _CALLERS_OWN.search(said) or not (_CANNOT.search(said) or "unsupported" in str(reply.codes)):
+        return None
+    return next((asked for asked in asked_of(sent) if _ABOUT[asked].search(said)), None)
+
+
+def asked_of(sent: dict[str, Any]) -> list[Capability]:
+    """What a request's body asks of a model."""
+    asked: list[Capability] = ["tools"] if sent.get("tools") else []
+    form = (sent.get("response_format") or {}).get("type")
+    asked += ["json_schema"] if form == "json_schema" else []
+    asked += ["json_object"] if form == "json_object" else []
+    parts = {
+        part.get("type")
+        for message in sent["messages"]
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+    }
+    asked += ["images"] if "image_url" in parts else []
+    asked += ["audio"] if "input_audio" in parts else []
+    return asked + (["files"] if "file" in parts else [])

@@ -1,0 +1,131 @@
+"""What each provider can do: declared in the configuration, or learned from what its host refused.
+
+What was learned is kept in the data folder, for models are served differently next week: it is
+forgotten after FORGET_S. What is declared stands above it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, get_args
+
+import structlog
+from typing_extensions import TypedDict
+
+from config.models import Capability, Settings
+
+logger = structlog.get_logger()
+
+FORGET_S = 7 * 86_400.0
+FILE = "capabilities.json"
+KNOWN: frozenset[str] = frozenset(get_args(Capability))
+_KINDS_WITHOUT = frozenset({"simulated", "llama_cpp"})
+"""Hosts whose models answer in words alone unless their entry declares more: scripted ones, and the
+embedded LLaMA, of whose tool calls too few are right (docs/tools.md has the figure)."""
+
+
+class Known(TypedDict):
+    """What is known of a provider's capabilities."""
+
+    declared: list[str] | None
+    lacks: list[str]
+    learned: dict[str, str]
+    """By capability, what its host said when it refused."""
+
+
+class Capabilities:
+    """Shared by all requests of a process; every method is quick."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives Unix time in seconds."""
+        self._settings = settings
+        self._clock = clock
+        self._file = settings.data_dir / FILE
+        self._keys = {p.name: _key(settings, p.name) for p in settings.providers}
+        self._learned: dict[str, dict[str, dict[str, Any]]] = _read(self._file)
+
+    def lacks(self, name: str, needs: Collection[str]) -> str | None:
+        """Why the provider cannot do what is needed, as a phrase; None if it may.
+
+        A need that is no capability is a field that its host must list under `passes`.
+        """
+        missing = self.missing(name)
+        cannot = sorted(need for need in needs if need in missing)
+        passes = self._settings.hosts[self._settings.provider(name).host].passes
+        fields = sorted(n for n in needs if n not in KNOWN and n not in passes)
+        said = [f"it cannot do {' and '.join(cannot)}"] if cannot else []
+        said += [f"its host does not take {' and '.join(fields)}"] if fields else []
+        return ", and ".join(said) or None
+
+    def missing(self, name: str) -> frozenset[str]:
+        """The capabilities that the provider does not have, as far as is known."""
+        provider = self._settings.provider(name)
+        declared = provider.capabilities
+        if declared is None and self._settings.hosts[provider.host].kind in _KINDS_WITHOUT:
+            declared = ()
+        if declared is None:
+            return frozenset(self.learned(name))
+        able = {*declared, *({"json_object"} if "json_schema" in declared else ())}
+        return KNOWN - able
+
+    def learned(self, name: str) -> dict[str, str]:
+        """By capability, what the host said when it refused; what is a week old is forgotten."""
+        found = self._learned.get(self._keys.get(name, ""), {})
+        since = self._clock() - FORGET_S
+        return {what: str(entry["words"]) for what, entry in found.items() if entry["at"] > since}
+
+    def about(self, name: str) -> Known:
+        """For people: what is declared, and what was learned."""
+        declared = self._settings.provider(name).capabilities
+        return Known(
+            declared=None if declared is None else [str(name) for name in declared],
+            lacks=sorted(self.missing(name)),
+            learned=self.learned(name),
+        )
+
+    def learn(self, name: str, lacks: Capability, words: str) -> None:
+        """Remember a refusal; a folder that cannot be written costs the memory of it alone."""
+        self._learned = {**_read(self._file), **self._learned}
+        entry = {"at": self._clock(), "words": words[:300]}
+        self._learned.setdefault(self._keys[name], {})[lacks] = entry
+        logger.info("capability_refused", provider=name, lacks=lacks, words=words[:300])
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(self._learned, indent=1))
+            temporary.replace(self._file)
+        except OSError as error:
+            logger.warning("capabilities_not_kept", file=str(self._file), error=str(error))
+
+
+def _key(settings: Settings, name: str) -> str:
+    """Another model or another address behind the same name has refused nothing yet."""
+    provider = settings.provider(name)
+    said = f"{provider.resolved_model}|{settings.hosts[provider.host].url}"
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _read(file: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """What is kept; nothing where there is none or it is damaged: it is learned again."""
+    found: object = None
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(file.read_text())
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(key): {
+            what: entry
+            for what, entry in entries.items()
+            if what in KNOWN
+            and isinstance(entry, dict)
+            and isinstance(entry.get("at"), int | float)
+        }
+        for key, entries in found.items()
+        if isinstance(entries, dict)
+    }

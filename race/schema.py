@@ -1,0 +1,173 @@
+"""Whether an answer keeps the JSON format that was asked for.
+
+The schema is the caller's and the answer a model's: neither is trusted. Nothing is fetched, sizes
+are bounded, and the check runs in a thread of its own that stops itself after CHECK_S, in the
+middle of a regular expression too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import regex
+
+from config.errors import UsageError
+
+CHECK_S = 0.5
+"""An answer that takes longer to check is taken as it is: the schema is the caller's own."""
+MAX_SCHEMA_CHARACTERS = 100_000
+MAX_DEPTH = 100
+PATTERN_S = 0.1
+
+
+class _SlowError(Exception):
+    """The time is up."""
+
+
+def checked(form: object) -> None:
+    """Raise UsageError for a `response_format` that no answer could be checked against."""
+    if not isinstance(form, Mapping) or form.get("type") != "json_schema":
+        return
+    schema = _schema(form)
+    if schema is None:
+        raise UsageError(
+            "`response_format.json_schema.schema` is missing", "response_format.json_schema"
+        )
+    if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
+        raise UsageError(
+            f"the schema has more than {MAX_SCHEMA_CHARACTERS} characters", "response_format"
+        )
+    for key, value in _members(schema, 0):
+        if key in ("$ref", "$dynamicRef") and not str(value).startswith("#"):
+            raise UsageError(
+                f"the schema refers to {str(value)[:80]!r}; only references within it are taken",
+                "response_format",
+            )
+
+
+async def fault(form: object, text: str) -> str | None:
+    """What is wrong with an answer in that format, in a phrase; None if nothing is."""
+    if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
+        return None
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads(), _fault, form, text)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="schema")
+
+
+def _fault(form: Mapping[str, Any], text: str) -> str | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON ({str(error)[:80]})"
+    if form["type"] == "json_object":
+        return None if isinstance(value, dict) else "no JSON object"
+    return _validated(_schema(form) or {}, value)
+
+
+def _validated(schema: Mapping[str, Any], value: object) -> str | None:
+    import jsonschema
+    import referencing
+
+    validator = _timed()(schema, registry=referencing.Registry())
+    _deadline.at = time.monotonic() + CHECK_S
+    try:
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    except (_SlowError, RecursionError):
+        return None
+    except (jsonschema.exceptions.SchemaError, referencing.exceptions.Unresolvable, TypeError):
+        return None  # what is no schema was the host's to refuse
+    return f"{error.json_path}: {error.message[:160]}" if error is not None else None
+
+
+class _Deadline:
+    """When the running check must end, by thread."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self._local = threading.local()
+
+    @property
+    def at(self) -> float:
+        return float(getattr(self._local, "at", 0.0))
+
+    @at.setter
+    def at(self, at: float) -> None:
+        self._local.at = at
+
+
+_deadline = _Deadline()
+
+
+@cache
+def _timed() -> Any:
+    """jsonschema's validator, whose every keyword looks at the time."""
+    import jsonschema
+
+    base = jsonschema.Draft202012Validator
+    keywords = {name: _watched(check) for name, check in base.VALIDATORS.items()}
+    keywords |= {"pattern": _pattern, "patternProperties": _pattern_properties}
+    return jsonschema.validators.extend(base, keywords)
+
+
+Check = Callable[[Any, Any, Any, Any], Any]
+
+
+def _watched(check: Check) -> Check:
+    def watched(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if time.monotonic() > _deadline.at:
+            raise _SlowError
+        yield from check(validator, value, instance, schema) or ()
+
+    return watched
+
+
+def _pattern(_: Any, pattern: Any, instance: Any, __: Any) -> Iterator[Any]:
+    import jsonschema
+
+    if isinstance(instance, str) and not _found(str(pattern), instance):
+        yield jsonschema.ValidationError(f"does not match {str(pattern)[:60]!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, _: Any) -> Iterator[Any]:
+    if isinstance(instance, dict):
+        for pattern, schema in patterns.items():
+            for name, value in instance.items():
+                if _found(str(pattern), name):
+                    yield from validator.descend(value, schema, path=name, schema_path=pattern)
+
+
+def _found(pattern: str, text: str) -> bool:
+    """Whether the pattern is in the text; one that cannot be read or takes too long counts as."""
+    try:
+        return regex.search(pattern, text, timeout=PATTERN_S, concurrent=True) is not None
+    except (regex.error, TimeoutError):
+        return True
+
+
+def _schema(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    inner = form.get("json_schema")
+    schema = inner.get("schema") if isinstance(inner, Mapping) else None
+    return schema if isinstance(schema, Mapping) else None
+
+
+def _members(value: object, depth: int) -> Iterator[tuple[str, object]]:
+    if depth > MAX_DEPTH:
+        raise UsageError(f"the schema is nested more than {MAX_DEPTH} deep", "response_format")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield str(key), inner
+            yield from _members(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _members(inner, depth + 1)
