@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -11,8 +11,10 @@ from config.models import Provider, Settings
 from race.breaker import Snapshot
 from race.capabilities import Known
 from race.routing_state import RoutingState, Rows
-from race.services import Services
-from runtime.admission import Gate
+
+if TYPE_CHECKING:  # `--priorities` needs neither the graph nor a model
+    from race.services import Services
+    from runtime.admission import Gate
 
 VERSION = "0.1.0"
 
