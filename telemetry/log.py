@@ -54,7 +54,7 @@ class InteractionLog:
         self._text = text
         self._keeper = Keeper(Spool(spool))
         self._writer = Writer(database, self._keeper)
-        self._readers = Readers(READERS)
+        self._readers = Readers(READERS, database.reading.dispose)
         self._closed = False
 
     @classmethod
@@ -81,6 +81,7 @@ class InteractionLog:
             log._writer.hand_on(HAND_ON_S)
         if log._writer.refused is not None:
             log._writer.end()
+            log._readers.close()
             raise log._writer.refused
         return log
 
@@ -249,8 +250,6 @@ class InteractionLog:
         self._closed = True
         await self._writer.close()
         self._readers.close()
-        if self._writer.ended:
-            self._database.close()
 
     def _attempt(self, attempt: AttemptRow, **inherited: object) -> tables.Row:
         row = cast("Mapping[str, Any]", attempt)

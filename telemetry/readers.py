@@ -17,7 +17,11 @@ T = TypeVar("T")
 class Readers:
     """A fixed number of daemon threads."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, ended: Callable[[], None]) -> None:
+        """`ended` is called once, by the last thread that ends."""
+        self._ended = ended
+        self._left = threads
+        self._guard = threading.Lock()
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name=f"log-reader-{n}", daemon=True)
@@ -50,3 +54,8 @@ class Readers:
                 future.set_exception(error)
             else:
                 future.set_result(found)
+        with self._guard:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._ended()

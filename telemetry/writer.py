@@ -82,10 +82,6 @@ class Writer:
         self._thread.start()
 
     @property
-    def ended(self) -> bool:
-        return not self._thread.is_alive()
-
-    @property
     def silent(self) -> str | None:
         """Why nothing can be read either: the log was not reached yet, or does not answer."""
         busy = self._busy_since
@@ -188,7 +184,7 @@ class Writer:
             elif open_ and not self.keeper.waiting and time.monotonic() >= self._next_try:
                 self._look()
             self._hand_on()
-        self._database.close()  # also when it was silent and nobody waits for this thread any more
+        self._database.writing.dispose()  # even where nobody waits for this thread any more
 
     def _prepare(self) -> bool:
         """Reach the log; False while it cannot be."""

@@ -37,15 +37,22 @@ class PostgresServer:
     def start(self) -> None:
         data = str(self._folder / "data")
         self._run("initdb", "-D", data, "-A", "trust", "-U", "router", "--no-sync")
-        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
-        log = str(self._folder / "log")
-        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
+        self.resume_service()
 
     def stop(self) -> None:
         data = str(self._folder / "data")
         if Path(data, "postmaster.pid").exists():
             self._run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def halt(self) -> None:
+        """Gone at once, as after a crash; `resume_service` brings it back with its data."""
+        self._run("pg_ctl", "-D", str(self._folder / "data"), "-w", "-m", "immediate", "stop")
+
+    def resume_service(self) -> None:
+        data, log = str(self._folder / "data"), str(self._folder / "log")
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
+        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
 
     def pause(self) -> None:
         """Silent, not gone: connections are accepted by the kernel and never answered."""

@@ -1,0 +1,8 @@
+"""The servers that fail: PostgreSQL and Chroma."""
+
+from __future__ import annotations
+
+from tests.telemetry.conftest import postgres
+from tests.vectorstore.test_knowledge import chroma_server
+
+__all__ = ["chroma_server", "postgres"]
