@@ -181,6 +181,10 @@ class AnswerReader:
             self.over = True
             return
         value = parsed(data)
+        if not name and (text := self._message.plain(value)) is not None:
+            if text:
+                yield Delta(text)
+            return
         if value is not NOT_JSON:
             yield from self._value(name, value)
             return

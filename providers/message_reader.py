@@ -15,6 +15,11 @@ from providers.text_stream import BrokenTextError, Characters, Thoughts
 MAX_ANSWER_CHARACTERS = 4 * 2**20
 """A longer answer, reasoning included, is taken for a runaway: `bad_reply`."""
 
+_PLAIN_EVENT = frozenset({"error", "errors"})
+_PLAIN_CHOICE = frozenset({"error", "message", "usage"})
+"""Members that a plain chunk does not have."""
+_PLAIN_DELTA = frozenset({"role", "content"})
+
 REPEATED_CHARACTERS = 10
 """So long must a delta be that equals all text before it to be taken for a repetition of it."""
 
@@ -51,6 +56,39 @@ class MessageReader:
     def complete(self) -> bool:
         """An answer that says something and has ended: what follows cannot spoil it."""
         return self.finished and (self._has_text or self._called)
+
+    def plain(self, event: Any) -> str | None:
+        """The text of a chunk that holds nothing else, as nearly all do, at a third of the cost;
+        None: `read` it."""
+        if type(event) is not dict or not _PLAIN_EVENT.isdisjoint(event) or event.get("usage"):
+            return None
+        choices = event.get("choices")
+        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
+        if type(choice) is not dict or not _PLAIN_CHOICE.isdisjoint(choice):
+            return None
+        delta = choice.get("delta")
+        if (
+            choice.get("index")
+            or choice.get("finish_reason") is not None
+            or type(delta) is not dict
+        ):
+            return None
+        content = delta.get("content")
+        if type(content) is not str or not content or not _PLAIN_DELTA.issuperset(delta):
+            return None
+        if self._held or not self._thoughts.over or self._repeats(content):
+            return None
+        self.progress += 1
+        self.finished, self._by_delta = False, True
+        self._said.append(content)
+        self._said_length += len(content)
+        try:
+            text = self._characters.feed(content)
+        except BrokenTextError:
+            raise self._malformed() from None
+        self._count(text)
+        self._has_text = self._has_text or bool(text.strip())
+        return text
 
     def read(self, event: dict[str, Any]) -> Iterator[Delta]:
         """The deltas of one chunk or of a whole completion; raises ProviderError."""

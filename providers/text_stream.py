@@ -80,6 +80,11 @@ class Thoughts:
         self._answering = False
         self._thought = False
 
+    @property
+    def over(self) -> bool:
+        """The answer has begun: all that follows is text."""
+        return self._answering
+
     def feed(self, text: str) -> tuple[str, str]:
         """`(reasoning, text)`, either of them empty; what may yet become a mark is held back."""
         if self._answering:

@@ -110,3 +110,15 @@ def test_no_event_whatever_its_shape_is_more_than_a_provider_error(value: object
 def test_no_bytes_are_more_than_a_provider_error(value: bytes) -> None:
     with pytest.raises(ProviderError):
         read(b"data: " + value + b"\n\n")
+
+
+@pytest.mark.parametrize("common", [True, False])
+def test_the_short_way_for_common_chunks_reads_as_the_long_one(common: bool) -> None:
+    """A member that means nothing sends a chunk the long way."""
+    more = {} if common else {"message": None}
+    words = ["<th", "ink>hm</think>", "Half ", "an ", "answer."]
+    said = [event({"content": word}, **more) for word in words]
+    deltas = read(*said, event({}, finish_reason="stop"), b"data: [DONE]\n\n")
+    assert "".join(d.text for d in deltas) == "Half an answer."
+    assert "".join(d.reasoning for d in deltas) == "hm"
+    assert [d.finish_reason for d in deltas if d.finish_reason] == ["stop"]
