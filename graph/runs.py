@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import Context
 
 import structlog
 from langgraph.runtime import RunControl
@@ -40,9 +41,11 @@ class Run:
         self.closed = False
         self._why: str | None = None
         services.races[(self.control, "")] = request
+        # Its own context: within somebody else's graph it would run as a part of that one.
         self.task = asyncio.create_task(
             run_through(graph, self.control),
             name=f"request-{request.run_id}",
+            context=Context(),
         )
 
     async def end(self, why: str = LEFT) -> None:

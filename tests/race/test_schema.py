@@ -1,0 +1,73 @@
+"""Answers against the format that was asked for: nothing fetched, everything bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from config.errors import UsageError
+from race.schema import CHECK_S, checked, fault
+
+
+def form(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+CITY = form({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "kept"),
+    [
+        (CITY, '{"city": "Lisbon"}', True),
+        (CITY, '{"town": "Lisbon"}', False),
+        (CITY, '{"city": 7}', False),
+        (CITY, "Lisbon", False),
+        ({"type": "json_object"}, "{}", True),
+        ({"type": "json_object"}, "[]", False),
+        (form({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}}), "7", True),
+        (form({"type": "string", "pattern": "^[a-z]+$"}), '"ABC"', False),
+    ],
+)
+async def test_an_answer_is_checked(asked: dict[str, Any], text: str, kept: bool) -> None:
+    assert (await fault(asked, text) is None) == kept
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "https://elsewhere.test/schema.json"},
+        {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
+        {"description": "x" * 200_000},
+    ],
+)
+def test_what_reaches_outside_or_is_too_large_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        checked(form(schema))
+
+
+async def test_a_hostile_schema_costs_a_bounded_time_and_leaves_the_loop_free() -> None:
+    node: dict[str, Any] = {"$ref": "#/$defs/n0"}
+    defs: dict[str, Any] = {
+        f"n{i}": {"allOf": [{"$ref": f"#/$defs/n{i + 1}"}] * 2} for i in range(40)
+    }
+    defs["n40"] = {"type": "string"}
+    slow = form({**node, "$defs": defs})
+    began, turns = time.monotonic(), 0
+    checking = asyncio.create_task(fault(slow, '"x"'))
+    while not checking.done():
+        await asyncio.sleep(0.01)
+        turns += 1
+    assert checking.result() is None
+    assert time.monotonic() - began < 10 * CHECK_S
+    assert turns > 3
+
+
+async def test_a_hostile_pattern_costs_a_bounded_time() -> None:
+    began = time.monotonic()
+    text = '"' + "a" * 60 + '!"'
+    await fault(form({"type": "string", "pattern": "^(a|aa|a*)*$"}), text)
+    assert time.monotonic() - began < 10 * CHECK_S
