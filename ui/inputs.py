@@ -26,6 +26,8 @@ MOST_FILES = 20
 FILES = "files"
 
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
+Said = Text | None | Annotated[list[Text], Field(max_length=100)]
+"""What our own scripts send along with an event."""
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 
 
@@ -67,7 +69,7 @@ _BY_KIND: dict[type, Rule] = {
 """By the component that an event reads."""
 
 _BY_EVENT: dict[Any, TypeAdapter[Any]] = {
-    gr.EventData: TypeAdapter(Annotated[dict[Text, Text | None], Field(max_length=20)] | None),
+    gr.EventData: TypeAdapter(Annotated[dict[Text, Said], Field(max_length=20)] | None),
     gr.LikeData: _PLACE,
     gr.RetryData: _PLACE,
     gr.SelectData: _PLACE,
