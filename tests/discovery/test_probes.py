@@ -47,13 +47,13 @@ def test_right_answers_pass_in_their_usual_forms_and_near_misses_do_not(probe: P
 @pytest.mark.parametrize("probe", EACH, ids=[p.id for p in EACH])
 def test_typography_makes_no_difference(probe: Probe) -> None:
     """Other spaces, dashes, quotes and a fence around the whole change no right answer's score."""
-    told = probe.right[0]
+    answer = probe.right[0]
     if "characters" in str(probe.checks[0].model_fields_set):
         return
     table = str.maketrans({"-": "\u2011", "'": "\u2019", "\u00a0": " "})
-    forms = [told if "\\" in told or '"' in told else told.translate(table), f"{told}\n"]
-    if "```" not in told:
-        forms.append(f"```\n{told}\n```")
+    forms = [answer if "\\" in answer or '"' in answer else answer.translate(table), f"{answer}\n"]
+    if "```" not in answer:
+        forms.append(f"```\n{answer}\n```")
     for form in forms:
         assert grade(probe, form) == 1.0, form
 
