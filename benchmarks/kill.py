@@ -1,8 +1,8 @@
-"""SIGKILL under load: `python -m benchmarks.kill`.
+"""SIGKILL under load: `python -m benchmarks.kill [--down]`.
 
 The service answers streaming clients and is killed in the middle, again and again on the same
-data folder. Every request whose last byte reached its client must have its complete row in the
-log, and the database must open clean.
+data folder; with `--down` while the log's database is out of reach. Every request whose last byte
+reached its client must have its complete row in the log, and the database must open clean.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.bench import write_config
+from telemetry.log import InteractionLog
 from tests.upstream import Behaviour, Upstream
 
 ROUNDS = 20
 CALLERS = 16
+NOWHERE = "postgres://router@127.0.0.1:9/log"
 SERVE = """
 import sys, uvicorn
 from config.environment import quiet
@@ -37,7 +39,8 @@ from telemetry.console import configure
 configure(level="ERROR")
 listening = listen("127.0.0.1", 0)
 print(listening.getsockname()[1], flush=True)
-app = create_app(Router.from_config(sys.argv[1], sys.argv[2], environ={}))
+environ = {"ROUTER_DATABASE_URL": sys.argv[3]} if sys.argv[3] else {}
+app = create_app(Router.from_config(sys.argv[1], sys.argv[2], environ=environ))
 uvicorn.Server(uvicorn.Config(app, log_config=None)).run(sockets=[listening])
 """
 
@@ -76,10 +79,10 @@ async def up(session: aiohttp.ClientSession, url: str) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def play(config: Path, data: Path, tally: Tally, load_s: float) -> None:
+async def play(config: Path, data: Path, tally: Tally, load_s: float, url: str = "") -> None:
     """One life of the service: until it answers, then under load, then killed."""
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVE, str(config), str(data), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", SERVE, str(config), str(data), url), stdout=asyncio.subprocess.PIPE
     )
     assert running.stdout is not None
     url = f"http://127.0.0.1:{int(await running.stdout.readline())}"
@@ -108,7 +111,14 @@ async def load(url: str, tally: Tally, load_s: float, running: asyncio.subproces
         await asyncio.gather(*callers, return_exceptions=True)
 
 
-def missing(data: Path, tally: Tally) -> list[str]:
+async def missing(data: Path, tally: Tally) -> list[str]:
+    """What is not in the log once it was opened again: that takes over what waited on the disk."""
+    log = await asyncio.to_thread(InteractionLog.open, None, data)
+    await log.close()
+    return await asyncio.to_thread(_missing, data, tally)
+
+
+def _missing(data: Path, tally: Tally) -> list[str]:
     """The whole answers whose rows are not complete; RuntimeError for a damaged database."""
     with closing(sqlite3.connect(data / "router.db")) as database:
         (state,) = database.execute("PRAGMA integrity_check").fetchone()
@@ -124,15 +134,21 @@ def missing(data: Path, tally: Tally) -> list[str]:
     return [request_id for request_id in tally.whole if request_id not in logged]
 
 
-async def run(folder: Path, rounds: int) -> Tally:
-    """Play so many rounds on one data folder; RuntimeError if anything is missing."""
+async def run(folder: Path, rounds: int, *, down: bool = False) -> Tally:
+    """Play so many rounds on one data folder; RuntimeError if anything is missing.
+
+    `down`: the service is told of a database that nobody can reach, and the log is opened in the
+    data folder afterwards.
+    """
     tally, draw = Tally(), random.Random(1)
     with Upstream.in_thread() as upstream:
         upstream.default = Behaviour(tokens=10, ttft_s=0.01, token_s=0.002)
         config = write_config(upstream.base_url, upstream.base_url, folder)
         for _ in range(rounds):
-            await play(config, folder / "data", tally, draw.uniform(0.0, 0.5))
-            if lost := missing(folder / "data", tally):
+            await play(
+                config, folder / "data", tally, draw.uniform(0.0, 0.5), NOWHERE if down else ""
+            )
+            if lost := await missing(folder / "data", tally):
                 raise RuntimeError(f"{len(lost)} whole answers are not in the log: {lost[:3]}")
     return tally
 
@@ -140,9 +156,10 @@ async def run(folder: Path, rounds: int) -> Tally:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--down", action="store_true", help="while the log's database is down")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tally = asyncio.run(run(Path(folder), args.rounds))
+        tally = asyncio.run(run(Path(folder), args.rounds, down=args.down))
     print(f"killed {tally.rounds} times: {len(tally.whole)} whole answers, each one in the log")
     return 0
 

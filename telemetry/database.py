@@ -270,15 +270,9 @@ def reason(error: BaseException) -> str:
 
 def locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
     """The address, and how messages name it (without its password)."""
+    make_folder(data_dir)
     if database_url is None:
         path = data_dir / "router.db"
-        try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The data folder {data_dir} cannot be created ({error.strerror}):"
-                " give a writable one with --data."
-            ) from error
         return URL.create("sqlite", database=str(path)), str(path)
     try:
         url = make_url(database_url)
@@ -294,3 +288,14 @@ def locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
         )
     where = url.render_as_string(hide_password=True) if url.host else str(url.database or url)
     return url, where
+
+
+def make_folder(data_dir: Path) -> None:
+    """The data folder, wherever the database is: rows wait there. StorageError if it cannot be."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The data folder {data_dir} cannot be created ({error.strerror}):"
+            " give a writable one with --data."
+        ) from error

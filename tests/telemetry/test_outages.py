@@ -106,6 +106,13 @@ async def test_a_database_that_is_not_there_at_the_start_is_waited_for_behind_th
     await log.close()
 
 
+async def test_rows_wait_in_a_data_folder_that_is_new(tmp_path: Path) -> None:
+    log = InteractionLog.open(UNREACHABLE, tmp_path / "new" / "data", wait_s=0)
+    assert not await log.write(request("r1"), [attempt()])
+    assert log.backlog == (1, 0, 0)
+    await log.close()
+
+
 async def test_a_refused_database_is_named_and_asked_again(tmp_path: Path) -> None:
     log = InteractionLog.open(UNREACHABLE, tmp_path, wait_s=1.0)
     assert not await log.write(request("r1"), [attempt()])
