@@ -15,6 +15,8 @@ COMMANDS = {
     "ask": "cli.ask",
     "check": "cli.check",
     "search": "cli.search",
+    "approve": "cli.scout",
+    "refuse": "cli.scout",
     "undo": "cli.undo",
     "route": "cli.route",
     "ingest": "cli.ingest",
@@ -36,6 +38,7 @@ BELONGS_TO = {
     "resume": ("batch",),
     "json": ("ask", "route", "priorities", "search"),
     "apply": ("search",),
+    "review": ("search",),
     "agree": ("search",),
     "refresh": ("search",),
     "follow": ("log",),
@@ -55,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     does.add_argument("--ask", metavar="PROMPT", help="answer one prompt on stdout")
     does.add_argument("--check", action="store_true", help="try each enabled provider live")
     does.add_argument("--search", metavar="CATEGORY", help="search for a better LLaMA")
+    does.add_argument("--approve", metavar="THREAD", help="append what --review has tried")
+    does.add_argument("--refuse", metavar="THREAD", help="refuse what --review has tried")
     does.add_argument("--undo", action="store_true", help="take back the last config change")
     does.add_argument("--route", metavar="PROMPT", help="where would this prompt go, and why?")
     does.add_argument(
@@ -86,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--resume", action="store_true", help="skip what --out already answered")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--apply", action="store_true", help="try the best candidate and append it")
+    p.add_argument("--review", action="store_true", help="try the best candidate, then ask")
     p.add_argument(
         "--refresh", action="store_true", help="update prices and offers from live sources first"
     )

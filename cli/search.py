@@ -1,4 +1,4 @@
-"""`--search`: a better LLaMA for a category; with `--apply` the best one is tried and appended."""
+"""`--search`: a better LLaMA for a category; with `--apply` or `--review` the best is tried."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import aclosing
 
+from cli.scout import go, new_thread
 from config.loader import load
 from discovery.candidates import Candidate
-from discovery.progress import render_event
 from discovery.render import as_json, render_table
 from discovery.result import SearchResult
 from discovery.search import Search
+from nodes.scouting import ScoutInput
 from providers.registry import Providers
 from telemetry.log import InteractionLog
 
@@ -33,7 +33,9 @@ async def _search(args: argparse.Namespace) -> int:
             search = Search(load(args.config, args.data), providers, log.audit)
         result = await search.search(args.search)
         print(json.dumps(as_json(result)) if args.json else render_table(result))
-        return await _apply(search, result, agree=args.agree) if args.apply else 0
+        if not (args.apply or args.review):
+            return 0
+        return await _apply(search, result, agree=args.agree, review=args.review)
     finally:
         await providers.close()
         await log.close()
@@ -56,24 +58,19 @@ async def _refresh(search: Search, category: str) -> None:
     print(f"Written: {', '.join(files)}; --undo takes it back, file by file.", file=sys.stderr)
 
 
-async def _apply(search: Search, result: SearchResult, *, agree: bool) -> int:
-    """Try the best candidate and print each step; 0 if it was appended."""
+async def _apply(search: Search, result: SearchResult, *, agree: bool, review: bool) -> int:
+    """Try the best candidate and print each step; 0 if it was appended, or waits for a review."""
     chosen = await asyncio.to_thread(_agreed, result, agree=agree)
     if chosen is None:
         print("error: there is no candidate left to try", file=sys.stderr)
         return 1
-    appended, shown = False, -1
-    events_of = search.try_and_append(result.category, chosen, accepted=chosen.questions)
-    async with aclosing(events_of) as events:
-        async for event in events:
-            if event["type"] == "downloading":
-                tenth = 10 * int(event["done"]) // max(int(event["total"]), 1)
-                if tenth == shown:
-                    continue
-                shown = tenth
-            print(render_event(event), file=sys.stderr)
-            appended = appended or event["type"] == "appended"
-    return 0 if appended else 1
+    given = ScoutInput(
+        category=result.category,
+        candidate=chosen.key,
+        accepted=list(chosen.questions),
+        review=review,
+    )
+    return await go(search, given, new_thread(result.category))
 
 
 def _agreed(result: SearchResult, *, agree: bool) -> Candidate | None:

@@ -12,7 +12,13 @@ from config.catalogue import CATALOGUE_FILE
 from config.errors import NotFoundError
 from config.journal import Change
 from config.writer import PROVIDERS, Step, Writer
+from config.yaml_file import YamlFile
 from config.yaml_splice import insert_item, remove_item, set_key
+
+
+def providers_in(config_dir: Path) -> list[dict[str, Any]]:
+    """The providers' entries as the file has them now. Raises ConfigError as the loader does."""
+    return list(YamlFile(config_dir / PROVIDERS).data.get("providers") or [])
 
 
 def append_provider(

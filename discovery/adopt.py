@@ -16,6 +16,7 @@ from discovery.calls import Contender, Reply, smoke
 from discovery.candidates import Candidate
 from discovery.download import fetch
 from discovery.entry import Deployment, entry_for, fields_for, provider_for
+from discovery.journal import Journal
 from discovery.result import SearchResult
 from discovery.sources.hub_client import HubPlace
 from discovery.sources.source import Gguf, SourceError
@@ -34,6 +35,7 @@ class Adoption:
     hub: HubPlace
     incumbent: Provider | None = None
     """Whom it was compared with."""
+    journal: Journal | None = None
 
     async def attempt(self) -> AsyncGenerator[Event]:
         """Fetch it if need be and try it; nothing is written to the configuration.
@@ -93,7 +95,9 @@ class Adoption:
         providers = Providers(known, clock=ours.clock, sleep=ours.sleep)
         try:
             thinks = self.candidate.evidence.thinks == "always"
-            contender = Contender.of(providers.get(tried.name), tried, thinks=thinks)
+            contender = Contender.of(
+                providers.get(tried.name), tried, thinks=thinks, journal=self.journal
+            )
             answer = await smoke(contender)
             yield {"type": "smoke", **_summary(answer)}
             if answer.error:
@@ -115,7 +119,9 @@ class Adoption:
             return
         verdict = Verdict("not tried", "")
         for self.incumbent in trusted:
-            theirs = Contender.of(self.providers.get(self.incumbent.name), self.incumbent)
+            theirs = Contender.of(
+                self.providers.get(self.incumbent.name), self.incumbent, journal=self.journal
+            )
             answer = await smoke(theirs)
             if answer.error:
                 yield {"type": "incumbent", "provider": self.incumbent.name, **_summary(answer)}

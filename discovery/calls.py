@@ -10,11 +10,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from config.models import Cost, Provider
 from discovery.checks import MAX_CHARACTERS
+from discovery.journal import Journal, call_id
 from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
 
@@ -39,12 +40,23 @@ class Contender:
     context: int | None = None
     thinks: bool = False
     """Whether it has been seen to think, or is known to."""
+    journal: Journal | None = None
+    """Where finished calls are kept, and found again after a restart."""
 
     @classmethod
-    def of(cls, chat: ChatProvider, entry: Provider, *, thinks: bool = False) -> Contender:
+    def of(
+        cls,
+        chat: ChatProvider,
+        entry: Provider,
+        *,
+        thinks: bool = False,
+        journal: Journal | None = None,
+    ) -> Contender:
         quality = entry.simulation.quality if entry.simulation else None
         declared = "reasoning" in (entry.capabilities or ())
-        return cls(chat, entry.cost, quality, entry.max_tokens, entry.context, thinks or declared)
+        return cls(
+            chat, entry.cost, quality, entry.max_tokens, entry.context, thinks or declared, journal
+        )
 
     def room(self, prompt: str, answer: int, thoughts: int) -> int:
         """How many tokens it may write for an answer of so many."""
@@ -81,10 +93,25 @@ async def ask(
     limit_s: float | None = None,
     thoughts: int = THINK_TOKENS,
 ) -> Reply:
-    """One answer, timed; a failure is part of the reply.
+    """One answer, timed; a failure is part of the reply. What the journal knows is not asked again.
 
     A model that turns out to think, and has no token left to answer, is asked again with room.
     """
+    journal, chat = contender.journal, contender.provider
+    call = call_id(chat.host, chat.model, prompt, max_tokens)
+    if journal is not None and (known := journal.get(call)):
+        reply = Reply(**known)  # type: ignore[arg-type]
+        contender.thinks = contender.thinks or reply.thought or reply.starved
+        return reply
+    reply = await _asked(contender, prompt, max_tokens, limit_s, thoughts)
+    if journal is not None and reply.error is None:
+        await asyncio.to_thread(journal.put, call, asdict(reply))
+    return reply
+
+
+async def _asked(
+    contender: Contender, prompt: str, max_tokens: int, limit_s: float | None, thoughts: int
+) -> Reply:
     knew = contender.thinks
     reply = await _call(contender, prompt, contender.room(prompt, max_tokens, thoughts), limit_s)
     contender.thinks = contender.thinks or reply.thought or reply.starved

@@ -18,6 +18,7 @@ from config.models import Settings
 from discovery import memory
 from discovery.adopt import Adoption
 from discovery.candidates import Candidate, join
+from discovery.journal import Journal
 from discovery.refresh import Difference, differences, listings
 from discovery.result import SearchResult
 from discovery.sources.arena import ArenaSource
@@ -146,7 +147,7 @@ class Search:
                     continue
                 refused = {"reason": event["reason"], "outcome": event["outcome"]}
                 row = {"candidate": event["candidate"], "category": category, **refused}
-                yield await self._refuse(row)
+                yield await self.refuse(row)
 
     async def attempt(
         self,
@@ -154,14 +155,16 @@ class Search:
         candidate: str | Candidate | None = None,
         *,
         accepted: Collection[str] = (),
+        journal: Journal | None = None,
     ) -> AsyncGenerator[Event]:
         """Try a candidate against the category's incumbent; the configuration stays as it is.
 
         Events: `chosen`, `downloading`, `downloaded`, `smoke`, `incumbent` (one that does not
         answer), `probe`, and last `decided`, whose `entry` is what `append` takes, or `refused`.
-        `accepted` are the questions of its licence that a person has answered with yes; one that
-        nobody answered is asked in a `question` event, and nothing is tried. Raises UsageError for
-        a candidate that is unknown or cannot be served.
+        Calls that `journal` knows are not made again. `accepted` are the questions of its licence
+        that a person has answered with yes; one that nobody answered is asked in a `question`
+        event, and nothing is tried. Raises UsageError for a candidate that is unknown or cannot be
+        served.
         """
         result = await self.search(category)
         chosen = _choose(result, candidate)
@@ -174,13 +177,15 @@ class Search:
             row = {"candidate": chosen.key, "category": category, "name": chosen.name}
             yield {"type": "question", **row, "questions": open_}
             reason = f"its licence must be agreed to first: {open_[0]}"
-            yield await self._refuse({**row, "reason": reason, "outcome": "not tried"})
+            yield await self.refuse({**row, "reason": reason, "outcome": "not tried"})
             return
-        adoption = Adoption(self.settings, self.providers, result, chosen, self._hub())
+        adoption = Adoption(
+            self.settings, self.providers, result, chosen, self._hub(), journal=journal
+        )
         async with aclosing(adoption.attempt()) as events:
             async for event in events:
                 if event["type"] == "refused":
-                    yield await self._refuse(event)
+                    yield await self.refuse(event)
                     continue
                 await self._note(event, chosen.key)
                 yield event
@@ -216,7 +221,7 @@ class Search:
             subject = str(event.get("provider") or candidate)
             await self.audit(f"discovery.{event['type']}", subject, event)
 
-    async def _refuse(self, row: Mapping[str, Any]) -> Event:
+    async def refuse(self, row: Mapping[str, Any]) -> Event:
         """Remember a refusal, so that the next search tries another one."""
         event: Event = {**row, "type": "refused"}
         name = str(event["candidate"])

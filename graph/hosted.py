@@ -13,6 +13,7 @@ from runtime.first_ingest import ingest
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
 
+    from discovery.search import Search
     from race.services import RunKey, Services
     from race.state import Context, State
 
@@ -45,6 +46,10 @@ class Hosted:
             self._opening = asyncio.create_task(self._open(), name="open-the-router")
         # A run that is cancelled must not take the others' router with it.
         return await asyncio.shield(self._opening)
+
+    async def search(self) -> Search:
+        """The search for better models, over the configuration in force."""
+        return (await self.router()).discovery
 
     async def _services(self, run: RunKey) -> Services:
         if run in self._begun:

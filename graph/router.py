@@ -21,6 +21,7 @@ from config.models import Settings
 from graph.asked import checked, with_tools
 from graph.builder import Graph, build
 from graph.runs import Runs
+from graph.scout import ScoutGraph, build_scout, close_saver, saver_in
 from nodes.classify import route_of, understand
 from providers.base import Message
 from race.events import Event, LateAnswer
@@ -70,6 +71,7 @@ class Router:
         self._lock = threading.Lock()
         self._services: Services | None = None
         self._graph: Graph | None = None
+        self._scout: ScoutGraph | None = None
         self._portal: BlockingPortal | None = None
         self._portal_thread = ExitStack()
         self._runs = Runs()
@@ -148,6 +150,9 @@ class Router:
         """
         self._warm = False
         await self._runs.close(late_grace_s)
+        if self._scout is not None:
+            await close_saver(self._scout)
+            self._scout = None
         services, self._services, self._graph = self._services, None, None
         if self._following:
             await cancel(self._following)
@@ -434,6 +439,21 @@ class Router:
     def discovery(self) -> Search:
         """The search for better models, over the configuration in force."""
         return discovery_over(self.services)
+
+    @property
+    def scout(self) -> ScoutGraph:
+        """The search for a better model as a graph: search, score, try, ask, append, watch.
+
+        Its threads are in the data folder and outlive the process. Belongs to the event loop that
+        runs when it is first asked for; RuntimeError without one.
+        """
+        if self._scout is None:
+            self._scout = build_scout(self._find, saver_in(self.settings.data_dir))
+        return self._scout
+
+    async def _find(self) -> Search:
+        await self.start()
+        return self.discovery
 
     async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
         """Candidates for a category, ranked, each with its evidence; asks the model sources."""

@@ -12,9 +12,11 @@ from pathlib import Path
 from config.environment import quiet
 from graph.builder import assemble
 from graph.hosted import Hosted
+from graph.scout import build_scout
 
 ROOT = Path(__file__).parent.parent
 
 quiet()
 hosted = Hosted(ROOT / "config", ROOT / "data", ROOT / ".env")
 router = assemble(hosted.bound)
+scout = build_scout(hosted.search)

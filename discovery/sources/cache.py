@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from discovery.sources.source import Answer
 
 FRESH_S = 6 * 3600.0
-REFUSED_S = {"worse": 30 * 86_400.0, "unusable": 86_400.0}
+REFUSED_S = {"worse": 30 * 86_400.0, "refused": 30 * 86_400.0, "unusable": 86_400.0}
 """How long a refusal is remembered, by its outcome: what did not answer may do so tomorrow."""
 _VERSION = 1
 

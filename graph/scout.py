@@ -1,0 +1,148 @@
+"""The second graph: a better model is searched for, tried, and appended if a person agrees.
+
+    search ── score ──?── try ──?── review ──?── append ── watch
+                           └──── another ──┘└── refuse
+
+A thread survives its process: each step is written to the checkpointer before the next begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, cast
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from config.errors import UsageError
+from discovery.search import Search
+from nodes import scouting
+from nodes.scouting import ScoutInput, ScoutOutput, ScoutState
+
+Find = Callable[[], Awaitable[Search]]
+"""The search over the configuration in force."""
+ScoutGraph = CompiledStateGraph[ScoutState, None, ScoutInput, ScoutOutput]
+Saver = BaseCheckpointSaver[Any]
+
+
+def build_scout(find: Find, saver: Saver | None = None) -> ScoutGraph:
+    """Compile the graph; without a saver its host brings one."""
+
+    async def search(state: ScoutState) -> ScoutState:
+        return await scouting.search(state, await find())
+
+    async def score(state: ScoutState) -> ScoutState:
+        return await scouting.score(state, await find())
+
+    async def attempt(state: ScoutState, runtime: Runtime[None]) -> ScoutState:
+        return await scouting.attempt(state, await find(), runtime.stream_writer, _thread(runtime))
+
+    async def review(state: ScoutState) -> ScoutState:
+        return await scouting.review(state, await find())
+
+    async def refuse(state: ScoutState, runtime: Runtime[None]) -> ScoutState:
+        return await scouting.refuse(state, await find(), _thread(runtime))
+
+    async def append(state: ScoutState, runtime: Runtime[None]) -> ScoutState:
+        return await scouting.append(state, await find(), runtime.stream_writer, _thread(runtime))
+
+    async def watch(state: ScoutState) -> ScoutState:
+        return await scouting.watch(state, await find())
+
+    graph = StateGraph(ScoutState, input_schema=ScoutInput, output_schema=ScoutOutput)
+    graph.add_node("search", search)
+    graph.add_node("score", score)
+    graph.add_node("try", attempt)
+    graph.add_node("review", review)
+    graph.add_node("refuse", refuse)
+    graph.add_node("append", append)
+    graph.add_node("watch", watch)
+    graph.add_conditional_edges(START, _first, ["search", "watch"])
+    graph.add_edge("search", "score")
+    graph.add_conditional_edges("score", _found, {True: "try", False: END})
+    graph.add_conditional_edges("try", _passed, {True: "review", False: END})
+    graph.add_conditional_edges("review", _said, ["try", "append", "refuse"])
+    graph.add_edge("refuse", END)
+    graph.add_edge("append", "watch")
+    graph.add_edge("watch", END)
+    return graph.compile(checkpointer=saver, name="scout")
+
+
+def saver_in(data_dir: Path) -> Saver:
+    """The threads' file in the data folder; opened by the first use, on the running event loop."""
+    import aiosqlite
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    folder = data_dir / "scout"
+    folder.mkdir(parents=True, exist_ok=True)
+    return AsyncSqliteSaver(aiosqlite.connect(folder / "threads.db"))
+
+
+async def close_saver(graph: ScoutGraph) -> None:
+    """Close the threads' file, if it was opened."""
+    if (connection := getattr(graph.checkpointer, "conn", None)) is not None:
+        await connection.close()
+
+
+def _thread(runtime: Runtime[None]) -> str | None:
+    return runtime.execution_info.thread_id if runtime.execution_info else None
+
+
+async def _first(state: ScoutState) -> str:
+    """A thread whose model is on trial is looked at again; any other run is a new search."""
+    return "watch" if state.get("outcome") == "on trial" else "search"
+
+
+async def _found(state: ScoutState) -> bool:
+    return state.get("chosen") is not None
+
+
+async def _passed(state: ScoutState) -> bool:
+    return state.get("decided") is not None
+
+
+async def _said(state: ScoutState) -> str:
+    match state.get("approved"):
+        case True:
+            return "append"
+        case False:
+            return "refuse"
+        case _:
+            return "try"
+
+
+async def run_scout(
+    graph: ScoutGraph, given: ScoutInput | Command[Any] | None, thread: str
+) -> AsyncGenerator[dict[str, Any]]:
+    """Run a thread until its end or its question; the events of its trial as they happen.
+
+    `given` is a new search, a `Command(resume=…)` that answers the question, or None to go on
+    where a process was ended. Each step is on disk before the next begins. Raises UsageError for
+    a thread that has nothing to go on with.
+    """
+    config: Any = {"configurable": {"thread_id": thread}}
+    state = await graph.aget_state(config)
+    if not isinstance(given, dict) and not state.next:
+        raise UsageError(f"there is no search `{thread}` that waits", "thread")
+    stream = graph.astream(given, config, stream_mode="custom", durability="sync")
+    async with aclosing(cast("AsyncGenerator[dict[str, Any]]", stream)) as events:
+        async for event in events:
+            yield event
+
+
+async def question(graph: ScoutGraph, thread: str) -> dict[str, Any] | None:
+    """What the thread asks a person, if it waits for an answer."""
+    state = await graph.aget_state({"configurable": {"thread_id": thread}})
+    asked = [interrupt.value for interrupt in state.interrupts]
+    return asked[0] if asked else None
+
+
+async def outcome(graph: ScoutGraph, thread: str) -> ScoutState:
+    """How far the thread has come."""
+    state = await graph.aget_state({"configurable": {"thread_id": thread}})
+    return cast("ScoutState", state.values)

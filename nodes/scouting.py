@@ -1,0 +1,192 @@
+"""The steps of the search for a better model, as nodes of the `scout` graph.
+
+Each may be run again after a crash: what it did already is found, not done a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from config import editor
+from config.errors import UsageError
+from config.models import Settings
+from discovery.journal import Journal
+from discovery.search import Search
+
+QUESTION = "Append this model?"
+ANSWERS = 'answer true, false, {"candidate": name} or {"share": a number between 0 and 1}'
+
+
+class ScoutInput(TypedDict, total=False):
+    """What a search is given; a thread that is given nothing goes on, or looks again."""
+
+    category: str
+    candidate: str | None
+    """Key, name or a host's id; None for the best."""
+    accepted: list[str]
+    """Questions of a licence that a person has answered with yes."""
+    review: bool
+    """False appends what passes its trial without asking."""
+
+
+class ScoutState(ScoutInput, total=False):
+    """One writer for each key."""
+
+    candidates: list[dict[str, Any]]  # search: best first
+    chosen: str | None  # score, or a review that wants another one
+    decided: dict[str, Any] | None  # try: the verdict, with the entry to append
+    approved: bool | None  # review
+    outcome: str | None  # the last step's: appended, refused, on trial, promoted, rolled back
+    reason: str | None
+    provider: str | None  # append: the entry's name
+
+
+class ScoutOutput(TypedDict, total=False):
+    """What came of it."""
+
+    candidates: list[dict[str, Any]]
+    chosen: str | None
+    outcome: str | None
+    reason: str | None
+    provider: str | None
+
+
+async def search(state: ScoutState, find: Search) -> ScoutState:
+    """Ask the sources; they answer from memory for a while, so a second time costs nothing."""
+    category = state.get("category")
+    if not isinstance(category, str):
+        raise UsageError("give the `category` that a better model is searched for", "category")
+    result = await find.search(category)
+    rows = [
+        {"key": c.key, "name": c.name, "score": round(c.score.total, 3), "sources": list(c.sources)}
+        for c in result.candidates[:20]
+    ]
+    empty: ScoutState = {"decided": None, "approved": None, "outcome": None, "provider": None}
+    return {**empty, "candidates": rows, "reason": None}
+
+
+async def score(state: ScoutState, find: Search) -> ScoutState:
+    """The one to try: the caller's, else the first that is new, servable and not refused."""
+    if state.get("candidate"):
+        return {"chosen": state["candidate"]}
+    best = (await find.search(state["category"])).best()
+    if best is None:
+        reason = "no candidate is new, served by an enabled host and free of a refusal"
+        return {"chosen": None, "outcome": "refused", "reason": reason}
+    return {"chosen": best.key}
+
+
+async def attempt(
+    state: ScoutState, find: Search, emit: Callable[[Any], None], thread: str | None
+) -> ScoutState:
+    """Try it; calls that were finished before a crash are not made again."""
+    journal = await asyncio.to_thread(Journal, _journal(find.settings, thread)) if thread else None
+    events = find.attempt(
+        state["category"],
+        state["chosen"],
+        accepted=state.get("accepted") or (),
+        journal=journal,
+    )
+    last: dict[str, Any] = {}
+    async with aclosing(events) as heard:
+        async for event in heard:
+            emit(event)
+            last = event
+    if last["type"] == "decided" and last["entry"] is None:
+        last = await find.refuse({**last, "reason": last["reason"]})
+        emit(last)
+    if last["type"] == "refused":
+        return {"decided": None, "outcome": "refused", "reason": last["reason"]}
+    return {"decided": last}
+
+
+async def review(state: ScoutState, find: Search) -> ScoutState:
+    """Stop and ask a person: yes, no, another candidate, or another share of the traffic."""
+    decided = state["decided"] or {}
+    if not state.get("review", True):
+        return {"approved": True}
+    evidence = {name: value for name, value in decided.items() if name not in ("type", "entry")}
+    asked = {"question": QUESTION, "entry": decided["entry"], "evidence": evidence}
+    while (update := _answered(interrupt(asked), decided)) is None:
+        asked = {**asked, "error": ANSWERS}
+    return update
+
+
+async def refuse(state: ScoutState, find: Search, thread: str | None) -> ScoutState:
+    """A person said no: the next search tries another one."""
+    decided = state["decided"] or {}
+    reason = "a person refused it"
+    row = {"candidate": decided["candidate"], "category": state["category"], "reason": reason}
+    await find.refuse({**row, "outcome": "refused"})
+    await _forget(find.settings, thread)
+    return {"outcome": "refused", "reason": reason}
+
+
+async def append(
+    state: ScoutState, find: Search, emit: Callable[[Any], None], thread: str | None
+) -> ScoutState:
+    """Into the configuration, on trial; an entry that is there already is not added again."""
+    decided = state["decided"] or {}
+    entry = decided["entry"]
+    there = await asyncio.to_thread(_there, find.settings, entry)
+    if there is None:
+        event = await find.append(state["category"], decided["candidate"], entry)
+        emit(event)
+    await _forget(find.settings, thread)
+    name = str((there or entry)["name"])
+    return {"outcome": "appended", "provider": name, "reason": decided["reason"]}
+
+
+async def watch(state: ScoutState, find: Search) -> ScoutState:
+    """How its trial stands. Nothing waits here: the follower of the log judges every second, and
+    a thread that is run again looks."""
+    entries = await asyncio.to_thread(editor.providers_in, find.settings.config_dir)
+    entry = next((e for e in entries if e["name"] == state.get("provider")), None)
+    if entry is None:
+        return {"outcome": "rolled back"}
+    return {"outcome": "on trial" if entry.get("trial") else "promoted"}
+
+
+def _answered(said: object, decided: dict[str, Any]) -> ScoutState | None:
+    """What the answer means; None where it is no answer."""
+    if said is True or said == "approve":
+        return {"approved": True}
+    if said is False or said == "refuse":
+        return {"approved": False}
+    if isinstance(said, dict) and isinstance(said.get("candidate"), str):
+        return {"chosen": said["candidate"], "approved": None}
+    share = said.get("share") if isinstance(said, dict) else None
+    if isinstance(share, int | float) and 0 < share <= 1:
+        entry = {**decided["entry"], "trial": {"share": float(share)}}
+        return {"approved": True, "decided": {**decided, "entry": entry}}
+    return None
+
+
+def _there(settings: Settings, entry: dict[str, Any]) -> dict[str, Any] | None:
+    """The entry of the same model at the same host, if the application has appended one."""
+    return next(
+        (
+            known
+            for known in editor.providers_in(settings.config_dir)
+            if (known.get("host"), known.get("model")) == (entry["host"], entry["model"])
+            and known.get("added")
+        ),
+        None,
+    )
+
+
+def _journal(settings: Settings, thread: str) -> Path:
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in thread)[:100]
+    return settings.data_dir / "scout" / f"{name}.jsonl"
+
+
+async def _forget(settings: Settings, thread: str | None) -> None:
+    if thread:
+        await asyncio.to_thread(Journal(_journal(settings, thread)).remove)

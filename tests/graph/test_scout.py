@@ -1,0 +1,155 @@
+"""The search for a better model as a graph: asked, edited, refused, and killed at each step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.types import Command
+
+from config.editor import providers_in, set_trial
+from config.errors import UsageError
+from config.models import Settings
+from discovery.search import Search
+from graph.scout import ScoutGraph, build_scout, close_saver, outcome, question, run_scout, saver_in
+from tests.conftest import SettingsFor
+from tests.discovery.test_search import NEW, World
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def world(settings_for: SettingsFor) -> AsyncIterator[World]:
+    world = World(settings_for)
+    with world.host, world.hub, world.market:
+        yield world
+        for providers in world.providers:
+            await providers.close()
+
+
+class Scouted:
+    """A scout over the world, and what its runs said."""
+
+    def __init__(self, settings: Settings, search: Search) -> None:
+        async def find() -> Search:
+            return search
+
+        self.settings = settings
+        self.search = search
+        self.graph: ScoutGraph = build_scout(find, saver_in(settings.data_dir))
+
+    async def run(self, given: Any, thread: str = "t") -> list[str]:
+        return [event["type"] async for event in run_scout(self.graph, given, thread)]
+
+    def appended(self) -> list[dict[str, Any]]:
+        return [e for e in providers_in(self.settings.config_dir) if e.get("added")]
+
+
+@pytest.fixture
+async def scouted(world: World) -> AsyncIterator[Scouted]:
+    settings = world.configured()
+    made = Scouted(settings, world.search(settings))
+    yield made
+    await close_saver(made.graph)
+
+
+async def test_it_stops_to_ask_with_the_evidence_and_appends_on_a_yes(scouted: Scouted) -> None:
+    kinds = await scouted.run({"category": "technical"})
+    assert (kinds[0], kinds[-1]) == ("chosen", "decided")
+    asked = await question(scouted.graph, "t")
+    assert asked is not None
+    assert asked["evidence"]["outcome"] == "better"
+    assert asked["entry"]["model"] == NEW
+    assert scouted.appended() == []
+    assert await scouted.run(Command(resume=True)) == ["appended"]
+    assert [e["name"] for e in scouted.appended()] == ["llama-5-70b"]
+    assert (await outcome(scouted.graph, "t"))["outcome"] == "on trial"
+    assert not (scouted.settings.data_dir / "scout" / "t.jsonl").exists()
+
+
+async def test_a_refusal_is_remembered_and_changes_nothing(scouted: Scouted) -> None:
+    await scouted.run({"category": "technical"})
+    await scouted.run(Command(resume=False))
+    assert (await outcome(scouted.graph, "t"))["outcome"] == "refused"
+    assert scouted.appended() == []
+    assert (await scouted.search.search("technical")).best() is None
+
+
+async def test_another_share_can_be_set_before_it_is_appended(scouted: Scouted) -> None:
+    await scouted.run({"category": "technical"})
+    await scouted.run(Command(resume={"share": 0.2}))
+    assert scouted.appended()[0]["trial"] == {"share": 0.2}
+
+
+async def test_another_candidate_is_tried_and_asked_about(scouted: Scouted) -> None:
+    await scouted.run({"category": "technical"})
+    await scouted.run(Command(resume={"candidate": NEW}))
+    asked = await question(scouted.graph, "t")
+    assert asked is not None
+    assert asked["evidence"]["candidate"] == "llama-5-70b"
+
+
+async def test_without_a_review_what_passes_is_appended_unasked(scouted: Scouted) -> None:
+    kinds = await scouted.run({"category": "technical", "review": False})
+    assert kinds[-1] == "appended"
+
+
+async def test_what_fails_its_trial_is_refused_without_a_question(
+    scouted: Scouted, world: World
+) -> None:
+    world.host.models |= {"first": world.right, NEW: world.wrong}
+    kinds = await scouted.run({"category": "technical"})
+    assert kinds[-1] == "refused"
+    assert await question(scouted.graph, "t") is None
+
+
+async def test_a_thread_on_trial_that_is_run_again_looks_how_it_stands(scouted: Scouted) -> None:
+    await scouted.run({"category": "technical", "review": False})
+    set_trial(scouted.settings.config_dir, scouted.settings.data_dir, "llama-5-70b", None, "good")
+    await scouted.run({})
+    assert (await outcome(scouted.graph, "t"))["outcome"] == "promoted"
+
+
+async def test_a_thread_that_waits_for_nothing_is_named(scouted: Scouted) -> None:
+    with pytest.raises(UsageError, match="`none`"):
+        await scouted.run(Command(resume=True), "none")
+
+
+async def test_an_answer_that_is_none_leaves_the_question_open(scouted: Scouted) -> None:
+    await scouted.run({"category": "technical"})
+    await scouted.run(Command(resume="maybe"))
+    asked = await question(scouted.graph, "t")
+    assert asked is not None
+    assert "share" in asked["error"]
+    await scouted.run(Command(resume=True))
+    assert scouted.appended()
+
+
+STEPS = ["search", "score", "probe 5", "decided", "try", "__interrupt__", "appended", "append"]
+IN_FLIGHT = 8
+"""Calls abreast: four pairs."""
+
+
+async def test_it_survives_sigkill_at_each_step(world: World) -> None:
+    settings = world.configured()
+    places = [str(settings.config_dir), str(settings.data_dir)]
+    services = [world.hub.url, f"{world.market.url}/api/v1"]
+    command = [sys.executable, "-m", "tests.graph.scout_process", *places, *services]
+
+    def run(at: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, at], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    for at in STEPS:
+        assert run(at).returncode == -9, at
+    ended = run("never")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert json.loads(ended.stdout)["outcome"] == "on trial"
+    names = [e["name"] for e in providers_in(settings.config_dir) if e.get("added")]
+    assert names == ["llama-5-70b"], "one entry"
+    asked = [json.dumps([b["model"], b["messages"]]) for b in world.host.chats()]
+    assert len(asked) - len(set(asked)) <= IN_FLIGHT, "only what was in flight was paid twice"
