@@ -1,7 +1,8 @@
-"""Classification measured: `python -m benchmarks.classification [--split dev] [--plot FOLDER]`.
+"""Classification measured: `python -m benchmarks.classification [--dev FILE] [--plot FOLDER]`.
 
-Trains on the shipped categories and judges prompts that were never trained on, in a process that
-uses one thread. The figures that count are those of the test half: nothing was chosen by it.
+Judges prompts that were never trained on by the shipped weights, in a process that uses one thread.
+`--dev` names the public prompts (see `benchmarks/public_prompts.py`), which are published first;
+then come our own, whose test half chose nothing, then what corrections and new categories do.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import classification_curves as curves
+from benchmarks import public_prompts
 from benchmarks.bench import Row, print_table
 from config.loader import load
 from config.models import Category
-from routing.classifier.classifier import Classification, Classifier
-from vectorstore.embeddings import Embedder
+from routing.classifier.classifier import MODEL, WEIGHTS, Classification, Classifier
+from routing.classifier.weights import Weights
+from vectorstore.prompt_encoder import PromptEncoder
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = Path(__file__).parent / "data" / "classification.jsonl"
-TARGETS = {"accuracy": 0.88, "macro F1": 0.87}
+TARGETS = {"accuracy": 0.92, "macro F1": 0.92}
 MAX_MS = 10.0
+MEAN_MS = 3.0
+"""Of a mix of half plain prompts, which the first stage decides, and half unsure ones."""
 LONG = 100_000
 BINS = 10
 MARGINS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
@@ -121,7 +127,8 @@ def calibration_error(judged: Judged) -> float:
 
 
 def milliseconds(classifier: Classifier, prompts: Sequence[str]) -> tuple[float, float]:
-    """CPU time and wall time a prompt, on average."""
+    """CPU time and wall time a prompt, on average, by one that remembers no vector."""
+    classifier.forget()
     classifier.classify("Is everything warm?")
     cpu, wall = time.process_time(), time.perf_counter()
     for prompt in prompts:
@@ -139,18 +146,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="write the two pictures there")
+    parser.add_argument("--dev", type=Path, metavar="FILE", help="the public prompts, with labels")
+    parser.add_argument("--curves", action="store_true", help="corrections and new categories too")
     arguments = parser.parse_args()
     categories, chosen = shipped(), cases(arguments.split)
-    embedder = Embedder.load(threads=1)
-    start = time.process_time()
-    classifier = Classifier.train(categories, embedder.embed, embedder.name)
-    trained = time.process_time() - start
-    judged = judge(classifier, list(categories), chosen)
-    bare = judge(Classifier.train(categories, None), list(categories), chosen)
-    good = _report(judged, bare, trained)
-    fresh = Classifier.load(classifier.dump(), categories, embedder.embed, embedder.name)
-    assert fresh is not None  # it remembers no vector of these prompts
-    fast = _report_time(fresh, [case.prompt for case in chosen])
+    encoder = PromptEncoder.load(MODEL)
+    good = True
+    if arguments.dev:
+        public = public_prompts.read(arguments.dev)
+        good = public_prompts.report(ready(categories, encoder), list(categories), public)
+    judged = judge(ready(categories, encoder), list(categories), chosen)
+    bare = judge(ready(categories, None), list(categories), chosen)
+    good = _report(judged, bare) and good
+    fast = _report_time(ready(categories, encoder), [case.prompt for case in chosen])
+    if arguments.curves:
+        elsewhere = [case.prompt for case in cases("dev")]
+        if arguments.dev:
+            elsewhere = [one.prompt for one in public]
+        curves.report(categories, encoder, elsewhere)
     if arguments.plot:
         from benchmarks.classification_plots import draw
 
@@ -158,14 +171,22 @@ def main() -> int:
     return 0 if good and fast else 1
 
 
-def _report(judged: Judged, bare: Judged, trained: float) -> bool:
+def ready(categories: Mapping[str, Category], encoder: PromptEncoder | None) -> Classifier:
+    """The classifier by the shipped weights; it remembers no vector."""
+    weights = Weights.load((MODEL / WEIGHTS).read_bytes())
+    embed, name = (encoder.embed, encoder.name) if encoder else (None, None)
+    found = Classifier.ready(weights, categories, embed, name)
+    assert found is not None, "the weights are of other categories: run `python -m training`"
+    return found
+
+
+def _report(judged: Judged, bare: Judged) -> bool:
     figures = {"accuracy": float(judged.right.mean()), "macro F1": macro_f1(judged)}
     rows = [(name, f"{value:.3f}", f"≥ {TARGETS[name]}") for name, value in figures.items()]
     rows += [
         ("expected calibration error", f"{calibration_error(judged):.3f}", ""),
         ("decided by the first stage alone", f"{judged.by_rules:.2f}", ""),
         ("accuracy without the embedding model", f"{bare.right.mean():.3f}", ""),
-        ("training, s of CPU", f"{trained:.1f}", ""),
     ]
     print_table(f"Classification of {len(judged.labels)} prompts", ("", "", "target"), rows)
     counts = confusion(judged)
@@ -198,17 +219,20 @@ def _kept(judged: Judged) -> list[Row]:
 
 
 def _report_time(classifier: Classifier, prompts: Sequence[str]) -> bool:
-    sets: dict[str, Callable[[str], str]] = {
-        "the prompts as they are": str,
-        "each made 100 kB long": stretched,
-    }
-    slowest, rows = 0.0, []
-    for name, made in sets.items():
-        cpu, wall = milliseconds(classifier, [made(prompt) for prompt in prompts])
-        slowest = max(slowest, cpu)
-        rows.append((name, f"{cpu:.1f}", f"{wall:.1f}", f"≤ {MAX_MS:.0f}"))
-    print_table("Milliseconds a prompt", ("", "CPU", "wall", "target (CPU)"), rows)
-    return slowest <= MAX_MS
+    stages = [classifier.classify(prompt).evidence["stage"] for prompt in prompts]
+    plain = [p for p, stage in zip(prompts, stages, strict=True) if stage == "rules"]
+    unsure = [p for p, stage in zip(prompts, stages, strict=True) if stage != "rules"]
+    means = [milliseconds(classifier, some)[0] for some in (plain, unsure)]
+    most = max(milliseconds(classifier, [stretched(prompt)])[0] for prompt in prompts)
+    mean = sum(means) / 2
+    rows = [
+        ("plain prompts, mean", f"{means[0]:.1f}", ""),
+        ("unsure prompts, mean", f"{means[1]:.1f}", ""),
+        ("half and half, mean", f"{mean:.1f}", f"≤ {MEAN_MS:.0f}"),
+        ("the slowest of 100 kB", f"{most:.1f}", f"≤ {MAX_MS:.0f}"),
+    ]
+    print_table("Milliseconds of CPU a prompt", ("", "", "target"), rows)
+    return mean <= MEAN_MS and most <= MAX_MS
 
 
 if __name__ == "__main__":

@@ -98,6 +98,10 @@ class Classifier:
         taught.lessons = Lessons(lessons, self._names, self._taught(lessons), self._space)
         return taught
 
+    def forget(self) -> None:
+        """Remember no vector of earlier prompts."""
+        self._vector.cache_clear()
+
     def dump(self) -> bytes:
         """Everything learned, for `load`."""
         return self._weights.dump()
@@ -189,13 +193,15 @@ class Classifier:
         row = reading.row
         logits = _apply(weights.lexical, row)
         stage, why, similar = "rules", None, None
-        if weights.full is None or weights.vectors is None:
+        if weights.full is None or self._space is None:
             why = "the embedding model is not installed"
-        elif vector is not None or self.lessons or softmax(logits).max() < CLEAR:
+        elif vector is not None or softmax(logits).max() < CLEAR:
             stage = "embedding"
             vector = self._vector(view(reading.parts)) if vector is None else vector
-            similar = np.einsum("ij,j->i", weights.vectors, vector)
+            similar = self._space.similarities(vector)
             logits = _apply(weights.full, np.concatenate([vector, row]))
+        elif self.lessons:
+            vector = self._vector(view(reading.parts))
         if similar is None:
             similar = self._nearest.similarities(reading.tokens)
         evidence = self._evidence(reading, similar) | {"stage": stage}

@@ -50,6 +50,11 @@ class Space:
         directions: np.ndarray = asked / lengths
         return directions
 
+    def similarities(self, vector: np.ndarray) -> np.ndarray:
+        """The cosine of a prompt with each example, in what is asked."""
+        found: np.ndarray = np.einsum("ij,j->i", self._examples, self.look(vector[None])[0])
+        return found
+
     def nearest_of_others(self, direction: np.ndarray, column: int) -> float:
         """The cosine of the nearest example of the other categories."""
         similar = np.einsum("ij,j->i", self._examples, direction)[self._columns != column]
