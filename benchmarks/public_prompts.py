@@ -6,7 +6,7 @@ that are used, in the source's order, the first 20 digits of the SHA-256 of the 
 the acceptable categories. Whoever has the sources writes a file with `prompt` and `labels` a line.
 
 They were labelled twice, blind, from the definitions in `docs/classification.md` alone; the two
-labellings agree on 98.4%. They are split by the parity of their hash: errors were read in half A only.
+labellings agree on 98.4%. They are split by the parity of their hash: errors were read in half A.
 """
 
 from __future__ import annotations

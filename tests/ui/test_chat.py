@@ -205,7 +205,7 @@ def test_a_node_opens_to_its_input_and_output(visitor: Visitor):
 
 def test_the_category_opens_to_its_evidence(visitor: Visitor):
     visitor.answered("Why does TCP need a three-way handshake?", "swift")
-    visitor.page.locator("#picture [data-badge=category]").click()
+    visitor.page.locator("#picture [data-badge=category] button").click()
     details = visitor.page.locator("#picture .rt-inspector")
     expect(details).to_contain_text("Nearest examples")
     expect(details.locator(".rt-share")).to_have_count(3)
@@ -313,3 +313,20 @@ def test_an_error_is_a_sentence_and_the_page_goes_on(visitor: Visitor):
     expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
     visitor.answered("What is the capital of Australia?")
     expect(visitor.answer()).to_contain_text("swift pretends to answer")
+
+
+def test_the_category_menu_teaches_the_classifier(visitor: Visitor):
+    visitor.answered("How long do I boil an egg?", "swift")
+    menu = visitor.page.locator("#picture [data-badge=category] select")
+    expect(menu).to_have_value("general")
+    menu.select_option("technical")
+    expect(visitor.page.locator("#picture [data-badge=category]")).to_contain_text(
+        "corrected by you"
+    )
+    visitor.answered("How long do I boil an egg?", "swift")
+    expect(menu).to_have_value("technical")
+    expect(visitor.page.locator("#picture [data-badge=category]")).to_contain_text("sure")
+    menu.select_option("general")
+    expect(visitor.page.locator("#picture [data-badge=category]")).to_contain_text(
+        "corrected by you"
+    )

@@ -55,7 +55,7 @@ def test_a_hostile_prompt_is_shown_as_it_was_typed(visitor: Visitor):
     )
     visitor.answered(prompt, "swift")
     expect(visitor.page.locator("#talk .user-row")).to_contain_text(prompt)
-    visitor.page.locator("#picture [data-badge=category]").click()
+    visitor.page.locator("#picture [data-badge=category] button").click()
     visitor.node("classify").click()
     expect(visitor.page.locator("#picture .rt-inspector")).to_contain_text("<img src=x")
     visitor.tab("Log")
@@ -191,7 +191,7 @@ def test_contrast_is_enough_in_light_and_dark(site: Site, visitor_at, scheme: st
     visitor = visitor_at(site, color_scheme=scheme, reduced_motion="reduce")
     visitor.open()
     visitor.answered("Write a haiku about rain.", "tardy")
-    visitor.page.locator("#picture [data-badge=category]").click()
+    visitor.page.locator("#picture [data-badge=category] button").click()
     assert visitor.page.evaluate(CONTRAST) == []
     for name in BOARDS:
         show(visitor, name)
@@ -223,7 +223,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, visitor
     visitor = visitor_at(site, viewport={"width": 390, "height": 844}, has_touch=True)
     visitor.open()
     visitor.answered("Write a haiku about rain.", "tardy")
-    visitor.page.locator("#picture [data-badge=category]").click()
+    visitor.page.locator("#picture [data-badge=category] button").click()
     assert sideways(visitor) == 0
     for name in BOARDS:
         show(visitor, name)
