@@ -220,7 +220,8 @@ class MessageReader:
         if calls:
             self.finished, self._called = False, True
             self._count("".join(call.arguments for call in calls))
-            yield Delta(tool_calls=calls)
+            if self._tools:  # else nobody could make them
+                yield Delta(tool_calls=calls)
 
     def _bad_end(self, meaning: FinishMeaning, word: str) -> ProviderError:
         """What stands in the same chunk as such an end is no part of an answer."""

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from config.errors import NoAnswerError
-from docs.faults import PAGE, page
 from graph.router import Router
 from tests.api.conftest import Service
 from tests.providers.conftest import ask as ask_provider
@@ -228,7 +227,3 @@ async def test_a_losing_fallback_whose_counts_cannot_be_true_costs_nothing(
     finally:
         wall.behave("cheap", Behaviour(text=ANSWER, ttft_s=0.01))
     assert {answer.text for answer in answers} == {"Well."}
-
-
-def test_the_page_of_faults_says_what_the_wall_tests() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m docs.faults"
