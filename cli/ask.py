@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
 async def _ask(args: argparse.Namespace) -> int:
     router = Router.from_config(args.config, args.data)
     try:
+        await router.start()  # the question's clock starts when there is somebody to ask
         answer = await (_whole(router, args.ask) if args.json else _streamed(router, args.ask))
     finally:
         await router.aclose(late_grace_s=0)

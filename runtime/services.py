@@ -57,17 +57,18 @@ def open_services(settings: Settings) -> Services:
     """Open everything that can fail early; blocks for about half a second.
 
     Raises StorageError when the log can never be used; a database that does not answer is waited
-    for behind the service. Missing model files cost quality, not the
-    start: prompts are then classified by rules and documents found by BM25.
+    for behind the service. Missing model files cost quality, not the start: prompts are then
+    classified by rules and documents found by BM25.
     """
     calm_collector()
     if not settings.log.text:
         hide_texts()
     environment = settings.environment
-    log = InteractionLog.open(
-        environment.database_url, settings.data_dir, text=settings.log.text, wait_s=LOG_S
-    )
-    embedder, encoder = shared_embedder(), shared_encoder()
+    with ThreadPoolExecutor(2, thread_name_prefix="open") as beside:
+        opening = beside.submit(_open_log, settings)
+        loading = beside.submit(shared_embedder)
+        encoder = shared_encoder()
+        log, embedder = opening.result(), loading.result()
     return Services(
         settings=settings,
         providers=Providers(settings),
@@ -84,6 +85,11 @@ def open_services(settings: Settings) -> Services:
         thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),
         traces=traces_to(environment.collector),
     )
+
+
+def _open_log(settings: Settings) -> InteractionLog:
+    url = settings.environment.database_url
+    return InteractionLog.open(url, settings.data_dir, text=settings.log.text, wait_s=LOG_S)
 
 
 def traces_to(collector: str | None) -> Traces | None:
