@@ -12,22 +12,32 @@ from providers.vendor_words import ERROR_WORDS, normal
 
 _WORDS = (
     "message", "msg", "error_msg", "errormessage", "error_message", "status_msg", "detail",
-    "error_description", "title", "error", "raw",
+    "errormsg", "err_msg", "errmsg", "error_description", "description", "faultstring", "title",
+    "error", "exception", "raw",
 )  # fmt: skip
 """Members that hold the sentence, the most telling first."""
 _CODES = frozenset(
     {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "status_code",
-     "http_code", "__type", "errortype"}
+     "http_code", "__type", "errortype", "statuscode", "errcode", "err_no"}
 )  # fmt: skip
 _WRAPPERS = (
     "error", "errors", "detail", "details", "metadata", "raw", "innererror", "base_resp", "status",
-    "message", "body",
+    "message", "body", "fault", "exception", "data", "result", "response", "responsemetadata",
+    "output", "header",
 )  # fmt: skip
 """Members in which a further object, list or JSON text may hold the rest."""
 _FILTERED = frozenset({"content_filter_result", "content_filter_results", "flagged_input"})
 _DEEPEST = 6
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "false", "completed"})
-_BROKEN_STATES = frozenset({"failed", "error", "errored", "cancelled"})
+_BROKEN_STATES = frozenset({"failed", "error", "errored", "cancelled", "canceled"})
+_ENVELOPES = ("data", "result", "response", "responsemetadata", "output", "header")
+"""Members into which some hosts wrap all that they say."""
+_ERRORS = ("error", "errors", "exception", "fault", "base_resp")
+_ERROR_CODES = (
+    "errormessage", "error_msg", "error_message", "errormsg", "err_msg", "errmsg", "error_code",
+    "errorcode", "errcode", "err_no",
+)  # fmt: skip
+_NAMES_AN_ERROR = re.compile(r"(?:\b|_|[a-z])(?:error|exception|fail(?:ed|ure)?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ def error_in_body(body: bytes) -> ErrorReply | None:
 
 def error_in_event(name: bytes, event: object) -> object | None:
     """The error that an event of a stream is or holds, to be read by `error_reply`; else None."""
-    if name and (b"error" in name.lower() or b"fail" in name.lower() or b"exception" in name):
+    if any(word in name.lower() for word in (b"error", b"fail", b"exception")):
         return event or "an error without words"
     if isinstance(event, str):
         return event if ERROR_WORDS.search(event) else None
@@ -80,17 +90,30 @@ def error_in_event(name: bytes, event: object) -> object | None:
     choices = event.get("choices")
     if isinstance(choices, list) and choices:
         return next((found for choice in choices if (found := _in_choice(choice))), None)
-    broken = (
-        event.get("object") == "error"
-        or event.get("type") == "error"
+    return event if _is_broken(event, 0) else None
+
+
+def _is_broken(event: object, depth: int) -> bool:
+    """Whether an object that is no part of an answer speaks of an error, wrapped or not."""
+    if not isinstance(event, dict) or depth > _DEEPEST:
+        return False
+    event = {str(name).lower(): held for name, held in event.items()}
+    return (
+        any(_is_error(event.get(member)) for member in _ERRORS)
+        or any(_NAMES_AN_ERROR.search(str(event.get(n, ""))) for n in ("object", "type", "__type"))
+        or any(not _fine(event.get(member)) for member in _ERROR_CODES)
         or str(event.get("status", "")).lower() in _BROKEN_STATES
-        or _is_error(event.get("base_resp"))
-        or ("detail" in event and "object" not in event)
+        or any(_is_http_error(event.get(m)) for m in ("status", "statuscode", "status_code"))
+        or (depth == 0 and "detail" in event and "object" not in event)
         or event.get("success") is False
-        or ("errorMessage" in event or "error_msg" in event)
+        or event.get("ok") is False
         or _says_of_an_error(event)
+        or any(_is_broken(event.get(member), depth + 1) for member in _ENVELOPES)
     )
-    return event if broken else None
+
+
+def _is_http_error(code: object) -> bool:
+    return re.fullmatch(r"[45]\d\d", str(code)) is not None
 
 
 def _in_choice(choice: object) -> object | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableSet
 from dataclasses import dataclass, field
 
 from config.models import FinishMeaning
-from providers.vendor_words import FINISH_REASONS, NO_END, normal
+from providers.vendor_words import FINISH_REASONS, NO_END, fused
 
 MOST_UNKNOWN = 20
 """So many unknown words of a host are remembered; whoever sends more invents them as it goes."""
@@ -26,13 +26,13 @@ class FinishWords:
             word = word.get("type") or word.get("reason")
         if word is None or word is False:
             return None
-        said = normal(str(word))
+        said = fused(str(word))
         for name, meaning in self.own.items():
-            if normal(name) == said:
+            if fused(name) == said:
                 return meaning
-        if said in NO_END:
+        if said in NO_END and (said or not str(word).strip()):
             return None
-        known = FINISH_REASONS.get(said) or FINISH_REASONS.get(normal(said.partition(":")[0]))
+        known = FINISH_REASONS.get(said) or FINISH_REASONS.get(fused(str(word).partition(":")[0]))
         if known is None and len(self.unknown) < MOST_UNKNOWN:
             self.unknown.add(str(word)[:60])
         return known or "error"

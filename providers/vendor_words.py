@@ -1,6 +1,6 @@
 """The words of vendors, as tables: how answers end, and what errors are called.
 
-Words are compared as `normal` writes them. The vendor beside an entry is one that says so; several
+Words are compared as `fused` writes them. The vendor beside an entry is one that says so; several
 often do. Sources are the vendors' public API references and the public bug reports of clients.
 """
 
@@ -19,9 +19,14 @@ def normal(word: str) -> str:
     return bare.removeprefix("finish_reason_").removeprefix("finishreason.").strip("_.")
 
 
+def fused(word: str) -> str:
+    """`maxTokens`, `MAX_TOKENS` and `max-tokens` alike: `maxtokens`."""
+    return re.sub(r"[\W_]+", "", normal(word))
+
+
 # -- how an answer ends ---------------------------------------------------------------------------
 
-NO_END = frozenset({"", "null", "none", "unspecified", "not_finished", "in_progress"})
+NO_END = frozenset({"", "null", "none", "unspecified", "notfinished", "inprogress"})
 """Words that some hosts send on every chunk before the last."""
 
 _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
@@ -37,8 +42,17 @@ _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
         "finish",  # Bedrock
         "finished",
         "end",
-        "endoftext",  # AI21
-        "end_of_text",
+        "end_of_text",  # AI21
+        "end_of_turn",
+        "end_of_sequence",
+        "eot",
+        "eot_id",  # LLaMA's own mark
+        "eos_found",
+        "stop_str",
+        "stop_word",
+        "stop_words",
+        "done",
+        "natural",
         "normal",  # Baidu
     ),
     "length": (
@@ -51,6 +65,17 @@ _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
         "token_limit",  # watsonx
         "model_context_window_exceeded",  # Anthropic, Zhipu
         "context_length",
+        "context_length_exceeded",
+        "context_window",
+        "context_limit",
+        "max_completion_tokens",
+        "max_tokens_reached",
+        "max_tokens_exceeded",
+        "output_limit",
+        "output_token_limit",
+        "length_limit",
+        "length_capped",
+        "truncated",
         "limit",
     ),
     "tool_calls": (
@@ -59,6 +84,7 @@ _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
         "tool_use",  # Anthropic
         "function_call",  # OpenAI, before tools
         "function_calls",
+        "tools",
     ),
     "content_filter": (
         "content_filter",
@@ -73,9 +99,23 @@ _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
         "refusal",  # Anthropic
         "guardrail_intervened",  # Bedrock
         "guardrails",
+        "model_armor",  # Vertex AI, with the next two
+        "jailbreak",
+        "image_prohibited_content",
+        "image_recitation",
         "error_toxic",  # Cohere
         "sensitive",  # Zhipu
         "moderation",
+        "moderated",
+        "content_moderation",
+        "content_policy",
+        "content_policy_violation",
+        "policy_violation",
+        "safety_stop",
+        "safety_violation",
+        "flagged",
+        "censored",
+        "refused",
         "blocked",
     ),
     "error": (
@@ -98,7 +138,7 @@ _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
     ),
 }
 FINISH_REASONS: dict[str, FinishMeaning] = {
-    word: meaning for meaning, words in _ENDS.items() for word in words
+    fused(word): meaning for meaning, words in _ENDS.items() for word in words
 }
 
 
@@ -212,7 +252,9 @@ _CODES: dict[ErrorKind, tuple[str, ...]] = {
         "upstream_error",
     ),
 }
-CODES: dict[str, ErrorKind] = {code: kind for kind, codes in _CODES.items() for code in codes}
+CODES: dict[str, ErrorKind] = {
+    fused(code): kind for kind, codes in _CODES.items() for code in codes
+}
 """By an error's `code`, `type`, `status` or `reason`; CREDIT comes first."""
 
 CREDIT = frozenset(
@@ -232,6 +274,7 @@ CREDIT = frozenset(
     }
 )
 """Codes of an account that cannot pay: `auth`, for someone has to mend it."""
+_CREDIT = frozenset(map(fused, CREDIT))
 
 REFUSING = frozenset({400, 402, 403, 404, 405, 406, 411, 412, 413, 415, 422, 431})
 """Statuses under which hosts put what has another status elsewhere: the words decide first."""
@@ -329,8 +372,14 @@ ERROR_WORDS = _words(
 
 def kind_of_codes(codes: Iterable[str]) -> ErrorKind | None:
     """The kind that the most telling of these codes stands for."""
-    found = {CODES[word] for code in codes if (word := normal(code)) in CODES}
+    named = {word for code in codes for word in (fused(code), _bare(code))}
+    found = {CODES[word] for word in named & CODES.keys()}
     return next((kind for kind in _CODES if kind in found), None)
+
+
+def _bare(code: str) -> str:
+    """`ThrottlingException`, `RateLimitError` without what says that it is an error."""
+    return fused(code).removesuffix("exception").removesuffix("error")
 
 
 def kind_of_words(
@@ -341,7 +390,7 @@ def kind_of_words(
 
 def wants_credit(status: int | None, codes: frozenset[str], words: str) -> bool:
     """Whether the account cannot pay; a 402 about the size of this request alone is none."""
-    if CREDIT & codes:
+    if any(fused(code) in _CREDIT for code in codes):
         return True
     if status == 402:
         return not CAN_PAY_LESS.search(words)

@@ -132,6 +132,19 @@ ENDS = [
     broken("a top-level error as text", event({"error": "engine gone"})),
     broken("MiniMax's base_resp",
            event({"base_resp": {"status_code": 1000, "status_msg": "unknown error"}})),
+    broken("an error under a capital letter",
+           event({"Error": {"Code": "x", "Message": "engine gone"}}), DONE, detail="engine gone"),
+    broken("an error in an envelope", event({"type": "response.failed", "response": {"error":
+           {"code": "server_error", "message": "engine gone"}}}), DONE, detail="engine gone"),
+    broken("an error by its type alone", event({"__type": "ThrottlingException"}), DONE,
+           error="rate_limited"),
+    broken("an error by its status alone", event({"statusCode": 500}), DONE),
+    broken("an error by its number", event({"errcode": 5, "errmsg": "engine gone"}), DONE,
+           detail="engine gone"),
+    broken("an error by `ok: false`", event({"ok": False, "description": "engine gone"}), DONE,
+           detail="engine gone"),
+    Case("no error: an envelope with none", at_once(HALF, event({"code": 0, "data": {"error":
+         None, "status": "ok"}}), REST, STOP, DONE)),
     Case("no error: a member with nothing in it", at_once(
         event({"choices": [{"index": 0, "delta": {"content": WHOLE}}], "error": None}),
         event({"choices": [], "error": {"code": 0, "message": ""}}), STOP, DONE)),
@@ -139,18 +152,21 @@ ENDS = [
         Case(f"finish_reason `{word}` for length", at_once(HALF, REST, chunk({}, word), DONE),
              finish="length", seen=seen)
         for word, seen in (("model_length", "camel-ai/camel#4266"), ("MAX_TOKENS", ""),
-                           ("max_output_tokens", ""), ("FINISH_REASON_MAX_TOKENS", ""))
+                           ("max_output_tokens", ""), ("maxTokens", ""),
+                           ("length_limit", ""), ("FINISH_REASON_MAX_TOKENS", ""))
     ),
     *(
         Case(f"finish_reason `{word}` for a plain end", at_once(HALF, REST, chunk({}, word), DONE))
-        for word in ("STOP", "end_turn", "eos", "eos_token", "COMPLETE", "stop_sequence")
+        for word in ("STOP", "end_turn", "eos", "eos_token", "COMPLETE", "stop_sequence",
+                     "endTurn", "<|eot_id|>", "done")
     ),
     *(
         Case(f"finish_reason `{word}` for a filter", at_once(CUT, chunk({}, word), DONE), None,
              "content_filter", SHOWN, seen=seen)
         for word, seen in (("SAFETY", "CherryHQ/cherry-studio#696"), ("content_filter", ""),
                            ("content_filter: SAFETY", ""), ("PROHIBITED_CONTENT", ""),
-                           ("refusal", ""), ("RECITATION", ""))
+                           ("refusal", ""), ("RECITATION", ""), ("contentFilter", ""),
+                           ("MODEL_ARMOR", ""), ("flagged", ""))
     ),
     Case(
         "a finish_reason on a thought",
