@@ -19,11 +19,16 @@ OVERHEAD_TOKENS = 16_384
 HIDDEN_TOKENS = 262_144
 """Tokens of an answer that are billed and not sent, its thoughts: more than any model may write."""
 
-_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+_REASONING = (
+    "reasoning_content", "reasoning", "thinking", "reasoning_text", "reasoning_details",
+)  # fmt: skip
 _USAGE = (
     ("prompt_tokens", "completion_tokens"),  # OpenAI
     ("input_tokens", "output_tokens"),  # Anthropic
     ("prompt_eval_count", "eval_count"),  # Ollama
+    ("promptTokenCount", "candidatesTokenCount"),  # Gemini
+    ("inputTokens", "outputTokens"),  # Bedrock
+    ("promptTokens", "completionTokens"),
 )
 _THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning.text"})
 

@@ -18,7 +18,8 @@ _WORDS = (
 """Members that hold the sentence, the most telling first."""
 _CODES = frozenset(
     {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "status_code",
-     "http_code", "__type", "errortype", "statuscode", "errcode", "err_no"}
+     "http_code", "__type", "errortype", "statuscode", "errcode", "err_no",
+     "http_status", "httpstatus"}
 )  # fmt: skip
 _WRAPPERS = (
     "error", "errors", "detail", "details", "metadata", "raw", "innererror", "base_resp", "status",
@@ -79,7 +80,7 @@ def error_in_body(body: bytes) -> ErrorReply | None:
 def error_in_event(name: bytes, event: object) -> object | None:
     """The error that an event of a stream is or holds, to be read by `error_reply`; else None."""
     if any(word in name.lower() for word in (b"error", b"fail", b"exception")):
-        return event or "an error without words"
+        return _named(name, event)
     if isinstance(event, str):
         return event if ERROR_WORDS.search(event) else None
     if not isinstance(event, dict):
@@ -93,6 +94,13 @@ def error_in_event(name: bytes, event: object) -> object | None:
     return event if _is_broken(event, 0) else None
 
 
+def _named(name: bytes, event: object) -> object:
+    """What came under the name of an error; the name is a code of it."""
+    if isinstance(event, dict):
+        return {"type": name.decode("utf-8", "replace"), **event}
+    return event or "an error without words"
+
+
 def _is_broken(event: object, depth: int) -> bool:
     """Whether an object that is no part of an answer speaks of an error, wrapped or not."""
     if not isinstance(event, dict) or depth > _DEEPEST:
@@ -100,6 +108,7 @@ def _is_broken(event: object, depth: int) -> bool:
     event = {str(name).lower(): held for name, held in event.items()}
     return (
         any(_is_error(event.get(member)) for member in _ERRORS)
+        or any(_is_error(held) for name, held in event.items() if name.endswith("exception"))
         or any(_NAMES_AN_ERROR.search(str(event.get(n, ""))) for n in ("object", "type", "__type"))
         or any(not _fine(event.get(member)) for member in _ERROR_CODES)
         or str(event.get("status", "")).lower() in _BROKEN_STATES
@@ -161,7 +170,10 @@ def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:
     elif isinstance(value, dict):
         inner = {str(name).lower(): held for name, held in value.items()}
         yield inner
-        for name in _WRAPPERS:
+        for name in (
+            *_WRAPPERS,
+            *(n for n in inner if n.endswith("exception") and n not in _WRAPPERS),
+        ):
             yield from _objects(inner.get(name), depth + 1)
 
 
@@ -174,6 +186,7 @@ def _words(entry: dict[str, Any]) -> str:
 
 
 def _codes(entry: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in entry if name.endswith("exception"))  # Bedrock
     for name in _CODES & entry.keys():
         value = entry[name]
         if isinstance(value, str | int) and not isinstance(value, bool) and value:

@@ -162,7 +162,9 @@ _STATUS: dict[int, ErrorKind] = {
     409: "server",
     410: "not_found",
     413: "context_length",
+    424: "server",
     425: "server",
+    498: "rate_limited",  # Groq's flexible tier
     429: "rate_limited",
 }
 _SENTENCES: dict[ErrorKind, str] = {

@@ -1,4 +1,7 @@
-"""What the word means with which a host ends an answer."""
+"""What the word means with which a host ends an answer.
+
+Words are compared as `fused` writes them; the vendor beside one is one that says so.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,122 @@ from collections.abc import Mapping, MutableSet
 from dataclasses import dataclass, field
 
 from config.models import FinishMeaning
-from providers.vendor_words import FINISH_REASONS, NO_END, fused
+from providers.vendor_words import fused
+
+NO_END = frozenset({"", "null", "none", "unspecified", "notfinished", "inprogress"})
+"""Words that some hosts send on every chunk before the last."""
+
+_ENDS: dict[FinishMeaning, tuple[str, ...]] = {
+    "stop": (
+        "stop",
+        "end_turn",  # Anthropic
+        "stop_sequence",  # Anthropic, text-generation-inference
+        "eos",  # Together
+        "eos_token",  # text-generation-inference, watsonx
+        "stop_token",
+        "complete",  # Cohere
+        "completed",
+        "finish",  # Bedrock
+        "finished",
+        "end",
+        "end_of_text",  # AI21
+        "end_of_turn",
+        "end_of_sequence",
+        "eot",
+        "eot_id",  # LLaMA's own mark
+        "eos_found",
+        "stop_str",
+        "stop_word",
+        "stop_words",
+        "done",
+        "natural",
+        "normal",  # Baidu
+    ),
+    "length": (
+        "length",
+        "max_tokens",  # Anthropic, Gemini, Cohere
+        "max_output_tokens",
+        "max_length",
+        "max_new_tokens",
+        "model_length",  # Mistral
+        "token_limit",  # watsonx
+        "model_context_window_exceeded",  # Anthropic, Zhipu
+        "context_length",
+        "context_length_exceeded",
+        "context_window",
+        "context_limit",
+        "max_completion_tokens",
+        "max_tokens_reached",
+        "max_tokens_exceeded",
+        "output_limit",
+        "output_token_limit",
+        "length_limit",
+        "length_capped",
+        "truncated",
+        "limit",
+    ),
+    "tool_calls": (
+        "tool_calls",
+        "tool_call",  # Cohere
+        "tool_use",  # Anthropic
+        "function_call",  # OpenAI, before tools
+        "function_calls",
+        "tools",
+    ),
+    "content_filter": (
+        "content_filter",
+        "content_filtered",  # Bedrock
+        "safety",  # Gemini, with the next six
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "image_safety",
+        "language",
+        "refusal",  # Anthropic
+        "guardrail_intervened",  # Bedrock
+        "guardrails",
+        "model_armor",  # Vertex AI, with the next two
+        "jailbreak",
+        "image_prohibited_content",
+        "image_recitation",
+        "error_toxic",  # Cohere
+        "sensitive",  # Zhipu
+        "moderation",
+        "moderated",
+        "content_moderation",
+        "content_policy",
+        "content_policy_violation",
+        "policy_violation",
+        "safety_stop",
+        "safety_violation",
+        "flagged",
+        "censored",
+        "refused",
+        "blocked",
+    ),
+    "error": (
+        "error",  # Mistral, OpenRouter
+        "failed",
+        "abort",  # vLLM
+        "aborted",
+        "cancelled",
+        "canceled",
+        "user_cancel",  # Cohere
+        "timeout",
+        "time_limit",  # watsonx
+        "error_limit",  # Cohere
+        "network_error",  # Zhipu
+        "insufficient_system_resource",  # DeepSeek
+        "malformed_function_call",  # Gemini, with the next three
+        "unexpected_tool_call",
+        "too_many_tool_calls",
+        "other",
+    ),
+}
+FINISH_REASONS: dict[str, FinishMeaning] = {
+    fused(word): meaning for meaning, words in _ENDS.items() for word in words
+}
 
 MOST_UNKNOWN = 20
 """So many unknown words of a host are remembered; whoever sends more invents them as it goes."""

@@ -93,13 +93,15 @@ class MessageReader:
     def read(self, event: dict[str, Any]) -> Iterator[Delta]:
         """The deltas of one chunk or of a whole completion; raises ProviderError."""
         choices = event.get("choices")
+        if choices is None and (wrapped := _wrapped(event)) is not None:
+            event, choices = wrapped, wrapped["choices"]
         usage = usage_of(event, self._bounds)
         self._usage = usage or self._usage
         if not choices:
             if choices is None and usage is None and event.get("object") == "chat.completion.chunk":
                 raise self._malformed()
             return
-        choice = choices[0] if isinstance(choices, list) else None
+        choice = _first(choices)
         if not isinstance(choice, dict):
             raise self._malformed()
         if isinstance(index := choice.get("index"), int) and index > 0:
@@ -189,7 +191,7 @@ class MessageReader:
         return (
             len(content) == self._said_length
             and len(content) >= REPEATED_CHARACTERS
-            and len(self._said) > 1
+            and (len(self._said) > 1 or " " in content.strip())
             and content == "".join(self._said)
         )
 
@@ -246,3 +248,17 @@ class MessageReader:
 
     def _malformed(self) -> ProviderError:
         return self._place.error("bad_reply", "sent a malformed event in its stream")
+
+
+def _wrapped(event: dict[str, Any]) -> dict[str, Any] | None:
+    """The completion in the envelope that some gateways put around everything."""
+    held = (event.get(name) for name in ("data", "result", "response", "output"))
+    return next((v for v in held if isinstance(v, dict) and v.get("choices")), None)
+
+
+def _first(choices: object) -> object:
+    """The choice with the index 0, wherever it stands; the first one where none has it."""
+    if not isinstance(choices, list):
+        return None
+    with_index = (c for c in choices if isinstance(c, dict) and not c.get("index"))
+    return next(with_index, choices[0])

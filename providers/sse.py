@@ -6,6 +6,7 @@ line of its own without `data:`, and JSON that goes on over lines which are no f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 MAX_EVENT_BYTES = 4 * 2**20
@@ -17,6 +18,8 @@ _BARE = frozenset({b"data", b"event", b"id", b"retry"})
 """Fields without a value, which change nothing here."""
 _OF_JSON = (b"{", b"[", b"}", b"]", b'"', b" ", b"\t")
 MAX_STRAY_BYTES = 4096
+_FIELD = re.compile(rb"[ \t]*(data|event|error)[ \t]*:[ \t]?(.*)", re.IGNORECASE | re.DOTALL)
+"""A field as hosts write it that do not know the standard; llama.cpp has one for errors."""
 
 
 class EventTooLargeError(ValueError):
@@ -49,12 +52,17 @@ class EventReader:
         lines = rest.split(b"\n")
         self._rest = lines.pop()
         for line in lines:
+            if line.startswith(BYTE_ORDER_MARK):
+                line = line.replace(BYTE_ORDER_MARK, b"")
             if line.startswith(b"data:"):
-                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                data = line[6:] if line[5:6] == b" " else line[5:]
+                self._data.append(data[5:].lstrip() if data.startswith(b"data:") else data)
             elif not line:
                 yield from self._dispatch()
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip()
+            elif self._odd_field(line):
+                pass
             elif line.startswith(_OF_JSON):
                 self._loose.append(line)
             elif not line.startswith(_IGNORED) and line not in _BARE:
@@ -74,8 +82,21 @@ class EventReader:
             together = b"\n".join([body, *loose]).strip()
             if together.startswith((b"{", b"[")):
                 body = together
-        if body and not body.isspace():
-            yield name, body
+        if (body and not body.isspace()) or b"error" in name:
+            yield name, body or b"{}"
+
+    def _odd_field(self, line: bytes) -> bool:
+        """Take in a field with spaces around its name, or in capitals."""
+        if (field := _FIELD.fullmatch(line)) is None:
+            return False
+        name, value = field[1].lower(), field[2]
+        if name == b"event":
+            self._name = value.strip()
+            return True
+        if name == b"error":
+            self._name = name
+        self._data.append(value)
+        return True
 
     def _keep_stray(self, line: bytes) -> None:
         if len(self.stray) < MAX_STRAY_BYTES:

@@ -21,6 +21,12 @@ THOUGHTS = {
     "<seed:think>": "</seed:think>",
     "[THINK]": "[/THINK]",  # Magistral
     "◁think▷": "◁/think▷",  # Kimi
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|START_THINKING|>": "<|END_THINKING|>",  # Cohere
+    "<longcat_think>": "</longcat_think>",
+    "<mm:think>": "</mm:think>",
+    "<THINK>": "</THINK>",
+    "<Think>": "</Think>",
 }
 """How models without a parser of thoughts before them mark these in their content."""
 

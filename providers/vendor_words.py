@@ -1,4 +1,4 @@
-"""The words of vendors, as tables: how answers end, and what errors are called.
+"""The words of vendors, as tables: what errors are called. How answers end is in `finish`.
 
 Words are compared as `fused` writes them. The vendor beside an entry is one that says so; several
 often do. Sources are the vendors' public API references and the public bug reports of clients.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from config.models import FinishMeaning
 from providers.base import ErrorKind
 
 
@@ -22,124 +21,6 @@ def normal(word: str) -> str:
 def fused(word: str) -> str:
     """`maxTokens`, `MAX_TOKENS` and `max-tokens` alike: `maxtokens`."""
     return re.sub(r"[\W_]+", "", normal(word))
-
-
-# -- how an answer ends ---------------------------------------------------------------------------
-
-NO_END = frozenset({"", "null", "none", "unspecified", "notfinished", "inprogress"})
-"""Words that some hosts send on every chunk before the last."""
-
-_ENDS: dict[FinishMeaning, tuple[str, ...]] = {
-    "stop": (
-        "stop",
-        "end_turn",  # Anthropic
-        "stop_sequence",  # Anthropic, text-generation-inference
-        "eos",  # Together
-        "eos_token",  # text-generation-inference, watsonx
-        "stop_token",
-        "complete",  # Cohere
-        "completed",
-        "finish",  # Bedrock
-        "finished",
-        "end",
-        "end_of_text",  # AI21
-        "end_of_turn",
-        "end_of_sequence",
-        "eot",
-        "eot_id",  # LLaMA's own mark
-        "eos_found",
-        "stop_str",
-        "stop_word",
-        "stop_words",
-        "done",
-        "natural",
-        "normal",  # Baidu
-    ),
-    "length": (
-        "length",
-        "max_tokens",  # Anthropic, Gemini, Cohere
-        "max_output_tokens",
-        "max_length",
-        "max_new_tokens",
-        "model_length",  # Mistral
-        "token_limit",  # watsonx
-        "model_context_window_exceeded",  # Anthropic, Zhipu
-        "context_length",
-        "context_length_exceeded",
-        "context_window",
-        "context_limit",
-        "max_completion_tokens",
-        "max_tokens_reached",
-        "max_tokens_exceeded",
-        "output_limit",
-        "output_token_limit",
-        "length_limit",
-        "length_capped",
-        "truncated",
-        "limit",
-    ),
-    "tool_calls": (
-        "tool_calls",
-        "tool_call",  # Cohere
-        "tool_use",  # Anthropic
-        "function_call",  # OpenAI, before tools
-        "function_calls",
-        "tools",
-    ),
-    "content_filter": (
-        "content_filter",
-        "content_filtered",  # Bedrock
-        "safety",  # Gemini, with the next six
-        "recitation",
-        "blocklist",
-        "prohibited_content",
-        "spii",
-        "image_safety",
-        "language",
-        "refusal",  # Anthropic
-        "guardrail_intervened",  # Bedrock
-        "guardrails",
-        "model_armor",  # Vertex AI, with the next two
-        "jailbreak",
-        "image_prohibited_content",
-        "image_recitation",
-        "error_toxic",  # Cohere
-        "sensitive",  # Zhipu
-        "moderation",
-        "moderated",
-        "content_moderation",
-        "content_policy",
-        "content_policy_violation",
-        "policy_violation",
-        "safety_stop",
-        "safety_violation",
-        "flagged",
-        "censored",
-        "refused",
-        "blocked",
-    ),
-    "error": (
-        "error",  # Mistral, OpenRouter
-        "failed",
-        "abort",  # vLLM
-        "aborted",
-        "cancelled",
-        "canceled",
-        "user_cancel",  # Cohere
-        "timeout",
-        "time_limit",  # watsonx
-        "error_limit",  # Cohere
-        "network_error",  # Zhipu
-        "insufficient_system_resource",  # DeepSeek
-        "malformed_function_call",  # Gemini, with the next three
-        "unexpected_tool_call",
-        "too_many_tool_calls",
-        "other",
-    ),
-}
-FINISH_REASONS: dict[str, FinishMeaning] = {
-    fused(word): meaning for meaning, words in _ENDS.items() for word in words
-}
 
 
 # -- what an error is ------------------------------------------------------------------------------
@@ -185,6 +66,9 @@ _CODES: dict[ErrorKind, tuple[str, ...]] = {
         "account_deactivated",  # OpenAI
         "account_suspended",
         "wrong_api_key",  # Cerebras
+        "unrecognized_client",  # AWS, with the next two
+        "expired_token",
+        "invalid_signature",
     ),
     "not_found": (
         "model_not_found",  # OpenAI
@@ -215,6 +99,7 @@ _CODES: dict[ErrorKind, tuple[str, ...]] = {
         "request_quota_exceeded",  # Cerebras
         "token_quota_exceeded",  # Cerebras
         "queue_exceeded",  # Cerebras
+        "capacity_exceeded",  # Groq
         "resource_exhausted",  # Google
         "throttling",  # DashScope
         "throttling.ratequota",
@@ -314,6 +199,10 @@ WORDS: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = (
             r"\b(?:invalid|incorrect|expired|wrong|missing|no|bad)\b.{0,20}\bapi.?key\b",
             r"\b(?:key|access token)\b.{0,20}\bis not (?:accepted|valid|authorized)",
             r"invalid (?:authentication|credentials|bearer)|authentication fail",
+            r"\b(?:bearer|access|security|auth\w*)\W?(?:token|header)\b.{0,60}"
+            r"\b(?:invalid|malformed|missing|expired|incorrect)",
+            r"\binvalid (?:access |bearer |auth )?token\b",
+            r"\baccount\b.{0,20}\b(?:is not active|inactive|disabled|blocked|deactivated)",
             r"\bunauthori[sz]ed\b|missing authentication|not authenticated",
         ),
     ),
@@ -351,7 +240,13 @@ WORDS: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = (
 """In the order in which they are looked for, where the status alone does not say it."""
 
 PASSING_WORDS: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = (
-    ("rate_limited", _words(r"overloaded|\bbusy\b|at capacity|try again later|high demand")),
+    (
+        "rate_limited",
+        _words(
+            r"overloaded|\bbusy\b|at capacity|no capacity|capacity exceeded"
+            r"|queue (?:is )?full|try again later|high demand"
+        ),
+    ),
     ("timeout", _words(r"timed? ?out|deadline exceeded")),
     (
         "server",

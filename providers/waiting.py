@@ -12,26 +12,45 @@ from typing import Any
 LONGEST_WAIT_S = 86_400.0
 
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
-_RESETS = re.compile(r"(?:x-)?ratelimit-reset(?:-[\w-]+)?$|(?:anthropic-)?ratelimit-[\w-]+-reset$")
+_RETRY = ("retry-after", "x-retry-after", "x-ratelimit-retry-after", "x-rate-limit-retry-after")
+_RESETS = re.compile(
+    r"(?:x-)?rate-?limit-reset(?:-[\w-]+)?$|(?:anthropic-|x-)?rate-?limit-[\w-]+-reset$"
+)
 """`x-ratelimit-reset-requests` (OpenAI, Groq), `ratelimit-reset` (IETF draft),
 `anthropic-ratelimit-tokens-reset`."""
+_STRUCTURED = re.compile(r"[;,\s](?:t|reset)=(\d+)")
+"""The time in IETF's `ratelimit: "default";r=0;t=30` and in the older `limit=9, reset=30`."""
 _BODY_SECONDS = frozenset(
     {
         "retrydelay",  # google.rpc.RetryInfo
-        "retry_after",
         "retryafter",
-        "retry_after_s",
-        "retry_after_seconds",
+        "retryafters",
         "retryafterseconds",
-        "resets_in_seconds",
-        "reset_after",
-        "wait_seconds",
-        "estimated_time",  # Hugging Face, while a model loads
-        "retry-after",
+        "retryafterminutes",
+        "retryafterms",
+        "retryin",
+        "retryinseconds",
+        "resetin",
+        "resetsin",
+        "resetsinseconds",
+        "resetafter",
+        "reset",
+        "wait",
+        "waittime",
+        "waitseconds",
+        "cooldown",
+        "cooldownseconds",
+        "estimatedtime",  # Hugging Face, while a model loads
+        "retryat",
+        "resetat",
+        "resetsat",
+        "resettime",
+        "availableat",
+        "xratelimitreset",
     }
 )
-_BODY_MILLISECONDS = frozenset({"retry_after_ms", "retryafterms", "retry-after-ms"})
-_BODY_INSTANTS = frozenset({"reset_at", "resets_at", "x-ratelimit-reset"})
+"""Members by their names without separators; the unit is seconds unless the name ends in another.
+Numbers that are too large for a wait are instants: see `_EPOCH_S`."""
 _UNITS = {
     "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0,
     "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
@@ -43,11 +62,21 @@ _UNIT = (
 )
 _PART = re.compile(rf"({_NUMBER})\s*({_UNIT})", re.IGNORECASE)
 _DURATION = rf"(?:{_NUMBER}\s*{_UNIT}[\s,]*(?:and\s+)?)+"
+_CLOCK = r"\d+:[0-5]\d:[0-5]\d(?:\.\d+)?"
+_ISO = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:try(?:ing)? again|retry(?:ing)?|wait(?:ing)?|resets?|available|reset after)\b"
-    rf"[^.\d]{{0,40}}?({_DURATION})",
+    r"(?:again|retry(?:ing)?|retry[\W_]?(?:delay|after)|wait(?:ing)?|resets?|available|allowed"
+    r"|come back|cooldown|blocked for)\b"
+    rf"[^.\d]{{0,40}}?({_CLOCK}|{_DURATION}|\b(?:an?|one)\s+(?:second|minute|hour|day)\b)",
     re.IGNORECASE,
 )
+_SAID_BEFORE = re.compile(
+    rf"\b(?:in|after)\s+({_DURATION})\W*(?:please\W+)?(?:try|retry)", re.IGNORECASE
+)
+_SAID_BARE = re.compile(
+    rf"\bretry[\W_]?after\b[\s:=]{{1,3}}({_NUMBER})\s*(?:$|[.;,)])", re.IGNORECASE
+)
+"""A number of seconds without its unit."""
 _SAID_AT = re.compile(
     r"(?:again|retry|resets?|until|after|available)\b[^.\d]{0,20}"
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)",
@@ -65,9 +94,8 @@ def asked_in_headers(headers: Mapping[str, str]) -> float | None:
     for name in _MILLISECONDS:
         if (given := headers.get(name)) is not None and (ms := _number(given)) is not None:
             return _bounded(ms / 1000)
-    if (given := headers.get("retry-after")) is None:
-        return None
-    return _bounded(_seconds(given, _now(headers)))
+    waits = (_seconds(headers[name], _now(headers)) for name in _RETRY if name in headers)
+    return _bounded(next((wait for wait in waits if wait is not None), None))
 
 
 def reset_in_headers(headers: Mapping[str, str]) -> float | None:
@@ -83,6 +111,8 @@ def reset_in_headers(headers: Mapping[str, str]) -> float | None:
         if not _RESETS.match(name.lower()) or (wait := _seconds(value, now)) is None:
             continue
         (used_up if _nothing_left(headers, name.lower()) else others).append(wait)
+    if (said := _STRUCTURED.search(headers.get("ratelimit", ""))) is not None:
+        others.append(float(said[1]))
     if used_up:
         return _bounded(max(used_up))
     return _bounded(min(others)) if others else None
@@ -92,14 +122,12 @@ def asked_in_body(error: object, headers: Mapping[str, str] | None = None) -> fl
     """Seconds to wait by a member of the error object, at any depth."""
     now = _now(headers or {})
     for name, value in _members(error, 0):
-        key = name.lower()
-        wait = None
-        if key in _BODY_SECONDS:
-            wait = _protobuf(value) if isinstance(value, dict) else _seconds(str(value), now)
-        elif key in _BODY_MILLISECONDS and (ms := _number(str(value))) is not None:
-            wait = ms / 1000
-        elif key in _BODY_INSTANTS:
-            wait = _seconds(str(value), now)
+        key = re.sub(r"[\W_]+", "", name.lower())
+        if key not in _BODY_SECONDS:
+            continue
+        wait = _protobuf(value) if isinstance(value, dict) else _seconds(str(value), now)
+        if wait is not None and key.endswith(("ms", "minutes")):
+            wait *= 60 if key.endswith("minutes") else 1e-3
         if wait is not None:
             return _bounded(wait)
     return None
@@ -107,10 +135,12 @@ def asked_in_body(error: object, headers: Mapping[str, str] | None = None) -> fl
 
 def asked_in_words(words: str, headers: Mapping[str, str] | None = None) -> float | None:
     """Seconds to wait by the sentence: `try again in 1m27.66s`, `retry after 59 seconds`."""
-    if match := _SAID.search(words):
+    if match := _SAID.search(words) or _SAID_BEFORE.search(words):
         return _bounded(_duration(match[1]))
     if match := _SAID_AT.search(words):
         return _bounded(_seconds(match[1], _now(headers or {})))
+    if match := _SAID_BARE.search(words):
+        return _bounded(_number(match[1]))
     return None
 
 
@@ -135,7 +165,14 @@ def _seconds(given: str, now: float) -> float | None:
 
 
 def _duration(text: str) -> float | None:
-    """`7m12s`, `1.5 s`, `20ms`, `2 minutes and 5 seconds` in seconds."""
+    """`7m12s`, `1.5 s`, `2 minutes and 5 seconds`, `an hour`, `00:01:30`, `PT90S` in seconds."""
+    if re.fullmatch(_CLOCK, text.strip()):
+        hours, minutes, seconds = map(float, text.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+    if (iso := _ISO.fullmatch(text.strip())) and any(iso.groups()):
+        sizes = (86_400, 3600, 60, 1)
+        return sum(float(n or 0) * size for n, size in zip(iso.groups(), sizes, strict=True))
+    text = re.sub(r"^(?:an?|one)\s+", "1 ", text.strip(), flags=re.IGNORECASE)
     if not re.fullmatch(_DURATION, text.strip(), re.IGNORECASE):
         return None
     parts = _PART.findall(text)

@@ -64,6 +64,8 @@ USAGE = [
     counted("truth values for counts", {"prompt_tokens": True, "completion_tokens": True}, None),
     counted("no tokens for a text", {"prompt_tokens": 7, "completion_tokens": 0}, None),
     counted("a list for usage", [7, 5], None),
+    counted("Gemini's names", {"promptTokenCount": 7, "candidatesTokenCount": 5}, (7, 5)),
+    counted("Bedrock's names", {"inputTokens": 7, "outputTokens": 5}, (7, 5)),
     counted("Anthropic's names", {"input_tokens": 7, "output_tokens": 5}, (7, 5)),
     Case(
         "usage where Groq puts it",
@@ -125,6 +127,9 @@ ENDS = [
     broken("an error under any event name",
            event({"message": "engine gone"}, "stream.failed"), DONE),
     broken("an error as a list", event([{"error": {"message": "engine gone"}}]), DONE),
+    broken("an error under its event's name, without words", b"event: error\ndata:\n\n", DONE),
+    broken("an error in a field of its own", b'error: {"message": "engine gone"}\n\n', DONE,
+           detail="engine gone"),
     broken("an error as text", b"data: Internal Server Error\n\n", DONE),
     broken("an error on a line of its own", b'{"error": {"message": "engine gone"}}\n\n', DONE,
            detail="engine gone"),
@@ -308,6 +313,11 @@ NOISE = [
          text("\n\n"), *GOOD), reasoning="hm", seen="RooCodeInc/Roo-Code#1087, open-webui#8706"),
     Case("thoughts whose mark is cut", at_once(text("<th"), text("ink>h"), text("m</thi"),
          text("nk>Half "), REST, STOP, DONE), reasoning="hm"),
+    *(
+        Case(f"thoughts after `{mark}`", at_once(text(f"{mark}hm{end}"), *GOOD), reasoning="hm")
+        for mark, end in (("<THINK>", "</THINK>"), ("<|START_THINKING|>", "<|END_THINKING|>"),
+                          ("<|begin_of_thought|>", "<|end_of_thought|>"))
+    ),
     Case("Magistral's thoughts", at_once(text("[THINK]hm[/THINK]"), *GOOD), reasoning="hm"),
     Case("a mark of thoughts in the middle", at_once(text("The tag <think> opens."), STOP, DONE),
          says="The tag <think> opens."),
@@ -316,6 +326,19 @@ NOISE = [
     Case("only thoughts inside the content", at_once(text("<think>hm hm"), STOP, DONE), None,
          "bad_reply", reasoning="hm hm"),
     Case("reasoning fields", at_once(chunk({"reasoning": "hm"}), *GOOD), reasoning="hm"),
+    Case("a byte-order mark after blank lines, and a second one", at_once(b"\n\n\xef\xbb\xbf",
+         b"\xef\xbb\xbf", *GOOD)),
+    Case("a byte-order mark before each event", at_once(*(b"\xef\xbb\xbf" + e for e in GOOD))),
+    *(
+        Case(f"fields as `{field}`", at_once(b"".join(GOOD).replace(b"data: ", field.encode())))
+        for field in ("Data: ", " data: ", "data : ", "data: data: ")
+    ),
+    Case("a completion in an envelope", at_once(json.dumps({"success": True, "errors": [],
+         "result": completion(WHOLE)}).encode()), content_type=JSON),
+    Case("a second choice before the first", at_once(event({"choices": [{"index": 1, "delta":
+         {"content": "two"}}, {"index": 0, "delta": {"content": "Half "}}]}), REST, STOP, DONE)),
+    Case("a single delta and the whole message again", at_once(text(WHOLE), text(WHOLE, "stop"),
+         DONE)),
     Case("a second choice", at_once(HALF, chunk({"content": "two"}, index=1), REST, STOP, DONE)),
 ]  # fmt: skip
 
@@ -344,6 +367,31 @@ REFUSALS = [
             headers={"retry-after": "30"}, wait_s=30.0, breaker="open"),
     refusal("a 503 with Retry-After", 503, error(), error="server",
             headers={"retry-after": "20"}, wait_s=20.0, breaker="open"),
+    *(
+        refusal(f"a 429 that names its time as `{words}`", 429, error(words),
+                error="rate_limited", wait_s=wait_s, breaker="open")
+        for words, wait_s in (("Retry after: 30", 30.0), ("Limit resets in 00:01:30", 90.0),
+                              ("Try again in a minute", 60.0), ("come back in 45 s", 45.0))
+    ),
+    *(
+        refusal(f"a 429 with `{name}: {value}` in its body", 429, error(**{name: value}),
+                error="rate_limited", wait_s=30.0, breaker="open")
+        for name, value in (("retry_in", 30), ("retryAfterMs", 30000), ("retry_after", "PT30S"))
+    ),
+    *(
+        refusal(f"a 429 with the header `{name}`", 429, error(), error="rate_limited",
+                headers={name: value}, wait_s=30.0, breaker="open")
+        for name, value in (("x-retry-after", "30"), ("ratelimit", '"default";r=0;t=30'),
+                            ("x-rate-limit-reset", "30"))
+    ),
+    refusal("a wrong key as 400, by its header", 400, {"message": "Authorization header is"
+            " malformed"}, error="auth", breaker="open"),
+    refusal("a wrong key as 400, AWS's", 400, {"__type": "com.amazon#ExpiredTokenException"},
+            error="auth", breaker="open"),
+    Case("a limit by the event's name", at_once(event({"message": "no"}, "throttlingException")),
+         None, "rate_limited"),
+    Case("a limit by the member's name", at_once(event({"throttlingException": {"message":
+         "no"}})), None, "rate_limited"),
     refusal("a 429 without a time", 429, error(), error="rate_limited"),
     refusal("a parameter that a model refuses", 400, error("'stop' is not supported",
             param="stop", code="unsupported_parameter"), error="bad_request",
