@@ -24,6 +24,7 @@ from langgraph.config import get_config
 from config.errors import NoAnswerError, UsageError
 from config.models import Settings
 from graph.asked import checked
+from graph.langchain_messages import message_of, openai_messages
 from graph.speech import Speech
 from providers.base import Message
 from race.late import LateAnswers
@@ -142,9 +143,10 @@ def answer_message(answer: Mapping[str, Any], message_id: str | None = None) -> 
     for name in ("why", "note"):
         if answer[name]:
             metadata[name] = answer[name]
-    return AIMessage(
-        answer["text"], id=message_id, response_metadata=metadata, usage_metadata=usage
-    )
+    said = {"content": answer["text"], "tool_calls": answer.get("tool_calls")}
+    message = message_of(said, metadata, usage)
+    message.id = message_id
+    return message
 
 
 def amendments(messages: Sequence[AnyMessage], late: LateAnswers) -> list[AnyMessage]:
@@ -185,6 +187,13 @@ def _chosen(state: State, context: Context) -> Chosen:
         options["max_tokens"] = most
     if (temperature := context.get("temperature")) is not None:
         options["temperature"] = temperature
+    extra: dict[str, Any] = {
+        name: value
+        for name in ("tools", "tool_choice", "response_format")
+        if (value := context.get(name)) is not None
+    }
+    if extra:
+        options["extra"] = extra
     return Chosen(
         category=state.get("category") or context.get("category"),
         provider=state.get("provider") or context.get("provider"),
@@ -197,19 +206,18 @@ def _asked(
 ) -> Asked:
     """The prompt, or the last message, with what was said before it."""
     prompt, before = state.get("prompt"), list(messages)
+    about: Any = chosen
     if prompt is None:
         if not before:
             raise UsageError("give `messages` that end with the user's, or a `prompt`", "messages")
-        last = before.pop()
-        if last.type != "human":
+        if before[-1].type not in ("human", "tool"):
             raise UsageError(
-                f"the last of `messages` must be the user's, not of type {last.type}", "messages"
+                f"the last of `messages` must be the user's, not of type {before[-1].type}",
+                "messages",
             )
-        prompt = last.text
+        return checked(settings, None, messages=openai_messages(before), **about)
     history = _history(state) if state.get("history") else _plain(before)
-    return checked(
-        settings, prompt, history, chosen["category"], chosen["provider"], chosen["options"]
-    )
+    return checked(settings, prompt, history, **about)
 
 
 def _history(state: State) -> list[Message]:

@@ -146,6 +146,10 @@ class Context(TypedDict, total=False):
     provider: str | None
     max_tokens: int | None
     temperature: float | None
+    tools: list[dict[str, Any]] | None
+    """In OpenAI's form, as are the next two."""
+    tool_choice: str | dict[str, Any] | None
+    response_format: dict[str, Any] | None
 
 
 class Chosen(TypedDict):

@@ -12,6 +12,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 from config.errors import NoAnswerError, RouterError
 from graph.builder import build
+from providers.base import Delta, ToolCallDelta
 from tests.graph.virtual import HANGS, Call, Scripted, Stage, fails, on_virtual_time, whole
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -233,6 +234,9 @@ def test_a_form_shows_what_a_person_may_fill_and_nothing_else() -> None:
             "provider",
             "max_tokens",
             "temperature",
+            "tools",
+            "tool_choice",
+            "response_format",
         }
 
     on_virtual_time(play())
@@ -248,5 +252,31 @@ def test_an_assistant_fixes_what_its_runs_leave_open() -> None:
             {"prompt": "Why?", "provider": "primary"}, context={"provider": "fallback"}
         )
         assert state["answer"]["provider"] == "primary"
+
+    on_virtual_time(play())
+
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def test_a_tool_that_the_assistant_has_is_called_and_its_result_is_answered() -> None:
+    async def play():
+        calls = (ToolCallDelta(0, "c1", "look", "{}"),)
+        p = primary(
+            Call([(10, Delta(tool_calls=calls)), (20, Delta(finish_reason="tool_calls"))]),
+            whole(20, "Blue."),
+        )
+        graph = in_a_thread(Stage(p, fallback(whole(90, "F"))))
+        context: Any = {"tools": [TOOL]}
+        first = await graph.ainvoke({"prompt": "Which colour?"}, THREAD, context=context)
+        [call] = first["messages"][-1].tool_calls
+        assert (call["name"], call["id"]) == ("look", "c1")
+        result = {"role": "tool", "tool_call_id": "c1", "content": "blue"}
+        state = await graph.ainvoke({"messages": [result]}, THREAD, context=context)
+        assert state["messages"][-1].content == "Blue."
+        assert [m["role"] for m in p.calls[1]] == ["user", "assistant", "tool"]
 
     on_virtual_time(play())
