@@ -27,7 +27,7 @@ FILE = "capabilities.json"
 KNOWN: frozenset[str] = frozenset(get_args(Capability))
 _KINDS_WITHOUT = frozenset({"simulated", "llama_cpp"})
 """Hosts whose models answer in words alone unless their entry declares more: scripted ones, and the
-embedded LLaMA, of whose tool calls too few are right (docs/tools.md has the figure)."""
+embedded LLaMA, whose server as it is started here answers offers of tools with text."""
 
 
 class Known(TypedDict):
