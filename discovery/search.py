@@ -14,6 +14,7 @@ from config import editor
 from config.catalogue import Catalogue, load_catalogue
 from config.errors import ConfigError, NotFoundError, UsageError
 from config.evidence import Evidence, load_evidence
+from config.journal import Change
 from config.models import Settings
 from discovery import memory
 from discovery.adopt import Adoption
@@ -248,7 +249,9 @@ class Search:
         decision = verdict(trial, others, breaker_opened=breaker_opened)
         try:
             if decision.action == "promote":
-                await self._edit(editor.set_trial, trial.provider, None, decision.reason)
+                change = await self._edit(editor.set_trial, trial.provider, None, decision.reason)
+                if change.before == change.after:
+                    return Decision("keep", "its trial has ended already")
             elif decision.action == "roll back":
                 await self._edit(editor.remove_provider, trial.provider, decision.reason)
         except NotFoundError:
@@ -259,9 +262,9 @@ class Search:
             await self.audit(kind, trial.provider, detail)
         return decision
 
-    async def _edit(self, change: Callable[..., object], *arguments: object) -> None:
+    async def _edit(self, change: Callable[..., Change], *arguments: object) -> Change:
         folders = self.settings.config_dir, self.settings.data_dir
-        await asyncio.to_thread(change, *folders, *arguments)
+        return await asyncio.to_thread(change, *folders, *arguments)
 
     async def undo(self) -> str:
         """Take back the last change that the application made; see `config.editor.undo`."""

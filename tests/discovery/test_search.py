@@ -341,14 +341,19 @@ async def test_a_trial_is_promoted_kept_or_rolled_back_with_a_reason(
         assert (settings.config_dir / "providers.yaml").read_bytes() == before
 
 
-async def test_a_trial_that_another_process_ended_is_left_alone(world: World) -> None:
+@pytest.mark.parametrize(("reward", "action"), [(0.5, "roll back"), (0.9, "promote")])
+async def test_a_trial_that_another_look_ended_is_left_alone(
+    world: World, reward: float, action: str
+) -> None:
     settings = world.configured()
     async for _ in world.search(settings).try_and_append("technical"):
         pass
     running = load(settings.config_dir, settings.data_dir, environ={}, dotenv=None)
-    worse, trusted = standing("llama-5-70b", 0.5, trial=0.05), [standing("first", 0.72)]
-    assert (await world.search(running).judge(worse, trusted)).action == "roll back"
-    assert (await world.search(running).judge(worse, trusted)).action == "keep"
+    tried, trusted = standing("llama-5-70b", reward, trial=0.05), [standing("first", 0.72)]
+    assert (await world.search(running).judge(tried, trusted)).action == action
+    ended = len(world.rows)
+    assert (await world.search(running).judge(tried, trusted)).action == "keep"
+    assert len(world.rows) == ended
 
 
 async def test_an_entry_that_a_person_put_on_trial_is_left_alone(world: World) -> None:
