@@ -59,9 +59,17 @@ def parsed(data: bytes) -> Any:
     if not data.lstrip().startswith((b"{", b"[")):
         return NOT_JSON
     try:
-        return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
+        text = data.decode("utf-8", "surrogateescape")
+        return json.loads(text, strict=False, object_pairs_hook=_members)
     except (ValueError, RecursionError):
         return NOT_JSON
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; ValueError for a name with bytes that are no text: what it held would be lost."""
+    if not all(name.isascii() or name.isprintable() for name, _ in pairs):
+        raise ValueError("a member's name is no text")
+    return dict(pairs)
 
 
 def content_of(message: Mapping[str, Any]) -> str:

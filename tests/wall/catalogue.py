@@ -255,6 +255,9 @@ NOISE = [
     Case("bytes that are no character", at_once(CUT,
          b'data: {"choices": [{"delta": {"content": "5 \xff"}}]}\n\n', STOP, DONE), None,
          "bad_reply", SHOWN),
+    Case("bytes that are no name of a member", at_once(CUT,
+         b'data: {"choices": [{"del\xff": {"content": "more"}}]}\n\n', STOP, DONE), None,
+         "bad_reply", SHOWN),
     Case("NaN beside the content", at_once(
         b'data: {"choices": [{"delta": {"content": "Half an answer."}, "logprobs": NaN}]}\n\n',
         STOP, DONE)),

