@@ -25,7 +25,8 @@ MAX_WIRE_BYTES = 16 * MAX_ANSWER_CHARACTERS
 MAX_JSON_BYTES = 8 * 2**20
 """The bound for an answer that comes as one JSON value."""
 
-_KEEP_ALIVE = re.compile(r"[\w .,:;!?/\-]{0,80}|\[[\w \-]{0,40}\]")
+_END_MARK = re.compile(rb"\s*\"?\[DONE\]", re.IGNORECASE)
+_KEEP_ALIVE = re.compile(r"[^{}\[\]<\"\\]{0,80}|\[[\w \-]{0,40}\]")
 """Texts that some hosts send as an event to keep a connection open: they can hide no answer."""
 _HTML = re.compile(rb"<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
@@ -177,7 +178,7 @@ class AnswerReader:
         self._any_event = True
         if self.over:
             return
-        if data.startswith(b"[DONE]"):
+        if _END_MARK.match(data):
             self.over = True
             return
         value = parsed(data)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 from config.models import FinishMeaning
 from providers.base import Delta, ProviderError, ToolCallDelta, Usage
-from providers.chunk import Bounds, content_of, reasoning_of, tool_calls_of, usage_of
+from providers.chunk import (
+    NOT_JSON,
+    Bounds,
+    content_of,
+    parsed,
+    reasoning_of,
+    tool_calls_of,
+    usage_of,
+)
 from providers.failures import Place
 from providers.finish import FinishWords
 from providers.text_stream import BrokenTextError, Characters, Thoughts
@@ -48,6 +57,7 @@ class MessageReader:
         self._by_delta = False
         self._has_text = False
         self._called = False
+        self._arguments: dict[int, str] = {}
         self._characters = Characters()
         self._thoughts = Thoughts()
         self._length = 0
@@ -119,6 +129,12 @@ class MessageReader:
             yield from self._text(rest)
         if self._usage is not None and not (self._usage.tokens_out == 0 and self._has_text):
             yield Delta(usage=self._usage)
+        if (
+            self._tools
+            and self._finish_reason is None
+            and not all(map(_is_json, self._arguments.values()))
+        ):
+            raise self._place.error("connection", "cut a call of a tool short")
         if self._has_text or (self._called and self._tools):
             return
         if self._called:
@@ -221,9 +237,18 @@ class MessageReader:
     def _calls(self, calls: tuple[ToolCallDelta, ...]) -> Iterator[Delta]:
         if calls:
             self.finished, self._called = False, True
+            calls = tuple(map(self._once, calls))
             self._count("".join(call.arguments for call in calls))
             if self._tools:  # else nobody could make them
                 yield Delta(tool_calls=calls)
+
+    def _once(self, call: ToolCallDelta) -> ToolCallDelta:
+        """The piece, without arguments that repeat all of those that came before it."""
+        before = self._arguments.get(call.index, "")
+        if before and call.arguments == before and _is_json(before):
+            return dataclasses.replace(call, arguments="")
+        self._arguments[call.index] = before + call.arguments
+        return call
 
     def _bad_end(self, meaning: FinishMeaning, word: str) -> ProviderError:
         """What stands in the same chunk as such an end is no part of an answer."""
@@ -262,3 +287,7 @@ def _first(choices: object) -> object:
         return None
     with_index = (c for c in choices if isinstance(c, dict) and not c.get("index"))
     return next(with_index, choices[0])
+
+
+def _is_json(arguments: str) -> bool:
+    return not arguments or parsed(arguments.encode("utf-8", "surrogatepass")) is not NOT_JSON

@@ -122,3 +122,25 @@ def test_the_short_way_for_common_chunks_reads_as_the_long_one(common: bool) -> 
     assert "".join(d.text for d in deltas) == "Half an answer."
     assert "".join(d.reasoning for d in deltas) == "hm"
     assert [d.finish_reason for d in deltas if d.finish_reason] == ["stop"]
+
+
+def called(*arguments: str) -> bytes:
+    """The chunks of one call, its arguments in these pieces."""
+    calls = ({"index": 0, "id": "a", "function": {"name": "f", "arguments": a}} for a in arguments)
+    return b"".join(event({"tool_calls": [call]}) for call in calls)
+
+
+def test_arguments_that_are_sent_once_more_as_a_whole_add_nothing() -> None:
+    reader = AnswerReader(PLACE, tools=True)
+    stream = called('{"a"', ": 1}", '{"a": 1}') + event({}, finish_reason="tool_calls")
+    deltas = [*reader.feed(stream), *reader.end()]
+    pieces = [call.arguments for delta in deltas for call in delta.tool_calls]
+    assert "".join(pieces) == '{"a": 1}'
+
+
+def test_half_a_call_without_a_finish_reason_is_a_cut() -> None:
+    reader = AnswerReader(PLACE, tools=True)
+    deltas = list(reader.feed(called('{"a"') + b"data: [DONE]\n\n"))
+    with pytest.raises(ProviderError, match="cut a call") as raised:
+        deltas.extend(reader.end())
+    assert raised.value.kind == "connection"

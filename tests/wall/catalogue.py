@@ -211,6 +211,10 @@ ENDS = [
     Case("a complete but empty answer", at_once(STOP, DONE), None, "bad_reply"),
     Case("thoughts without an answer", at_once(thought("hm"), chunk({}, "length"), DONE), None,
          "bad_reply", reasoning="hm", detail="raise max_tokens"),
+    *(
+        Case(f"an end mark as `{mark}`", at_once(HALF, REST, f"data: {mark}\n\n".encode()))
+        for mark in ("[done]", '"[DONE]"', " [DONE]")
+    ),
     Case("tool calls that nobody offered tools for", at_once(chunk({"tool_calls": [{"index": 0,
          "id": "a", "function": {"name": "f", "arguments": "{}"}}]}), chunk({}, "tool_calls"),
          DONE), None, "bad_reply"),
@@ -223,6 +227,8 @@ NOISE = [
     Case("pings", at_once(event({"type": "ping"}), HALF, event({}, "ping"), REST, STOP, DONE),
          seen="openai-php/client#555, anthropics/anthropic-sdk-typescript#734"),
     Case("pings that are text", at_once(b"data: ping\n\n", HALF, b"data: keep-alive\n\n", REST,
+         STOP, DONE)),
+    Case("pings that are signs", at_once("data: ⏳\n\n".encode(), HALF, b"data: \0\n\n", REST,
          STOP, DONE)),
     Case("empty data", at_once(b"data:\n\n", HALF, b"data: \n\n", REST, STOP, DONE),
          seen="Growth-Circle/cadis#2329, netease-lcap/wave-agent#1326"),
