@@ -44,6 +44,7 @@ def run(
 
     def call(*arguments: str) -> Done:
         folders = ("--config", str(tmp_path / "config"), "--data", str(tmp_path / "data"))
+        capfd.readouterr()  # what the fixtures said
         try:
             code = main([*arguments, *folders])
         except SystemExit as stopped:
