@@ -23,7 +23,8 @@ class Caller:
     async def ask(self) -> None:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+            "content-type: application/json\r\n"
             f"content-length: {len(self.body)}\r\n\r\n"
         )
         self.writer.write(head.encode() + self.body)
