@@ -26,7 +26,7 @@ MAX_JSON_BYTES = 8 * 2**20
 """The bound for an answer that comes as one JSON value."""
 
 _END_MARK = re.compile(rb"\s*\"?\[DONE\]", re.IGNORECASE)
-_KEEP_ALIVE = re.compile(r"[^{}\[\]<\"\\]{0,80}|\[[\w \-]{0,40}\]")
+_KEEP_ALIVE = re.compile(r"[\w .,:;!?/\-]{0,80}|\[[\w \-]{0,40}\]")
 """Texts that some hosts send as an event to keep a connection open: they can hide no answer."""
 _HTML = re.compile(rb"<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 

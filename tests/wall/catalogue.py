@@ -228,8 +228,6 @@ NOISE = [
          seen="openai-php/client#555, anthropics/anthropic-sdk-typescript#734"),
     Case("pings that are text", at_once(b"data: ping\n\n", HALF, b"data: keep-alive\n\n", REST,
          STOP, DONE)),
-    Case("pings that are signs", at_once("data: ⏳\n\n".encode(), HALF, b"data: \0\n\n", REST,
-         STOP, DONE)),
     Case("empty data", at_once(b"data:\n\n", HALF, b"data: \n\n", REST, STOP, DONE),
          seen="Growth-Circle/cadis#2329, netease-lcap/wave-agent#1326"),
     Case("empty values", at_once(event(None), HALF, event([]), event(""), REST, STOP, DONE)),
