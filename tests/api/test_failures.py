@@ -25,10 +25,10 @@ async def failure(client: openai.AsyncOpenAI, **how: Any) -> openai.APIStatusErr
 async def test_an_unsupported_parameter_is_a_bad_request(
     client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:
-    error = await failure(client, tools=[{"type": "function", "function": {"name": "f"}}])
+    error = await failure(client, web_search_options={"search_context_size": "low"})
     assert isinstance(error, openai.BadRequestError)
     assert (error.param, error.code, error.type) == (
-        "tools",
+        "web_search_options",
         "unsupported_parameter",
         "invalid_request_error",
     )
