@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from providers.base import Logprob
 from providers.messages import ToolCall, written
 from providers.prices import estimate_tokens
 from race.events import CallPiece
@@ -57,6 +58,7 @@ class Choice(Documented):
     index: int
     message: Spoken
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
+    logprobs: dict[str, Any] | None = None
 
 
 class Completion(Documented):
@@ -126,12 +128,17 @@ def message_of(answer: Answer) -> dict[str, Any]:
     return message
 
 
+def logprobs(content: Sequence[Logprob]) -> dict[str, Any] | None:
+    """A choice's `logprobs`; null where there are none."""
+    return {"content": content, "refusal": None} if content else None
+
+
 def completion(answer: Answer, prompt: str, ignored: Sequence[str] = ()) -> bytes:
     """The body of an answer that was not streamed."""
     choice = {
         "index": 0,
         "message": message_of(answer),
-        "logprobs": None,
+        "logprobs": logprobs(answer.logprobs),
         "finish_reason": finish_reason(answer),
     }
     return orjson.dumps(
@@ -169,11 +176,15 @@ class Chunks:
         self._spoken_by(speaker)
         return self._head + b'"role":"assistant","content":""' + self._tail
 
-    def text(self, text: str, speaker: str) -> bytes:
-        """A piece of the answer; `model` names who says it."""
+    def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
+        """A piece of the answer; `model` names who says it. `chances`: of its tokens."""
         if speaker != self._speaker:
             self._spoken_by(speaker)
-        return self._head + b'"content":' + orjson.dumps(text) + self._tail
+        tail = self._tail
+        if chances:
+            known = orjson.dumps(logprobs(chances))
+            tail = tail.replace(b'"logprobs":null', b'"logprobs":' + known, 1)
+        return self._head + b'"content":' + orjson.dumps(text) + tail
 
     def reasoning(self, text: str, speaker: str) -> bytes:
         """A piece of the model's thoughts."""

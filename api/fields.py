@@ -34,7 +34,6 @@ HINTS = {
     "n": "only one answer is given",
     "audio": "answers are text",
     "web_search_options": "no provider here searches the web",
-    "top_logprobs": "log probabilities are not passed on",
 }
 
 

@@ -126,7 +126,9 @@ class StreamReply(Reply):
         speaker = str(answer.provider)
         chunks = self.chunks
         thoughts = chunks.reasoning(answer.reasoning, speaker) if answer.reasoning else b""
-        text = chunks.text(answer.text, speaker) if answer.text else b""
+        chances = answer.logprobs
+        said = answer.text or chances
+        text = chunks.text(answer.text, speaker, chances) if said else b""
         calls = chunks.whole_calls(answer.tool_calls, speaker)
         return chunks.role(speaker) + thoughts + text + calls
 
@@ -142,10 +144,16 @@ class StreamReply(Reply):
 class LiveReply(StreamReply):
     """`deliver: live`: each token as it comes."""
 
+    measured = 0
+    """Log probabilities that were sent."""
+
     async def wait(self, send: Send) -> Answer:
         async for event in self.events:
             if event["type"] == "token":
-                await self._show(self.chunks.text(event["text"], event["provider"]), event)
+                chances = event.get("logprobs", ())
+                self.measured += len(chances)
+                piece = self.chunks.text(event["text"], event["provider"], chances)
+                await self._show(piece, event)
             elif event["type"] == "tool_calls":
                 await self._show(self.chunks.calls(event["calls"], event["provider"]), event)
             elif event["type"] == "reasoning":
@@ -162,7 +170,10 @@ class LiveReply(StreamReply):
         await self.out.write(piece)
 
     def rest(self, answer: Answer) -> bytes:
-        return b"" if self.out.open else super().rest(answer)
+        if not self.out.open:
+            return super().rest(answer)
+        left = answer.logprobs[self.measured :]  # those of calls of tools, and of marks
+        return self.chunks.text("", str(answer.provider), left) if left else b""
 
 
 class SafeReply(StreamReply):

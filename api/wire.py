@@ -26,6 +26,7 @@ from api.errors import RefusedError, invalid
 from api.fields import PASSED, asks_nothing, sorted_out
 from providers.base import Message
 from providers.conversation import MAX_MESSAGES, conversation
+from providers.logprobs import MAX_TOP
 from providers.messages import written
 from race.schema import checked
 from race.state import Options, Wishes
@@ -170,6 +171,8 @@ class ChatRequest(Wire):
     logit_bias: dict[str, float] | None = None
     reasoning_effort: str | None = Field(default=None, max_length=32)
     verbosity: str | None = Field(default=None, max_length=32)
+    logprobs: bool | None = None
+    top_logprobs: Whole | None = Field(default=None, ge=0, le=MAX_TOP)
     tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
     tool_choice: Literal["none", "auto", "required", "any"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
@@ -180,7 +183,6 @@ class ChatRequest(Wire):
     provider: ProviderWishes | None = None
 
     n: Annotated[Literal[1], BeforeValidator(_whole)] | None = None
-    logprobs: Literal[False] | None = None
     modalities: list[Literal["text"]] | None = None
 
     user: str | None = Field(default=None, description="Ignored.")
@@ -256,7 +258,7 @@ def _options(request: ChatRequest, body: dict[str, Any]) -> Options:
         for name in PASSED & request.model_fields_set
         if (value := getattr(request, name)) not in (None, "", {})
     }
-    extra |= _tools(request, body) | _format(request, body)
+    extra |= _tools(request, body) | _format(request, body) | _logprobs(request)
     if extra:
         options["extra"] = extra
     return options
@@ -287,6 +289,15 @@ def _format(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
         return {}
     checked(body["response_format"])
     return {"response_format": body["response_format"]}
+
+
+def _logprobs(request: ChatRequest) -> dict[str, object]:
+    if not request.logprobs:
+        if request.top_logprobs:
+            raise invalid("`top_logprobs` goes with `logprobs: true` only", "top_logprobs")
+        return {}
+    top = {} if request.top_logprobs is None else {"top_logprobs": request.top_logprobs}
+    return {"logprobs": True, **top}
 
 
 def _wishes(request: ChatRequest) -> Wishes:

@@ -16,7 +16,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 FinishMeaning = Literal["stop", "length", "tool_calls", "content_filter", "error"]
-Capability = Literal["tools", "json_schema", "json_object", "images", "audio", "files", "reasoning"]
+Capability = Literal[
+    "tools", "json_schema", "json_object", "images", "audio", "files", "logprobs", "reasoning"
+]
 
 
 class Model(BaseModel):

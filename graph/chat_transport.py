@@ -186,6 +186,7 @@ class OverHttp:
 _KNOWN_TO_CLIENT = _OWN | {
     "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "seed",
     "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort", "verbosity",
+    "logprobs", "top_logprobs",
 }  # fmt: skip
 
 

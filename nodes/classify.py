@@ -105,6 +105,7 @@ _PARAMS: dict[str | None, str] = {
     "images": "messages",
     "audio": "messages",
     "files": "messages",
+    "logprobs": "logprobs",
 }
 
 
@@ -158,6 +159,6 @@ def begin_race(services: Services, request: Request) -> None:
             hedge_after_s=hedge_after_s,
             may_hedge=services.routing.hedges.spend,
             rewindable=request.asked.rewindable,
-            continuable=request.asked.plain,
+            continuable=request.asked.continuable,
         )
     )

@@ -61,15 +61,18 @@ def _answered(asked: Asked, branch: Branch, role: Side, reason: str | None) -> A
     sources = branch.get("sources", [])
     cut = branch.get("finish_reason") == "length" and "max_tokens" not in asked.options
     grounded = supported(branch["text"], asked.prompt, sources)
+    silent = asked.logprobs and not branch.get("logprobs")
     notes = [
         reason if role == "fallback" else None,
         "its passages do not bear the answer out" if sources and not grounded else None,
+        f"{branch['provider']} sent no log probabilities" if silent else None,
         "the answer was cut at the model's length limit" if cut else None,
     ]
     return AnswerState(
         text=branch["text"],
         tool_calls=branch.get("tool_calls", []),
         reasoning=branch.get("reasoning", ""),
+        logprobs=branch.get("logprobs", []),
         provider=branch["provider"],
         model=branch.get("model"),
         role=role,
@@ -89,6 +92,7 @@ def _failed(kind: str, error: str) -> AnswerState:
         text="",
         tool_calls=[],
         reasoning="",
+        logprobs=[],
         provider=None,
         model=None,
         role=None,
@@ -109,6 +113,7 @@ def _extract(passages: list[Source], reason: str) -> AnswerState:
     return AnswerState(
         tool_calls=[],
         reasoning="",
+        logprobs=[],
         text=f"No model answered; this is what the knowledge base says:\n\n{quotes}",
         provider=PASSAGES,
         model=None,

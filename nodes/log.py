@@ -111,6 +111,7 @@ def finished(request: Request, said: AnswerState, served: Attempt | None) -> Ans
         grounded=said["grounded"],
         tool_calls=said["tool_calls"],
         reasoning=said["reasoning"],
+        logprobs=said["logprobs"],
         evidence=route["evidence"],
         probabilities=route["probabilities"],
     )
@@ -216,6 +217,7 @@ async def record_unanswered(
         text="",
         tool_calls=[],
         reasoning="",
+        logprobs=[],
         provider=None,
         model=None,
         role=None,

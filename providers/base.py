@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from typing_extensions import TypedDict
+
 from config.errors import RouterError
 from config.models import Capability
 from providers.messages import Message as Message
@@ -60,12 +62,27 @@ class ToolCallDelta:
     arguments: str = ""
 
 
+class TokenChance(TypedDict):
+    """A token and its log probability; `bytes` are those of its text, where the host says them."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class Logprob(TokenChance):
+    """Of one token of the answer, with those that were likeliest in its place."""
+
+    top_logprobs: list[TokenChance]
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """One piece of a streamed answer, checked: nothing in it is a provider's raw value.
 
     `text` is answer content; a delta of reasoning carries `reasoning` and no text. The last
-    delta carries `finish_reason`; `usage` may come with it or after it.
+    delta carries `finish_reason`; `usage` may come with it or after it. `logprobs` come in a delta
+    of their own before the text that they are about.
     """
 
     text: str = ""
@@ -73,6 +90,7 @@ class Delta:
     finish_reason: str | None = None
     usage: Usage | None = None
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
 
 
 class ProviderError(RouterError):

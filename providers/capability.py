@@ -32,6 +32,7 @@ _ABOUT: dict[Capability, re.Pattern[str]] = {
         r"response_?format|json_?schema|structured[_ ]outputs?|\bgrammar\b|guided", re.I
     ),
     "json_object": re.compile(r"response_?format|json_?object|json[_ ]mode", re.I),
+    "logprobs": re.compile(r"log_?probs|log[ -]?prob(?:abilit|s\b)", re.I),
 }
 _CALLERS_OWN = re.compile(
     r"invalid schema|invalid.{0,20}function.{0,20}parameters|in context=|is not of type"
@@ -66,4 +67,5 @@ def asked_of(sent: dict[str, Any]) -> list[Capability]:
     }
     asked += ["images"] if "image_url" in parts else []
     asked += ["audio"] if "input_audio" in parts else []
-    return asked + (["files"] if "file" in parts else [])
+    asked += ["files"] if "file" in parts else []
+    return asked + (["logprobs"] if sent.get("logprobs") else [])

@@ -19,6 +19,7 @@ from providers.chunk import (
 )
 from providers.failures import Place
 from providers.finish import FinishWords
+from providers.logprobs import logprobs_of
 from providers.text_stream import BrokenTextError, Characters, Thoughts
 
 MAX_ANSWER_CHARACTERS = 4 * 2**20
@@ -80,6 +81,7 @@ class MessageReader:
         if (
             choice.get("index")
             or choice.get("finish_reason") is not None
+            or choice.get("logprobs")
             or type(delta) is not dict
         ):
             return None
@@ -153,6 +155,8 @@ class MessageReader:
         if meaning in ("error", "content_filter"):
             raise self._bad_end(meaning, str(choice["finish_reason"]))
         delta, message = choice.get("delta"), choice.get("message")
+        if (delta or not self._by_delta) and (chances := logprobs_of(choice)):
+            yield Delta(logprobs=chances)
         if delta or not message:
             self._by_delta = self._by_delta or bool(delta)
             if not delta and isinstance(choice.get("text"), str):

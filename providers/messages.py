@@ -101,6 +101,8 @@ def needs(messages: Sequence[Message], options: Mapping[str, object]) -> frozens
     form = options.get("response_format")
     if isinstance(form, Mapping):
         found.update(kind for kind in _FORMS if form.get("type") == kind)
+    if options.get("logprobs"):
+        found.add("logprobs")
     for message in messages[_turn(messages) :]:
         found.update(_NEEDED[part["type"]] for part in _media(message))
     return frozenset(found)

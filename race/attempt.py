@@ -12,6 +12,7 @@ from providers.base import (
     CallOptions,
     ChatProvider,
     Delta,
+    Logprob,
     Message,
     ProviderError,
     ToolCallDelta,
@@ -49,6 +50,7 @@ class Attempt:
         """What the caller had been shown before a continuation."""
         self.parts: list[str] = []
         self.thoughts: list[str] = []
+        self.logprobs: list[Logprob] = []
         self.tool_calls: dict[int, ToolCall] = {}
         """By the index that the provider gave them."""
         self.finish_reason: str | None = None
@@ -272,6 +274,7 @@ def branch_of(request: Request, side: Side) -> Branch:
         text=meeting.text if won else last.prefix + last.text,
         tool_calls=last.called,
         reasoning="".join(last.thoughts),
+        logprobs=last.logprobs,
         provider=last.provider,
         model=last.model,
         outcome=row["outcome"],
@@ -312,7 +315,7 @@ async def call(
     attempt = Attempt(request, provider, role)
     attempt.prefix = prefix
     attempt.begin(permit, services.settings.provider(provider.name).cost, messages)
-    meeting.speakers[role] = provider.name
+    meeting.speaks(role, provider.name)
     meeting.emit(
         AttemptStarted(
             type="attempt_started",
@@ -373,6 +376,9 @@ async def _read(
                 permit.sign_of_life(attempt.elapsed_ms)
                 attempt.thoughts.append(delta.reasoning)
                 meeting.thought(role, delta.reasoning, think_s)
+            if delta.logprobs and request.asked.logprobs:
+                attempt.logprobs += delta.logprobs
+                meeting.measured(role, delta.logprobs)
             if delta.tool_calls:
                 if attempt.ttft_ms is None:
                     _first_token(request, attempt, role, permit)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from providers.base import Logprob
 from race.machine import Side
 from race.state import OrderChange, Route
 from telemetry.records import Outcome, Role
@@ -45,6 +46,7 @@ class Token(Stamped):
     text: str
     provider: str
     role: Side
+    logprobs: NotRequired[list[Logprob]]  # where the caller asked for them and the host has them
 
 
 class Thought(Stamped):

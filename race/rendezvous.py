@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from providers.base import ToolCallDelta
+from providers.base import Logprob, ToolCallDelta
 from race.events import CallPiece, Event, Switched, Thought, Token, ToolCalls
 from race.machine import (
     Action,
@@ -49,6 +49,7 @@ class Rendezvous:
         self.came_at = self.admitted_at if came_at is None else came_at
         self.race: Race | None = None
         self.speakers: dict[Side, str] = {}
+        self._logprobs: dict[Side, list[Logprob]] = {}
         self.decided: asyncio.Future[Decide] = self._loop.create_future()
         self.may_start = asyncio.Event()
         self.hedged = False
@@ -96,6 +97,16 @@ class Rendezvous:
     def called(self, side: Side, calls: tuple[ToolCallDelta, ...]) -> None:
         if not self._gives_way(side):
             self._shown(self._race().floor, self._race().called(side, calls, self.now()))
+
+    def speaks(self, side: Side, provider: str) -> None:
+        """A call of this provider begins; what one before it left unsaid is dropped."""
+        self.speakers[side] = provider
+        self._logprobs.pop(side, None)
+
+    def measured(self, side: Side, logprobs: tuple[Logprob, ...]) -> None:
+        """Log probabilities of the text that comes next; shown with it, or with what follows."""
+        if not self._gives_way(side):
+            self._logprobs.setdefault(side, []).extend(logprobs)
 
     def thought(self, side: Side, text: str, think_s: float | None = None) -> None:
         """A piece of reasoning: a sign of life, and for the caller if nobody else speaks."""
@@ -231,16 +242,17 @@ class Rendezvous:
         if self.ttft_ms is None:
             self.ttft_ms = self.elapsed_ms()
         self.visible += len(text)
-        self.emit(
-            Token(
-                type="token",
-                request_id=self.request_id,
-                at_ms=self.elapsed_ms(),
-                text=text,
-                provider=provider,
-                role=role,
-            )
+        token = Token(
+            type="token",
+            request_id=self.request_id,
+            at_ms=self.elapsed_ms(),
+            text=text,
+            provider=provider,
+            role=role,
         )
+        if logprobs := self._logprobs.pop(role, None):
+            token["logprobs"] = logprobs
+        self.emit(token)
 
     def call(self, calls: Calls, provider: str, role: Side) -> None:
         """Show pieces of calls of tools to the caller."""

@@ -50,6 +50,17 @@ class Asked:
         return needs(self.conversation, extra) | frozenset(self.options.get("passes") or ())
 
     @property
+    def logprobs(self) -> bool:
+        """Log probabilities of the answer's tokens are asked for."""
+        return bool((self.options.get("extra") or {}).get("logprobs"))
+
+    @property
+    def continuable(self) -> bool:
+        """Another model can go on with a text that was cut; its tokens' log probabilities would
+        not be those of one model."""
+        return self.plain and not self.logprobs
+
+    @property
     def plain(self) -> bool:
         """Text is all that is asked for: an answer in words can be gone on with by another model,
         and may come from passages."""

@@ -11,7 +11,7 @@ from langgraph.graph.message import add_messages
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
-from providers.base import Message
+from providers.base import Logprob, Message
 from providers.messages import ToolCall
 from telemetry.records import AttemptRow
 
@@ -73,6 +73,7 @@ class Branch(TypedDict, total=False):
     text: str
     tool_calls: list[ToolCall]
     reasoning: str
+    logprobs: list[Logprob]
     provider: str | None
     model: str | None
     won: bool  # the race was decided for this side
@@ -103,6 +104,7 @@ class AnswerState(TypedDict):
     text: str
     tool_calls: list[ToolCall]
     reasoning: str
+    logprobs: list[Logprob]
     provider: str | None
     model: str | None
     role: Literal["primary", "fallback"] | None
@@ -210,6 +212,8 @@ class Answer:
     """What the model wants called, in OpenAI's form."""
     reasoning: str = ""
     """The model's thoughts, as far as its host shows them."""
+    logprobs: list[Logprob] = field(default_factory=list)
+    """Of the answer's tokens, where they were asked for and the host has them."""
     evidence: dict[str, Any] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
 

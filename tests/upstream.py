@@ -107,6 +107,8 @@ class Behaviour:
     rejects: tuple[str, ...] = ()
     """Parameters refused with 400; `prefill`, `two_systems` and `images` refuse what their names
     say."""
+    logprobs: bool = False
+    """Sends one for each word where they are asked for; each is as long as its word, negated."""
     capable: bool = False
     """Follows tools, formats and pictures: see `tests.scripted_model`."""
     calls: tuple[tuple[str, str], ...] = ()
@@ -449,11 +451,23 @@ class Answer:
         if how.reasoning:
             message[how.reasoning_field] = "".join(how.reasoning)
         choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        choice |= self._logprobs(self.words)
         body = self._envelope("chat.completion", [choice])
         if how.usage:
             body["usage"] = self._usage()
         self.call.tokens_sent = len(self.words)
         await self._json(200, body)
+
+    def _logprobs(self, words: list[str]) -> dict[str, Any]:
+        """A choice's member with those of these words, where they are asked for."""
+        if not (self.how.logprobs and self.call.body.get("logprobs")):
+            return {}
+        top = self.call.body.get("top_logprobs", 0)
+        chances = [
+            {"token": w, "logprob": -float(len(w)), "bytes": list(w.encode())} for w in words
+        ]
+        content = [chance | {"top_logprobs": [chance] * top} for chance in chances]
+        return {"logprobs": {"content": content, "refusal": None}}
 
     async def _stream(self) -> None:
         how, exchange = self.how, self.exchange
@@ -477,7 +491,7 @@ class Answer:
         for index, delta in enumerate(itertools.cycle(deltas) if how.endless else deltas):
             if not await self._before(index):
                 return
-            await self._delta(delta)
+            await self._delta(delta, **self._logprobs([delta.get("content") or ""]))
             self.call.tokens_sent = index + 1
         if await self._before(len(deltas)):
             await self._trailer()
@@ -562,8 +576,8 @@ class Answer:
         out = len(self.deltas())
         return {"prompt_tokens": prompt, "completion_tokens": out, "total_tokens": prompt + out}
 
-    async def _delta(self, delta: dict[str, Any]) -> None:
-        choice = {"index": 0, "delta": delta, "finish_reason": None}
+    async def _delta(self, delta: dict[str, Any], **more: Any) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": None, **more}
         await self._event(json.dumps(self._envelope("chat.completion.chunk", [choice])))
 
     async def _event(self, data: str) -> None:
