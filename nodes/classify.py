@@ -55,6 +55,8 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     choice = services.routing.choose(category, needs)
     order, explored = list(choice.order), choice.explored
     propensity: float | None = choice.propensity
+    if asked.reasons and (thinking := services.routing.thinkers_first(order)) != order:
+        order, propensity, explored = thinking, None, False
     if asked.wishes:
         order = wished(order, asked.wishes, settings, services.routing.hedge_after_s)
         propensity, explored = 1.0, False

@@ -197,6 +197,10 @@ class Permits:
         """Why a provider cannot do what the request needs, or None; unknown means it may."""
         return self.capabilities.lacks(name, needs) if needs else None
 
+    def thinkers_first(self, order: Sequence[str]) -> list[str]:
+        """The order with those last whose entries declare that they do not reason."""
+        return sorted(order, key=lambda name: "reasoning" in self.capabilities.missing(name))
+
     def readable(self, name: str, messages: Sequence[Message]) -> Sequence[Message]:
         """The messages, with words in the place of old pictures that the model cannot see."""
         if all(isinstance(m["content"], str) for m in messages):

@@ -61,6 +61,12 @@ class Asked:
         return self.plain and not self.logprobs
 
     @property
+    def reasons(self) -> bool:
+        """A model that thinks is asked for; one that does not can still answer."""
+        effort = (self.options.get("extra") or {}).get("reasoning_effort")
+        return effort not in (None, "", "none")
+
+    @property
     def plain(self) -> bool:
         """Text is all that is asked for: an answer in words can be gone on with by another model,
         and may come from passages."""
