@@ -16,6 +16,13 @@ STATES = {
 }
 KINDS = {"simulated": "simulation", "embedded": "demo quality", "remote": ""}
 """What is said beside a provider's name, wherever it stands."""
+CAPABILITIES = {
+    "json_schema": "JSON schemas",
+    "json_object": "JSON",
+    "images": "pictures",
+    "logprobs": "log probabilities",
+}
+"""Capabilities whose names are no plain words."""
 
 _ERRORS = {
     "auth": "its key was refused",

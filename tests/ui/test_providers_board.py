@@ -7,7 +7,7 @@ from config.models import Budget
 from race.budget import Allowance
 from tests.ui.conftest import Site
 from tests.ui.test_boards import rows_of, write
-from ui.boards.providers import overall
+from ui.boards.providers import abilities, overall
 
 
 def said(daily_usd, spent):
@@ -36,6 +36,67 @@ def test_at_the_limit_paid_models_are_skipped():
     assert (state, share) == ("failed", 1.0)
     assert "Limit reached: paid models are skipped until midnight UTC" in words
     assert said(0.0, 0.0)[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (
+            {"declared": ["tools", "images"], "lacks": ["audio"], "learned": {}},
+            [["Declared", "tools, pictures"], ["Cannot", "audio"]],
+        ),
+        (
+            {"declared": [], "lacks": ["tools"], "learned": {"tools": "no tools here"}},
+            [["Declared", "text alone"], ["Cannot", "tools"], ["Refused tools", "no tools here"]],
+        ),
+        (
+            {"declared": None, "lacks": ["logprobs"], "learned": {"logprobs": "unsupported"}},
+            [
+                ["Not declared", "asked for everything that its host has not refused"],
+                ["Cannot", "log probabilities"],
+                ["Refused log probabilities", "unsupported"],
+            ],
+        ),
+        (
+            {"declared": None, "lacks": [], "learned": {}},
+            [["Not declared", "asked for everything that its host has not refused"]],
+        ),
+        (
+            {"declared": None, "lacks": ["tools"], "learned": {}},
+            [
+                ["Not declared", "text alone, as scripted and embedded models do"],
+                ["Cannot", "tools"],
+            ],
+        ),
+    ],
+)
+def test_what_a_provider_can_do_is_said_plainly(known, said):
+    assert abilities(known) == said
+
+
+def refusing(written):
+    entry = next(one for one in written["providers"] if one["name"] == "steady")
+    entry["capabilities"] = ["tools"]
+
+
+@pytest.mark.browser
+def test_the_board_shows_what_is_declared_and_what_was_refused(tmp_path_factory, visitor_at):
+    folder = tmp_path_factory.mktemp("abilities")
+    with Site(folder / "config", folder / "data", edit=refusing) as site:
+        capabilities = site.router.services.routing.capabilities
+        capabilities.learn("swift", "images", "<b>images</b> are not supported")
+        visitor = visitor_at(site)
+        visitor.open()
+        visitor.tab("Providers")
+        steady, swift = (
+            visitor.page.locator(f'[data-provider="{name}"] .rt-abilities')
+            for name in ("steady", "swift")
+        )
+        expect(steady).to_contain_text("Declared")
+        expect(steady).to_contain_text("tools")
+        expect(swift).to_contain_text("Refused pictures")
+        expect(swift).to_contain_text("<b>images</b> are not supported")
+        visitor.context.close()
 
 
 def tight(written):

@@ -17,6 +17,16 @@
     );
   }
 
+  function abilities(said) {
+    return el(
+      "dl",
+      { class: "rt-abilities rt-small", "aria-label": "Capabilities" },
+      ...said.map(([name, what]) =>
+        el("div", {}, el("dt", {}, name), el("dd", { class: "rt-wrap" }, what))
+      )
+    );
+  }
+
   function card(one) {
     return el(
       "article",
@@ -37,6 +47,7 @@
             { class: "rt-facts" },
             ...one.figures.map(([name, said]) => el("div", {}, el("dt", {}, name), el("dd", {}, said)))
           ),
+      one.state === "off" ? null : abilities(one.abilities),
       bar(one.share, one.spending)
     );
   }

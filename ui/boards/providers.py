@@ -11,6 +11,7 @@ import gradio as gr
 
 from config.models import Cost
 from race.budget import Allowance
+from race.capabilities import Known
 from race.permits import is_free
 from routing.percentile import percentile
 from ui import wording
@@ -125,9 +126,27 @@ def _card(
             ["Daily limit", "none" if limit is None else wording.usd(limit)],
             *_old_price(settings.provider(name).cost),
         ],
+        "abilities": abilities(one["capabilities"]),
         "share": None if limit is None else 1.0 if limit <= 0 else min(1.0, cost / limit),
         "spending": "failed" if limit is not None and cost >= limit else "done",
     }
+
+
+def abilities(known: Known) -> list[list[str]]:
+    """What it can do beside text: declared, missing, and refused by its host."""
+    declared, lacks, learned = known["declared"], known["lacks"], known["learned"]
+    if declared is not None:
+        said = [["Declared", _names(declared) or "text alone"]]
+    elif lacks and not learned:
+        said = [["Not declared", "text alone, as scripted and embedded models do"]]
+    else:
+        said = [["Not declared", "asked for everything that its host has not refused"]]
+    said += [["Cannot", _names(lacks)]] if lacks else []
+    return said + [[f"Refused {_names([name])}", words] for name, words in learned.items()]
+
+
+def _names(capabilities: Iterable[str]) -> str:
+    return ", ".join(wording.CAPABILITIES.get(name, name) for name in capabilities)
 
 
 def _old_price(cost: Cost | None) -> list[list[str]]:
