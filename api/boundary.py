@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem, crashed, stopping
+from web.body import LargeBodies
 
 logger = structlog.get_logger()
 
@@ -44,13 +46,16 @@ class Boundary:
     def __init__(self, app: ASGIApp, in_flight: InFlight) -> None:
         self.app = app
         self.in_flight = in_flight
+        self.large = LargeBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
             await self.app(scope, receive, send)
             return
         request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["may_be_large"] = partial(self.large.enter, request_id)
         started = False
 
         async def sender(message: Message) -> None:
@@ -85,3 +90,4 @@ class Boundary:
             await answer(crashed(request_id))
         finally:
             self.in_flight.tasks.pop(task, None)
+            self.large.leave(request_id)

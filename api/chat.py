@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.body import read_json
+from api.body import MAX_CHAT_BYTES, read_json
 from api.completion import Completion
 from api.document import body_of, errors
 from api.listing import resolve
@@ -35,7 +35,7 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     async def create_chat_completion(request: Request) -> Response:
         """Answer a conversation, whole or as server-sent events."""
         settings = router.settings
-        asked = parse(await read_json(request), settings.passes())
+        asked = parse(await read_json(request, MAX_CHAT_BYTES), settings.passes())
         target = resolve(settings, asked.model)
         live = asked.stream and settings.api.deliver == "live"
         events = router.stream(
@@ -56,12 +56,12 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     @routes.post(
         "/router/route",
         operation_id="routeChatCompletion",
-        responses=errors(400, 404, 408, 413),
+        responses=errors(400, 404, 408, 413, 429),
         openapi_extra=body_of(ChatRequest),
     )
     async def route_chat_completion(request: Request) -> dict[str, Any]:
         """The dry run: where this conversation would go, and why. Calls no model."""
-        asked = parse(await read_json(request), router.settings.passes())
+        asked = parse(await read_json(request, MAX_CHAT_BYTES), router.settings.passes())
         target = resolve(router.settings, asked.model)
         route = await asyncio.to_thread(
             router.route,

@@ -8,6 +8,7 @@ LangChain code.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ TRAILER_MAX_S = 3.0
 RESEND_S = 0.25
 """About a round trip: how soon the failure of a kept connection shows."""
 MAX_PAGE_BYTES = 2**16
+LARGE_BODY_BYTES = 2**19
 _MAY_NAME_A_PARAMETER = ("bad_request", "not_found", "server")
 _FAILED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
@@ -175,7 +177,7 @@ class OpenAIChat:
             return await session.request(
                 method,
                 url,
-                data=body,
+                data=_in_pieces(body),
                 headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=sending,
@@ -196,6 +198,11 @@ class OpenAIChat:
             return await self._send(moved, self._place(moved), path, body)
         except _FAILED as error:
             raise from_exception(place, error, started=False) from None
+
+
+def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
+    """A large body as a file: aiohttp sends it in pieces, and lets others run between them."""
+    return io.BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body
 
 
 def _headers(place: Place, declared: dict[str, str], body: bytes | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from api.body import MAX_BODY_BYTES
+from api.body import MAX_CHAT_BYTES
 from tests.api.conftest import Make, Serve, Service, break_the_log
 from tests.upstream import FAULTS, Behaviour, Upstream
 
@@ -128,14 +128,14 @@ async def test_a_space_limits_each_client(serve: Serve, settings_for: Any, upstr
 
 
 async def test_a_body_too_large_is_refused(client: openai.AsyncOpenAI) -> None:
-    error = await failure(client, messages=[{"role": "user", "content": "a" * MAX_BODY_BYTES}])
+    error = await failure(client, messages=[{"role": "user", "content": "a" * MAX_CHAT_BYTES}])
     assert error.status_code == 413
     assert error.code == "request_too_large"
 
 
 async def test_a_body_too_large_is_noticed_without_its_length(service: Service) -> None:
     async def endless() -> Any:
-        for _ in range(70):
+        for _ in range(2 * MAX_CHAT_BYTES // 2**16 - 1):
             yield b" " * 2**16
 
     answer = await service.http.post("/v1/chat/completions", content=endless(), headers=JSON)
