@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import answers
 from routing.language import language
-from routing.quality import FACTORS, faults, quality
+from routing.quality import FACTORS, faults, quality, quality_of_calls
 from routing.repetition import RepetitionGuard
 
 GOOD = [
@@ -103,3 +103,35 @@ def test_each_fault_is_found_where_it_is_on_answers_that_nothing_was_mended_by(f
     there, found, right = answers.measure(answers.read()[1::2], fault)
     assert right / found >= answers.PRECISION
     assert right / there >= answers.RECALL
+
+
+OFFERED = [
+    {
+        "type": "function",
+        "function": {"name": "weather", "parameters": {"type": "object", "required": ["city"]}},
+    },
+    {"type": "function", "function": {"name": "now"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("calls", "worth"),
+    [
+        ([("weather", '{"city": "Lisbon"}')], 1.0),
+        ([("now", "")], 1.0),
+        ([("now", "{}"), ("weather", '{"city": "Lisbon"}')], 1.0),
+        ([("weather", "{}")], 0.6),
+        ([("weather", '{"city": "Lis')], 0.3),
+        ([("weather", '["Lisbon"]')], 0.3),
+        ([("weather", "[" * 10_000)], 0.3),
+        ([("launch", '{"city": "Lisbon"}')], 0.2),
+        ([("weather", '{"city": "Lisbon"}'), ("launch", "{}")], 0.2),
+    ],
+)
+def test_calls_of_tools_are_worth_what_the_worst_of_them_is(calls, worth):
+    assert quality_of_calls(calls, OFFERED) == worth
+
+
+@pytest.mark.parametrize("offered", [None, [], ["now"], [{}], [{"function": "now"}], "now", 7])
+def test_a_call_of_what_was_not_offered_is_worth_little(offered):
+    assert quality_of_calls([("now", "{}")], offered) == 0.2
