@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from api.completion import Documented
 from api.document import errors
@@ -18,6 +19,34 @@ from graph.target import AUTO, Target, target_of
 from race.capabilities import Known
 
 
+class AboutAuto(Documented):
+    kind: Literal["auto"]
+    categories: list[str]
+
+
+class AboutCategory(Documented):
+    kind: Literal["category"]
+    description: str
+    declared: list[str]
+    """The providers in the configuration's order."""
+
+
+class AboutProvider(Documented):
+    kind: Literal["provider"]
+    model: str
+    """The host's own name for it."""
+    simulated: bool
+    cost: dict[str, Any] | None
+    """USD per million tokens; null: unknown."""
+    context: int | None
+    """Tokens; null: unknown."""
+    capabilities: Known = Field(
+        description="`declared`: what the configuration says that the model can do beside text "
+        "(null: nothing is declared, it is asked for everything). `lacks`: what it is not asked "
+        "for. `learned`: what its host refused in the last week, with the host's words."
+    )
+
+
 class Listed(Documented):
     """A name for `model`; `router` says what it stands for."""
 
@@ -25,7 +54,7 @@ class Listed(Documented):
     object: Literal["model"] = "model"
     created: int
     owned_by: str
-    router: dict[str, Any]
+    router: Annotated[AboutAuto | AboutCategory | AboutProvider, Field(discriminator="kind")]
 
 
 class Listing(Documented):
@@ -58,12 +87,12 @@ def listing_routes(router: Router) -> APIRouter:
 
 def listed(settings: Settings, since: int, capabilities: Callable[[str], Known]) -> list[Listed]:
     """Every name, `auto` first; `since` is the Unix time to give as the date of creation."""
-    auto = {"kind": "auto", "categories": list(settings.categories)}
+    auto = AboutAuto(kind="auto", categories=list(settings.categories))
     names = [Listed(id=AUTO, created=since, owned_by="router", router=auto)]
     for name, category in settings.categories.items():
         order = list(settings.order(name))
-        about = {"kind": "category", "description": category.description, "declared": order}
-        names.append(Listed(id=f"{AUTO}:{name}", created=since, owned_by="router", router=about))
+        kind = AboutCategory(kind="category", description=category.description, declared=order)
+        names.append(Listed(id=f"{AUTO}:{name}", created=since, owned_by="router", router=kind))
     for provider in settings.providers:
         if provider.disabled is None:
             about = _about(settings, provider, capabilities(provider.name))
@@ -81,15 +110,16 @@ def resolve(settings: Settings, model: str) -> Target:
         raise _unknown(str(error)) from None
 
 
-def _about(settings: Settings, provider: Provider, capabilities: Known) -> dict[str, Any]:
-    return {
-        "kind": "provider",
-        "model": provider.resolved_model,
-        "simulated": settings.hosts[provider.host].kind == "simulated",
-        "cost": provider.cost.model_dump(mode="json", exclude_none=True) if provider.cost else None,
-        "context": provider.context,
-        "capabilities": capabilities,
-    }
+def _about(settings: Settings, provider: Provider, capabilities: Known) -> AboutProvider:
+    cost = provider.cost.model_dump(mode="json", exclude_none=True) if provider.cost else None
+    return AboutProvider(
+        kind="provider",
+        model=provider.resolved_model,
+        simulated=settings.hosts[provider.host].kind == "simulated",
+        cost=cost,
+        context=provider.context,
+        capabilities=capabilities,
+    )
 
 
 def _unknown(message: str) -> RefusedError:

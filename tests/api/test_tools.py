@@ -359,3 +359,7 @@ async def test_models_are_listed_with_context_price_and_capabilities(service: Se
     listed = (await service.http.get("/v1/models")).json()["data"]
     first = next(one for one in listed if one["id"] == "first")["router"]
     assert set(first) >= {"context", "cost", "capabilities"}
+    assert first["capabilities"] == {"declared": None, "lacks": [], "learned": {}}
+    schemas = (await service.http.get("/openapi.json")).json()["components"]["schemas"]
+    assert set(schemas["Known"]["properties"]) == {"declared", "lacks", "learned"}
+    assert "learned" in schemas["AboutProvider"]["properties"]["capabilities"]["description"]
