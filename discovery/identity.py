@@ -16,7 +16,19 @@ _QUANTISED = re.compile(
     r"^(i?q\d(_\w+)*|f16|f32|fp\d+|bf16|int\d|w\d+a\d+|\d+bit|awq|gptq|gguf|ggml|exl[23]"
     r"|nvfp4|mxfp4|bnb|mlx|hf|ud|imatrix|i1|dynamic|quantized)$"
 )
-_SERVICE = {"turbo", "versatile", "instant", "free", "latest", "lite", "maas", "reference", "fast"}
+_SERVICE = {
+    "turbo",
+    "versatile",
+    "instant",
+    "free",
+    "latest",
+    "lite",
+    "maas",
+    "reference",
+    "fast",
+    "basic",
+    "original",
+}
 _TUNED = {"instruct", "chat", "it"}
 _SIZE = re.compile(r"^(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])$")
 _DERIVED = ("llama", "smollm2", "vicuna")
@@ -26,6 +38,12 @@ _REARRANGED = ("nemotron-nas", "nemotron_nas", "deci")
 so that they count where the name, a tag or the base says LLaMA."""
 _PACKINGS = (
     "exllama",
+    "gguf",
+    "ggml",
+    "compressed",
+    "bitsandbytes",
+    "safetensors",
+    "transformers",
     "exl2",
     "exl3",
     "gptq",
@@ -70,13 +88,20 @@ def _words(name: str, without: set[str]) -> list[str]:
     short = re.sub(r"(?<![a-z0-9])i?q\d(?:_[a-z0-9]+)+", " ", short)
     short = re.sub(r"(?<=\d)_(?=\d)", ".", short)  # Llama-3_3-…-v1_5
     short = re.sub(r"v(\d+)p(\d+)", r"\1.\2", short)  # llama-v3p3
-    short = re.sub(r"\b(?:meta|nousresearch|nvidia|unsloth)[-_.](?=llama)", "", short)
+    short = re.sub(
+        r"\b(?:databricks-meta|meta|nousresearch|nvidia|unsloth)[-_.](?=llama)", "", short
+    )
     short = re.sub(r"\bllama[-_ ]?v?(?=\d)", "llama-", short)
     short = re.sub(r"\b(llama-\d)[-_](\d)(?=[-_]|$)", r"\1.\2", short)  # llama3-1
-    short = re.sub(r"(llama-4-(?:scout|maverick))-17b-\d+e", r"\1", short)
+    short = re.sub(r"(llama-4-(?:scout|maverick))-17b(?:-\d+e)?", r"\1", short)
+    short = re.sub(r"llama-?4[:-](?:(16)|128)x17b", _expert_count, short)  # Ollama
     words = [word for word in re.split(r"[-_ :@]+|\.(?!\d)", short) if word]
     kept = [w for w in words if not (w in without or _QUANTISED.match(w))]
     return list(dict.fromkeys(kept)) or words
+
+
+def _expert_count(match: re.Match[str]) -> str:
+    return "llama-4-scout" if match[1] else "llama-4-maverick"
 
 
 def parameters(name: str) -> float | None:

@@ -16,14 +16,16 @@ from typing import Literal
 from discovery.identity import key
 
 _OPEN = re.compile(
-    r"^(apache[- ]?(licen[sc]e[- ]?)?(version[- ]?)?2(\.0)?|mit(-0)?|bsd([- ]\d[- ]clause.*)?|0bsd"
-    r"|isc|unlicense|cc0([- ]1\.0)?|cc-by-\d\.\d|zlib|bsl-1\.0|wtfpl|artistic-2\.0|afl-\d\.\d"
+    r"^(apache[- ]?(licen[sc]e[- ]?)?(version[- ]?)?2(\.0)?|mit(-0)?([- ]licen[sc]e)?"
+    r"|bsd([- ]\d[- ]clause.*)?|0bsd"
+    r"|isc|(the[- ])?unlicense|cc0([- ]1\.0)?|cc-by-\d\.\d|zlib|bsl-1\.0|wtfpl"
+    r"|artistic-2\.0|afl-\d\.\d"
     r"|ecl-2\.0|academic free licen[sc]e.*|ncsa|postgresql|ms-pl|odc-by|pddl|cdla-permissive-\d\.\d"
     r"|openmdw(-1\.\d)?)$"
 )
 _SHARE_ALIKE = re.compile(
-    r"^(a?gpl|lgpl|gnu (affero |lesser )?general public|gfdl|mpl|mozilla public|cc-by-sa|epl"
-    r"|eupl|osl|odbl|cdla-sharing|cecill|eclipse public)"
+    r"^((gnu[- ])?(a|l)?gpl|gnu (affero |lesser )?general public|gfdl|mpl|mozilla public|cc-by-sa"
+    r"|epl|eupl|osl|odbl|cdla-sharing|cecill|eclipse public)"
 )
 _COMMUNITY = re.compile(
     r"^(meta[- ])?llama[- ]?[2-9](\.\d)?([- ]community.*)?$|^llama$"

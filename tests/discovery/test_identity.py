@@ -26,6 +26,7 @@ SAME = {
         "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
         "meta-llama-3_3-70b-instruct",
         "meta/llama-3.3-70b-instruct-maas",
+        "databricks-meta-llama-3-3-70b-instruct",
     ],
     "llama-3.3-nemotron-super-49b-v1.5": [
         "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5",
@@ -35,6 +36,15 @@ SAME = {
     "llama-4-maverick": [
         "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
         "meta-llama/llama-4-maverick",
+        "meta.llama4-maverick-17b-instruct-v1:0",
+        "accounts/fireworks/models/llama4-maverick-instruct-basic",
+        "meta-llama/Llama-4-Maverick-17B-128E-Instruct-Original",
+        "llama4:128x17b",
+    ],
+    "llama-4-scout": [
+        "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+        "us.meta.llama4-scout-17b-instruct-v1:0",
+        "llama4:16x17b",
     ],
     "llama-3.1-8b": [
         "meta-llama/Meta-Llama-3.1-8B-Instruct",
@@ -96,6 +106,8 @@ def test_tags_and_names_speak_where_nothing_is_declared() -> None:
         ("nvidia/Aurora-49B", "DeciLMForCausalLM", ("meta-llama/Llama-3.3-70B-Instruct",), True),
         ("Deci/DeciLM-7B-instruct", "deci", (), False),
         ("someone/Llama-3.3-70B-Instruct-exl2", "exllama", (), True),
+        ("someone/Llama-3.3-70B-Instruct", "compressed-tensors", (), True),
+        ("someone/Llama-3.3-70B-Instruct-GGUF", "gguf", (), True),
         ("someone/aurora-7b", "LlamaForCausalLM", (), True),
         ("someone/llama-mistral-7b", "mistral", ("meta-llama/Llama-3.1-8B",), False),
         ("someone/aurora-7b", None, ("meta-llama/Llama-3.1-8B",), True),

@@ -100,8 +100,12 @@ def test_a_licence_that_forbids_commercial_use_is_flagged(name: str) -> None:
 @pytest.mark.parametrize(
     ("names", "commercial"),
     [
-        ("apache-2.0 mit mit-0 0bsd zlib bsd-3-clause afl-3.0 cc-by-4.0 unlicense", True),
-        ("gpl-3.0 agpl-3.0 lgpl-2.1 mpl-2.0 cc-by-sa-4.0 epl-2.0", True),
+        (
+            "apache-2.0 mit mit-0 0bsd zlib bsd-3-clause afl-3.0 cc-by-4.0 unlicense"
+            " mit-license the-unlicense",
+            True,
+        ),
+        ("gpl-3.0 agpl-3.0 agplv3 lgpl-2.1 mpl-2.0 cc-by-sa-4.0 epl-2.0", True),
         ("llama2 llama3 llama3.1 llama3.3 llama4 nvidia-open-model gemma", True),
         ("mrl mnpl mnpl-0.1 apple-amlr llama1 cc-by-nc-4.0 qwen-research", False),
         ("other llama-of-somebody custom", None),
