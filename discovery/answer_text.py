@@ -19,6 +19,10 @@ _SUB = {ord(c): str(i) for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")}
 _LATEX = (
     (re.compile(r"\$+|\\[()\[\]]|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])"), ""),
     (re.compile(r"\\[,;:! ]|~"), " "),
+    (re.compile(r"(?<=\d)\{,\}(?=\d{3})"), ","),
+    (re.compile(r"(?<=\d)_(?:\{\d{1,2}\}|\d(?!\d))"), ""),  # the base of a numeral
+    (re.compile(r"\\equiv(?![A-Za-z])"), "≡"),
+    (re.compile(r"\\pmod\s*\{([^{}]*)\}"), r" (mod \1)"),
     (
         re.compile(r"\\(?:boxed|text|mathrm|mathcal|mathbf|operatorname|textbf)\s*\{([^{}]*)\}"),
         r"\1",
@@ -41,22 +45,41 @@ _LEAD = re.compile(
     r"|it(?:'s| is)\s+|that(?:'s| is)\s+|there are\s+|about\s+|approximately\s+|roughly\s+"
     r"|[≈~=]\s*|[a-z]\s*=\s*)*"
 )
-_ON = re.compile(r"^\s*!?[^\W\d]{0,12}\s*(?:=|[+*/×·^]\s*[\d(]|-\s*\d|x\s*\d)|^x\w+\s*=|^!\s*[/*(]")
+_ON = re.compile(
+    r"^\s*!?[^\W\d]{0,12}\s*(?:=|≡|(?://|[+*/×·÷^%]|mod\b)\s*[\d({]|-\s*[\d(]|x\s*\d)|^x\w+\s*=|^!\s*[/*(]"
+    r"|^\(\d|^\s*%\s+of\s+\d"
+)
 """After a number: a calculation goes on, so that it is not the answer yet."""
 _CORRECTED = re.compile(
-    r"\b(?:wait|actually|correction|sorry|no,|rather|instead|but)\b", re.IGNORECASE
+    r"\b(?:wait|actually|correction|sorry|no(?=,)|rather|instead|but)\b", re.IGNORECASE
 )
 _CLAIMED = re.compile(
     rf"(?:answer|result|total)\w*(?:\s+(?:is|are|of|=|therefore|then))*\s*[:=≈]*\s*({_NUMBER})"
 )
 _EQUALS = re.compile(
-    r"(?:\b(?:is|are|equals?|gives?|get|makes?|takes?|needs?|leaves?)|=|≈|→|->)"
+    r"(?:\b(?:is|are|equals?|gives?|get|makes?|takes?|needs?|leaves?|evaluates? to)|=|≡|≈|→|->)"
     rf"\s*({_NUMBER})(?!\s*[/*+]|[\w^])"
 )
 _HAS = re.compile(rf"\b(?:has|have|had|be|costs?|pays?|of|in|at)\s*[$€£]?({_NUMBER})(?![\w^])")
-_WORKED = re.compile(r"^\s*[^\W\d]{0,12}\s*=\s*[^=]*\d\s*[+*/×·^-]\s*[^=]*$")
+_WORKED = re.compile(r"^(?!.*\bso\b)\s*[^\W\d]{0,12}\s*=\s*[^=]*\d\s*[+*/×·^-]\s*[^=]*$")
 """After a number: how it was worked out, and nothing else."""
-_ASIDE = re.compile(r"(?<![+\-*/×·=^])(?<![+\-*/×·=^] )\([^()]*\)")
+_ASIDE = re.compile(r"(?<![+\-*/×·÷=^])(?<![+\-*/×·÷=^] )\([^()]*\)")
+_CONCLUDED = re.compile(rf"(?:\b(?:so|therefore|thus|hence)\b[^\d=;]*?|:\s*)({_NUMBER})[^\d]*$")
+_BESIDE = re.compile(r"(?:\band|,) (?:her|his|its|their) \w+ (?:is|are|has|was)\b.*")
+"""What is said of another one after the claim: "… and her brother is 8"."""
+_SO = re.compile(
+    rf"\b(?:so|therefore|thus|hence),?\s+(?:(?:it|that|the answer) is )?({_NUMBER})\W*$"
+)
+_UNDECIDED = re.compile(rf"{_NUMBER}\s+or\s+{_NUMBER}|\bbetween\s+{_NUMBER}\s+and\s")
+_UNFINISHED = re.compile(rf"{_NUMBER}(?:\s*[\^*×·+]\s*{_NUMBER})+")
+_FRACTION = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
+_DATED = re.compile(
+    r"(?<!\d)\d{1,2}(?:st|nd|rd|th)?\s+(?=(?:of\s+)?(?:january|february|march|april|may|"
+    r"june|july|august|september|october|november|december),?\s+\d{4}\b)"
+)
+_IF = re.compile(r"^\W*(?:if|when|in|since|for|because|given)\b")
+_SPELT = re.compile(r"(?<![\w'])(?:[a-z](?:,\s*|\s*-\s*|\s+)){3,}[a-z](?![\w'])")
+
 _NEGATED = re.compile(r"\bnot\b[^,;.()\n]*?(?:,|;|\.|\n|\bbut\b|$)")
 _FILL = frozenset(
     {
@@ -75,7 +98,22 @@ _FILL = frozenset(
             "called",
         ),
         *("named", "word", "one", "i", "think", "so", "sure", "yes", "he", "she", "they", "who"),
-        *("which", "will", "would", "city", "country", "name", "known", "as", "located", "lies"),
+        *(
+            "which",
+            "will",
+            "would",
+            "city",
+            "country",
+            "name",
+            "known",
+            "as",
+            "located",
+            "lies",
+            "odd",
+            "out",
+            "decodes",
+            "to",
+        ),
     }
 )
 _CLAUSE = re.compile(
@@ -98,6 +136,7 @@ def code_of(text: str) -> str:
 def plain(text: str) -> str:
     """Unicode's dashes, spaces, quotes and high digits as ASCII has them; lines stay."""
     text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "^" + m[0].translate(_SUPER), text)
+    text = re.sub(r"(?<=\d)[₀-₉]+", "", text)  # the base of a numeral
     text = text.translate(_SUB).translate(_DASHES).translate(_QUOTES)
     kept = (
         " " if unicodedata.category(c) == "Zs" else c
@@ -109,7 +148,8 @@ def plain(text: str) -> str:
 
 def prose(text: str) -> str:
     """Plain text without LaTeX's and Markdown's marks."""
-    said = re.sub(r"(?<=[\w)])\*\*(?=[\w(])", "^", plain(unfenced(text)))
+    said = re.sub(r"(?<![\w)])\*\*(?=\S)([^*\n]+?)\*\*", r"\1", plain(unfenced(text)))
+    said = re.sub(r"(?<=[\w)])\*\*(?=[\w(])", "^", said)
     for _ in range(2):  # \boxed{\text{…}}
         for pattern, put in _LATEX:
             said = pattern.sub(put, said)
@@ -120,13 +160,17 @@ def claim_words(text: str, prompt: str, wanted: Sequence[str]) -> tuple[str, ...
     """The words of what an answer claims, without filling words and what the question said."""
     said = _ASIDE.sub(" ", prose(text)).strip().lower()
     said = _NEGATED.sub(" ", said).strip()
+    said = _SPELT.sub(lambda m: re.sub(r"[^a-z]", "", m[0]), said)
+    said = re.sub(r"\b([a-z])\.\s(?=[a-z]{2})", r"\1 ", said)  # an initial
     if final := re.search(r"answer(?:\s+is)?\s*:?\s*(.+)", said):
         said = final[1]
     head, *rest = [part for part in _CLAUSE.split(said) if part.strip()] or [""]
+    while rest and _IF.match(head):
+        head, *rest = rest
     if any(re.search(r"\b(?:no|wait|actually|correction|sorry)\b", part) for part in rest):
         return ("corrected",)
     keep = {word for one in wanted for word in _tokens(one)}
-    drop = (_FILL | set(_tokens(prompt))) - keep
+    drop = (_FILL | set(_tokens(prompt))) - keep - {"or"}
     return tuple(word for word in _tokens(head) if word not in drop)
 
 
@@ -138,22 +182,28 @@ def claimed_number(text: str) -> float | None:
     """The number that an answer claims: the one it begins with, unless that is part of a worked
     answer; else the one that it names as its answer, else the last one."""
     said = _figures(prose(text).lower().strip())
-    bare = _ASIDE.sub(" ", said)
+    bare = _BESIDE.sub(" ", _DATED.sub(" ", _ASIDE.sub(" ", said)))
     bare = re.sub(rf"\bnot\s+{_NUMBER}", " ", bare).strip(" \t\n\"'.,;:!")
     lead = _LEAD.match(bare)
     rest = bare[lead.end() :] if lead else bare
+    if _UNDECIDED.search(bare) or _UNFINISHED.fullmatch(bare):
+        return None
+    if concluded := _SO.search(bare):
+        return float(concluded[1])
+    if fraction := _FRACTION.fullmatch(rest.strip()):
+        return float(fraction[1]) / (float(fraction[2]) or float("nan"))
     first = re.match(rf"[\"'$€£]*\s*({_NUMBER})", rest)
     corrected = _CORRECTED.search(rest)
     if first and not corrected:
         after = rest[first.end() :]
         if not _ON.match(after) or _WORKED.match(after):
             return float(first[1])
-    for pattern in () if corrected else (_CLAIMED, _EQUALS):
+    for pattern in () if corrected else (_CLAIMED, _CONCLUDED, _EQUALS):
         if found := pattern.findall(bare):
             return float(found[-1])
     if not corrected and (had := _HAS.search(bare)):
         return float(had[1])
-    numbers = re.findall(_NUMBER, bare) or re.findall(_NUMBER, said)
+    numbers = re.findall(_NUMBER, bare) or re.findall(_NUMBER, re.sub(r"\bnot\b.*", "", said))
     return float(numbers[-1]) if numbers else None
 
 
@@ -170,7 +220,8 @@ def _figures(text: str) -> str:
 
 def expression(text: str) -> set[str]:
     """A formula in its canonical spellings: the whole, what stands after an equals sign, a line."""
-    said = re.sub(r"\([^()]*\bnot\b[^()]*\)", "", prose(text)).strip()
+    said = re.sub(r"\((?:[^()]*\bnot\b|since\b|because\b|as\b).*\)\W*$", "", prose(text)).strip()
+    said = re.sub(r"=\s*\d+\W*$", "", said)
     lines = [line for line in said.splitlines() if line.strip()]
     if not lines or len(lines) > 6:
         return set()
@@ -185,21 +236,24 @@ def _canonical(part: str) -> str:
     one = re.sub(r"(?<=[\d)])\s*[x×·*]\s*(?=[\d(])", "*", one)
     one = re.sub(r"[×·∗]", "*", one)
     one = re.sub(r"\s+", "", one)
-    one = re.sub(r"(?<=\d)\*(?=[a-z])", "", one)
-    one = re.sub(r"^(?:theta|θ|ω)\(", "o(", one)
-    one = re.sub(r"\b(?:lg|log_?2|ld)(?=n|\()", "log", one.replace("lgn", "logn"))
+    one = re.sub(r"(?<![a-z])n\*n(?![a-z^])", "n^2", one)
+    one = re.sub(r"(?<=\d)\*(?=[a-z])|(?<=n)\*(?=l[og])", "", one)
+    one = re.sub(r"^(?:theta|θ)\(", "o(", one)
+    one = re.sub(r"(?<![a-mo-z])(?:lg|log_?2|ld)(?=n|\()", "log", one)
     return re.sub(r"log\(n\)", "logn", one)
 
 
 def items_of(text: str) -> list[str]:
     """The items of an answer that is a list, in small letters, without bullets."""
     said = re.sub(r"\([^()]*\)", " ", prose(text)).strip().lower()
-    said = re.sub(r"^[^\n:]{0,60}:\s*(?=\S)", "", said)
+    said = re.sub(r"^[^\n:]{2,60}:\s*(?=\S)", "", said)
+    said = re.sub(r"^[^\n,;]{0,60}\b(?:are|is|returns?|prints?|gives)\s+(?=\S)", "", said)
     parts = re.split(
         r"\s*(?:,|;|\n|->|→|⇒)\s*(?:and\s+|then\s+|or\s+)?|\s+(?:and|or|then)\s+", said
     )
     bare = (re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", part) for part in parts)
     bare = (re.sub(r"^(?:first|then|next|finally|lastly)\s+(?=\S)", "", part) for part in bare)
+    bare = (re.sub(r"^[a-z]\s*(?::|-)\s+", "", part) for part in bare)
     named = (re.sub(r"^x_?\d?\s*=\s*", "", part.strip(" \t\"'.[]{}")) for part in bare)
     return [part.strip() for part in named if part.strip()]
 
@@ -220,7 +274,7 @@ def normal_code(code: str) -> str | None:
         return None
     tree = _Renamed().visit(tree)
     body = tree.body
-    if len(body) == 1 and isinstance(body[0], ast.Assign):
+    if len(body) == 1 and isinstance(body[0], ast.Assign | ast.AnnAssign) and body[0].value:
         return ast.unparse(body[0].value)
     if len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call):
         call = body[0].value

@@ -26,6 +26,12 @@ MAX_CHARACTERS = 8_000
 """Of an answer that is looked at: a pattern meets no more text than that."""
 ECHO = 60
 """So much of the prompt's beginning in an answer: small models like to say it back."""
+_LEAD_IN = re.compile(
+    r"^(?:it|the (?:output|value|result|answer)|output|result|answer)"
+    r"(?:\s+(?:is|prints|will be))?\s*:?\s+",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(r"(?<=\S)\s+\((?![^()]*\bnot\b)[^()\n]*\)\W*$")
 _EDGES = " \t\n.,;:!?\"'`*_()[]"
 
 
@@ -40,8 +46,7 @@ def grade(probe: Probe, answer: str) -> float:
 def holds(check: Check, text: str, prompt: str = "") -> bool:
     """Whether one check holds for an answer to a prompt."""
     if check.answer is not None:
-        claimed = claim_words(text, prompt, check.answer)
-        return claimed in [claim_words(wanted, "", ()) for wanted in check.answer]
+        return _claims(check.answer, text, prompt)
     if check.numeric is not None:
         found = claimed_number(text)
         wanted = check.numeric
@@ -55,10 +60,19 @@ def holds(check: Check, text: str, prompt: str = "") -> bool:
     return _says(check, text)
 
 
+def _claims(answers: Sequence[str], text: str, prompt: str) -> bool:
+    """With the answers' words kept, or without those that the question said already."""
+    if claim_words(text, prompt, answers) in [claim_words(one, "", ()) for one in answers]:
+        return True
+    claimed = claim_words(text, prompt, ())
+    return bool(claimed) and claimed in [claim_words(one, prompt, ()) for one in answers]
+
+
 def _says(check: Check, text: str) -> bool:
     said = plain(unfenced(text))
     if check.exact is not None:
-        return _bare(said) in {_bare(plain(wanted)) for wanted in check.exact}
+        claimed = _LEAD_IN.sub("", _ASIDE.sub("", said.strip()))
+        return bool({_bare(said), _bare(claimed)} & {_bare(plain(one)) for one in check.exact})
     if check.regex is not None:
         flags = re.IGNORECASE | re.MULTILINE
         return any(
@@ -126,7 +140,7 @@ def _is_list(wanted: Sequence[str], text: str) -> bool:
 
 
 def _are_items(shape: Items, text: str) -> bool:
-    parted = {"comma": r"\s*,\s*|\n+", "line": r"\n+", "word": r"\s+"}[shape.by]
+    parted = {"comma": r"\s*,\s*(?:and\s+)?|\n+", "line": r"\n+", "word": r"\s+"}[shape.by]
     split = re.split(parted, text.strip())
     found = [one.strip(_EDGES).lower() for one in split if any(c.isalnum() for c in one)]
     return (

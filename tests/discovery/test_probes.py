@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from config.errors import ConfigError
 from config.probe_sets import Check, Probe, load_probes
@@ -42,6 +43,16 @@ def test_right_answers_pass_in_their_usual_forms_and_near_misses_do_not(probe: P
     )
     for answer in (*probe.wrong, EVASIVE, "", probe.prompt):
         assert grade(probe, answer) < 1.0, answer
+
+
+MORE = yaml.safe_load((Path(__file__).parent / "data" / "more_answers.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_answers_in_further_forms_are_read_as_people_do(name: str) -> None:
+    probe = next(probe for probe in EACH if probe.id == name)
+    assert [answer for answer in MORE[name]["right"] if grade(probe, answer) < 1.0] == []
+    assert [answer for answer in MORE[name]["wrong"] if grade(probe, answer) == 1.0] == []
 
 
 @pytest.mark.parametrize("probe", EACH, ids=[p.id for p in EACH])
