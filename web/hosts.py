@@ -163,4 +163,4 @@ async def _refuse(problem: tuple[int, str], scope: Scope, receive: Receive, send
         return
     kinds = {"type": "invalid_request_error", "param": None, "code": "not_allowed"}
     body = {"error": {"message": message, **kinds}}
-    await JSONResponse(body, status, {"connection": "close"})(scope, receive, send)
+    await JSONResponse(body, status, {"connection": "close"})(scope, receive, _with_headers(send))

@@ -165,6 +165,15 @@ async def test_a_reply_is_not_sniffed_and_sends_no_referrer() -> None:
         assert headers["referrer-policy"] == "no-referrer"
 
 
+async def test_a_refusal_is_not_sniffed_either() -> None:
+    async with app_with() as http:
+        for headers in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
+            reply = await http.post("/page", headers=headers)
+            assert reply.status_code in (421, 403)
+            assert reply.headers["x-content-type-options"] == "nosniff"
+            assert reply.headers["referrer-policy"] == "no-referrer"
+
+
 async def test_a_websocket_of_a_foreign_page_is_closed() -> None:
     app = FastAPI()
     guard(app, Environment())
