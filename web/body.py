@@ -82,7 +82,7 @@ async def _read(
         if (full or size > most_bytes) and max(size, declared_bytes(request)) > DRAIN_BYTES:
             break
     if size > most_bytes:
-        raise BodyError(413, f"the body is larger than {most_bytes // 2**20} MB")
+        raise BodyError(413, f"the body is larger than {most_bytes / 2**20:.2g} MB")
     if full:
         raise BodyError(429, "too many large bodies are under way; try again in a moment")
     return bytes(body)
