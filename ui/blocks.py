@@ -9,12 +9,10 @@ import structlog
 from gradio_client.utils import is_file_obj_with_meta, traverse
 
 from config.errors import RouterError
-from ui.guard import session_of
+from ui.guard import FAILED, session_of
 from ui.uploads import Files
 
 logger = structlog.get_logger()
-
-FAILED = "the page could not do that; the service's log says why"
 
 
 class Page(gr.Blocks):

@@ -11,9 +11,10 @@ import re
 import secrets
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -27,17 +28,20 @@ from ui.uploading import Uploading, answer_to, replayed
 from ui.uploads import Files
 from web.body import BodyError, read_body
 
-if TYPE_CHECKING:
-    pass
+logger = structlog.get_logger()
 
+FAILED = "the page could not do that; the service's log says why"
 MOST_BODY = 4 * 2**20
+MOST_TYPE = 256
+"""Characters of a form's type with its boundary; Gradio fails at longer ones."""
 COOKIE = "router-session"
 API = "/gradio_api"
 LOGIN = ("/login", "/login/")
 
 _SHOWN = re.compile(
     r"/(?:favicon\.ico|robots\.txt|theme\.css|manifest\.json|login_check|logout"
-    r"|(?:assets|static|svelte)/.+|gradio_api/(?:theme\.css|login_check/?|app_id/?|startup-events))?"
+    r"|(?:assets|static|svelte)/[A-Za-z0-9._/-]{1,200}"
+    r"|gradio_api/(?:theme\.css|login_check/?|app_id/?|startup-events))?"
 )
 """What the page loads before anybody signs in."""
 _READ = re.compile(
@@ -47,6 +51,8 @@ _READ = re.compile(
 _FILE = re.compile(r"/gradio_api/file=(.+)", re.DOTALL)
 _EVENT = re.compile(r"/gradio_api/(run|api|call|call/v2|queue)/(\w{1,80})/?")
 _LISTED = re.compile(rb"(window\.gradio_api_info = ).*?(;</script>)", re.DOTALL)
+_RANGE = re.compile(rb"bytes=(?:\d{1,18}-\d{0,18}|-\d{1,18})")
+"""One part of a file. A server may ignore what else is asked for, and Starlette fails at some."""
 _SESSION = re.compile(r"[\w-]{1,64}")
 
 
@@ -81,11 +87,9 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        # Gradio lets every origin read with cookies unless it is served as localhost.
-        headers = [pair for pair in scope["headers"] if pair[0] != b"origin"]
-        scope = {**scope, "headers": headers}
+        scope = {**scope, "headers": [pair for pair in scope["headers"] if _passes(*pair)]}
         session = session_of(Headers(scope=scope)) or secrets.token_urlsafe(24)
-        sender = self._with_policy(_with_cookie(scope, session, send))
+        sender = _Reply(_with_cookie(scope, session, send), self.policy)
         try:
             await self._serve(Request(scope, receive), session, sender)
         except (RefusedError, BodyError) as error:
@@ -94,14 +98,8 @@ class Guard:
             await refuse(422, str(error))(scope, receive, sender)
         except HTTPException as error:  # Starlette's, of a form that it cannot read
             await refuse(error.status_code, str(error.detail))(scope, receive, sender)
-
-    def _with_policy(self, send: Send) -> Send:
-        async def sender(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["content-security-policy"] = self.policy
-            await send(message)
-
-        return sender
+        except Exception as error:
+            await _failed(error, scope, receive, sender)
 
     async def _serve(self, request: Request, session: str, send: Send) -> None:
         path, method = request.scope["path"], request.method
@@ -132,6 +130,8 @@ class Guard:
 
     async def _post(self, request: Request, path: str, session: str, send: Send) -> None:
         if path == f"{API}/upload":
+            if len(request.headers.get("content-type", "")) > MOST_TYPE:
+                raise RefusedError(400, "the form's boundary is too long")
             await self.uploading(request, session, send)
             return
         if path in LOGIN:
@@ -181,6 +181,39 @@ class Guard:
         if number is None or number not in self.events:
             raise RefusedError(404, "the page has no such event")
         return self.events[number], number
+
+
+class _Reply:
+    """Sends with the page's policy, and knows whether anything was sent."""
+
+    def __init__(self, send: Send, policy: str) -> None:
+        self.send = send
+        self.policy = policy
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            MutableHeaders(scope=message)["content-security-policy"] = self.policy
+        await self.send(message)
+
+
+async def _failed(error: Exception, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    """End a reply at which Gradio failed: with a sentence where none was begun."""
+    if not reply.begun:
+        logger.exception("page_request_failed", path=scope["path"][:200])
+        await refuse(500, FAILED)(scope, receive, reply)
+    elif isinstance(error.__cause__, HTTPException):
+        # The stream of an event that is not known has said so, and Gradio raises it besides.
+        await reply({"type": "http.response.body", "body": b""})
+    else:
+        raise error
+
+
+def _passes(name: bytes, value: bytes) -> bool:
+    """Which headers Gradio gets: it lets every origin read with cookies unless it is served as
+    localhost."""
+    return name != b"origin" and (name != b"range" or _RANGE.fullmatch(value) is not None)
 
 
 def session_of(headers: Mapping[str, str]) -> str | None:

@@ -144,3 +144,36 @@ def test_an_endpoint_by_names_takes_its_arguments_and_no_others(http: httpx.Clie
         assert (reply.status_code, reply.json()["error"]) == (422, said)
     assert http.post("/gradio_api/call/v2/add", json={}).status_code == 404
     assert http.post("/gradio_api/call/v2/nobody", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/assets/" + "a" * 5000, {}, 404),
+        ("/static/" + "ä" * 150, {}, 404),
+        ("/favicon.ico", {"range": "bytes=0-1,bytes=0-1"}, 200),
+        ("/favicon.ico", {"range": "bytes=" + "0-0," * 5000}, 200),
+        ("/favicon.ico", {"range": "bytes=0-3"}, 206),
+        ("/gradio_api/call/route/nobody", {}, 200),
+        ("/gradio_api/queue/data?session_hash=nobody", {}, 200),
+    ],
+)
+def test_what_gradio_fails_at_is_answered_and_leaves_no_traceback(
+    http: httpx.Client,
+    capfd: pytest.CaptureFixture[str],
+    path: str,
+    headers: dict[str, str],
+    status: int,
+):
+    """A stream of nobody's events is read to its end: it says so, and is not cut off."""
+    reply = http.get(path, headers=headers)
+    assert reply.status_code == status
+    assert "frame-ancestors" in reply.headers["content-security-policy"]
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err + said.out
+
+
+def test_a_form_whose_boundary_is_too_long_is_refused(http: httpx.Client):
+    kind = "multipart/form-data; boundary=" + "x" * 3000
+    reply = http.post("/gradio_api/upload", content=b"--x\r\n", headers={"content-type": kind})
+    assert (reply.status_code, reply.json()["error"]) == (400, "the form's boundary is too long")
