@@ -14,6 +14,8 @@ from ui.uploads import Files
 
 logger = structlog.get_logger()
 
+NOT_OFFERED = "that is no longer one of the choices; load the page again"
+
 
 class Page(gr.Blocks):
     """Blocks of which each returned file is readable in the session that asked for it only.
@@ -25,6 +27,16 @@ class Page(gr.Blocks):
         super().__init__(**how)
         self.files = files
         self.has_launched = True  # Gradio checks paths only then, and mounting does not set it
+
+    async def preprocess_data(self, *args: Any, **how: Any) -> list[Any]:
+        """The inputs as handlers have them. Gradio's sentence about a choice would repeat it."""
+        try:
+            found: list[Any] = await super().preprocess_data(*args, **how)
+        except gr.Error as error:
+            if not str(error.message).startswith("Value: "):
+                raise
+            raise gr.Error(NOT_OFFERED, print_exception=False) from error
+        return found
 
     async def process_api(self, *args: Any, **how: Any) -> dict[str, Any]:
         try:

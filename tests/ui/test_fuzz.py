@@ -177,3 +177,22 @@ def test_a_form_whose_boundary_is_too_long_is_refused(http: httpx.Client):
     kind = "multipart/form-data; boundary=" + "x" * 3000
     reply = http.post("/gradio_api/upload", content=b"--x\r\n", headers={"content-type": kind})
     assert (reply.status_code, reply.json()["error"]) == (400, "the form's boundary is too long")
+
+
+def test_a_choice_that_is_not_offered_is_not_repeated(http: httpx.Client):
+    found = http.get("/config").json()
+    kinds = {part["id"]: part["type"] for part in found["components"]}
+    choosing = [
+        one
+        for one in found["dependencies"]
+        if one["backend_fn"] and "dropdown" in [kinds[n] for n in one["inputs"]]
+    ]
+    tried = set()
+    for one in choosing:
+        data = [None if kinds[n] == "state" else "/etc/\x1b[31mpasswd" for n in one["inputs"]]
+        sent = {"data": data, "fn_index": one["id"], "session_hash": "chooser"}
+        reply = http.post("/gradio_api/run/predict", json=sent)
+        assert "passwd" not in reply.text, one["api_name"]
+        tried.add(reply.status_code)
+    assert 500 in tried
+    assert tried <= {422, 500}
