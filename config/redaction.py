@@ -11,14 +11,18 @@ import re
 
 MASK = "[key]"
 
+_START = r"(?:\b|(?<=\\[bfnrt])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=[\d;\[]m))"
+"""Where a key may begin: at a word, after an escape (`\\n` in JSON ends in a letter), after a
+colour's sequence."""
 _KEY_LIKE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|r8|pplx|ghp|gho|glpat|pypi)[-_][A-Za-z0-9*_.\-]{6,}"
-    r"|\bAIza[\w\-]{20,}|\bAQ\.[\w\-]{16,}"  # Google
-    r"|\bLLM\|[\w|\-]{8,}"  # Meta
-    r"|\b[0-9a-f]{64}\b"  # Together
-    r"|\bAKIA[A-Z0-9]{16}\b"
-    r"|\beyJ[\w\-]+\.[\w\-]+\.[\w\-]+"
-    r"|(?i:(?<=\bbearer )|(?<=\bbasic ))[A-Za-z0-9._~+/=\-]{6,}"
+    _START + r"(?:"
+    r"(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|r8|pplx|ghp|gho|glpat|pypi)[-_][A-Za-z0-9*_.\-]{6,}"
+    r"|AIza[\w\-]{20,}|AQ\.[\w\-]{16,}"  # Google
+    r"|LLM\|[\w|\-]{8,}"  # Meta
+    r"|[0-9a-f]{64}\b"  # Together
+    r"|AKIA[A-Z0-9]{16}\b"
+    r"|eyJ[\w\-]+\.[\w\-]+\.[\w\-]+)"
+    r"|(?i:(?<=bearer )|(?<=basic ))[A-Za-z0-9._~+/=\-]{6,}"
     r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
 )
 _NAMED = re.compile(

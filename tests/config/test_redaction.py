@@ -33,6 +33,15 @@ def test_what_looks_like_a_key_is_struck_out(key: str, frame: str) -> None:
     assert key not in redact(frame.format(key))
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("before", ["\n", "\t", "\r\n", "\x1b", "\x1b[31m", "\x1b[1;32m", "\u2028"])
+def test_a_key_after_an_escape_is_struck_out(key: str, before: str) -> None:
+    """Of a line in a traceback, say: where `\\n` is written out, the key follows a letter."""
+    text = f"refused:{before}{key}"
+    lines = [text, json.dumps(text), json.dumps({"e": json.dumps(text)}), repr(text), ascii(text)]
+    assert [line for line in lines if key in log_line(line)] == []
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
