@@ -65,6 +65,10 @@ class YamlFile:
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             first = str(error).splitlines()[0]
             raise ConfigError(f"{self.path}: is no valid YAML ({first}); mend it") from None
+        except (LookupError, AttributeError):  # of PyYAML, at `!!bool maybe` or `!!int ""`
+            raise ConfigError(
+                f"{self.path}: is no valid YAML (a value is not what its tag `!!…` says); mend it"
+            ) from None
         except TypeError:
             raise ConfigError(f"{self.path}: may hold only text, numbers, lists and maps") from None
         finally:
