@@ -48,8 +48,13 @@ ATTEMPT = (
 )
 
 
-_UNSEEN = r"\s\x00-\x1f\x7f-\x9f\ufeff\u200b-\u200f\u2060\"'"
-_SIGNS = "\t\r\n=+\\-@|%＝＋－＠﹦﹢﹣﹫"
+_UNSEEN = (
+    r"\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U000e0000-\U000e0fff\"'"
+)
+"""White space, quotes, control characters and what Unicode calls ignorable by default."""
+_SIGNS = "\t\r\n=+\\-@|%−＝＋－＠﹦﹢﹣﹫"
 _FORMULA = re.compile(f"[{_UNSEEN}]*[{_SIGNS}]")
 
 

@@ -33,8 +33,9 @@ def test_a_request_without_attempts_has_its_line():
     assert [row["attempt_provider"] for row in rows] == [""]
 
 
-SIGNS = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+SIGNS = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠", "−", "\t", "\r", "\n")
 BEFORE = ("", " ", "\n", "\t\r", "\ufeff", "\u200b", "\u00a0", "\x00", '"', "'", "\u3000 ")
+BEFORE += ("\u202e", "\xad", "\u180e", "\u2066", "\ufe0f", "\U000e0001")
 
 
 @pytest.mark.parametrize("sign", SIGNS)
