@@ -49,6 +49,30 @@ def checked(form: object) -> None:
                 f"the schema refers to {str(value)[:80]!r}; only references within it are taken",
                 "response_format",
             )
+    _well_formed(schema)
+
+
+def _well_formed(schema: Mapping[str, Any]) -> None:
+    """Raise UsageError for what is no schema of the draft that it names, by default 2020-12."""
+    import jsonschema
+
+    try:
+        _draft(schema).check_schema(schema)
+    except jsonschema.exceptions.SchemaError as error:
+        said = f"{error.json_path}: {error.message[:160]}"
+        raise UsageError(f"the schema is not valid: {said}", "response_format") from error
+    except RecursionError as error:
+        raise UsageError("the schema is nested too deeply", "response_format") from error
+
+
+def _draft(schema: Mapping[str, Any]) -> Any:
+    """jsonschema's validator for the draft that a schema names."""
+    import jsonschema
+
+    default = jsonschema.Draft202012Validator
+    if not isinstance(schema.get("$schema"), str):
+        return default
+    return jsonschema.validators.validator_for(schema, default=default)
 
 
 async def fault(form: object, text: str) -> str | None:
@@ -78,13 +102,20 @@ def _validated(schema: Mapping[str, Any], value: object) -> str | None:
     import jsonschema
     import referencing
 
-    validator = _timed()(schema, registry=referencing.Registry())
+    validator = _timed(_draft(schema))(schema, registry=referencing.Registry())
     _deadline.at = time.monotonic() + CHECK_S
     try:
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
     except (_SlowError, RecursionError):
         return None
-    except (jsonschema.exceptions.SchemaError, referencing.exceptions.Unresolvable, TypeError):
+    except (
+        jsonschema.exceptions.SchemaError,
+        jsonschema.exceptions.UnknownType,
+        referencing.exceptions.Unresolvable,
+        ArithmeticError,
+        AttributeError,
+        TypeError,
+    ):
         return None  # what is no schema was the host's to refuse
     return f"{error.json_path}: {error.message[:160]}" if error is not None else None
 
@@ -110,11 +141,10 @@ _deadline = _Deadline()
 
 
 @cache
-def _timed() -> Any:
-    """jsonschema's validator, whose every keyword looks at the time."""
+def _timed(base: Any) -> Any:
+    """One of jsonschema's validators, whose every keyword looks at the time."""
     import jsonschema
 
-    base = jsonschema.Draft202012Validator
     keywords = {name: _watched(check) for name, check in base.VALIDATORS.items()}
     keywords |= {"pattern": _pattern, "patternProperties": _pattern_properties}
     return jsonschema.validators.extend(base, keywords)

@@ -49,6 +49,34 @@ def test_what_reaches_outside_or_is_too_large_is_refused(schema: dict[str, Any])
         checked(form(schema))
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "strin"},
+        {"type": "object", "properties": [1]},
+        {"properties": {"x": {"multipleOf": 0}}},
+        {"allOf": {"a": 1}},
+        {"required": "city"},
+        {"minimum": "low", "$schema": 7},
+    ],
+)
+def test_what_is_no_schema_is_refused_before_anybody_is_asked(schema: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="the schema is not valid"):
+        checked(form(schema))
+
+
+async def test_a_schema_is_read_as_the_draft_that_it_names() -> None:
+    pair = form(
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "items": [{"type": "string"}, {"type": "integer"}],
+        }
+    )
+    checked(pair)
+    assert await fault(pair, '["a", 1]') is None
+    assert await fault(pair, '["a", "b"]') is not None
+
+
 async def test_a_hostile_schema_costs_a_bounded_time_and_leaves_the_loop_free() -> None:
     node: dict[str, Any] = {"$ref": "#/$defs/n0"}
     defs: dict[str, Any] = {
