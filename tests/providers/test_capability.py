@@ -34,6 +34,10 @@ FORM: dict[str, Any] = {
         (400, "temperature is not supported with this model", TOOLS, None),
         (429, "tools are not available: too many requests", TOOLS, None),
         (400, "llama3 does not support tools", LOOK, None),
+        (400, "Unsupported parameter: 'parallel_tool_calls' is not supported.", TOOLS, None),
+        (400, "tool_choice 'required' is not supported with this model", TOOLS, None),
+        (400, "You uploaded an unsupported image. Use one of the following formats.", LOOK, None),
+        (400, "The image is too large and cannot be read", LOOK, None),
     ],
 )
 def test_a_refusal_names_the_capability_that_was_asked_for(
