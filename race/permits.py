@@ -61,8 +61,11 @@ class Permit:
         self._report(True, slow=(self._sign_ms or 0.0) > self._slow_s * 1000)
 
     def failed(self, error: ProviderError) -> None:
-        """The call came to a bad end; what is the caller's own fault counts for nothing."""
-        if not self._used and error.kind in NOT_ITS_FAULT:
+        """The call came to a bad end; what is the caller's own fault counts for nothing.
+
+        Nor does an answer that misses the caller's schema, which may be one that nobody can keep.
+        """
+        if not self._used and error.kind in (*NOT_ITS_FAULT, "schema"):
             self.dropped()
         elif not self._used:
             self._report(

@@ -162,6 +162,17 @@ def test_what_is_the_callers_own_fault_counts_for_nobody(kind: str) -> None:
     on_virtual_time(play())
 
 
+def test_a_schema_that_nobody_can_keep_takes_no_provider_from_other_callers() -> None:
+    async def play():
+        p = primary(*[fails(50, "schema")] * 8, whole(50, "P"))
+        stage = Stage(p, fallback(whole(300, "F")), every=1)
+        for _ in range(8):
+            await stage.play()
+        assert stage.services.routing.states()["primary"] == "closed"
+
+    on_virtual_time(play())
+
+
 # -- the life of an attempt -------------------------------------------------------------------
 
 
