@@ -8,12 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.body import MAX_CHAT_BYTES, read_json
-from api.completion import Completion
-from api.document import body_of, errors
 from api.listing import resolve
+from api.openapi import Completion, body_of, errors
+from api.parsing import MAX_CHAT_BYTES, parse, read_json
 from api.replies import LiveReply, SafeReply, WholeReply
-from api.wire import ChatRequest, parse
+from api.wire import ChatRequest
 from graph.router import Router
 
 STREAMED: dict[int | str, dict[str, Any]] = {

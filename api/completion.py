@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict
 
 from providers.base import Logprob
 from providers.messages import ToolCall, written
@@ -18,57 +17,6 @@ from race.state import Answer
 FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls"})
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": the answer is under way\n\n"
-
-
-class Documented(BaseModel):
-    """Describes an answer in the OpenAPI document; answers themselves are plain dicts."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Usage(Documented):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class RouterObject(Documented):
-    """What the router did."""
-
-    request_id: str
-    category: str
-    confidence: float
-    provider: str | None
-    role: Literal["primary", "fallback"] | None
-    attempts: list[dict[str, Any]]
-    cost_usd: float | None
-    why: str | None
-    """Why the answer changed hands, or why there is none; the log's `reason`."""
-    note: str | None
-    sources: list[dict[str, Any]]
-    grounded: bool
-
-
-class Spoken(Documented):
-    role: Literal["assistant"]
-    content: str | None
-
-
-class Choice(Documented):
-    index: int
-    message: Spoken
-    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
-    logprobs: dict[str, Any] | None = None
-
-
-class Completion(Documented):
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: list[Choice]
-    usage: Usage
-    router: RouterObject
 
 
 def router_object(answer: Answer, ignored: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from api.completion import Documented, router_object
+from api.completion import router_object
 from config.errors import (
     NoAnswerError,
     NotFoundError,
@@ -23,19 +23,6 @@ from race.state import Answer
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
-
-
-class ErrorDetail(Documented):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(Documented):
-    """OpenAI's error object; `router` says what each provider said, where some were asked."""
-
-    error: ErrorDetail
 
 
 @dataclass(frozen=True, slots=True)

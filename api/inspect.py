@@ -8,12 +8,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.responses import JSONResponse, Response
 
-from api.auth import Keys
-from api.body import read_json
-from api.completion import Documented
-from api.document import body_of, errors
+from api.access import Keys
 from api.errors import Problem, RefusedError
-from api.wire import refusal
+from api.openapi import Documented, body_of, errors
+from api.parsing import read_json, refusal
 from graph.router import Router
 from telemetry.metrics import Metrics
 

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from api.completion import Documented
-from api.document import errors
 from api.errors import Problem, RefusedError
+from api.openapi import Documented, errors
 from config.errors import NotFoundError
 from config.models import Provider, Settings
 from graph.router import Router

@@ -11,28 +11,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.completion import KEEP_ALIVE, Chunks, completion
+from api.connection import Out, Presence, SlowReaderError
 from api.errors import Problem, crashed, problem_of, stopping
-from api.presence import Presence
-from api.wire import Asked
+from api.parsing import Asked
 from config.errors import NoAnswerError, RouterError
 from race.events import Event, Thought, Token, ToolCalls
 from race.rendezvous import cancel
 from race.state import Answer
 
 logger = structlog.get_logger()
-
-WRITE_S = 30.0
-"""A client that reads nothing for so long counts as gone: it holds a place of the race."""
-
-STREAM_START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-    ],
-}
 
 
 class Reply(Response):
@@ -201,36 +188,6 @@ class SafeReply(StreamReply):
             return reading.result()
         finally:
             await cancel(reading)
-
-
-class SlowReaderError(Exception):
-    """The client takes nothing off the connection."""
-
-
-class Out:
-    """The body of a streamed answer; its headers go out with the first write."""
-
-    def __init__(self, send: Send, patience_s: float = WRITE_S) -> None:
-        self._send = send
-        self._patience_s = patience_s
-        self.open = False
-        """The headers are out and the end is not."""
-        self._started = False
-
-    async def write(self, data: bytes, *, more: bool = True) -> None:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                if not self._started:
-                    self._started = self.open = True
-                    await self._send(STREAM_START)
-                await self._send({"type": "http.response.body", "body": data, "more_body": more})
-        except TimeoutError:
-            self.open = False
-            raise SlowReaderError from None
-
-    async def end(self, data: bytes) -> None:
-        await self.write(data, more=False)
-        self.open = False
 
 
 def nobody(answer: Answer) -> NoAnswerError:

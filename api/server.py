@@ -14,14 +14,13 @@ from fastapi.security import HTTPBearer
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
-from api.auth import Keys
+from api.access import Keys, RateLimit
 from api.boundary import Boundary, InFlight
 from api.chat import chat_routes
-from api.document import document
 from api.errors import Problem, invalid, problem_of
 from api.inspect import health_routes, inspect_routes, metrics_routes
 from api.listing import listing_routes
-from api.ratelimit import RateLimit
+from api.openapi import document
 from config.errors import RouterError
 from graph.router import Router
 from runtime.reports import VERSION

@@ -1,13 +1,14 @@
 """The request of `POST /v1/chat/completions`: what is taken, what is ignored, what is refused.
 
-Whatever asks for nothing (null, false, empty) counts as absent, as clients send many of those. The
-lists of what else is ignored, passed on or refused stand in `api.fields`.
+Whatever asks for nothing (null, false, empty) counts as absent, as clients send many of those.
+Three written lists say what else is passed on, ignored and noted, so that nobody need guess: a
+field that stands in none of them goes to the provider if its host lists it under `passes`, and is
+refused by name else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,22 +18,72 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
 )
 from pydantic import model_validator as validator
-from pydantic_core import ErrorDetails
 
 from api.errors import RefusedError, invalid
-from api.fields import PASSED, asks_nothing, sorted_out
-from providers.base import Message
-from providers.conversation import MAX_MESSAGES, conversation
+from providers.conversation import MAX_MESSAGES
 from providers.logprobs import MAX_TOP
-from providers.messages import written
-from race.schema import checked
-from race.state import Options, Wishes
 
 MAX_TOKENS = 1_000_000
 MAX_TOOLS = 512
+
+PASSED = frozenset({"seed", "presence_penalty", "frequency_penalty", "logit_bias",
+                    "reasoning_effort", "verbosity"})  # fmt: skip
+"""Go to the provider under their own names where they ask for something."""
+
+SILENT = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier",
+                    "session_id"})  # fmt: skip
+"""Say who asks or how it is billed, and nothing about the answer."""
+
+NOTED = frozenset({
+    "store", "prompt_cache_retention", "prediction", "keep_alive", "cache_prompt", "priority",
+    "timings_per_token", "return_progress", "id_slot", "slot_id", "request_id", "usage", "tags",
+    "timeout", "num_retries", "max_retries", "caching", "cache", "trace", "trace_id", "user_id",
+    "conversation_id", "chat_id", "thread_id", "parent_id", "message_id", "include_reasoning",
+    "reasoning_format", "return_token_ids", "enable_caching", "safe_prompt_id", "extra_headers",
+})  # fmt: skip
+"""Cannot change what the answer means: ignored, with a note in the `router` object."""
+
+HINTS = {
+    "functions": "use `tools`",
+    "function_call": "use `tool_choice`",
+    "n": "only one answer is given",
+    "audio": "answers are text",
+    "web_search_options": "no provider here searches the web",
+}
+
+
+def asks_nothing(value: object) -> bool:
+    """Null, false and empty ask for nothing, whatever the field."""
+    return value is None or value is False or (isinstance(value, str | list | dict) and not value)
+
+
+def sorted_out(
+    unknown: Mapping[str, Any], passes: frozenset[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """What of the unknown fields goes to hosts that know it, and the names of what is ignored.
+
+    `passes`: what any enabled host lists. Raises RefusedError (400) for the first that is neither.
+    """
+    passed: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in unknown.items():
+        if asks_nothing(value):
+            continue
+        if name in passes:
+            passed[name] = value
+        elif name in NOTED:
+            ignored.append(name)
+        else:
+            raise refused(name)
+    return passed, ignored
+
+
+def refused(name: str) -> RefusedError:
+    """400 for a field that would change the answer and cannot be passed on."""
+    hint = HINTS.get(name, "leave it out")
+    return invalid(f"`{name}` is not supported here; {hint}", name, "unsupported_parameter")
 
 
 def _whole(value: object) -> object:
@@ -191,154 +242,3 @@ class ChatRequest(Wire):
     prompt_cache_key: str | None = Field(default=None, description="Ignored.")
     service_tier: str | None = Field(default=None, description="Ignored.")
     session_id: str | None = Field(default=None, description="Ignored.")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A valid request in the router's terms."""
-
-    model: str
-    messages: list[Message]
-    options: Options
-    wishes: Wishes
-    stream: bool
-    include_usage: bool
-    ignored: tuple[str, ...] = ()
-    """Fields that were left out because they cannot change what the answer means."""
-
-    @property
-    def prompt(self) -> str:
-        """All text that a model reads."""
-        return "\n".join(written(message) for message in self.messages)
-
-
-def parse(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Asked:
-    """The request; RefusedError or UsageError (400) name the first parameter that is wrong.
-
-    `passes`: the fields that any enabled host takes beside OpenAI's.
-    """
-    try:
-        request = ChatRequest.model_validate(body)
-    except ValidationError as error:
-        raise refusal(error.errors(include_url=False)) from None
-    passed, ignored = sorted_out(request.model_extra or {}, passes)
-    messages = conversation(body["messages"])
-    options = _options(request, body)
-    if passed:
-        options["passes"] = passed
-    return Asked(
-        model=request.model,
-        messages=messages,
-        options=options,
-        wishes=_wishes(request),
-        stream=bool(request.stream),
-        include_usage=bool(
-            request.stream and request.stream_options and request.stream_options.include_usage
-        ),
-        ignored=tuple(ignored),
-    )
-
-
-def _options(request: ChatRequest, body: dict[str, Any]) -> Options:
-    """What is passed on to the providers, under OpenAI's names."""
-    limits = {request.max_tokens, request.max_completion_tokens} - {None}
-    if len(limits) > 1:
-        raise invalid("give `max_tokens` or `max_completion_tokens`, not both", "max_tokens")
-    options = Options()
-    if limit := max((limit for limit in limits if limit is not None), default=None):
-        options["max_tokens"] = limit
-    if request.temperature is not None:
-        options["temperature"] = request.temperature
-    if request.top_p is not None:
-        options["top_p"] = request.top_p
-    if request.stop:
-        options["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop
-    extra: dict[str, object] = {
-        name: value
-        for name in PASSED & request.model_fields_set
-        if (value := getattr(request, name)) not in (None, "", {})
-    }
-    extra |= _tools(request, body) | _format(request, body) | _logprobs(request)
-    if extra:
-        options["extra"] = extra
-    return options
-
-
-def _tools(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
-    """The tools as they came, and how they may be called."""
-    choice = request.tool_choice
-    if not request.tools:
-        if choice in (None, "none", "auto"):
-            return {}
-        raise invalid("`tool_choice` goes with `tools` only", "tool_choice")
-    found: dict[str, object] = {"tools": body["tools"]}
-    if isinstance(choice, NamedTool):
-        if choice.function.name not in {tool.function.name for tool in request.tools}:
-            raise invalid("`tool_choice` names a tool that is not in `tools`", "tool_choice")
-        found["tool_choice"] = choice.model_dump()
-    elif choice is not None:
-        found["tool_choice"] = "required" if choice == "any" else choice
-    if request.parallel_tool_calls is not None:
-        found["parallel_tool_calls"] = request.parallel_tool_calls
-    return found
-
-
-def _format(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
-    form = request.response_format
-    if form is None or form.type == "text":
-        return {}
-    checked(body["response_format"])
-    return {"response_format": body["response_format"]}
-
-
-def _logprobs(request: ChatRequest) -> dict[str, object]:
-    if not request.logprobs:
-        if request.top_logprobs:
-            raise invalid("`top_logprobs` goes with `logprobs: true` only", "top_logprobs")
-        return {}
-    top = {} if request.top_logprobs is None else {"top_logprobs": request.top_logprobs}
-    return {"logprobs": True, **top}
-
-
-def _wishes(request: ChatRequest) -> Wishes:
-    wishes = Wishes()
-    if request.models:
-        wishes["models"] = request.models
-    if request.provider is not None:
-        given = request.provider.model_dump(exclude_none=True)
-        for name in ("allow_fallbacks", "require_parameters"):
-            given.pop(name, None)
-        wishes.update({name: value for name, value in given.items() if value})  # type: ignore[typeddict-item]
-    return wishes
-
-
-def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
-    """400 for the first of pydantic's errors, in our words."""
-    first = errors[0]
-    param = _param(first["loc"])
-    given = repr(first["input"])[:60]
-    match first["type"]:
-        case "extra_forbidden":
-            message = f"`{param}` is not supported here; leave it out"
-            return invalid(message, param, "unsupported_parameter")
-        case "literal_error":
-            expected = first.get("ctx", {}).get("expected")
-            message = f"`{param}`: {given} is not supported here; it can be {expected}"
-            return invalid(message, param, "unsupported_value")
-        case "missing":
-            return invalid(f"`{param}` is missing", param, "missing_required_parameter")
-        case _:
-            return invalid(f"`{param}`: {first['msg']}", param or None, "invalid_value")
-
-
-def _param(loc: Sequence[int | str]) -> str:
-    """`messages[0].content[1].type`, without pydantic's tags for the form of a value."""
-    path = ""
-    for place, step in enumerate(loc):
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif step in ("NamedTool", "schema_") or str(step).startswith(("literal[", "function-")):
-            continue
-        elif not (place and loc[place - 1] == "stop" and step in ("text", "list")):
-            path += f".{step}" if path else step
-    return path

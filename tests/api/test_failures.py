@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from api.body import MAX_CHAT_BYTES
+from api.parsing import MAX_CHAT_BYTES
 from tests.api.conftest import Make, Serve, Service, break_the_log
 from tests.upstream import FAULTS, Behaviour, Upstream
 

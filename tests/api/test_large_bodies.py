@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from api.body import MAX_CHAT_BYTES
+from api.parsing import MAX_CHAT_BYTES
 from tests.api.conftest import Service
 from tests.upstream import Behaviour, Upstream
 from web.body import LARGE_AT_ONCE, LARGE_BYTES, LargeBodies

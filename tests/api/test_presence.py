@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from api.presence import Presence
+from api.connection import Presence
 
 
 class Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from api.ratelimit import MOST_CLIENTS, RateLimit, client_of
+from api.access import MOST_CLIENTS, RateLimit, client_of
 
 
 class Clock:

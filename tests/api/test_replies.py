@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from api.replies import LiveReply, Out, Reply, SlowReaderError, WholeReply
-from api.wire import Asked
+from api.connection import Out, SlowReaderError
+from api.parsing import Asked
+from api.replies import LiveReply, Reply, WholeReply
 from config.errors import OverloadedError
 from race.rendezvous import Event
 from race.state import Answer

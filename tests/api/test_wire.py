@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.errors import RefusedError, problem_of
-from api.wire import parse
+from api.parsing import parse
 from config.errors import UsageError
 
 HELLO = [{"role": "user", "content": "Hello"}]

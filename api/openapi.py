@@ -3,13 +3,11 @@ us rather than by it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
-
-from api.errors import ErrorBody
+from pydantic import BaseModel, ConfigDict
 
 DESCRIPTIONS = {
     400: "The request is wrong; `param` names what.",
@@ -22,6 +20,70 @@ DESCRIPTIONS = {
     500: "A bug; the service's log has the details under the request's id.",
     503: "Nobody could answer.",
 }
+
+
+class Documented(BaseModel):
+    """Describes an answer in the OpenAPI document; answers themselves are plain dicts."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Usage(Documented):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class RouterObject(Documented):
+    """What the router did."""
+
+    request_id: str
+    category: str
+    confidence: float
+    provider: str | None
+    role: Literal["primary", "fallback"] | None
+    attempts: list[dict[str, Any]]
+    cost_usd: float | None
+    why: str | None
+    """Why the answer changed hands, or why there is none; the log's `reason`."""
+    note: str | None
+    sources: list[dict[str, Any]]
+    grounded: bool
+
+
+class Spoken(Documented):
+    role: Literal["assistant"]
+    content: str | None
+
+
+class Choice(Documented):
+    index: int
+    message: Spoken
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
+    logprobs: dict[str, Any] | None = None
+
+
+class Completion(Documented):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    router: RouterObject
+
+
+class ErrorDetail(Documented):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(Documented):
+    """OpenAI's error object; `router` says what each provider said, where some were asked."""
+
+    error: ErrorDetail
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

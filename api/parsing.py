@@ -1,0 +1,214 @@
+"""A request's body in the router's terms: read in its bounds, and wrong in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import Request
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from api.errors import INVALID, Problem, RefusedError, invalid, too_many
+from api.wire import PASSED, ChatRequest, NamedTool, sorted_out
+from providers.base import Message
+from providers.conversation import conversation
+from providers.messages import written
+from race.schema import checked
+from race.state import Options, Wishes
+from web.body import BodyError, read_body
+
+MAX_BODY_BYTES = 4 * 2**20
+MAX_CHAT_BYTES = 16 * 2**20
+"""Of a conversation: a photo of 10 MB is 14 MB as a data URL."""
+RETRY_S = 1.0
+"""When a place for a large body may be free again."""
+
+_CODES = {408: "request_timeout", 413: "request_too_large"}
+
+
+async def read_json(request: Request, most_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    """The body as a JSON object; RefusedError with 400, 408, 413 or 429.
+
+    NaN, lone surrogates, invalid UTF-8 and nesting beyond a thousand levels are not JSON here.
+    The declared type must be JSON: another one could be sent by any web page without asking.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise invalid("send the request as JSON, with `Content-Type: application/json`")
+    try:
+        raw = await read_body(request, most_bytes, request.state.may_be_large)
+    except BodyError as error:
+        raise RefusedError(_problem(error)) from None
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"the body is not valid JSON: {_where(error)}") from None
+    if not isinstance(body, dict):
+        raise invalid("the body must be a JSON object")
+    return body
+
+
+def _problem(error: BodyError) -> Problem:
+    if error.status == 429:
+        return too_many(str(error), RETRY_S, code="overloaded")
+    headers = {"connection": "close"} if error.status == 413 else {}
+    return Problem(error.status, str(error), INVALID, _CODES.get(error.status), headers=headers)
+
+
+def _where(error: orjson.JSONDecodeError) -> str:
+    """The parser's words without the text that it parsed."""
+    return f"{error.msg.partition(':')[0]} (line {error.lineno}, column {error.colno})"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A valid request in the router's terms."""
+
+    model: str
+    messages: list[Message]
+    options: Options
+    wishes: Wishes
+    stream: bool
+    include_usage: bool
+    ignored: tuple[str, ...] = ()
+    """Fields that were left out because they cannot change what the answer means."""
+
+    @property
+    def prompt(self) -> str:
+        """All text that a model reads."""
+        return "\n".join(written(message) for message in self.messages)
+
+
+def parse(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Asked:
+    """The request; RefusedError or UsageError (400) name the first parameter that is wrong.
+
+    `passes`: the fields that any enabled host takes beside OpenAI's.
+    """
+    try:
+        request = ChatRequest.model_validate(body)
+    except ValidationError as error:
+        raise refusal(error.errors(include_url=False)) from None
+    passed, ignored = sorted_out(request.model_extra or {}, passes)
+    messages = conversation(body["messages"])
+    options = _options(request, body)
+    if passed:
+        options["passes"] = passed
+    return Asked(
+        model=request.model,
+        messages=messages,
+        options=options,
+        wishes=_wishes(request),
+        stream=bool(request.stream),
+        include_usage=bool(
+            request.stream and request.stream_options and request.stream_options.include_usage
+        ),
+        ignored=tuple(ignored),
+    )
+
+
+def _options(request: ChatRequest, body: dict[str, Any]) -> Options:
+    """What is passed on to the providers, under OpenAI's names."""
+    limits = {request.max_tokens, request.max_completion_tokens} - {None}
+    if len(limits) > 1:
+        raise invalid("give `max_tokens` or `max_completion_tokens`, not both", "max_tokens")
+    options = Options()
+    if limit := max((limit for limit in limits if limit is not None), default=None):
+        options["max_tokens"] = limit
+    if request.temperature is not None:
+        options["temperature"] = request.temperature
+    if request.top_p is not None:
+        options["top_p"] = request.top_p
+    if request.stop:
+        options["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop
+    extra: dict[str, object] = {
+        name: value
+        for name in PASSED & request.model_fields_set
+        if (value := getattr(request, name)) not in (None, "", {})
+    }
+    extra |= _tools(request, body) | _format(request, body) | _logprobs(request)
+    if extra:
+        options["extra"] = extra
+    return options
+
+
+def _tools(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
+    """The tools as they came, and how they may be called."""
+    choice = request.tool_choice
+    if not request.tools:
+        if choice in (None, "none", "auto"):
+            return {}
+        raise invalid("`tool_choice` goes with `tools` only", "tool_choice")
+    found: dict[str, object] = {"tools": body["tools"]}
+    if isinstance(choice, NamedTool):
+        if choice.function.name not in {tool.function.name for tool in request.tools}:
+            raise invalid("`tool_choice` names a tool that is not in `tools`", "tool_choice")
+        found["tool_choice"] = choice.model_dump()
+    elif choice is not None:
+        found["tool_choice"] = "required" if choice == "any" else choice
+    if request.parallel_tool_calls is not None:
+        found["parallel_tool_calls"] = request.parallel_tool_calls
+    return found
+
+
+def _format(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
+    form = request.response_format
+    if form is None or form.type == "text":
+        return {}
+    checked(body["response_format"])
+    return {"response_format": body["response_format"]}
+
+
+def _logprobs(request: ChatRequest) -> dict[str, object]:
+    if not request.logprobs:
+        if request.top_logprobs:
+            raise invalid("`top_logprobs` goes with `logprobs: true` only", "top_logprobs")
+        return {}
+    top = {} if request.top_logprobs is None else {"top_logprobs": request.top_logprobs}
+    return {"logprobs": True, **top}
+
+
+def _wishes(request: ChatRequest) -> Wishes:
+    wishes = Wishes()
+    if request.models:
+        wishes["models"] = request.models
+    if request.provider is not None:
+        given = request.provider.model_dump(exclude_none=True)
+        for name in ("allow_fallbacks", "require_parameters"):
+            given.pop(name, None)
+        wishes.update({name: value for name, value in given.items() if value})  # type: ignore[typeddict-item]
+    return wishes
+
+
+def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
+    """400 for the first of pydantic's errors, in our words."""
+    first = errors[0]
+    param = _param(first["loc"])
+    given = repr(first["input"])[:60]
+    match first["type"]:
+        case "extra_forbidden":
+            message = f"`{param}` is not supported here; leave it out"
+            return invalid(message, param, "unsupported_parameter")
+        case "literal_error":
+            expected = first.get("ctx", {}).get("expected")
+            message = f"`{param}`: {given} is not supported here; it can be {expected}"
+            return invalid(message, param, "unsupported_value")
+        case "missing":
+            return invalid(f"`{param}` is missing", param, "missing_required_parameter")
+        case _:
+            return invalid(f"`{param}`: {first['msg']}", param or None, "invalid_value")
+
+
+def _param(loc: Sequence[int | str]) -> str:
+    """`messages[0].content[1].type`, without pydantic's tags for the form of a value."""
+    path = ""
+    for place, step in enumerate(loc):
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step in ("NamedTool", "schema_") or str(step).startswith(("literal[", "function-")):
+            continue
+        elif not (place and loc[place - 1] == "stop" and step in ("text", "list")):
+            path += f".{step}" if path else step
+    return path
