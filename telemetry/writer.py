@@ -51,6 +51,9 @@ LOOK_S = 0.5
 SILENT_S = 0.75
 """A transaction that takes longer is a problem for `/health`."""
 
+READ_S = 3.0
+"""A transaction that takes longer means that reading is in vain too."""
+
 CLOSE_S = 3.0
 """How long closing waits for a log that does not answer; rows that wait are on the disk."""
 
@@ -83,11 +86,15 @@ class Writer:
 
     @property
     def silent(self) -> str | None:
-        """Why nothing can be read either: the log was not reached yet, or does not answer."""
-        busy = self._busy_since
-        if not self._database.prepared and self._failed:
+        """Why nothing can be read either: the log was not reached yet, or does not answer.
+
+        A log that was reached may take `READ_S` over one transaction: a disk under load stalls so
+        long, and its rows can be read meanwhile.
+        """
+        busy, prepared = self._busy_since, self._database.prepared
+        if not prepared and self._failed:
             return self._failed
-        if busy is not None and time.monotonic() - busy > SILENT_S:
+        if busy is not None and time.monotonic() - busy > (READ_S if prepared else SILENT_S):
             return f"The log {self._database.where} does not answer."
         return None
 
