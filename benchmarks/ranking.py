@@ -30,8 +30,8 @@ from benchmarks.ranking_worlds import (
     play,
 )
 from config.models import Ranking as Weights
-from routing.ranking.observation import Observation
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import Observation
 from telemetry.console import configure
 
 BAD, GOOD = 500, 1_500

@@ -16,8 +16,8 @@ from random import Random
 from statistics import fmean
 
 from config.models import Ranking as Weights
-from routing.ranking.observation import Observation
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import Observation
 
 COST_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 HEAVIEST = 0.6

@@ -9,8 +9,8 @@ from random import Random
 from typing import Protocol
 
 from config.models import Ranking as Weights
-from routing.ranking.observation import Observation
 from routing.ranking.ranking import Ranking, reward
+from routing.ranking.reward import Observation
 
 CATEGORY = "technical"
 

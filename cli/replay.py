@@ -10,7 +10,7 @@ from pathlib import Path
 from config.errors import UsageError
 from config.loader import load
 from race.routing_state import ranking_of
-from routing.ranking.observation import observations
+from routing.ranking.reward import observations
 from routing.ranking.snapshot import from_json
 from routing.ranking.standings import Change
 from telemetry.queries import Baseline

@@ -28,7 +28,7 @@ from race.events import Event, LateAnswer
 from race.rendezvous import cancel
 from race.services import Services
 from race.state import Answer, Options, Route, Wishes
-from routing.classifier.by_keywords import ByKeywords
+from routing.classifier.live import ByKeywords
 from runtime import reports, teaching
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over

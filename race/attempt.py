@@ -27,8 +27,7 @@ from race.permits import Permit, Refused
 from race.request import Request
 from race.services import Services
 from race.state import Branch, Options
-from routing.quality import quality, quality_of_calls
-from routing.repetition import RepetitionGuard
+from routing.quality import RepetitionGuard, quality, quality_of_calls
 from telemetry.records import AttemptRow, Outcome, Role
 
 

@@ -16,8 +16,8 @@ from config.models import Settings
 from race.hedge import HedgeBudget
 from race.loops import Loops
 from race.permits import Needs, Permits
-from routing.ranking.observation import observations
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import observations
 from routing.ranking.snapshot import Held
 from routing.ranking.standings import Change, Choice
 from telemetry.records import InteractionRow

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from routing.refusal import refuses
+from routing.quality import refuses
 
 HELD = 40
 """Characters after which a continuation that repeats nothing so far is judged; twice as many after

@@ -8,6 +8,9 @@ refusal      0.2   it declines to answer
 looping      0.2   most of what it says it has said before
 language     0.4   another language than the prompt's, where none was asked for
 truncated    0.7   it ended at a length limit, in a code block, or in the middle of a sentence
+
+A refusal is judged by the beginning alone: an answer that quotes a refusal, or is a letter of
+refusal as it was asked for, is an answer.
 """
 
 from __future__ import annotations
@@ -17,8 +20,105 @@ import re
 from collections.abc import Mapping, Sequence
 
 from routing.language import same_language
-from routing.refusal import refuses
-from routing.repetition import period, repeated_share
+
+REFUSED_WITHIN = 400
+"""Characters at the beginning that decide."""
+
+_ENGLISH_VERBS = (
+    r"(?:help|assist|provide|answer|do|comply|fulfil+|create|write|generate|discuss|share|give"
+    r"|continue|tell|respond|offer|support|complete|engage)\b"
+)
+_CANNOT = r"(?:can(?:not|['’]?t)|won['’]?t|will not|unable to|not able to)"
+_SORRY = (
+    r"(?:(?:i['’]?m|i am|we['’]?re) (?:\w+ )?(?:sorry|afraid)"
+    r"|sorry|unfortunately|i apologi[sz]e|(?:my )?apologies)\b"
+)
+_PATTERNS = (
+    rf"{_SORRY}[^.!?]{{0,60}}?\b(?:i|we)\b(?: am| are|['’]m|['’]re)? {_CANNOT}"
+    rf" (?:be able to )?{_ENGLISH_VERBS}",
+    rf"i (?:cannot|can['’]?t|won['’]?t|must decline to|will not) {_ENGLISH_VERBS}",
+    r"(?:i['’]?m|i am) (?:unable|not able) to\b",
+    r"it is not possible for me to\b",
+    r"as an? (?:ai|artificial|large language|language model)[^.!?]{0,80}?"
+    r"\b(?:cannot|can['’]?t|unable|not able|do not|don['’]?t)\b",
+    # German
+    r"(?:es )?tut mir (?:sehr )?leid,?[^.!?]{0,60}\bkann (?:ich )?(?:das |dir |ihnen ){0,2}nicht",
+    r"(?:es )?tut mir (?:sehr )?leid,?[^.!?]{0,30}\bkann ich[^.!?]{0,30}\bnicht (?:helfen|beant)",
+    r"(?:leider kann ich|ich kann)\b[^.!?]{0,50}\b(?:anfrage|bitte|frage|dabei|damit)\b"
+    r"[^.!?]{0,20}\bnicht (?:weiter)?(?:helfen|beantworten|nachkommen|erfüllen)",
+    # French
+    r"(?:je suis (?:vraiment )?)?d[ée]sol[ée]e?,?[^.!?]{0,60}\bne (?:peux|puis)",
+    r"(?:malheureusement,? )?je ne (?:peux pas|suis pas en mesure de) (?:vous |t['’]|y )?"
+    r"(?:aider|répondre|écrire|fournir|faire)",
+    # Spanish
+    r"(?:lo siento|lamentablemente|desafortunadamente),?[^.!?]{0,60}\bno puedo",
+    r"no puedo (?:ayudar|responder|proporcionar|escribir|cumplir)",
+    # Russian
+    r"(?:извините|простите|к сожалению),?[^.!?]{0,40}\bне мог(?:у|ла)?\b",
+    r"я не могу (?:помочь|ответить|выполнить)",
+    # Chinese
+    r"(?:很?抱歉|对不起|不好意思)[^。!?]{0,20}?(?:无法|不能|没办法)",
+    r"我(?:无法|不能)(?:提供|回答|帮助|协助)",
+    # Japanese
+    r"(?:申し訳|すみません|ごめんなさい|恐れ入り)[^。!?]{0,40}?(?:できません|できかねます|致しかねます)",
+)
+_REFUSAL = re.compile(rf"^[\s*_#>]{{0,4}}(?:{'|'.join(_PATTERNS)})", re.IGNORECASE)
+
+
+def refuses(text: str) -> bool:
+    """It declines to answer."""
+    return _REFUSAL.match(text[:REFUSED_WITHIN].strip()) is not None
+
+
+WINDOW = 600
+"""Characters at the end of the text that must be one thing said again and again."""
+
+LONGEST_PERIOD = 150
+"""So the thing has been said at least four times."""
+
+STEP = 200
+"""Characters between two looks."""
+
+
+class RepetitionGuard:
+    """Feed it a stream's text; `feed` is true once the text has gone into a loop.
+
+    Costs less than a microsecond a character: at most LONGEST_PERIOD comparisons of short strings
+    every STEP characters, nearly all of which differ in their first character.
+    """
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._unseen = 0
+
+    def feed(self, text: str) -> bool:
+        self._tail = (self._tail + text)[-WINDOW:]
+        self._unseen += len(text)
+        if self._unseen < STEP or len(self._tail) < WINDOW:
+            return False
+        self._unseen = 0
+        return period(self._tail) is not None
+
+
+def period(text: str) -> int | None:
+    """The length of the piece whose repetition the whole text is, if that is a short one.
+
+    A run of one character (a line of a table, padding) is no answer in a loop.
+    """
+    if len(set(text)) < 2:
+        return None
+    for length in range(2, min(LONGEST_PERIOD, len(text) // 3) + 1):
+        if text[length] == text[0] and text.startswith(text[length:]):
+            return length
+    return None
+
+
+def repeated_share(text: str) -> float:
+    """The share of a text's five-word runs that it has said before, in [0, 1]."""
+    words = text.lower().split()
+    runs = [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
+    return 1.0 - len(set(runs)) / len(runs) if runs else 0.0
+
 
 FACTORS = {"empty": 0.0, "refusal": 0.2, "looping": 0.2, "language": 0.4, "truncated": 0.7}
 

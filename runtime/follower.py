@@ -14,7 +14,7 @@ import structlog
 from config.errors import ConfigError, RouterError
 from race.rendezvous import cancel
 from race.services import Services
-from routing.classifier.by_keywords import ByKeywords
+from routing.classifier.live import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
 from runtime.reload import ConfigWatcher, renewed

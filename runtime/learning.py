@@ -18,8 +18,8 @@ import structlog
 from config.models import Settings
 from race.routing_state import RoutingState, Rows, ranking_of
 from routing.ranking.ledger import Snapshot
-from routing.ranking.observation import Observation, observations
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import Observation, observations
 from routing.ranking.snapshot import Held, Key, from_json
 from runtime.snapshots import Learned, SnapshotFile
 from telemetry.log import InteractionLog

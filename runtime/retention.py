@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from config.models import Settings
 from race.routing_state import ranking_of
-from routing.ranking.observation import observations
+from routing.ranking.reward import observations
 from routing.ranking.snapshot import Key, from_json, to_json
 from runtime.learning import placed
 from telemetry.log import InteractionLog

@@ -20,9 +20,8 @@ from providers.registry import Providers
 from race.late import LateAnswers
 from race.routing_state import RoutingState
 from race.services import Services
-from routing.classifier.by_keywords import ByKeywords
 from routing.classifier.classifier import MODEL, WEIGHTS, Classifier
-from routing.classifier.live import LiveClassifier
+from routing.classifier.live import ByKeywords, LiveClassifier
 from routing.classifier.training import Embed
 from routing.classifier.weights import Weights
 from runtime.learning import Learning

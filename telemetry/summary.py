@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from routing.percentile import percentile
+from routing.ranking.evidence import percentile
 from telemetry.records import AttemptRow, InteractionRow
 
 ASKED = frozenset({"ok", "failed", "timed_out", "late"})

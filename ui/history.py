@@ -8,8 +8,8 @@ from typing import Any
 
 from config.models import Settings
 from graph.router import Router
-from routing.ranking.observation import observations
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import observations
 
 MOST_POINTS = 240
 """Points kept for each category; beyond that every other one is let go."""

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from config.models import Category
-from routing.classifier import conversation
+from routing.classifier import features
 from routing.classifier.features import divide, view
 from routing.classifier.learning import softmax
-from routing.classifier.lessons import Lesson, Lessons, Space
-from routing.classifier.nearest import Nearest
+from routing.classifier.lessons import Lesson, Lessons, Nearest, Space
 from routing.classifier.reader import Reader, Reading
 from routing.classifier.training import Embed, Example, examples, learn, stamp
 from routing.classifier.weights import Weights
@@ -160,9 +159,9 @@ class Classifier:
         """
         reading = self._reader.read(prompt)
         shares, evidence, vector = self._judge(reading, vector)
-        earlier = conversation.before(history)
+        earlier = features.before(history)
         if earlier is not None:
-            own = conversation.independence(prompt, float(shares.max()))
+            own = features.independence(prompt, float(shares.max()))
             if own < 1:
                 context, _, _ = self._judge(self._reader.read(earlier), None)
                 shares = softmax(

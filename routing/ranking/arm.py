@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from config.models import Ranking
 from routing.ranking import reward
-from routing.ranking.evidence import RETURN, Estimate, Trace
-from routing.ranking.observation import Observation
-from routing.ranking.prior import Prior
+from routing.ranking.evidence import RETURN, Estimate, Prior, Trace
+from routing.ranking.reward import Observation
 
 CLAIM = 2.0
 """How many observations a place in the declared order is worth as a claim; see `Arm.credit`."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from config.models import Ranking
 from routing.ranking import reward
-from routing.ranking.observation import Observation
+from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
 
 

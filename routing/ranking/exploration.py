@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from config.models import Ranking
-from routing.ranking.belief import Belief
-from routing.ranking.posterior import expected_gain
+from routing.ranking.posterior import Belief, expected_gain
 
 UNSURE = 0.7
 """Probability of another one being best from which on more of it changes nothing; what is explored

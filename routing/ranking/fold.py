@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from config.models import Ranking
 from routing.ranking import reason
 from routing.ranking.ledger import Ledger, Snapshot
-from routing.ranking.observation import Observation
+from routing.ranking.reward import Observation
 from routing.ranking.snapshot import Held, Key
 from routing.ranking.standings import Change
 

@@ -15,9 +15,9 @@ from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm
 from routing.ranking.course import UNTRIED, WELL, Course, Pulse
-from routing.ranking.observation import Observation
+from routing.ranking.evidence import NOTED
 from routing.ranking.posterior import settle
-from routing.ranking.prior import NOTED
+from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
 
 KNOWN = 60.0

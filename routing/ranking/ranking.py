@@ -11,14 +11,13 @@ from dataclasses import replace
 from math import sqrt
 
 from config.models import Ranking as Weights
-from routing.percentile import percentile
 from routing.ranking import exploration
-from routing.ranking.belief import belief
+from routing.ranking.evidence import percentile
 from routing.ranking.exploration import Served
 from routing.ranking.fold import Fold
 from routing.ranking.ledger import Z90, Snapshot
-from routing.ranking.observation import Observation
-from routing.ranking.posterior import best_probabilities
+from routing.ranking.posterior import belief, best_probabilities
+from routing.ranking.reward import Observation
 from routing.ranking.snapshot import Held, Key
 from routing.ranking.standings import Change, Choice, Standing, Standings
 

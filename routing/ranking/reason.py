@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import NamedTuple
 
 from config.models import Ranking
-from routing.percentile import percentile
 from routing.ranking import reward
-from routing.ranking.observation import Observation
+from routing.ranking.evidence import percentile
+from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
 
 LOOK_BACK = 3_000

@@ -12,10 +12,9 @@ from typing import Any
 
 from routing.ranking.arm import Arm
 from routing.ranking.course import Course, Pulse
-from routing.ranking.evidence import Estimate, Trace
+from routing.ranking.evidence import Estimate, Prior, Trace
 from routing.ranking.ledger import Snapshot
-from routing.ranking.observation import Observation
-from routing.ranking.prior import Prior
+from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
 
 Key = tuple[float, str, int]

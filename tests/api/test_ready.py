@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from graph.router import Router
-from routing.classifier.by_keywords import ByKeywords
+from routing.classifier.live import ByKeywords
 from tests.api.conftest import Make, Serve, Service
 from tests.conftest import SettingsFor
 from tests.upstream import Behaviour, Upstream

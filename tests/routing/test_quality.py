@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks import answers
 from routing.language import language
-from routing.quality import FACTORS, faults, quality, quality_of_calls
-from routing.repetition import RepetitionGuard
+from routing.quality import FACTORS, RepetitionGuard, faults, quality, quality_of_calls
 
 GOOD = [
     ("What is the capital of Australia?", "Canberra."),

@@ -13,7 +13,7 @@ from config.models import Cost
 from race.budget import Allowance
 from race.capabilities import Known
 from race.permits import is_free
-from routing.percentile import percentile
+from routing.ranking.evidence import percentile
 from ui import wording
 from ui.chat_service import ChatService
 from ui.transcript import sentence

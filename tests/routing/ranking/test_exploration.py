@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from config.models import Ranking as Weights
-from routing.ranking.belief import Belief
 from routing.ranking.exploration import Served, chances
-from routing.ranking.posterior import best_probabilities
+from routing.ranking.posterior import Belief, best_probabilities
 
 WEIGHTS = Weights()
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.ranking.belief import Belief
-from routing.ranking.posterior import best_probabilities, expected_gain
+from routing.ranking.posterior import Belief, best_probabilities, expected_gain
 
 NORMAL = st.tuples(st.just(1.0), st.floats(0.0, 1.0), st.floats(1e-6, 0.05))
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from config.models import Ranking as Weights
 from routing.ranking.fold import WINDOW
-from routing.ranking.observation import Observation, observations
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import Observation, observations
 from routing.ranking.standings import Change
 
 C = "technical"

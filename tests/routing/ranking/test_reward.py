@@ -4,7 +4,7 @@ import pytest
 
 from config.models import Ranking
 from routing.ranking import reward
-from routing.ranking.observation import Observation
+from routing.ranking.reward import Observation
 
 WEIGHTS = Ranking(latency_weight=0.2, latency_scale_s=2.0, cost_weight=0.1, cost_scale_usd=0.002)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routing.percentile import percentile
+from routing.ranking.evidence import percentile
 
 
 @pytest.mark.parametrize(
