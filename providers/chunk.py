@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from providers.base import ToolCallDelta, Usage
+from providers.base import Usage
 
 NOT_JSON: Final = object()
 """What `parsed` gives for bytes that are no JSON."""
@@ -99,39 +99,6 @@ def text_of(value: object, *, thoughts: bool = False) -> str:
     if isinstance(value, list):
         return "".join(text_of(part, thoughts=thoughts) for part in value)
     return ""
-
-
-def tool_calls_of(message: Mapping[str, Any]) -> tuple[ToolCallDelta, ...]:
-    """The pieces of calls in this delta; one of the older `function_call` is the first."""
-    calls = message.get("tool_calls")
-    if isinstance(calls, list):
-        pieces = (_call(call, place) for place, call in enumerate(calls))
-        return tuple(piece for piece in pieces if piece is not None)
-    if isinstance(message.get("function_call"), dict):
-        call = _call({"function": message["function_call"]}, 0)
-        return (call,) if call else ()
-    return ()
-
-
-def _call(call: object, place: int) -> ToolCallDelta | None:
-    if not isinstance(call, dict):
-        return None
-    function = call.get("function")
-    function = function if isinstance(function, dict) else {}
-    index, arguments = call.get("index"), function.get("arguments")
-    if isinstance(arguments, dict | list):
-        arguments = json.dumps(arguments)
-    piece = ToolCallDelta(
-        index=index if isinstance(index, int) and 0 <= index < 1000 else place,
-        id=_string(call.get("id")),
-        name=_string(function.get("name")),
-        arguments=_string(arguments),
-    )
-    return piece if piece.id or piece.name or piece.arguments else None
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def usage_of(holder: Mapping[str, Any], bounds: Bounds) -> Usage | None:

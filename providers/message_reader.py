@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 from config.models import FinishMeaning
-from providers.base import Delta, ProviderError, ToolCallDelta, Usage
-from providers.chunk import (
-    NOT_JSON,
-    Bounds,
-    content_of,
-    parsed,
-    reasoning_of,
-    tool_calls_of,
-    usage_of,
-)
+from providers.base import Delta, ProviderError, Usage
+from providers.chunk import Bounds, content_of, reasoning_of, usage_of
 from providers.failures import Place
 from providers.finish import FinishWords
 from providers.logprobs import logprobs_of
 from providers.text_stream import BrokenTextError, Characters, Thoughts
+from providers.tool_calls import MOST_CALLS, ToolCalls
 
 MAX_ANSWER_CHARACTERS = 4 * 2**20
 """A longer answer, reasoning included, is taken for a runaway: `bad_reply`."""
@@ -57,8 +49,7 @@ class MessageReader:
         self._held = ""
         self._by_delta = False
         self._has_text = False
-        self._called = False
-        self._arguments: dict[int, str] = {}
+        self._calls = ToolCalls()
         self._characters = Characters()
         self._thoughts = Thoughts()
         self._length = 0
@@ -66,7 +57,7 @@ class MessageReader:
     @property
     def complete(self) -> bool:
         """An answer that says something and has ended: what follows cannot spoil it."""
-        return self.finished and (self._has_text or self._called)
+        return self.finished and (self._has_text or bool(self._calls))
 
     def plain(self, event: Any) -> str | None:
         """The text of a chunk that holds nothing else, as nearly all do, at a third of the cost;
@@ -131,15 +122,12 @@ class MessageReader:
             yield from self._text(rest)
         if self._usage is not None and not (self._usage.tokens_out == 0 and self._has_text):
             yield Delta(usage=self._usage)
-        if (
-            self._tools
-            and self._finish_reason is None
-            and not all(map(_is_json, self._arguments.values()))
-        ):
-            raise self._place.error("connection", "cut a call of a tool short")
-        if self._has_text or (self._called and self._tools):
+        if self._tools and self._calls:
+            yield from self._end_of_calls()
             return
-        if self._called:
+        if self._has_text:
+            return
+        if self._calls:
             what = "called a tool that nobody had offered it"
         elif self._finish_reason == "length":
             what = "used up max_tokens before the answer began; raise max_tokens"
@@ -174,7 +162,9 @@ class MessageReader:
             return message or {}
         raise self._malformed()
 
-    def _part(self, delta: dict[str, Any], meaning: FinishMeaning | None) -> Iterator[Delta]:
+    def _part(
+        self, delta: dict[str, Any], meaning: FinishMeaning | None, *, grown: bool = False
+    ) -> Iterator[Delta]:
         """What this chunk adds; a delta that repeats all that was said is held back until it is
         known whether anything follows, for the last chunk of some hosts is such a one."""
         yield from self._reasoning(self._characters.feed(reasoning_of(delta)))
@@ -186,7 +176,8 @@ class MessageReader:
             yield from self._content(content)
         elif meaning:
             self._held = ""
-        yield from self._calls(tool_calls_of(delta))
+        if delta.get("tool_calls") or delta.get("function_call"):
+            yield from self._calling(delta, grown=grown)
 
     def _message(self, message: dict[str, Any], meaning: FinishMeaning | None) -> Iterator[Delta]:
         """A whole message. At the end of a stream it repeats what the deltas said; some hosts send
@@ -198,10 +189,10 @@ class MessageReader:
                 content = content[len(said) :]
             elif self._by_delta:
                 content = ""
-        elif self._by_delta and self._called:
+        elif self._by_delta and self._calls:
             content = ""
         if not self._by_delta:
-            yield from self._part({**message, "content": content}, meaning)
+            yield from self._part({**message, "content": content}, meaning, grown=True)
         elif content:
             yield from self._content(content)
         if meaning:
@@ -238,21 +229,25 @@ class MessageReader:
             self._count(reasoning)
             yield Delta(reasoning=reasoning)
 
-    def _calls(self, calls: tuple[ToolCallDelta, ...]) -> Iterator[Delta]:
-        if calls:
-            self.finished, self._called = False, True
-            calls = tuple(map(self._once, calls))
-            self._count("".join(call.arguments for call in calls))
-            if self._tools:  # else nobody could make them
-                yield Delta(tool_calls=calls)
+    def _calling(self, delta: dict[str, Any], *, grown: bool) -> Iterator[Delta]:
+        before = len(self._calls)
+        pieces = self._calls.read(delta, grown=grown)
+        if len(self._calls) > MOST_CALLS:
+            raise self._malformed()
+        if pieces or len(self._calls) > before:
+            self.finished = False
+            self._count("".join(piece.arguments for piece in pieces))
+        if pieces and self._tools:  # else nobody could make them
+            yield Delta(tool_calls=pieces)
 
-    def _once(self, call: ToolCallDelta) -> ToolCallDelta:
-        """The piece, without arguments that repeat all of those that came before it."""
-        before = self._arguments.get(call.index, "")
-        if before and call.arguments == before and _is_json(before):
-            return dataclasses.replace(call, arguments="")
-        self._arguments[call.index] = before + call.arguments
-        return call
+    def _end_of_calls(self) -> Iterator[Delta]:
+        """What they lack at the end; raises ProviderError for one that nobody can make."""
+        if self._finish_reason is None and not self._calls.whole:
+            raise self._place.error("connection", "cut a call of a tool short")
+        if self._calls.unnamed:
+            raise self._place.error("bad_reply", "called a tool without its name")
+        if self._finish_reason != "length" and (rest := self._calls.rest()):
+            yield Delta(tool_calls=rest)
 
     def _bad_end(self, meaning: FinishMeaning, word: str) -> ProviderError:
         """What stands in the same chunk as such an end is no part of an answer."""
@@ -262,7 +257,7 @@ class MessageReader:
         return self._place.error("server", "ended its answer with the finish reason", word)
 
     def _finish(self, meaning: FinishMeaning) -> Iterator[Delta]:
-        if meaning == "tool_calls" and not self._called:
+        if meaning == "tool_calls" and not (self._calls and self._tools):
             meaning = "stop"
         before, self._finish_reason = self._finish_reason, meaning
         self.finished = True
@@ -291,7 +286,3 @@ def _first(choices: object) -> object:
         return None
     with_index = (c for c in choices if isinstance(c, dict) and not c.get("index"))
     return next(with_index, choices[0])
-
-
-def _is_json(arguments: str) -> bool:
-    return not arguments or parsed(arguments.encode("utf-8", "surrogatepass")) is not NOT_JSON

@@ -50,8 +50,8 @@ class Attempt:
         self.parts: list[str] = []
         self.thoughts: list[str] = []
         self.logprobs: list[Logprob] = []
-        self.tool_calls: dict[int, ToolCall] = {}
-        """By the index that the provider gave them."""
+        self._calls: dict[int, tuple[ToolCallDelta, list[str]]] = {}
+        """By index, the first piece of each call of a tool and the pieces of its arguments."""
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.ttft_ms: float | None = None
@@ -79,24 +79,26 @@ class Attempt:
     @property
     def said(self) -> str:
         """All that it wrote: text and calls of tools."""
-        calls = self.called
+        calls = self.tool_calls
         return written({"role": "assistant", "content": self.text, "tool_calls": calls})
 
     @property
-    def called(self) -> list[ToolCall]:
+    def tool_calls(self) -> list[ToolCall]:
         """The calls of tools, in the order of their indexes."""
-        return [self.tool_calls[index] for index in sorted(self.tool_calls)]
+        return [
+            ToolCall(
+                id=first.id,
+                type="function",
+                function={"name": first.name, "arguments": "".join(arguments)},
+            )
+            for _, (first, arguments) in sorted(self._calls.items())
+        ]
 
     def add_calls(self, pieces: Sequence[ToolCallDelta]) -> None:
         """Join pieces to the calls that they belong to."""
         for piece in pieces:
-            call = self.tool_calls.setdefault(
-                piece.index,
-                {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
-            )
-            call["id"] = call["id"] or piece.id
-            call["function"]["name"] = call["function"]["name"] or piece.name
-            call["function"]["arguments"] += piece.arguments
+            _, arguments = self._calls.setdefault(piece.index, (piece, []))
+            arguments.append(piece.arguments)
 
     @property
     def skipped(self) -> bool:
@@ -187,7 +189,7 @@ class Attempt:
 
     def _measure(self) -> None:
         """Latency, tokens, cost and quality, however it ended."""
-        self._latency_ms, text = self.elapsed_ms, self.said if self.tool_calls else self.text
+        self._latency_ms, text = self.elapsed_ms, self.said if self._calls else self.text
         if self.usage is None and (text or self.outcome in ("cancelled", "timed_out")):
             prompt = "\n".join(written(m) for m in self._prompt)
             self.usage = Usage(estimate_tokens(prompt), estimate_tokens(text))
@@ -200,10 +202,10 @@ class Attempt:
     def _judged(self) -> float:
         """The quality of its form; that of calls where it made some."""
         asked = self._request.asked
-        if self.tool_calls:
+        if calls := self.tool_calls:
             offered = (asked.options.get("extra") or {}).get("tools")
-            calls = [(c["function"]["name"], c["function"]["arguments"]) for c in self.called]
-            return quality_of_calls(calls, offered)
+            made = [(c["function"]["name"], c["function"]["arguments"]) for c in calls]
+            return quality_of_calls(made, offered)
         if not asked.plain:
             return float(bool(self.text.strip()))
         return quality(asked.prompt, self.prefix + self.text, self.finish_reason)
@@ -271,7 +273,7 @@ def branch_of(request: Request, side: Side) -> Branch:
         won=won,
         refused=decision.reason == "content_filter",
         text=meeting.text if won else last.prefix + last.text,
-        tool_calls=last.called,
+        tool_calls=last.tool_calls,
         reasoning="".join(last.thoughts),
         logprobs=last.logprobs,
         provider=last.provider,
