@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.completion import Chunks
 from api.listing import resolve
 from api.openapi import Completion, body_of, errors
 from api.parsing import MAX_CHAT_BYTES, parse, read_json
-from api.replies import LiveReply, SafeReply, WholeReply
+from api.replies import reply
 from api.wire import ChatRequest
 from graph.router import Router
 
@@ -36,21 +37,9 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         settings = router.settings
         asked = parse(await read_json(request, MAX_CHAT_BYTES), settings.passes())
         target = resolve(settings, asked.model)
-        live = asked.stream and settings.api.deliver == "live"
-        events = router.stream(
-            category=target.category,
-            provider=target.provider,
-            messages=asked.messages,
-            options=asked.options,
-            wishes=target.wishes(asked.wishes),
-            request_id=request.state.request_id,
-            rewindable=not live,
-        )
-        if not asked.stream:
-            return WholeReply(events, asked, request.state.request_id)
-        if live:
-            return LiveReply(events, asked, request.state.request_id)
-        return SafeReply(events, asked, request.state.request_id, keep_alive_s=keep_alive_s)
+        request_id = request.state.request_id
+        chunks = Chunks(request_id, asked)
+        return reply(router, asked, target, chunks, request_id, keep_alive_s)
 
     @routes.post(
         "/router/route",

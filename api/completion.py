@@ -8,62 +8,15 @@ from typing import Any
 
 import orjson
 
+from api.errors import Problem
+from api.outcome import finish_reason, router_object, usage
+from api.parsing import Asked
 from providers.base import Logprob
-from providers.messages import ToolCall, written
-from providers.prices import estimate_tokens
 from race.events import CallPiece
 from race.state import Answer
 
-FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls"})
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": the answer is under way\n\n"
-
-
-def router_object(answer: Answer, ignored: Sequence[str] = ()) -> dict[str, Any]:
-    """The `router` object; `ignored` are the request's fields that were left out."""
-    attempts = [{k: v for k, v in row.items() if k != "text"} for row in answer.attempts]
-    return {
-        "request_id": answer.request_id,
-        "category": answer.category,
-        "confidence": answer.confidence,
-        "provider": answer.provider,
-        "role": answer.role,
-        "attempts": attempts,
-        "cost_usd": answer.cost_usd,
-        "latency_ms": answer.latency_ms,
-        "ttft_ms": answer.ttft_ms,
-        "why": answer.why,
-        "note": _note(answer.note, ignored),
-        "sources": answer.sources,
-        "grounded": answer.grounded,
-    }
-
-
-def _note(note: str | None, ignored: Sequence[str]) -> str | None:
-    left_out = f"ignored: {', '.join(ignored)}" if ignored else None
-    return "; ".join(filter(None, (note, left_out))) or None
-
-
-def usage(answer: Answer, prompt: str) -> dict[str, int]:
-    """Tokens of the prompt and of the text that the caller has; estimated where nobody counted
-    them. What a switch in the middle of a stream does to it: docs/race.md."""
-    tokens_in, tokens_out = answer.tokens_in, answer.tokens_out
-    if tokens_in is None:
-        tokens_in = estimate_tokens(prompt)
-    if tokens_out is None:
-        calls = answer.tool_calls
-        said = written({"role": "assistant", "content": answer.text, "tool_calls": calls})
-        tokens_out = estimate_tokens(said)
-    total = tokens_in + tokens_out
-    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": total}
-
-
-def finish_reason(answer: Answer) -> str:
-    """OpenAI's word; a host's own word for a plain end is `stop`."""
-    reason = answer.finish_reason
-    if answer.tool_calls and reason != "length":
-        return "tool_calls"
-    return reason if reason is not None and reason in FINISHED else "stop"
 
 
 def message_of(answer: Answer) -> dict[str, Any]:
@@ -81,7 +34,7 @@ def logprobs(content: Sequence[Logprob]) -> dict[str, Any] | None:
     return {"content": content, "refusal": None} if content else None
 
 
-def completion(answer: Answer, prompt: str, ignored: Sequence[str] = ()) -> bytes:
+def completion(answer: Answer, asked: Asked) -> bytes:
     """The body of an answer that was not streamed."""
     choice = {
         "index": 0,
@@ -96,8 +49,8 @@ def completion(answer: Answer, prompt: str, ignored: Sequence[str] = ()) -> byte
             "created": int(time.time()),
             "model": answer.provider,
             "choices": [choice],
-            "usage": usage(answer, prompt),
-            "router": router_object(answer, ignored),
+            "usage": usage(answer, asked.prompt),
+            "router": router_object(answer, asked.ignored),
         }
     )
 
@@ -105,21 +58,23 @@ def completion(answer: Answer, prompt: str, ignored: Sequence[str] = ()) -> byte
 class Chunks:
     """The events of one streamed completion. What is the same in each is written once."""
 
-    def __init__(
-        self, request_id: str, *, include_usage: bool, ignored: Sequence[str] = ()
-    ) -> None:
-        self._ignored = ignored
+    keep_alive = KEEP_ALIVE
+
+    def __init__(self, request_id: str, asked: Asked) -> None:
+        self._asked = asked
         self._called: set[int] = set()
         self._id = f"chatcmpl-{request_id}"
         self._created = int(time.time())
-        self._include_usage = include_usage
         self._speaker: str | None = None
         self._head = b""
         self._tail = b'},"logprobs":null,"finish_reason":null}]}\n\n'
-        if include_usage:
+        if asked.include_usage:
             self._tail = self._tail.replace(b"]}\n\n", b'],"usage":null}\n\n')
 
-    def role(self, speaker: str) -> bytes:
+    def whole(self, answer: Answer) -> bytes:
+        return completion(answer, self._asked)
+
+    def start(self, speaker: str) -> bytes:
         """The first chunk."""
         self._spoken_by(speaker)
         return self._head + b'"role":"assistant","content":""' + self._tail
@@ -146,19 +101,6 @@ class Chunks:
             self._spoken_by(speaker)
         return self._head + b'"tool_calls":' + orjson.dumps(self._pieces(pieces)) + self._tail
 
-    def whole_calls(self, calls: Sequence[ToolCall], speaker: str) -> bytes:
-        """Calls of tools that are known whole."""
-        pieces = [
-            CallPiece(
-                index=index,
-                id=call["id"],
-                name=call["function"]["name"],
-                arguments=call["function"]["arguments"],
-            )
-            for index, call in enumerate(calls)
-        ]
-        return self.calls(pieces, speaker) if pieces else b""
-
     def _pieces(self, pieces: Sequence[CallPiece]) -> list[dict[str, Any]]:
         """As OpenAI streams them: id, type and name once, with the call's first piece."""
         found = []
@@ -172,23 +114,28 @@ class Chunks:
             found.append(delta)
         return found
 
-    def end(self, answer: Answer, prompt: str) -> bytes:
+    def end(self, answer: Answer) -> bytes:
         """Everything from the finish chunk to `[DONE]`.
 
         Usage is in one chunk alone, since clients add it up: in the finish chunk, or, where the
         caller asked for it, in OpenAI's chunk without choices.
         """
-        router, tokens = router_object(answer, self._ignored), usage(answer, prompt)
+        router = router_object(answer, self._asked.ignored)
+        tokens, apart = usage(answer, self._asked.prompt), self._asked.include_usage
         choice = {
             "index": 0,
             "delta": {},
             "logprobs": None,
             "finish_reason": finish_reason(answer),
         }
-        finish = self._envelope(answer, [choice], None if self._include_usage else tokens, router)
-        if not self._include_usage:
+        finish = self._envelope(answer, [choice], None if apart else tokens, router)
+        if not apart:
             return finish + DONE
         return finish + self._envelope(answer, [], tokens, router) + DONE
+
+    def failed(self, problem: Problem) -> bytes:
+        """How a stream ends that was not completed: no finish_reason and no `[DONE]` follow."""
+        return b"data: " + orjson.dumps(problem.body()) + b"\n\n"
 
     def _spoken_by(self, speaker: str) -> None:
         self._speaker = speaker

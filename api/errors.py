@@ -1,4 +1,5 @@
-"""Our errors as HTTP answers: OpenAI's error object, so that its clients raise their own types."""
+"""Our errors as HTTP answers, in the dialect of the path, so that clients raise their own types:
+Anthropic's error object under its prefix, OpenAI's everywhere else."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from typing import Any
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from api.completion import router_object
+from api.outcome import router_object
 from config.errors import (
     NoAnswerError,
     NotFoundError,
@@ -20,6 +22,20 @@ from config.errors import (
     UsageError,
 )
 from race.state import Answer
+
+ANTHROPIC = "/v1/messages"
+"""Where Anthropic's dialect is spoken."""
+
+_ANTHROPIC = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+}
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
@@ -47,13 +63,34 @@ class Problem:
         }
         return {"error": error} if self.router is None else {"error": error, "router": self.router}
 
-    def event(self) -> bytes:
-        """How a stream ends that was not completed: no finish_reason and no `[DONE]` follow."""
-        return b"data: " + orjson.dumps(self.body()) + b"\n\n"
+    def anthropic(self, request_id: str | None) -> dict[str, Any]:
+        """The same in Anthropic's shape, whose types follow the status."""
+        error = {"type": _ANTHROPIC.get(self.status, "api_error"), "message": self.message}
+        if self.code in ("overloaded", "shutting_down"):
+            error["type"] = "overloaded_error"
+        body = {"type": "error", "error": error, "request_id": request_id}
+        return body if self.router is None else {**body, "router": self.router}
 
     def response(self) -> Response:
-        body = orjson.dumps(self.body())
-        return Response(body, self.status, self.headers, media_type="application/json")
+        return ProblemResponse(self)
+
+
+class ProblemResponse(Response):
+    """An error on its way out; the path that it answers says in which dialect."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(status_code=problem.status)
+        self.problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = self.problem
+        if scope["path"].startswith(ANTHROPIC):
+            body = problem.anthropic(scope.get("state", {}).get("request_id"))
+        else:
+            body = problem.body()
+        data = orjson.dumps(body)
+        response = Response(data, problem.status, problem.headers, media_type="application/json")
+        await response(scope, receive, send)
 
 
 class RefusedError(RouterError):

@@ -3,23 +3,87 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Protocol
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.completion import KEEP_ALIVE, Chunks, completion
 from api.connection import Out, Presence, SlowReaderError
 from api.errors import Problem, crashed, problem_of, stopping
 from api.parsing import Asked
 from config.errors import NoAnswerError, RouterError
-from race.events import Event, Thought, Token, ToolCalls
+from graph.router import Router
+from graph.target import Target
+from providers.base import Logprob
+from providers.messages import ToolCall
+from race.events import CallPiece, Event, Thought, Token, ToolCalls
 from race.rendezvous import cancel
 from race.state import Answer
 
 logger = structlog.get_logger()
+
+
+class Writer(Protocol):
+    """How a dialect writes one answer: whole, or as the server-sent events of a stream.
+
+    `speaker` names the provider whose piece it is.
+    """
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What says nothing but that the answer is under way."""
+        ...
+
+    def whole(self, answer: Answer) -> bytes:
+        """The body of an answer that was not streamed."""
+        ...
+
+    def start(self, speaker: str) -> bytes: ...
+
+    def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
+        """A piece of the answer, with the log probabilities of its tokens."""
+        ...
+
+    def reasoning(self, text: str, speaker: str) -> bytes: ...
+
+    def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes: ...
+
+    def end(self, answer: Answer) -> bytes:
+        """All that follows the last piece of a complete answer."""
+        ...
+
+    def failed(self, problem: Problem) -> bytes:
+        """All that follows the last piece of an answer that broke off."""
+        ...
+
+
+def reply(
+    router: Router,
+    asked: Asked,
+    target: Target,
+    writer: Writer,
+    request_id: str,
+    keep_alive_s: float,
+) -> Reply:
+    """The answer to a request, in the writer's dialect and as the request wants it delivered."""
+    live = asked.stream and router.settings.api.deliver == "live"
+    events = router.stream(
+        category=target.category,
+        provider=target.provider,
+        messages=asked.messages,
+        options=asked.options,
+        wishes=target.wishes(asked.wishes),
+        request_id=request_id,
+        rewindable=not live,
+    )
+    if not asked.stream:
+        return WholeReply(events, writer, request_id)
+    if live:
+        return LiveReply(events, writer, request_id)
+    return SafeReply(events, writer, request_id, keep_alive_s=keep_alive_s)
 
 
 class Reply(Response):
@@ -29,10 +93,10 @@ class Reply(Response):
     `answered` (a reranking) is waited for once the answer is out.
     """
 
-    def __init__(self, events: AsyncGenerator[Event], asked: Asked, request_id: str) -> None:
+    def __init__(self, events: AsyncGenerator[Event], writer: Writer, request_id: str) -> None:
         super().__init__()
         self.events = events
-        self.asked = asked
+        self.writer = writer
         self.request_id = request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,8 +135,7 @@ class WholeReply(Reply):
         if not answer.success:
             response = problem_of(nobody(answer)).response()
         else:
-            body = completion(answer, self.asked.prompt, self.asked.ignored)
-            response = Response(body, media_type="application/json")
+            response = Response(self.writer.whole(answer), media_type="application/json")
         await response(scope, receive, send)
 
 
@@ -83,10 +146,6 @@ class StreamReply(Reply):
     for a complete answer.
     """
 
-    def __init__(self, events: AsyncGenerator[Event], asked: Asked, request_id: str) -> None:
-        super().__init__(events, asked, request_id)
-        self.chunks = Chunks(request_id, include_usage=asked.include_usage, ignored=asked.ignored)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.out = Out(send)
         try:
@@ -96,28 +155,26 @@ class StreamReply(Reply):
         except BaseException as error:
             if not self.out.open:
                 raise
-            await self.out.end(self._problem(error).event())
+            await self.out.end(self.writer.failed(self._problem(error)))
             if isinstance(error, asyncio.CancelledError):
                 raise
 
     async def finish(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         if answer.success:
-            await self.out.end(self.rest(answer) + self.chunks.end(answer, self.asked.prompt))
+            await self.out.end(self.rest(answer) + self.writer.end(answer))
         elif self.out.open:
-            await self.out.end(problem_of(nobody(answer)).event())
+            await self.out.end(self.writer.failed(problem_of(nobody(answer))))
         else:
             await problem_of(nobody(answer)).response()(scope, receive, send)
 
     def rest(self, answer: Answer) -> bytes:
-        """The chunks of the answer that were not sent yet."""
-        speaker = str(answer.provider)
-        chunks = self.chunks
-        thoughts = chunks.reasoning(answer.reasoning, speaker) if answer.reasoning else b""
-        chances = answer.logprobs
-        said = answer.text or chances
-        text = chunks.text(answer.text, speaker, chances) if said else b""
-        calls = chunks.whole_calls(answer.tool_calls, speaker)
-        return chunks.role(speaker) + thoughts + text + calls
+        """What of the answer was not sent yet."""
+        speaker, writer = str(answer.provider), self.writer
+        thoughts = writer.reasoning(answer.reasoning, speaker) if answer.reasoning else b""
+        said = answer.text or answer.logprobs
+        text = writer.text(answer.text, speaker, answer.logprobs) if said else b""
+        calls = answer.tool_calls and writer.calls(_pieces(answer.tool_calls), speaker)
+        return writer.start(speaker) + thoughts + text + (calls or b"")
 
     def _problem(self, error: BaseException) -> Problem:
         if isinstance(error, RouterError):
@@ -139,12 +196,12 @@ class LiveReply(StreamReply):
             if event["type"] == "token":
                 chances = event.get("logprobs", ())
                 self.measured += len(chances)
-                piece = self.chunks.text(event["text"], event["provider"], chances)
+                piece = self.writer.text(event["text"], event["provider"], chances)
                 await self._show(piece, event)
             elif event["type"] == "tool_calls":
-                await self._show(self.chunks.calls(event["calls"], event["provider"]), event)
+                await self._show(self.writer.calls(event["calls"], event["provider"]), event)
             elif event["type"] == "reasoning":
-                await self._show(self.chunks.reasoning(event["text"], event["provider"]), event)
+                await self._show(self.writer.reasoning(event["text"], event["provider"]), event)
             elif event["type"] == "answered":
                 return Answer.from_dict(event["answer"])
             elif event["type"] == "switched" and event["discard"]:
@@ -153,14 +210,14 @@ class LiveReply(StreamReply):
 
     async def _show(self, piece: bytes, event: Token | ToolCalls | Thought) -> None:
         if not self.out.open:
-            piece = self.chunks.role(event["provider"]) + piece
+            piece = self.writer.start(event["provider"]) + piece
         await self.out.write(piece)
 
     def rest(self, answer: Answer) -> bytes:
         if not self.out.open:
             return super().rest(answer)
         left = answer.logprobs[self.measured :]  # those of calls of tools, and of marks
-        return self.chunks.text("", str(answer.provider), left) if left else b""
+        return self.writer.text("", str(answer.provider), left) if left else b""
 
 
 class SafeReply(StreamReply):
@@ -172,22 +229,35 @@ class SafeReply(StreamReply):
     def __init__(
         self,
         events: AsyncGenerator[Event],
-        asked: Asked,
+        writer: Writer,
         request_id: str,
         *,
         keep_alive_s: float,
     ) -> None:
-        super().__init__(events, asked, request_id)
+        super().__init__(events, writer, request_id)
         self.keep_alive_s = keep_alive_s
 
     async def wait(self, send: Send) -> Answer:
         reading = asyncio.create_task(self.answered(), name=f"reading-{self.request_id}")
         try:
             while not (await asyncio.wait({reading}, timeout=self.keep_alive_s))[0]:
-                await self.out.write(KEEP_ALIVE)
+                await self.out.write(self.writer.keep_alive)
             return reading.result()
         finally:
             await cancel(reading)
+
+
+def _pieces(calls: Sequence[ToolCall]) -> list[CallPiece]:
+    """Whole calls as one piece each."""
+    return [
+        CallPiece(
+            index=index,
+            id=call["id"],
+            name=call["function"]["name"],
+            arguments=call["function"]["arguments"],
+        )
+        for index, call in enumerate(calls)
+    ]
 
 
 def nobody(answer: Answer) -> NoAnswerError:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from api.completion import Chunks
 from api.connection import Out, SlowReaderError
 from api.parsing import Asked
 from api.replies import LiveReply, Reply, WholeReply
@@ -87,7 +88,7 @@ class Connection:
 async def run(kind: type[Reply], script: Script) -> Connection:
     connection = Connection(script)
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-    reply = kind(script.play(), ASKED, "request")
+    reply = kind(script.play(), Chunks("request", ASKED), "request")
     try:
         await reply(scope, connection.receive, connection.send)
     finally:
