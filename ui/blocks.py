@@ -1,7 +1,11 @@
-"""Gradio's Blocks as the page uses them: its files have owners, its failures go to our own log."""
+"""Gradio as the page uses it: its Blocks, how events are sent, and the parts that our script draws.
+
+Files that an event returns have owners, and failures go to our own log.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,6 +17,21 @@ from ui.guard import FAILED, session_of
 from ui.uploads import Files
 
 logger = structlog.get_logger()
+
+AT_ONCE: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""For an event that answers once. Past the queue on purpose: gradio closes a tab's stream of events
+when none is pending, and an event that joins in that moment is not heard of again."""
+
+STREAMED: dict[str, Any] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""For an event that answers again and again, any number at once."""
 
 NOT_OFFERED = "that is no longer one of the choices; load the page again"
 
@@ -58,3 +77,29 @@ class Page(gr.Blocks):
                 is_file_obj_with_meta,
             )
         return output
+
+
+def widget(
+    view: str,
+    value: Any = None,
+    *,
+    elem_id: str,
+    every_s: float = 0,
+    events: Sequence[str] = (),
+) -> Any:
+    """A `gr.HTML` whose template is static: values reach the DOM as text, through `core.js`.
+
+    `view` names the drawing function in `ui/assets`. It may trigger `select` with the data that
+    the listener finds in its `gr.EventData`. It triggers `refresh` whenever it comes into sight
+    and, with `every_s`, as often while it stays there; nothing happens in a tab that is not seen.
+    `events` are others that it may trigger.
+    """
+    arguments = f"element, props, trigger, watch, 'refresh', {every_s * 1000:.0f}"
+    return gr.HTML(
+        value=value,
+        html_template='<div class="rt-view"></div>',
+        js_on_load=f"RouterPage.mount('{view}', {arguments}) // {[*events]}",
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=[f"rt-{view}"],
+    )

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.handlers import Handlers, categories, examples_of, providers
 from ui.picture import empty
 from ui.transcript import Conversation
-from ui.widget import AT_ONCE, STREAMED, widget
 
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},

@@ -10,9 +10,8 @@ from contextlib import aclosing
 from config.errors import UsageError
 from graph.router import Router
 from runtime import teaching
-from ui.display_config import DisplayConfig
-from ui.late import LateDesk
-from ui.run import Run, Runs
+from ui.display import DisplayConfig
+from ui.run import LateAnswers, Run, Runs
 from ui.transcript import Conversation
 from ui.view import View
 
@@ -23,7 +22,7 @@ class ChatService:
     def __init__(self, router: Router) -> None:
         self.router = router
         self.runs = Runs()
-        self._late = LateDesk(router.late)
+        self._late = LateAnswers(router.late)
         self._awaited: dict[str, set[str]] = {}
         self._terms = (router.settings, DisplayConfig.of(router.settings))
 

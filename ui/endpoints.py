@@ -32,13 +32,13 @@ MOST_ROWS = 1_000
 def add_endpoints(service: ChatService, *, write: bool) -> None:
     """Register the endpoints on the page that is being built; those that change need `write`."""
     for endpoint in _reading(service):
-        api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+        api(refusing(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
     if write:
         for endpoint in _changing(service):
-            api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+            api(refusing(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
 
 
-def told(endpoint: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+def refusing(endpoint: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """An expected error reaches the client as its sentence."""
 
     @wraps(endpoint)

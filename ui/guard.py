@@ -24,8 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config.errors import RouterError, UsageError
 from ui.inputs import Event
 from ui.login import Login
-from ui.uploading import Uploading, answer_to, replayed
-from ui.uploads import Files
+from ui.uploads import Files, Uploading, answer_to, replayed
 from web.body import BodyError, read_body
 
 logger = structlog.get_logger()

@@ -11,7 +11,7 @@ import gradio as gr
 from config.models import Settings
 from ui import wording
 from ui.chat_service import ChatService
-from ui.display_config import DisplayConfig
+from ui.display import DisplayConfig
 from ui.picture import empty, picture
 from ui.transcript import Conversation
 from ui.view import View

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Send
 
-from ui.uploading import replayed
+from ui.uploads import replayed
 from web.body import read_body
 
 FREE = 5

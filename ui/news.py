@@ -8,18 +8,18 @@ import gradio as gr
 
 from telemetry.records import AuditRow
 from ui import wording
+from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
-from ui.widget import AT_ONCE, widget
 
-TOLD = 8
+SHOWN = 8
 """Changes that a page shows at once; the board has more."""
 
 
-def tell_news(service: ChatService) -> None:
+def news_line(service: ChatService) -> None:
     """A line in the corner when something changed, whatever the page shows."""
 
     async def news(event: gr.EventData) -> Any:
-        found = [item(row) for row in await service.router.news(TOLD)]
+        found = [item(row) for row in await service.router.news(SHOWN)]
         known = (event._data or {}).get("newest")
         return gr.skip() if found and found[0]["id"] == known else {"items": found}
 

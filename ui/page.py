@@ -9,9 +9,8 @@ from config.environment import private_uploads
 from graph.router import Router
 from ui import theme
 from ui.chat_service import ChatService
-from ui.display_config import DisplayConfig
+from ui.display import DisplayConfig
 from ui.uploads import Files
-from ui.widget import AT_ONCE, widget
 from web.hosts import guard
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
     """The page; with `write` False whatever would change something is neither shown nor allowed."""
     import gradio as gr
 
-    from ui.blocks import Page
+    from ui.blocks import AT_ONCE, Page, widget
     from ui.boards.knowledge import knowledge_tab
     from ui.boards.log import log_tab
     from ui.boards.models import models_tab
@@ -41,7 +40,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
     from ui.boards.settings import settings_tab
     from ui.chat import chat_tab
     from ui.endpoints import add_endpoints
-    from ui.news import tell_news
+    from ui.news import news_line
 
     service = ChatService(router)
     private_uploads()
@@ -61,7 +60,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
             models_tab(service, write=write)
             settings_tab(service)
         add_endpoints(service, write=write)
-        tell_news(service)
+        news_line(service)
         demo.load(
             lambda: header(router),
             None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ui import wording
-from ui.view import NODES, Node, View
+from ui.display import Node
+from ui.view import NODES, View
 
 TITLES = {
     "classify": "Classify",

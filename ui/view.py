@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ui import wording
-from ui.display_config import DisplayConfig
+from ui.display import DisplayConfig, Node
 
 NODES = ("classify", "primary", "fallback", "join", "log", "rerank")
 Phase = Literal["running", "done", "failed", "stopped"]
@@ -32,18 +32,6 @@ def total(costs: Iterable[float | None]) -> float | None:
     """The sum; unknown where one of them is."""
     known = list(costs)
     return None if None in known else sum(cost or 0.0 for cost in known)
-
-
-@dataclass(slots=True)
-class Node:
-    """One node of the graph, as far as it got."""
-
-    state: str = "waiting"
-    started_ms: float | None = None
-    ended_ms: float | None = None
-    sub: str = ""
-    """The most important thing about it, in a word or two."""
-    output: Any = None
 
 
 @dataclass

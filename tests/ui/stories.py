@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ui.display_config import DisplayConfig
+from ui.display import DisplayConfig
 from ui.view import View
 
 TERMS = DisplayConfig({"technical": (1000.0, 60_000.0)}, {"star": "simulated", "cheap": "embedded"})

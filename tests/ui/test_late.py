@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ui.late import LateDesk
+from ui.run import LateAnswers
 
 
 class Source:
@@ -18,7 +18,7 @@ class Source:
 
 async def test_an_answer_goes_to_its_own_request():
     source = Source()
-    service = LateDesk(source.late)
+    service = LateAnswers(source.late)
     service.open()
     one, two = service.expect("1"), service.expect("2")
     await source.queue.put({"request_id": "2", "text": "late"})
@@ -28,7 +28,7 @@ async def test_an_answer_goes_to_its_own_request():
 
 async def test_one_subscription_serves_all_tabs():
     source = Source()
-    service = LateDesk(source.late)
+    service = LateAnswers(source.late)
     service.open()
     service.open()
     future = service.expect("1")
@@ -39,7 +39,7 @@ async def test_one_subscription_serves_all_tabs():
 
 async def test_what_nobody_waits_for_is_dropped_and_nothing_grows():
     source = Source()
-    service = LateDesk(source.late)
+    service = LateAnswers(source.late)
     service.open()
     service.expect("1")
     service.forget("1")
@@ -54,7 +54,7 @@ async def test_what_nobody_waits_for_is_dropped_and_nothing_grows():
 
 async def test_a_router_that_closes_lets_everybody_go():
     source = Source()
-    service = LateDesk(source.late)
+    service = LateAnswers(source.late)
     service.open()
     future = service.expect("1")
     await source.queue.put(None)

@@ -263,7 +263,7 @@ def test_the_embedded_llama_is_called_demo_quality():
 
 
 def test_kinds_come_from_the_configuration(settings_for):
-    from ui.display_config import DisplayConfig
+    from ui.display import DisplayConfig
 
     settings = settings_for(hosts={"theatre": {"kind": "simulated"}})
     display = DisplayConfig.of(settings)

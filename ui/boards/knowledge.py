@@ -13,11 +13,11 @@ import gradio as gr
 from config.errors import RouterError
 from config.models import Settings
 from ui import wording
+from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.guard import session_of
 from ui.transcript import sentence
 from ui.uploads import Files
-from ui.widget import AT_ONCE, STREAMED, widget
 from vectorstore.folders import SUFFIXES
 from vectorstore.passages import Document, IngestReport
 

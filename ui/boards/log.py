@@ -15,12 +15,12 @@ import gradio as gr
 from config.errors import RouterError
 from telemetry.records import InteractionRow
 from ui import export, wording
+from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.picture import empty, picture
 from ui.replay import asked, cost_of, events
 from ui.run import FRAME_S
 from ui.view import View
-from ui.widget import AT_ONCE, STREAMED, widget
 
 EVERY_S = 3.0
 SEARCHED = 2_000

@@ -11,10 +11,10 @@ import gradio as gr
 from config.errors import RouterError
 from discovery.watch import verdict
 from ui import wording
+from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.news import item as news_item
 from ui.transcript import sentence
-from ui.widget import AT_ONCE, STREAMED, widget
 
 if TYPE_CHECKING:
     from discovery.candidates import Candidate

@@ -15,9 +15,9 @@ from race.capabilities import Known
 from race.permits import is_free
 from routing.ranking.evidence import percentile
 from ui import wording
+from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 from ui.transcript import sentence
-from ui.widget import AT_ONCE, widget
 
 EVERY_S = 2.0
 RECENT = 400

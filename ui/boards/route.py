@@ -10,10 +10,10 @@ import gradio as gr
 from config.errors import RouterError
 from race.breaker import Snapshot
 from ui import wording
+from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 from ui.picture import shown_route
 from ui.transcript import sentence
-from ui.widget import AT_ONCE, widget
 
 
 def route_tab(service: ChatService) -> None:

@@ -8,8 +8,8 @@ import gradio as gr
 
 from config.models import Settings
 from config.provenance import provenance
+from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
-from ui.widget import AT_ONCE, widget
 
 
 def settings_tab(service: ChatService) -> None:

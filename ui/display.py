@@ -1,9 +1,10 @@
-"""What of the configuration a picture needs: limits by category, kinds of providers."""
+"""The values that the page shows of a request, and what of the configuration it needs for that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from config.models import Settings
 
@@ -34,3 +35,15 @@ class DisplayConfig:
     def kind(self, provider: str, *, simulated: bool = False) -> str:
         """`simulated`, `embedded` or `remote`; shown wherever the provider's name is."""
         return "simulated" if simulated else self.kinds.get(provider, "remote")
+
+
+@dataclass(slots=True)
+class Node:
+    """One node of the graph, as far as it got."""
+
+    state: str = "waiting"
+    started_ms: float | None = None
+    ended_ms: float | None = None
+    sub: str = ""
+    """The most important thing about it, in a word or two."""
+    output: Any = None
