@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config.errors import StorageError
 from config.loader import load
 from config.models import Settings
-from runtime.first_ingest import knowledge_folder
+from runtime.services import knowledge_folder
 from telemetry.terminal import Terminal
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge

@@ -16,7 +16,7 @@ import structlog
 from config.errors import RouterError, UsageError
 from config.models import Environment
 from graph.router import Router
-from runtime.first_ingest import ingest
+from runtime.services import ingest
 from web.hosts import LOOPBACK, is_loopback
 
 if TYPE_CHECKING:

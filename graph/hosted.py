@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graph.builder import Bound, Node, bound, run_key
 from graph.router import Router
-from runtime.first_ingest import ingest
+from runtime.services import ingest
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime

@@ -32,8 +32,7 @@ from routing.classifier.live import ByKeywords
 from runtime import reports, teaching
 from runtime.admission import Gate
 from runtime.follower import Follower, discovery_over
-from runtime.reload import ConfigWatcher
-from runtime.services import classifier_for, open_services
+from runtime.services import ConfigWatcher, classifier_for, open_services
 from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Passage, Retrieval
 

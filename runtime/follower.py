@@ -17,9 +17,8 @@ from race.services import Services
 from routing.classifier.live import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
-from runtime.reload import ConfigWatcher, renewed
 from runtime.retention import REST_S, prune
-from runtime.services import trained_behind
+from runtime.services import ConfigWatcher, renewed, trained_behind
 
 if TYPE_CHECKING:
     from discovery.search import Search

@@ -6,7 +6,9 @@ import contextlib
 import gc
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,3 +173,81 @@ def _keep(path: Path, data: bytes) -> None:
         fresh.replace(path)
     except OSError as error:
         logger.warning("classifier_not_kept", path=str(path), error=str(error))
+
+
+Signature = tuple[tuple[int, int], ...]
+
+FILES = ("providers.yaml", "categories.yaml")
+
+
+class ConfigWatcher:
+    """The configuration's files: `changed` is true once for every edit."""
+
+    def __init__(self, config_dir: Path, read: Callable[[], Settings]) -> None:
+        self.read = read
+        self._config_dir = config_dir
+        self._seen = self._signature()
+
+    def changed(self) -> bool:
+        found = self._signature()
+        if found == self._seen:
+            return False
+        self._seen = found
+        return True
+
+    def _signature(self) -> Signature:
+        found = []
+        for name in FILES:
+            try:
+                status = (self._config_dir / name).stat()
+            except OSError:
+                found.append((0, 0))
+            else:
+                found.append((status.st_mtime_ns, status.st_size))
+        return tuple(found)
+
+
+def renewed(services: Services, settings: Settings) -> Services:
+    """The services for a new configuration; blocks while a changed classifier is trained.
+
+    The log, the knowledge base, the requests in flight, the embedded LLaMAs and the breakers of
+    providers that stayed as they were are taken along.
+    """
+    same = settings.categories == services.settings.categories
+    return replace(
+        services,
+        settings=settings,
+        providers=services.providers.with_settings(settings),
+        classifier=services.classifier if same else _retrained(services, settings),
+        routing=services.routing.with_settings(settings, Learning(settings)),
+    )
+
+
+def _retrained(services: Services, settings: Settings) -> LiveClassifier:
+    """A classifier for other categories, with the lessons of the one before."""
+    fresh = LiveClassifier(classifier_for(settings, services.encoder))
+    fresh.teach(services.classifier.lessons)
+    return fresh
+
+
+logger = structlog.get_logger()
+
+SHIPPED = Path(__file__).parent.parent / "config" / "knowledge"
+
+
+def knowledge_folder(settings: Settings) -> Path:
+    """The folder of documents that belongs to a configuration; a demo shares the shipped one."""
+    own = settings.config_dir / "knowledge"
+    return own if own.is_dir() else SHIPPED
+
+
+async def ingest(services: Services) -> None:
+    """Bring the knowledge base up to date, never in the way of a prompt; a failure is logged."""
+    try:
+        report = await services.knowledge.ingest(knowledge_folder(services.settings))
+    except StorageError as error:
+        logger.error("ingest_failed", error=str(error))
+        return
+    logger.info("ingested", added=report.added, updated=report.updated, removed=report.removed)
+    for path, reason in report.skipped:
+        logger.warning("document_skipped", path=path, reason=reason)
