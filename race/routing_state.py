@@ -13,9 +13,9 @@ import structlog
 
 from config.errors import StorageError
 from config.models import Settings
-from race.hedge import HedgeBudget
-from race.loops import Loops
+from race.budget import HedgeBudget
 from race.permits import Needs, Permits
+from race.wishes import Loops
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import observations
 from routing.ranking.snapshot import Held

@@ -3,7 +3,7 @@
 import pytest
 
 from config.models import Budget
-from race.budget import Allowance
+from race.budget import Allowance, HedgeBudget
 
 
 def test_without_a_limit_nothing_leans_and_nobody_is_barred():
@@ -32,3 +32,18 @@ def test_a_limit_of_zero_bars_every_paid_model():
     allowance = Allowance(Budget(daily_usd=0.0), {})
     assert allowance.lean == 1.0
     assert allowance.barred("a", free=False)
+
+
+def test_at_most_a_tenth_of_many_requests_is_hedged() -> None:
+    budget, hedged = HedgeBudget(), 0
+    for _ in range(1000):
+        budget.earn()
+        hedged += budget.spend()
+    assert 95 <= hedged <= 105
+
+
+def test_quiet_times_save_up_only_so_much() -> None:
+    budget = HedgeBudget()
+    for _ in range(1000):
+        budget.earn()
+    assert sum(budget.spend() for _ in range(1000)) == 10
