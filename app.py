@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     chosen = command_of(p, args)
     quiet()
-    from telemetry.terminal import clean_streams
+    from telemetry.console import clean_streams
 
     with clean_streams():
         return dispatch(args, chosen)

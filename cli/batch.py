@@ -16,7 +16,7 @@ from cli.batch_file import Item, Results, read_items, read_results
 from config.errors import ConfigError, NoAnswerError, RouterError, StorageError, UsageError
 from graph.router import Router
 from race.state import Answer
-from telemetry.terminal import Terminal
+from telemetry.console import Terminal
 
 CONCURRENCY = 4
 """The embedded LLaMA answers four at once; a remote API takes more."""

@@ -17,7 +17,7 @@ from config.models import Settings
 from providers.base import CallOptions, Message, ProviderError, Usage
 from providers.prices import cost_usd, estimate_tokens
 from providers.registry import Providers
-from telemetry.terminal import Terminal
+from telemetry.console import Terminal
 
 PROMPT = "Count from one to ten in words."
 TIMEOUT_S = 30.0

@@ -13,7 +13,7 @@ from config.errors import StorageError
 from config.loader import load
 from config.models import Settings
 from runtime.services import knowledge_folder
-from telemetry.terminal import Terminal
+from telemetry.console import Terminal
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
 from vectorstore.passages import IngestReport

@@ -15,8 +15,8 @@ from config.redaction import json_text
 from race.routing_state import RoutingState
 from runtime.learning import Learning, reread
 from runtime.reports import PROVISIONAL, priorities
+from telemetry.console import Terminal
 from telemetry.log import InteractionLog
-from telemetry.terminal import Terminal
 
 AT_ONCE = 20_000
 """Requests that are folded in while the user waits: a second or two."""

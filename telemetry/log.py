@@ -14,7 +14,7 @@ from config.errors import NotFoundError, StorageError
 from telemetry import queries, tables
 from telemetry.database import Database, locate
 from telemetry.keeper import Keeper
-from telemetry.readers import Readers
+from telemetry.queries import Readers
 from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
 from telemetry.spool import Spool
 from telemetry.transaction import Job, Prune
