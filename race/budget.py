@@ -1,7 +1,8 @@
-"""Daily limits on what is spent: near one, cheap models first; at it, no paid ones.
+"""Limits on spending and on extra calls.
 
-How many calls may be made that turn out not to have been needed (Dean and Barroso, The Tail at
-Scale, CACM 2013: hedged requests).
+Near a daily limit cheap models come first; at it, no paid ones are asked. Hedged requests (Dean
+and Barroso, The Tail at Scale, CACM 2013) may turn out not to have been needed: they are a bounded
+share of all calls.
 """
 
 from __future__ import annotations

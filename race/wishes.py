@@ -1,11 +1,9 @@
 """Whom the caller would like to be asked: an order of names, some alone, none of some, by price or
 by speed. What is wished for wins over the learned order.
 
-An agent's loop over tools stays with the provider that began it.
-
-A loop is known by its conversation up to the user's last words: what follows are the model's own
-calls and their results. Kept in memory for LOOP_S; another process, or a restart, lets the order
-decide anew.
+An agent's loop over tools stays with the provider that began it. A loop is known by its
+conversation up to the user's last words: what follows are the model's own calls and their results.
+Kept in memory for LOOP_S; another process, or a restart, lets the order decide anew.
 """
 
 from __future__ import annotations

@@ -5,10 +5,9 @@ the log is read again in the order of its rows: from its beginning, from the bas
 pruned, or from the newest kept state that is older than the row. Requests are served by what is
 known meanwhile; rows that are written meanwhile are folded in at the end.
 
-What the ranking learned, kept in the data folder: a long log costs a start no time.
-
-The file belongs to one log, one version of the code that made it and one set of ranking settings;
-for any other it is left aside, and the order is learned from the log again, behind the service.
+What was learned is kept in a file of the data folder, so that a long log costs a start no time. The
+file belongs to one log, one version of the code that made it and one set of ranking settings; for
+any other it is left aside, and the order is learned from the log again.
 """
 
 from __future__ import annotations
@@ -103,8 +102,6 @@ def _code() -> str:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
-
-logger = structlog.get_logger()
 
 PIECE = 50
 """Rows that are folded before the service has its turn: 2 ms."""

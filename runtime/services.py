@@ -1,4 +1,4 @@
-"""Opening the parts that the nodes work with."""
+"""Opening the parts that the nodes work with, and renewing them for a changed configuration."""
 
 from __future__ import annotations
 
@@ -229,8 +229,6 @@ def _retrained(services: Services, settings: Settings) -> LiveClassifier:
     fresh.teach(services.classifier.lessons)
     return fresh
 
-
-logger = structlog.get_logger()
 
 SHIPPED = Path(__file__).parent.parent / "config" / "knowledge"
 

@@ -1,4 +1,5 @@
-"""The process's own log: one line an event on stderr, for people or as JSON, without keys."""
+"""What the process writes to its terminal, without keys and control characters: its own log as one
+line an event on stderr, and what the command line prints."""
 
 from __future__ import annotations
 

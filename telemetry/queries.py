@@ -1,8 +1,7 @@
 """The reads of the log. Each runs in a reader's thread, on one snapshot of the database.
 
-Threads that read the log, and that end with the process even while the database is silent.
-
-The standard library's executor waits for its threads when the interpreter ends.
+The threads are daemons, so that they end with the process even while the database is silent: the
+standard library's executor waits for its threads when the interpreter ends.
 """
 
 from __future__ import annotations
