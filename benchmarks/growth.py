@@ -9,18 +9,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sqlalchemy import ColumnElement, FromClause, case, func, literal, select
 
 from benchmarks.bench import write_config
 from telemetry import tables
@@ -30,7 +29,7 @@ from tests.telemetry.rows import attempt, request
 from tests.upstream import Behaviour, Upstream
 
 REQUESTS = 1_000_000
-BATCH = 5_000
+BATCH = 50_000
 SPACING_S = 7.0
 SERVE = """
 import sys
@@ -39,39 +38,60 @@ sys.exit(app.main(sys.argv[1:]))
 """
 
 
-def rows(n: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Requests and their attempts up to now, three categories, one in fourteen failed."""
-    draw, now = random.Random(1), time.time()
-    for i in range(n):
-        at = now - (n - i) * SPACING_S
-        category = draw.choice(("technical", "creative", "general"))
-        provider, failed = draw.choice(("first", "cheap")), i % 14 == 0
-        row = dict(request(f"{i:032x}", at=at, category=category, winner=provider))
-        tried = dict(
-            attempt(
-                provider=provider,
-                outcome="failed" if failed else "ok",
-                error="server" if failed else None,
-                ttft_ms=draw.uniform(80, 900),
-            )
-        )
-        shared = {"request_id": row["request_id"], "at": at, "category": category}
-        yield (
-            tables.encode(tables.interactions, row, text=False) | {"changed": 1 + i // 20},
-            tables.encode(tables.attempts, tried | shared, text=False, revision=0),
-        )
-
-
 def fill(url: str | None, data: Path, n: int) -> None:
-    """Written past the log's own way, which would take an hour."""
+    """Requests and their attempts up to now, three categories, one in fourteen failed.
+
+    The database makes them itself: through the log's own way they would take an hour.
+    """
     database = Database.open(url, data)
-    made = rows(n)
-    for _ in range(0, n, BATCH):
-        batch = [pair for _, pair in zip(range(BATCH), made, strict=False)]
+    row = tables.encode(tables.interactions, request("0"), text=False)
+    tried = tables.encode(tables.attempts, {**attempt(), "request_id": "0", "at": 0.0}, text=False)
+    for begin in range(0, n, BATCH):
+        series, i = _numbers(database, begin, min(begin + BATCH, n))
         with database.writing.begin() as connection:
-            connection.execute(tables.interactions.insert(), [one for one, _ in batch])
-            connection.execute(tables.attempts.insert(), [other for _, other in batch])
+            both = _of_number(database, i, n)
+            for table, constant, own in (
+                (tables.interactions, row, {"changed": literal(database.stamp(connection))}),
+                (tables.attempts, {**tried, "revision": 0}, _tried(i)),
+            ):
+                values = {**{k: literal(v) for k, v in constant.items()}, **both, **own}
+                columns = {c.name: values[c.name] for c in table.c if c.name in values}
+                chosen = select(*columns.values()).select_from(series)
+                connection.execute(table.insert().from_select(list(columns), chosen))
     database.close()
+
+
+def _numbers(database: Database, begin: int, end: int) -> tuple[FromClause, ColumnElement[int]]:
+    if database.is_sqlite:
+        first = select(literal(begin).label("i")).cte("numbers", recursive=True)
+        series = first.union_all(select(first.c.i + 1).where(first.c.i < end - 1))
+        return series, series.c.i
+    made = func.generate_series(begin, end - 1).table_valued("i")
+    return made, made.c.i
+
+
+def _of_number(database: Database, i: ColumnElement[int], n: int) -> dict[str, ColumnElement[Any]]:
+    """What request and attempt share."""
+    if database.is_sqlite:
+        request_id = func.printf("%032x", i)
+    else:
+        request_id = func.lpad(func.to_hex(i), 32, "0")
+    names = [(i % 3 == n, name) for n, name in enumerate(("technical", "creative"))]
+    return {
+        "request_id": request_id,
+        "at": time.time() - (n - i) * SPACING_S,
+        "category": case(*names, else_="general"),
+    }
+
+
+def _tried(i: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+    failed = i % 14 == 0
+    return {
+        "provider": case((i * 7919 % 5 < 2, "first"), else_="cheap"),
+        "outcome": case((failed, "failed"), else_="ok"),
+        "error": case((failed, "server"), else_=None),
+        "ttft_ms": 80.0 + i * 7919 % 820,
+    }
 
 
 async def start(config: Path, data: Path, url: str | None, note: str) -> None:
