@@ -7,6 +7,7 @@ would do as primary; both tell whether it is up.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -27,6 +28,10 @@ TRIED = 8.0
 """Observations from which a provider's place in the declared order claims nothing any more."""
 
 Z90 = 1.645
+
+_GENERATIONS = itertools.count(1)
+"""One count for all ledgers: a state that one took over from another is copied before it is
+changed, for the other still keeps it."""
 
 
 @dataclass(slots=True)
@@ -60,14 +65,14 @@ class Ledger:
         self.pulses: dict[str, Pulse] = {}
         self.leads: dict[str, tuple[float, float]] = {}  # weight and sum, over all categories
         self.several = len(self.courses) > 1
-        self.generation = 0
+        self.generation = next(_GENERATIONS)
 
     def snapshot(self) -> Snapshot:
-        self.generation += 1
+        self.generation = next(_GENERATIONS)
         return Snapshot(dict(self.arms), dict(self.courses), dict(self.pulses), dict(self.leads))
 
     def restore(self, snapshot: Snapshot) -> None:
-        self.generation += 1
+        self.generation = next(_GENERATIONS)
         self.arms = dict(snapshot.arms)
         self.courses = dict(snapshot.courses)
         self.pulses = dict(snapshot.pulses)
@@ -76,7 +81,7 @@ class Ledger:
     def adopt(self, snapshot: Snapshot) -> None:
         """Take over a state that other settings may have made: what it knows of providers and
         categories that are declared now, and the place of those in the order."""
-        self.generation += 1
+        self.generation = next(_GENERATIONS)
         known = {key: arm for key, arm in snapshot.arms.items() if key in self.arms}
         self.arms = {**self.arms, **known}
         for category, declared in self.declared.items():

@@ -11,6 +11,7 @@ import pytest
 
 from config.models import Ranking as Weights
 from routing.ranking import fold as fold_module
+from routing.ranking.ledger import Ledger
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import Observation
 from routing.ranking.snapshot import from_json, held_from_json, held_to_json
@@ -131,3 +132,20 @@ def test_a_state_of_other_settings_is_taken_over_as_far_as_it_goes() -> None:
 def test_nothing_else_is_built_from_a_snapshot() -> None:
     with pytest.raises(ValueError, match="holds no Popen"):
         from_json({"Popen": {"args": "true"}})
+
+
+def test_who_goes_on_from_a_kept_state_leaves_it_as_it_is() -> None:
+    """Whatever the two ledgers have counted until then."""
+    first, *others = rows(40)
+    for steps in range(4):
+        keeper = Ledger(Weights(), DECLARED, ())
+        for _ in range(steps):
+            keeper.snapshot()
+        keeper.step(first)
+        kept = keeper.snapshot()
+        for taken in ("restore", "adopt"):
+            other = Ledger(Weights(), DECLARED, ())
+            getattr(other, taken)(kept)
+            for row in others:
+                other.step(row)
+            assert sum(arm.n for arm in kept.arms.values()) == 1
