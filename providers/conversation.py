@@ -1,14 +1,16 @@
 """Reading messages as clients of OpenAI's API really send them.
 
 Replayed replies of any server are taken: null or missing content, names, ids, annotations, cache
-marks, thoughts. What a message may hold and nobody downstream knows is dropped; what would change
-the answer and cannot be passed on is refused by name.
+marks, thoughts, the older `function_call` and its result. What a message may hold and nobody
+downstream knows is dropped; what would change the answer and cannot be passed on is refused by
+name.
+A call without an id gets one, and a result without one is that of the next call without a result.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from config.errors import UsageError
@@ -22,10 +24,12 @@ _ROLES = {
     "user": "user",
     "assistant": "assistant",
     "tool": "tool",
+    "function": "tool",
 }
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
 _DROPPED_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "tool_use", "tool_call"})
 """Thoughts of another model, and calls that stand in `tool_calls` as well."""
+_PARTS = _TEXT_PARTS | _DROPPED_PARTS | {"image_url", "input_audio", "file"}
 
 
 def conversation(raw: object) -> list[Message]:
@@ -37,6 +41,7 @@ def conversation(raw: object) -> list[Message]:
     if len(raw) > MAX_MESSAGES:
         raise UsageError(f"`messages` may hold at most {MAX_MESSAGES} messages", "messages")
     found = [_message(message, f"messages[{place}]") for place, message in enumerate(raw)]
+    _pair(found, raw)
     if not any(m["content"] or m.get("tool_calls") for m in found):
         raise UsageError("the messages are empty; send some text", "messages")
     if found[-1]["role"] == "user" and not _says_something(found[-1]):
@@ -48,23 +53,63 @@ def conversation(raw: object) -> list[Message]:
 def _message(raw: object, where: str) -> Message:
     if not isinstance(raw, Mapping):
         raise UsageError(f"`{where}` must be an object with `role` and `content`", where)
-    role = _ROLES.get(raw.get("role", ""))
+    given = raw.get("role")
+    role = _ROLES.get(given) if isinstance(given, str) else None
     if role is None:
-        given = repr(raw.get("role"))[:60]
         known = ", ".join(sorted(_ROLES))
         raise UsageError(
-            f"`{where}.role`: {given} is not known here; there are {known}", f"{where}.role"
+            f"`{where}.role`: {repr(given)[:60]} is not known here; there are {known}",
+            f"{where}.role",
         )
     message = Message(role=role, content=_content(raw, role, where))  # type: ignore[typeddict-item]
     if isinstance(name := raw.get("name"), str) and name and role != "tool":
         message["name"] = name
     if role == "assistant" and raw.get("tool_calls"):
         message["tool_calls"] = _calls(raw["tool_calls"], f"{where}.tool_calls")
+    elif role == "assistant" and raw.get("function_call"):
+        message["tool_calls"] = [_call({"function": raw["function_call"]}, where, "function_call")]
     if role == "tool":
-        if not isinstance(called := raw.get("tool_call_id"), str) or not called:
-            raise UsageError(f"`{where}.tool_call_id` is missing", f"{where}.tool_call_id")
-        message["tool_call_id"] = called
+        called = raw.get("tool_call_id")
+        message["tool_call_id"] = called if isinstance(called, str) else ""
     return message
+
+
+def _pair(found: Sequence[Message], raw: Sequence[Any]) -> None:
+    """Give each call an id, and each result that of its call; UsageError for a result of none.
+
+    The same messages get the same ids, whoever reads them.
+    """
+    pending: list[ToolCall] = []
+    made_up: set[str] = set()
+    for place, message in enumerate(found):
+        if calls := message.get("tool_calls"):
+            for at, call in enumerate(calls):
+                if not call["id"]:
+                    call["id"] = f"call_{place}x{at}"
+                    made_up.add(call["id"])
+            pending = list(calls)
+        elif message["role"] == "tool":
+            call_of = _answered(message["tool_call_id"], raw[place].get("name"), pending, made_up)
+            if call_of is not None:
+                pending.remove(call_of)
+                message["tool_call_id"] = call_of["id"]
+            elif not message["tool_call_id"]:
+                where = f"messages[{place}].tool_call_id"
+                raise UsageError(f"`{where}` is missing, and no call before it is open", where)
+
+
+def _answered(
+    given: str, name: object, pending: Sequence[ToolCall], made_up: Collection[str]
+) -> ToolCall | None:
+    """The open call that a result is of: by its id, else by its tool's name, else the next one.
+
+    An id that no call has may be the caller's own for a call that came without one.
+    """
+    if same := next((call for call in pending if call["id"] == given), None):
+        return same
+    open_calls = [call for call in pending if not given or call["id"] in made_up]
+    named = (call for call in open_calls if call["function"]["name"] == name)
+    return next(named, open_calls[0] if open_calls else None)
 
 
 def _content(raw: Mapping[str, Any], role: str, where: str) -> str | list[Part]:
@@ -72,11 +117,14 @@ def _content(raw: Mapping[str, Any], role: str, where: str) -> str | list[Part]:
     if isinstance(content, str):
         return content
     if content is None:
-        if role in ("user", "system") and not raw.get("name"):
-            raise UsageError(f"`{where}.content` is missing", f"{where}.content")
-        return ""
+        refused = raw.get("refusal")
+        return refused if role == "assistant" and isinstance(refused, str) else ""
+    if role == "tool" and not _is_parts(content):
+        return json.dumps(content, ensure_ascii=False)
+    if isinstance(content, Mapping):
+        content = [content]
     if not isinstance(content, list):
-        raise UsageError(f"`{where}.content` must be a text or a list", f"{where}.content")
+        raise UsageError(f"`{where}.content` must be a text or a list of parts", f"{where}.content")
     if len(content) > MAX_PARTS:
         raise UsageError(f"`{where}.content` may hold at most {MAX_PARTS} parts", where)
     read = (_part(part, f"{where}.content[{place}]") for place, part in enumerate(content))
@@ -84,6 +132,12 @@ def _content(raw: Mapping[str, Any], role: str, where: str) -> str | list[Part]:
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts if part["type"] == "text")
     return parts
+
+
+def _is_parts(content: object) -> bool:
+    """A list of parts, or one; a tool's result may be any other JSON value."""
+    parts = content if isinstance(content, list) else [content]
+    return bool(parts) and all(isinstance(p, Mapping) and p.get("type") in _PARTS for p in parts)
 
 
 def _part(raw: object, where: str) -> Part | None:
@@ -128,18 +182,22 @@ def _calls(raw: object, where: str) -> list[ToolCall]:
     return [_call(call, f"{where}[{place}]") for place, call in enumerate(raw)]
 
 
-def _call(raw: object, where: str) -> ToolCall:
+def _call(raw: object, where: str, member: str = "function") -> ToolCall:
+    """One call; its id is empty where it has none. `member` is what its function is called."""
     function = raw.get("function") if isinstance(raw, Mapping) else None
     if not isinstance(raw, Mapping) or not isinstance(function, Mapping):
-        raise UsageError(f"`{where}.function` is missing", f"{where}.function")
-    name, arguments = function.get("name"), function.get("arguments", "")
+        raise UsageError(f"`{where}.{member}` is missing", f"{where}.{member}")
+    name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(name, str) or not name:
-        raise UsageError(f"`{where}.function.name` is missing", f"{where}.function.name")
+        raise UsageError(f"`{where}.{member}.name` is missing", f"{where}.{member}.name")
     if not isinstance(arguments, str):
-        arguments = json.dumps(arguments)
-    if not isinstance(called := raw.get("id"), str) or not called:
-        raise UsageError(f"`{where}.id` is missing", f"{where}.id")
-    return ToolCall(id=called, type="function", function={"name": name, "arguments": arguments})
+        arguments = json.dumps({} if arguments is None else arguments)
+    called = raw.get("id")
+    return ToolCall(
+        id=called if isinstance(called, str) else "",
+        type="function",
+        function={"name": name, "arguments": arguments or "{}"},
+    )
 
 
 def _says_something(message: Message) -> bool:

@@ -363,3 +363,40 @@ async def test_models_are_listed_with_context_price_and_capabilities(service: Se
     schemas = (await service.http.get("/openapi.json")).json()["components"]["schemas"]
     assert set(schemas["Known"]["properties"]) == {"declared", "lacks", "learned"}
     assert "learned" in schemas["AboutProvider"]["properties"]["capabilities"]["description"]
+
+
+BARE = "".join(
+    f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'tool_calls': [piece]}}]})}\n\n"
+    for piece in (
+        {"index": 0, "function": {"name": "get_weather", "arguments": '{"location": "Lisbon"}'}},
+        {"index": 0, "function": {"name": "get_time", "arguments": ""}},
+    )
+)
+"""Two calls, as a host streams them that gives each the index 0 and none an id."""
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_calls_of_a_host_without_ids_and_indexes_make_a_whole_loop(
+    stream: bool, client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    upstream.behave("first", Behaviour(raw=f"{BARE}data: [DONE]\n\n".encode()), CAPABLE)
+    if stream:
+        calls, reason = await streamed(client)
+        made = [
+            {
+                "id": c["id"],
+                "type": "function",
+                "function": {"name": c["name"], "arguments": c["arguments"]},
+            }
+            for c in calls
+        ]
+    else:
+        choice = (await ask(client)).choices[0]
+        made, reason = choice.message.model_dump()["tool_calls"], choice.finish_reason
+    assert [(c["function"]["name"], c["function"]["arguments"]) for c in made] == CALLS
+    assert reason == "tool_calls"
+    assert len({c["id"] for c in made} - {""}) == 2
+    results = [{"role": "tool", "tool_call_id": c["id"], "content": "42"} for c in made]
+    turn = {"role": "assistant", "content": None, "tool_calls": made}
+    done = await ask(client, messages=[*ASKED, turn, *results])
+    assert done.choices[0].message.content == "The tools say: 42; 42"
