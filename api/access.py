@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -30,32 +31,41 @@ class Keys:
         return bool(self._digests)
 
     def accept(self, request: Request) -> bool:
-        """True for a known bearer key, and for everybody where no keys are set.
+        """True for a known key, and for everybody where no keys are set.
 
         Takes the same time whichever key it is, and however much of it is right.
         """
         if not self._digests:
             return True
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        digest = _digest(given.strip())
+        digest = _digest(_given(request))
         known = [hmac.compare_digest(digest, one) for one in self._digests]
-        return any(known) and scheme.lower() == "bearer"
+        return any(known)
 
     def who(self, request: Request) -> str:
         """A name for the caller that gives nothing of his key away: the key's digest, shortened."""
         if not self._digests:
             return "local"
-        _, _, given = request.headers.get("authorization", "").partition(" ")
-        return f"key {_digest(given.strip()).hex()[:8]}"
+        return f"key {_digest(_given(request)).hex()[:8]}"
 
     async def require(self, request: Request) -> None:
         """A route's dependency; 401 without a known key."""
         if self.accept(request):
             return
-        sent = "this key is not known" if "authorization" in request.headers else "a key is needed"
-        message = f"{sent}: send one of ROUTER_API_KEYS as `Authorization: Bearer …`"
+        sent = any(name in request.headers for name in ("authorization", "x-api-key"))
+        said = "this key is not known" if sent else "a key is needed"
+        message = (
+            f"{said}: send one of ROUTER_API_KEYS as `Authorization: Bearer …` or as `x-api-key`"
+        )
         headers = {"www-authenticate": "Bearer"}
         raise RefusedError(Problem(401, message, INVALID, "invalid_api_key", headers=headers))
+
+
+def _given(request: Request) -> str:
+    """The key that was sent, as OpenAI's clients send it or as Anthropic's do."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return bearer.strip()
+    return request.headers.get("x-api-key", "").strip()
 
 
 def _digest(key: str) -> bytes:
@@ -107,9 +117,24 @@ class RateLimit:
             self._per_s * EVERYBODY, float(self._burst * EVERYBODY), now
         )
 
+    def standing(self, client: str) -> dict[str, str]:
+        """The client's bucket as OpenAI's headers tell it."""
+        bucket = self._clients[client]
+        full_in_s = math.ceil((self._burst - bucket.tokens) / self._per_s)
+        minutes, seconds = divmod(full_in_s, 60)
+        return {
+            "x-ratelimit-limit-requests": str(self._burst),
+            "x-ratelimit-remaining-requests": str(int(bucket.tokens)),
+            "x-ratelimit-reset-requests": f"{minutes}m{seconds}s" if minutes else f"{seconds}s",
+        }
+
     async def require(self, request: Request) -> None:
         """A route's dependency; 429 with Retry-After past the limit."""
-        if wait := self.wait_s(client_of(request)):
+        client = client_of(request)
+        wait = self.wait_s(client)
+        standing = self.standing(client)
+        request.state.headers += [(k.encode(), v.encode()) for k, v in standing.items()]
+        if wait:
             message = "this open service takes only so many requests a minute; wait a little"
             raise RefusedError(too_many(message, wait, "rate_limit_exceeded"))
 

@@ -9,12 +9,12 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem, crashed, stopping
+from api.errors import ANTHROPIC, Problem, crashed, stopping
 from web.body import LargeBodies
 
 logger = structlog.get_logger()
 
-PREFIXES = ("/v1/", "/router/", "/health", "/ready", "/metrics")
+PREFIXES = ("/v1", "/router", "/health", "/ready", "/metrics", "/openapi.json")
 """The service's own paths; the page has its own ways."""
 
 
@@ -37,7 +37,9 @@ class InFlight:
 
 
 class Boundary:
-    """ASGI middleware. A request is identified in `request.state` and in `x-request-id`.
+    """ASGI middleware. A request is identified in `request.state` and in `x-request-id`, under
+    Anthropic's prefix in its `request-id` too. A reply takes `request.state.headers` along. A slash
+    at the end of a path changes nothing, and HEAD is answered as GET is, without the body.
 
     A bug is logged with its traceback and answered with 500. A request that the server or a
     shutdown cancels is logged and, where nothing was sent yet, answered with 503.
@@ -52,17 +54,21 @@ class Boundary:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
             await self.app(scope, receive, send)
             return
+        scope = _plain(scope)
         request_id = uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["may_be_large"] = partial(self.large.enter, request_id)
+        state["headers"] = [(b"x-request-id", request_id.encode())]
+        if scope["path"].startswith(ANTHROPIC):
+            state["headers"].append((b"request-id", request_id.encode()))
         started = False
 
         async def sender(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                headers = [*message.get("headers", []), *state["headers"]]
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -91,3 +97,10 @@ class Boundary:
         finally:
             self.in_flight.tasks.pop(task, None)
             self.large.leave(request_id)
+
+
+def _plain(scope: Scope) -> Scope:
+    """The request as the routes know it; the server itself holds the body of a HEAD back."""
+    path = scope["path"]
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "path": path.rstrip("/") if len(path) > 1 else path, "method": method}

@@ -10,15 +10,11 @@ from starlette.responses import Response
 
 from api.completion import Chunks
 from api.listing import resolve
-from api.openapi import Completion, body_of, errors
+from api.openapi import STREAMED, Completion, body_of, errors
 from api.parsing import MAX_CHAT_BYTES, parse, read_json
 from api.replies import reply
 from api.wire import ChatRequest
 from graph.router import Router
-
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
 
 
 def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:

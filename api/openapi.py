@@ -86,9 +86,28 @@ class ErrorBody(Documented):
     error: ErrorDetail
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+"""A route's answer as server-sent events."""
+
+
+class AnthropicDetail(Documented):
+    type: str
+    message: str
+
+
+class AnthropicError(Documented):
+    """Anthropic's error object, under its prefix."""
+
+    type: Literal["error"]
+    error: AnthropicDetail
+    request_id: str | None
+
+
+def errors(*statuses: int, body: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
     """A route's error answers."""
-    return {s: {"model": ErrorBody, "description": DESCRIPTIONS[s]} for s in (*statuses, 500)}
+    return {s: {"model": body, "description": DESCRIPTIONS[s]} for s in (*statuses, 500)}
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from api.chat import chat_routes
 from api.errors import Problem, invalid, problem_of
 from api.inspect import health_routes, inspect_routes, metrics_routes
 from api.listing import listing_routes
+from api.messages import messages_routes
 from api.openapi import document
 from config.errors import RouterError
 from graph.router import Router
@@ -33,6 +34,13 @@ GRACE_S = 10.0
 
 KEEP_ALIVE_S = 15.0
 """With `deliver: complete`, how long a stream may be silent; most proxies allow 30 to 60 s."""
+
+WITHOUT_PREFIX = ("/chat/completions", "/completions", "/embeddings", "/messages", "/models",
+                  "/responses", "/api/chat", "/api/generate", "/api/tags",
+                  "/api/version")  # fmt: skip
+"""What clients ask for whose address lacks `/v1`, and those of another kind of server."""
+
+OWN = ("/v1/", "/router/")
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
@@ -88,10 +96,14 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
     if keys:
         locked = [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
     limited = [Depends(RateLimit().require)] if environment.space_id is not None else []
-    chat = chat_routes(router, keep_alive_s=keep_alive_s)
+    dialects = [
+        chat_routes(router, keep_alive_s=keep_alive_s),
+        messages_routes(router, keep_alive_s=keep_alive_s),
+    ]
     inspect = inspect_routes(router, keys, write=write)
     listing, metrics = listing_routes(router), metrics_routes(router)
-    app.include_router(chat, dependencies=locked + limited)
+    for dialect in dialects:
+        app.include_router(dialect, dependencies=locked + limited)
     app.include_router(listing, dependencies=locked)
     app.include_router(inspect, dependencies=locked + limited)
     app.include_router(metrics, dependencies=locked)
@@ -102,11 +114,10 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
         dependencies=locked,
         include_in_schema=False,
     )
-    unknown = _unknown_route([*chat.routes, *listing.routes, *inspect.routes])
-    for prefix in ("/v1", "/router"):
-        app.add_api_route(
-            prefix + "/{rest:path}", unknown, methods=METHODS, include_in_schema=False
-        )
+    known = [*dialects, listing, inspect]
+    unknown = _unknown_route([route for routes in known for route in routes.routes])
+    for path in ("/v1", "/v1/{rest:path}", "/router", "/router/{rest:path}", *WITHOUT_PREFIX):
+        app.add_api_route(path, unknown, methods=METHODS, include_in_schema=False)
 
 
 def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Response]]:
@@ -117,7 +128,8 @@ def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Resp
         here = [r for r in known if r.matches(request.scope)[0] is Match.PARTIAL]
         allowed = ", ".join(sorted({m for r in here for m in getattr(r, "methods", ())}))
         if not allowed:
-            return Problem(404, f"there is no route {path}", code="not_found").response()
+            hint = "" if path.startswith(OWN) else "; the API's address ends with /v1"
+            return Problem(404, f"there is no route {path}{hint}", code="not_found").response()
         message = f"{path} takes {allowed}, not {request.method}"
         headers = {"allow": allowed}
         return Problem(405, message, code="method_not_allowed", headers=headers).response()

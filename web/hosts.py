@@ -7,6 +7,7 @@ a name of its own that it points at 127.0.0.1 (DNS rebinding), or by requests ac
 from __future__ import annotations
 
 import ipaddress
+import uuid
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ LOOPBACK = "127.0.0.1"
 API = ("/v1/", "/router/", "/health", "/ready", "/metrics", "/openapi.json")
 """What ROUTER_CORS_ORIGINS opens: the page is for its own origin alone."""
 
+RATE_LIMIT = [f"x-ratelimit-{of}-requests" for of in ("limit", "remaining", "reset")]
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
@@ -86,7 +88,7 @@ class HostCheck:
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             allow_private_network=True,
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "retry-after", *RATE_LIMIT],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,4 +165,5 @@ async def _refuse(problem: tuple[int, str], scope: Scope, receive: Receive, send
         return
     kinds = {"type": "invalid_request_error", "param": None, "code": "not_allowed"}
     body = {"error": {"message": message, **kinds}}
-    await JSONResponse(body, status, {"connection": "close"})(scope, receive, _with_headers(send))
+    headers = {"connection": "close", "x-request-id": uuid.uuid4().hex}
+    await JSONResponse(body, status, headers)(scope, receive, _with_headers(send))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -58,6 +59,13 @@ class Service:
         http = openai.DefaultAsyncHttpxClient(verify=False)
         how = {"max_retries": 0, "http_client": http, **how}
         made = openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, **how)
+        return await self._stack.enter_async_context(made)
+
+    async def anthropic(self, key: str = "unused", **how: Any) -> anthropic.AsyncAnthropic:
+        """Anthropic's client, likewise."""
+        http = anthropic.DefaultAsyncHttpxClient(verify=False)
+        how = {"max_retries": 0, "http_client": http, **how}
+        made = anthropic.AsyncAnthropic(base_url=self.url, api_key=key, **how)
         return await self._stack.enter_async_context(made)
 
 

@@ -34,6 +34,8 @@ async def test_the_document_names_every_route_and_what_it_takes(service: Service
     made = (await service.http.get("/openapi.json")).json()
     assert set(made["paths"]) == {
         "/v1/chat/completions",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/models",
         "/v1/models/{model}",
         "/router/interactions",

@@ -1,0 +1,325 @@
+"""`POST /v1/messages`: Anthropic's dialect, as far as its clients and coding agents use it.
+
+Cache marks ask nothing of an answer and are dropped. Thoughts come as `thinking` blocks and go back
+with their turn.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from api.listing import resolve
+from api.messages_answer import MessageEvents
+from api.openapi import STREAMED, AnthropicError, Documented, RouterObject, body_of, errors
+from api.parsing import MAX_CHAT_BYTES, Asked, read_json
+from api.replies import reply
+from api.translation import (
+    Translation,
+    data_url,
+    list_at,
+    object_at,
+    read,
+    text_at,
+    unsupported,
+)
+from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire
+from graph.router import Router
+from providers.conversation import MAX_MESSAGES
+from providers.prices import estimate_tokens
+
+NAMES = {
+    "stop": "stop_sequences",
+    "response_format": "output_config.format",
+    "reasoning_effort": "output_config.effort",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+}
+NOTED = frozenset({"context_management", "betas", "inference_geo", "speed", "cache_control",
+                   "diagnostics"})  # fmt: skip
+"""Of Anthropic's own service: ignored, with a note."""
+
+DROPPED_TOOLS = ("web_search", "web_fetch", "tool_search", "advisor", "memory")
+"""Tools of Anthropic's servers that coding agents always send: left out, with a note."""
+
+DROPPED_BLOCKS = frozenset({"redacted_thinking", "server_tool_use", "web_search_tool_result",
+                            "web_fetch_tool_result", "tool_search_tool_result",
+                            "container_upload", "tool_reference"})  # fmt: skip
+"""What Anthropic's servers did themselves in an old turn."""
+
+EFFORTS = ((2_048, "low"), (8_192, "medium"))
+"""A budget of thinking tokens at most so large is this effort; a larger one is `high`."""
+
+CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+
+
+class MessagesRequest(Wire):
+    """Anthropic's request, as far as it is supported here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(default="auto", max_length=256, description="As in a chat completion.")
+    messages: list[dict[str, Any]] = Field(
+        max_length=MAX_MESSAGES, description="Texts, pictures, calls of tools and their results."
+    )
+    system: str | list[dict[str, Any]] | None = None
+    max_tokens: Whole | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    stream: bool | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: Whole | None = Field(default=None, description="For hosts that list it in `passes`.")
+    stop_sequences: list[str] | None = None
+    tools: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_TOOLS)
+    tool_choice: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+    output_format: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = Field(default=None, description="Ignored.")
+
+
+class Said(Documented):
+    """The answer's message."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: Literal["end_turn", "max_tokens", "tool_use", "refusal"]
+    stop_sequence: None
+    usage: dict[str, int]
+    router: RouterObject
+
+
+class Counted(Documented):
+    input_tokens: int
+    """An estimate: providers count differently."""
+
+
+def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
+    routes = APIRouter()
+
+    async def asked_of(request: Request) -> Asked:
+        body = await read_json(request, MAX_CHAT_BYTES)
+        passes = router.settings.passes()
+        return translated(body, passes).asked(passes)
+
+    @routes.post(
+        "/v1/messages",
+        operation_id="createMessage",
+        response_model=Said,
+        responses=STREAMED | errors(400, 404, 408, 413, 429, 503, body=AnthropicError),
+        openapi_extra=body_of(MessagesRequest),
+    )
+    async def create_message(request: Request) -> Response:
+        """Answer a conversation in Anthropic's shape, whole or as server-sent events."""
+        asked, request_id = await asked_of(request), request.state.request_id
+        target = resolve(router.settings, asked.model)
+        events = MessageEvents(request_id, asked)
+        return reply(router, asked, target, events, request_id, keep_alive_s)
+
+    @routes.post(
+        "/v1/messages/count_tokens",
+        operation_id="countMessageTokens",
+        responses=errors(400, 404, 408, 413, 429, body=AnthropicError),
+        openapi_extra=body_of(MessagesRequest),
+    )
+    async def count_tokens(request: Request) -> Counted:
+        """About how many tokens the request has; asks nobody."""
+        asked = await asked_of(request)
+        resolve(router.settings, asked.model)
+        tools = (asked.options.get("extra") or {}).get("tools")
+        text = asked.prompt + (json.dumps(tools) if tools else "")
+        return Counted(input_tokens=estimate_tokens(text))
+
+    return routes
+
+
+def translated(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Translation:
+    """The same request as a chat completion's; RefusedError (400) names what has no place there."""
+    request = read(MessagesRequest, body)
+    extra = request.model_extra or {}
+    chat = {name: value for name, value in extra.items() if name not in NOTED}
+    same = {"model", "max_tokens", "stream", "temperature", "top_p", "metadata"}
+    chat |= request.model_dump(include=same, exclude_none=True)
+    found = Translation(chat, NAMES, [name for name in extra if name in NOTED])
+    if request.stop_sequences:
+        chat["stop"] = request.stop_sequences
+    if request.top_k is not None and "top_k" in passes:
+        chat["top_k"] = request.top_k
+    elif request.top_k is not None:
+        found.ignored.append("top_k")
+    _wishes(request, chat)
+    _tools(request, found)
+    if request.system:
+        found.say({"role": "system", "content": _parts(request.system, "system")}, "system")
+    for place, message in enumerate(request.messages):
+        _message(message, f"messages[{place}]", found)
+    return found
+
+
+def _wishes(request: MessagesRequest, chat: dict[str, Any]) -> None:
+    """How hard to think, and in which form to answer."""
+    config = request.output_config or {}
+    thinking = request.thinking or {}
+    if effort := config.get("effort"):
+        chat["reasoning_effort"] = effort
+    elif isinstance(budget := thinking.get("budget_tokens"), int):
+        chat["reasoning_effort"] = next((e for most, e in EFFORTS if budget <= most), "high")
+    form = config.get("format") or request.output_format
+    if form:
+        schema = object_at(form, "output_config.format")
+        named = {"name": "output", "schema": schema.get("schema")}
+        chat["response_format"] = {"type": schema.get("type"), "json_schema": named}
+
+
+def _tools(request: MessagesRequest, found: Translation) -> None:
+    tools = []
+    for place, tool in enumerate(request.tools or []):
+        where, kind = f"tools[{place}]", tool.get("type") or "custom"
+        if kind == "custom":
+            tools.append({"type": "function", "function": _function(tool, where)})
+        elif str(kind).startswith(DROPPED_TOOLS):
+            found.ignored.append(f"{where} ({str(kind)[:60]})")
+        else:
+            raise unsupported(f"{where}.type", kind)
+    if not tools:
+        return
+    found.body["tools"] = tools
+    choice = request.tool_choice or {}
+    if choice.get("disable_parallel_tool_use"):
+        found.body["parallel_tool_calls"] = False
+    if (kind := choice.get("type")) == "tool":
+        function = {"name": text_at(choice.get("name"), "tool_choice.name")}
+        found.body["tool_choice"] = {"type": "function", "function": function}
+    elif kind is not None:
+        if kind not in CHOICES:
+            raise unsupported("tool_choice.type", kind)
+        found.body["tool_choice"] = CHOICES[kind]
+
+
+def _function(tool: dict[str, Any], where: str) -> dict[str, Any]:
+    schema = object_at(tool.get("input_schema"), f"{where}.input_schema")
+    kept = ("name", "description", "strict")
+    return {"parameters": schema} | {name: tool[name] for name in kept if name in tool}
+
+
+def _message(message: dict[str, Any], where: str, found: Translation) -> None:
+    match message.get("role"):
+        case "user":
+            _user(message.get("content"), where, found)
+        case "assistant":
+            found.say(_assistant(message.get("content"), where), where)
+        case "system":
+            content = _parts(message.get("content"), f"{where}.content")
+            found.say({"role": "system", "content": content}, where)
+        case other:
+            raise unsupported(f"{where}.role", other)
+
+
+def _user(content: object, where: str, found: Translation) -> None:
+    """A user's turn; the results of tools in it are turns of their own, in their order."""
+    if isinstance(content, str):
+        found.say({"role": "user", "content": content}, where)
+        return
+    said: list[dict[str, Any]] = []
+    for place, block in enumerate(list_at(content, f"{where}.content")):
+        at = f"{where}.content[{place}]"
+        if object_at(block, at).get("type") == "tool_result":
+            if said:
+                found.say({"role": "user", "content": said}, where)
+                said = []
+            found.say(_result(block, at), at)
+        elif (part := _part(block, at)) is not None:
+            said.append(part)
+    if said or not content:
+        found.say({"role": "user", "content": said}, where)
+
+
+def _result(block: dict[str, Any], where: str) -> dict[str, Any]:
+    content = _parts(block.get("content") or "", f"{where}.content")
+    if block.get("is_error"):
+        said = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        content = [{"type": "text", "text": "The tool failed:"}, *said]
+    called = text_at(block.get("tool_use_id"), f"{where}.tool_use_id")
+    return {"role": "tool", "tool_call_id": called, "content": content}
+
+
+def _assistant(content: object, where: str) -> dict[str, Any]:
+    if isinstance(content, str):
+        return {"role": "assistant", "content": content}
+    said: list[dict[str, Any]] = []
+    thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for place, block in enumerate(list_at(content, f"{where}.content")):
+        at = f"{where}.content[{place}]"
+        match object_at(block, at).get("type"):
+            case "thinking":
+                thoughts.append(text_at(block.get("thinking"), f"{at}.thinking"))
+            case "tool_use":
+                calls.append(_call(block, at))
+            case _ if (part := _part(block, at)) is not None:
+                said.append(part)
+    message: dict[str, Any] = {"role": "assistant", "content": said or None}
+    if calls:
+        message["tool_calls"] = calls
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
+    return message
+
+
+def _call(block: dict[str, Any], where: str) -> dict[str, Any]:
+    arguments = json.dumps(block.get("input") or {}, ensure_ascii=False)
+    function = {"name": text_at(block.get("name"), f"{where}.name"), "arguments": arguments}
+    called = text_at(block.get("id"), f"{where}.id")
+    return {"id": called, "type": "function", "function": function}
+
+
+def _parts(content: object, where: str) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return content
+    blocks = enumerate(list_at(content, where))
+    read_ = (_part(object_at(b, f"{where}[{n}]"), f"{where}[{n}]") for n, b in blocks)
+    return [part for part in read_ if part is not None]
+
+
+def _part(block: dict[str, Any], where: str) -> dict[str, Any] | None:
+    """A block as a part of a chat message; None for what asks nothing."""
+    kind = block.get("type")
+    match kind:
+        case "text":
+            return {"type": "text", "text": text_at(block.get("text"), f"{where}.text")}
+        case "image":
+            url = _address(object_at(block.get("source"), f"{where}.source"), f"{where}.source")
+            return {"type": "image_url", "image_url": {"url": url}}
+        case "document":
+            return _document(block, where)
+        case "search_result":
+            found = _parts(block.get("content") or [], f"{where}.content")
+            said = [part["text"] for part in found if isinstance(part, dict) and "text" in part]
+            return {"type": "text", "text": "\n".join([str(block.get("title") or ""), *said])}
+        case _ if kind in DROPPED_BLOCKS:
+            return None
+    raise unsupported(f"{where}.type", kind)
+
+
+def _address(source: dict[str, Any], where: str) -> str:
+    match source.get("type"):
+        case "base64":
+            return data_url(source.get("media_type"), source.get("data"), where)
+        case "url":
+            return text_at(source.get("url"), f"{where}.url")
+    raise unsupported(f"{where}.type", source.get("type"))
+
+
+def _document(block: dict[str, Any], where: str) -> dict[str, Any]:
+    source = object_at(block.get("source"), f"{where}.source")
+    if source.get("type") == "text":
+        return {"type": "text", "text": text_at(source.get("data"), f"{where}.source.data")}
+    if source.get("type") != "base64":
+        raise unsupported(f"{where}.source.type", source.get("type"))
+    name = block.get("title") or "document.pdf"
+    return {"type": "file", "file": {"filename": name, "file_data": _address(source, where)}}

@@ -1,0 +1,226 @@
+"""An answer in Anthropic's shapes: a message, or the events of one.
+
+https://docs.claude.com/en/api/messages-streaming gives the order of the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from api.errors import Problem
+from api.outcome import finish_reason, router_object, usage
+from api.parsing import Asked
+from providers.base import Logprob
+from providers.messages import ToolCall
+from providers.prices import estimate_tokens
+from race.events import CallPiece
+from race.state import Answer
+
+STOPPED = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "content_filter": "refusal",
+    "tool_calls": "tool_use",
+}
+SIGNATURE = "unsigned"
+"""Anthropic signs its models' thoughts; those of others have nothing to sign, but clients want a
+text in its place."""
+
+
+def message(answer: Answer, asked: Asked) -> bytes:
+    """The body of an answer that was not streamed."""
+    blocks: list[dict[str, Any]] = []
+    if answer.reasoning:
+        thinking = {"type": "thinking", "thinking": answer.reasoning, "signature": SIGNATURE}
+        blocks.append(thinking)
+    if answer.text:
+        blocks.append({"type": "text", "text": answer.text})
+    blocks += [_tool_use(call) for call in answer.tool_calls]
+    envelope = _envelope(answer.request_id, str(answer.provider), 0)
+    envelope |= {
+        "content": blocks,
+        "stop_reason": _stop_reason(answer),
+        "usage": _usage(answer, asked),
+        "router": router_object(answer, asked.ignored),
+    }
+    return orjson.dumps(envelope)
+
+
+class MessageEvents:
+    """The events of one streamed message."""
+
+    keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+    def __init__(self, request_id: str, asked: Asked) -> None:
+        self._request_id = request_id
+        self._asked = asked
+        self._blocks = 0
+        """Content blocks begun so far."""
+        self._writing: str | None = None
+        """The kind of the block that text or thoughts are being written to."""
+        self._calls: dict[int, _Call] = {}
+        """Calls of tools whose block is open, by the provider's index."""
+
+    def whole(self, answer: Answer) -> bytes:
+        return message(answer, self._asked)
+
+    def start(self, speaker: str) -> bytes:
+        tokens = estimate_tokens(self._asked.prompt)
+        begun = _envelope(self._request_id, speaker, tokens)
+        return _event({"type": "message_start", "message": begun})
+
+    def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
+        """A piece of the answer; Anthropic's shape has no room for log probabilities."""
+        if not text:
+            return b""
+        begun = self._written_to("text", {"type": "text", "text": ""})
+        return begun + self._delta(self._blocks - 1, {"type": "text_delta", "text": text})
+
+    def reasoning(self, text: str, speaker: str) -> bytes:
+        """A piece of the model's thoughts."""
+        block = {"type": "thinking", "thinking": "", "signature": ""}
+        begun = self._written_to("thinking", block)
+        return begun + self._delta(self._blocks - 1, {"type": "thinking_delta", "thinking": text})
+
+    def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
+        """Pieces of calls of tools, each call in a block of its own."""
+        return b"".join(self._piece(piece) for piece in pieces)
+
+    def end(self, answer: Answer) -> bytes:
+        """What follows the last block."""
+        tokens = _usage(answer, self._asked)
+        delta = {"stop_reason": _stop_reason(answer), "stop_sequence": None}
+        ending = {
+            "type": "message_delta",
+            "delta": delta,
+            "usage": tokens,
+            "router": router_object(answer, self._asked.ignored),
+        }
+        closed = self._close() + self._close_calls(unfinished=True)
+        return closed + _event(ending) + _event({"type": "message_stop"})
+
+    def failed(self, problem: Problem) -> bytes:
+        """How a stream ends that was not completed: no `message_stop` follows."""
+        return _event(problem.anthropic(self._request_id))
+
+    def _piece(self, piece: CallPiece) -> bytes:
+        begun = b""
+        call = self._calls.get(piece["index"])
+        if call is None:
+            begun = self._close() + self._close_calls(unfinished=False)
+            call = self._calls[piece["index"]] = _Call(self._blocks)
+            block = {"type": "tool_use", "id": piece["id"], "name": piece["name"], "input": {}}
+            begun += self._begin(block)
+        if not piece["arguments"]:
+            return begun
+        call.arguments += piece["arguments"]
+        delta = {"type": "input_json_delta", "partial_json": piece["arguments"]}
+        return begun + self._delta(call.block, delta)
+
+    def _written_to(self, kind: str, block: Mapping[str, Any]) -> bytes:
+        """The events that make a block of this kind the one that is written to."""
+        if self._writing == kind:
+            return b""
+        closed = self._close() + self._close_calls(unfinished=False)
+        self._writing = kind
+        return closed + self._begin(block)
+
+    def _begin(self, block: Mapping[str, Any]) -> bytes:
+        index, self._blocks = self._blocks, self._blocks + 1
+        return _event({"type": "content_block_start", "index": index, "content_block": block})
+
+    def _close(self) -> bytes:
+        """The end of the block of text or thoughts that is open, if one is."""
+        if self._writing is None:
+            return b""
+        signed = b""
+        if self._writing == "thinking":
+            delta = {"type": "signature_delta", "signature": SIGNATURE}
+            signed = self._delta(self._blocks - 1, delta)
+        self._writing = None
+        return signed + _stop(self._blocks - 1)
+
+    def _close_calls(self, *, unfinished: bool) -> bytes:
+        """The ends of the open calls whose arguments are whole, or of all of them.
+
+        A host may send the pieces of several calls by turns; then their blocks are open together.
+        """
+        done = [i for i, call in self._calls.items() if unfinished or call.is_whole()]
+        return b"".join(_stop(self._calls.pop(index).block) for index in done)
+
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> bytes:
+        return _event({"type": "content_block_delta", "index": index, "delta": delta})
+
+
+class _Call:
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.arguments = ""
+
+    def is_whole(self) -> bool:
+        return is_json(self.arguments)
+
+
+def is_json(text: str) -> bool:
+    """Whether nothing is missing; a JSON object cannot be gone on with."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _tool_use(call: ToolCall) -> dict[str, Any]:
+    function = call["function"]
+    return {
+        "type": "tool_use",
+        "id": call["id"],
+        "name": function["name"],
+        "input": _object(function["arguments"]),
+    }
+
+
+def _object(arguments: str) -> dict[str, Any]:
+    """The arguments as an object; what the model wrote in another form is under `arguments`."""
+    if not arguments.strip():
+        return {}
+    read = orjson.loads(arguments) if is_json(arguments) else arguments
+    return read if isinstance(read, dict) else {"arguments": read}
+
+
+def _envelope(request_id: str, speaker: str, tokens_in: int) -> dict[str, Any]:
+    return {
+        "id": f"msg_{request_id}",
+        "type": "message",
+        "role": "assistant",
+        "model": speaker,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": _counted(tokens_in, 0),
+    }
+
+
+def _stop_reason(answer: Answer) -> str:
+    return STOPPED[finish_reason(answer)]
+
+
+def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
+    tokens = usage(answer, asked.prompt)
+    return _counted(tokens["prompt_tokens"], tokens["completion_tokens"])
+
+
+def _counted(tokens_in: int, tokens_out: int) -> dict[str, Any]:
+    cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    return {"input_tokens": tokens_in, "output_tokens": tokens_out, **cached}
+
+
+def _stop(index: int) -> bytes:
+    return _event({"type": "content_block_stop", "index": index})
+
+
+def _event(data: Mapping[str, Any]) -> bytes:
+    return b"event: " + str(data["type"]).encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
