@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from providers.base import estimate_tokens
 from providers.messages import written
-from providers.prices import estimate_tokens
 from race.state import Answer
 
 FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls"})

@@ -22,8 +22,8 @@ from pydantic import (
 from pydantic import model_validator as validator
 
 from api.errors import RefusedError, invalid
+from providers.chunk import MAX_TOP
 from providers.conversation import MAX_MESSAGES
-from providers.logprobs import MAX_TOP
 
 MAX_TOKENS = 1_000_000
 MAX_TOOLS = 512

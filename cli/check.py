@@ -14,8 +14,7 @@ from rich.table import Table
 
 from config.loader import load
 from config.models import Settings
-from providers.base import CallOptions, Message, ProviderError, Usage
-from providers.prices import cost_usd, estimate_tokens
+from providers.base import CallOptions, Message, ProviderError, Usage, cost_usd, estimate_tokens
 from providers.registry import Providers
 from telemetry.console import Terminal
 

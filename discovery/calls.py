@@ -16,8 +16,16 @@ from typing import cast
 from config.models import Cost, Provider
 from discovery.checks import MAX_CHARACTERS
 from discovery.journal import Journal, call_id
-from providers.base import CallOptions, ChatProvider, Delta, Message, ProviderError, Usage
-from providers.prices import cost_usd, estimate_tokens
+from providers.base import (
+    CallOptions,
+    ChatProvider,
+    Delta,
+    Message,
+    ProviderError,
+    Usage,
+    cost_usd,
+    estimate_tokens,
+)
 
 CALL_S = 60.0
 """The longest that one call of a trial may take; the embedded LLaMA may have to load first."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from providers.base import Message
+from providers.base import Message, estimate_tokens
 from providers.messages import written
-from providers.prices import estimate_tokens
 from race.state import Source
 from vectorstore.passages import Passage, Retrieval
 from vectorstore.words import words

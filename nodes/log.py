@@ -9,7 +9,7 @@ import structlog
 
 from config.errors import StorageError
 from nodes.join import PASSAGES
-from providers.prices import estimate_tokens
+from providers.base import estimate_tokens
 from race.attempt import Attempt
 from race.events import Answered, Logged
 from race.request import Request

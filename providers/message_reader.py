@@ -7,10 +7,9 @@ from typing import Any
 
 from config.models import FinishMeaning
 from providers.base import Delta, ProviderError, Usage
-from providers.chunk import Bounds, content_of, reasoning_of, usage_of
+from providers.chunk import Bounds, content_of, logprobs_of, reasoning_of, usage_of
 from providers.failures import Place
 from providers.finish import FinishWords
-from providers.logprobs import logprobs_of
 from providers.text_stream import BrokenTextError, Characters, Thoughts
 from providers.tool_calls import MOST_CALLS, ToolCalls
 

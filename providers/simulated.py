@@ -16,9 +16,9 @@ from providers.base import (
     Message,
     ProviderError,
     Usage,
+    estimate_tokens,
 )
 from providers.messages import text_of, written
-from providers.prices import estimate_tokens
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[object]]

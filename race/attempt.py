@@ -17,9 +17,10 @@ from providers.base import (
     ProviderError,
     ToolCallDelta,
     Usage,
+    cost_usd,
+    estimate_tokens,
 )
 from providers.messages import ToolCall, written
-from providers.prices import cost_usd, estimate_tokens
 from race import schema
 from race.events import AttemptEnded, AttemptStarted, FirstToken
 from race.machine import Side

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nodes.grounding import continuation, fallback_messages, source_of, supported
-from providers.prices import estimate_tokens
+from providers.base import estimate_tokens
 from vectorstore.passages import Passage, Retrieval
 
 CANBERRA = Passage(

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from config.models import Cost
-from providers.base import Usage
-from providers.prices import cost_usd, estimate_tokens
+from providers.base import Usage, cost_usd, estimate_tokens
 
 
 def test_a_call_costs_its_tokens_by_the_million() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from providers.logprobs import IMPOSSIBLE, MAX_TOP, logprobs_of
+from providers.chunk import IMPOSSIBLE, MAX_TOP, logprobs_of
 
 GOOD = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
 
