@@ -1,7 +1,7 @@
 """Retrieval measured: `python -m benchmarks.retrieval [--rerank] [--fit]`.
 
 Quality on questions over the shipped knowledge base, speed there and at 10,000 chunks, on one
-core. `--fit` prints the weights that `vectorstore.ranking` should hold.
+core. `--fit` prints the weights that `vectorstore.search` should hold.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ import yaml
 from benchmarks.bench import print_table
 from config.environment import quiet
 from vectorstore.catalog import Catalog
-from vectorstore.embeddings import DIMENSIONS, Embedder
+from vectorstore.embeddings import DIMENSIONS, MAX_TOKENS, Embedder
+from vectorstore.folders import python_topics
 from vectorstore.knowledge import Knowledge
-from vectorstore.onnx_model import MAX_TOKENS
 from vectorstore.passages import Retrieval
-from vectorstore.python_topics import python_topics
-from vectorstore.search import Search
-from vectorstore.snapshot import Snapshot, paths
+from vectorstore.search import Search, Snapshot, paths
 from vectorstore.vectors import VectorStore
 
 ROOT = Path(__file__).parent.parent

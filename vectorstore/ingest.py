@@ -18,10 +18,16 @@ from config.errors import StorageError
 from vectorstore.catalog import Catalog, StoredChunk
 from vectorstore.chunking import Chunk, chunk, first_heading
 from vectorstore.embeddings import Embedder
-from vectorstore.folders import Refused, UnreadableError, content_hash, files, title_from_name
+from vectorstore.folders import FOLDER as PYTHON
+from vectorstore.folders import (
+    Refused,
+    UnreadableError,
+    content_hash,
+    files,
+    python_topics,
+    title_from_name,
+)
 from vectorstore.passages import Document, IngestReport
-from vectorstore.python_topics import FOLDER as PYTHON
-from vectorstore.python_topics import python_topics
 from vectorstore.vectors import VectorStore
 
 Progress = Callable[[int, int, str], None]

@@ -18,7 +18,7 @@ from vectorstore.embeddings import Embedder
 from vectorstore.ingest import Ingest, Progress, check_folders
 from vectorstore.passages import Document, IngestReport, Retrieval
 from vectorstore.retriever import Retriever
-from vectorstore.snapshot import paths
+from vectorstore.search import paths
 from vectorstore.vectors import INGEST_TIMEOUT_S, VectorStore
 
 T = TypeVar("T")

@@ -15,15 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from config.errors import StorageError
-from vectorstore import ranking
 from vectorstore.catalog import Catalog
-from vectorstore.dense import Dense
-from vectorstore.embeddings import Embedder
+from vectorstore.embeddings import Embedder, Reranker
 from vectorstore.passages import Document, Retrieval
-from vectorstore.rerank import Reranker
-from vectorstore.search import Search
-from vectorstore.snapshot import Snapshot, paths, writer_is_busy
-from vectorstore.vectors import VectorStore
+from vectorstore.search import Search, Snapshot, paths, writer_is_busy
+from vectorstore.vectors import Dense, VectorStore
 
 RENEWAL_SHARE = 0.1
 """While an ingest commits, at most this share of the time goes into new snapshots."""
@@ -119,7 +115,7 @@ class Retriever:
         passages = search.passages(order)
         return Retrieval(
             passages=tuple(passages),
-            confident=bool(passages) and passages[0].score >= ranking.FLOOR,
+            confident=bool(passages) and passages[0].score >= search.FLOOR,
             took_ms=_ms(began),
             mode="hybrid" if search.similarities else "bm25",
         )
@@ -166,7 +162,7 @@ class Retriever:
         """
         version = search.snapshot.version
         renew = dense.version != version and not self._writing and not self._other_writes()
-        found = dense.ask(version, lambda s: s.nearest(vector, ranking.CANDIDATES), renew=renew)
+        found = dense.ask(version, lambda s: s.nearest(vector, search.CANDIDATES), renew=renew)
         if found is None:
             return
         search.add_similarities(found)

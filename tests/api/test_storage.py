@@ -14,7 +14,7 @@ import pytest
 from tests.api.conftest import Make, Serve, Service, serving
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
-from vectorstore.snapshot import paths
+from vectorstore.search import paths
 
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "How high is the tower?"}]}
 GARBAGE = b"these are not the pages you are looking for" * 200

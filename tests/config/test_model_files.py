@@ -7,7 +7,7 @@ import pytest
 
 from config.model_files import KEPT, ModelFiles
 from providers.llama_server import BUNDLED_MODEL, weights
-from vectorstore.onnx_model import FILES, model_folder
+from vectorstore.embeddings import FILES, model_folder
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.telemetry.rows import attempt, request
 from tests.upstream import Behaviour, Upstream
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
-from vectorstore.snapshot import paths
+from vectorstore.search import paths
 
 JITTER_S = 0.15
 """What a busy machine adds by itself."""

@@ -16,7 +16,7 @@ from vectorstore.catalog import Catalog
 from vectorstore.embeddings import Embedder
 from vectorstore.ingest import Ingest
 from vectorstore.knowledge import Knowledge
-from vectorstore.snapshot import paths
+from vectorstore.search import paths
 from vectorstore.vectors import VectorStore
 
 
@@ -195,7 +195,7 @@ from pathlib import Path
 from vectorstore.catalog import Catalog
 from vectorstore.embeddings import Embedder
 from vectorstore.ingest import Ingest
-from vectorstore.snapshot import paths
+from vectorstore.search import paths
 from vectorstore.vectors import VectorStore
 
 data, folder = map(Path, sys.argv[1:])

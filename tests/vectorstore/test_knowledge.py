@@ -16,11 +16,10 @@ from filelock import FileLock
 
 from config.errors import StorageError
 from vectorstore import knowledge as knowledge_module
-from vectorstore.dense import WAIT_S
-from vectorstore.embeddings import Embedder
+from vectorstore.embeddings import Embedder, OnnxModel, model_folder
 from vectorstore.knowledge import RETRIEVE_S, Knowledge
-from vectorstore.onnx_model import OnnxModel, model_folder
-from vectorstore.snapshot import paths
+from vectorstore.search import paths
+from vectorstore.vectors import WAIT_S
 
 
 async def test_the_passage_that_holds_the_answer_comes_first(
@@ -182,7 +181,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from vectorstore.embeddings import Embedder
-from vectorstore.dense import WAIT_S
+from vectorstore.vectors import WAIT_S
 from vectorstore.knowledge import RETRIEVE_S, Knowledge
 
 async def main():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore.words import stem, words
+from vectorstore.keywords import stem, words
 
 
 @pytest.mark.parametrize(

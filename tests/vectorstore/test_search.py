@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore.ranking import CANDIDATES, FLOOR, fuse, reorder, score
+from vectorstore.search import CANDIDATES, FLOOR, fuse, reorder, score
 
 
 def test_what_both_halves_find_comes_first() -> None:
