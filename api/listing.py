@@ -13,8 +13,8 @@ from api.errors import Problem, RefusedError
 from api.openapi import Documented, errors
 from config.errors import NotFoundError
 from config.models import Provider, Settings
+from graph.asked import AUTO, Target, target_of
 from graph.router import Router
-from graph.target import AUTO, Target, target_of
 from race.capabilities import Known
 
 

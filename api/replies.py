@@ -15,8 +15,8 @@ from api.connection import Out, Presence, SlowReaderError
 from api.errors import Problem, crashed, problem_of, stopping
 from api.parsing import Asked
 from config.errors import NoAnswerError, RouterError
+from graph.asked import Target
 from graph.router import Router
-from graph.target import Target
 from providers.base import Logprob
 from providers.messages import ToolCall
 from race.events import CallPiece, Event, Thought, Token, ToolCalls

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal, cast
 
 from config.errors import NotFoundError, UsageError
 from config.models import Settings
@@ -109,3 +111,45 @@ def _check_size(size: int, param: str, what: str) -> None:
     if size > MAX_PROMPT_CHARS:
         said = f"the {what} {size} characters; at most {MAX_PROMPT_CHARS} are taken"
         raise UsageError(said, param)
+
+
+AUTO = "auto"
+SORTED: dict[str, Literal["price", "latency"]] = {"floor": "price", "nitro": "latency"}
+"""`auto:floor` asks the cheapest first, `auto:nitro` the fastest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A category, a provider, or an order; nothing of these for `auto`."""
+
+    category: str | None = None
+    provider: str | None = None
+    sort: Literal["price", "latency"] | None = None
+
+    def wishes(self, given: Wishes) -> Wishes:
+        """The caller's wishes with what the name itself wishes for."""
+        return {**given, "sort": self.sort} if self.sort and "sort" not in given else given
+
+
+def target_of(settings: Settings, model: str) -> Target:
+    """What the name asks for, by `aliases` where it is none of ours; NotFoundError if unknown."""
+    found = _own(settings, model)
+    if found is None:
+        named = (to for name, to in settings.aliases.items() if fnmatchcase(model, name))
+        found = _own(settings, next(named, ""))
+    if found is None:
+        off = next((p.disabled for p in settings.providers if p.name == model and p.disabled), None)
+        why = f"is disabled: {off}" if off else "does not exist; GET /v1/models lists what does"
+        raise NotFoundError(f"the model {model[:80]!r} {why}")
+    return found
+
+
+def _own(settings: Settings, model: str) -> Target | None:
+    kind, _, what = model.partition(":")
+    if model == AUTO:
+        return Target()
+    if kind == AUTO and what in settings.categories:
+        return Target(category=what)
+    if kind == AUTO and what in SORTED:
+        return Target(sort=SORTED[what])
+    return Target(provider=model) if settings.enabled(model) else None

@@ -12,9 +12,9 @@ from typing import Any, Protocol, cast
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from config.errors import NoAnswerError
+from graph.asked import target_of
 from graph.langchain_messages import ABOUT, Chunks, about, message_of, usage_of
 from graph.router import Router
-from graph.target import target_of
 from race.events import Event
 from race.state import Answer, Options
 

@@ -7,12 +7,73 @@ models, the log) is opened by the first run, in a thread, once for the process.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.environment import quiet
-from graph.builder import assemble
-from graph.hosted import Hosted
+from graph.builder import Bound, Node, assemble, bound, run_key
+from graph.router import Router
 from graph.scout import build_scout
+from runtime.services import ingest
+
+if TYPE_CHECKING:
+    from langgraph.runtime import Runtime
+
+    from discovery.search import Search
+    from race.services import RunKey, Services
+    from race.state import Context, State
+
+
+class Hosted:
+    """Opened by the first run, off its event loop; belongs to that loop and lives as long as it.
+
+    Nothing is read before that. A run ends over the configuration that it began with.
+    """
+
+    def __init__(self, config: Path, data: Path, dotenv: Path) -> None:
+        self._folders = config, data, dotenv
+        self._opening: asyncio.Task[Router] | None = None
+        self._begun: dict[RunKey, Services] = {}
+        self._ingesting: asyncio.Task[None] | None = None
+
+    def bound(self, node: Node) -> Bound:
+        """The node as LangGraph calls it."""
+
+        async def run(state: State, runtime: Runtime[Context]) -> State:
+            services = await self._services(run_key(runtime))
+            return await bound(node, services)(state, runtime)
+
+        run.__name__ = node.__name__
+        return run
+
+    async def router(self) -> Router:
+        """The router, open. What cannot be opened is tried again by the next run."""
+        if self._opening is None or (self._opening.done() and self._opening.exception()):
+            self._opening = asyncio.create_task(self._open(), name="open-the-router")
+        # A run that is cancelled must not take the others' router with it.
+        return await asyncio.shield(self._opening)
+
+    async def search(self) -> Search:
+        """The search for better models, over the configuration in force."""
+        return (await self.router()).discovery
+
+    async def _services(self, run: RunKey) -> Services:
+        if run in self._begun:
+            return self._begun[run]
+        services = (await self.router()).services
+        running = services.races
+        self._begun = {key: began for key, began in self._begun.items() if key in running}
+        self._begun[run] = services
+        return services
+
+    async def _open(self) -> Router:
+        config, data, dotenv = self._folders
+        router = await asyncio.to_thread(Router.from_config, config, data, dotenv=dotenv)
+        await router.start()
+        self._ingesting = asyncio.create_task(ingest(router.services), name="first-ingest")
+        return router
+
 
 ROOT = Path(__file__).parent.parent
 
