@@ -17,7 +17,7 @@ from pathlib import Path
 from config.environment import quiet
 from config.loader import load
 from discovery.progress import render_event
-from discovery.render import render_table
+from discovery.result import render_table
 from discovery.search import Addresses, Search
 from providers.llama_server import BUNDLED_MODEL, weights
 from providers.registry import Providers

@@ -10,8 +10,7 @@ import sys
 from cli.scout import go, new_thread
 from config.loader import load
 from discovery.candidates import Candidate
-from discovery.render import as_json, render_table
-from discovery.result import SearchResult
+from discovery.result import SearchResult, as_json, render_table
 from discovery.search import Search
 from nodes.scouting import ScoutInput
 from providers.registry import Providers

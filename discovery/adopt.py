@@ -11,12 +11,11 @@ from typing import Any
 
 from config.models import THINK_S, Provider, Settings
 from config.probe_sets import load_probes
-from discovery import memory
-from discovery.calls import Contender, Reply, smoke
+from discovery import download
+from discovery.calls import Contender, Journal, Reply, smoke
 from discovery.candidates import Candidate
 from discovery.download import fetch
 from discovery.entry import Deployment, entry_for, fields_for, provider_for
-from discovery.journal import Journal
 from discovery.result import SearchResult
 from discovery.sources.hub_client import HubPlace
 from discovery.sources.source import Gguf, SourceError
@@ -200,7 +199,7 @@ class Adoption:
 
 def _fits(gguf: Gguf) -> None:
     """Raise SourceError where there is no memory for these weights beside what runs."""
-    needed, free = memory.needed_bytes(gguf.size), memory.available_bytes()
+    needed, free = download.needed_bytes(gguf.size), download.available_bytes()
     if needed > free:
         raise SourceError(
             f"{gguf.file} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free"

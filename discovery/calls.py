@@ -7,15 +7,17 @@ cost time, tokens and money. What a call shows of a model (that it thinks) holds
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import cast
 
 from config.models import Cost, Provider
 from discovery.checks import MAX_CHARACTERS
-from discovery.journal import Journal, call_id
 from providers.base import (
     CallOptions,
     ChatProvider,
@@ -26,6 +28,40 @@ from providers.base import (
     cost_usd,
     estimate_tokens,
 )
+
+
+class Journal:
+    """One trial's finished calls; a line that a crash cut short is left out. Blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, object]] = {}
+        with suppress(OSError):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError):
+                    row = json.loads(line)
+                    self._known[row["call"]] = row["reply"]
+
+    def get(self, call: str) -> dict[str, object] | None:
+        return self._known.get(call)
+
+    def put(self, call: str, reply: dict[str, object]) -> None:
+        """Written through at once; a file that cannot be written costs a call after a crash."""
+        self._known[call] = reply
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"call": call, "reply": reply}) + "\n")
+
+    def remove(self) -> None:
+        self._known.clear()
+        self._path.unlink(missing_ok=True)
+
+
+def call_id(host: str, model: str, prompt: str, max_tokens: int) -> str:
+    digest = hashlib.sha256(prompt.encode()).hexdigest()[:24]
+    return f"{host}/{model}/{digest}/{max_tokens}"
+
 
 CALL_S = 60.0
 """The longest that one call of a trial may take; the embedded LLaMA may have to load first."""

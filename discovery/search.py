@@ -16,10 +16,10 @@ from config.errors import ConfigError, NotFoundError, UsageError
 from config.evidence import Evidence, load_evidence
 from config.journal import Change
 from config.models import Settings
-from discovery import memory
+from discovery import download
 from discovery.adopt import Adoption
+from discovery.calls import Journal
 from discovery.candidates import Candidate, join
-from discovery.journal import Journal
 from discovery.refresh import Difference, differences, listings
 from discovery.result import SearchResult
 from discovery.sources.arena import ArenaSource
@@ -30,8 +30,7 @@ from discovery.sources.hub import HubSource
 from discovery.sources.hub_client import HubPlace
 from discovery.sources.openrouter import BASE_URL, OpenRouterSource
 from discovery.sources.source import Answer, Source, ask_all
-from discovery.trial import Event
-from discovery.watch import Decision, verdict
+from discovery.trial import Decision, Event, verdict
 from providers.registry import Providers
 from routing.ranking.standings import Standing
 
@@ -304,8 +303,8 @@ class Search:
         sources += host_sources(self.settings, catalogue)
         kinds = {host.kind for host in self.settings.hosts.values() if host.disabled is None}
         if kinds != {"simulated"}:
-            room = memory.available_bytes() if self._embedded_host() else 0
-            sources.append(HubSource(memory.largest_weights(room), self._hub()))
+            room = download.available_bytes() if self._embedded_host() else 0
+            sources.append(HubSource(download.largest_weights(room), self._hub()))
             sources.append(OpenRouterSource(self.addresses.openrouter))
             sources.append(ArenaSource(self._evidence()[0], self._hub()))
         return sources

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from config import editor
 from config.errors import UsageError
 from config.models import Settings
-from discovery.journal import Journal
+from discovery.calls import Journal
 from discovery.search import Search
 
 QUESTION = "Append this model?"

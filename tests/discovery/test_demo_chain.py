@@ -12,7 +12,7 @@ from config.errors import ConfigError, UsageError
 from config.loader import load
 from config.models import Settings
 from discovery.progress import render_event
-from discovery.render import render_table
+from discovery.result import render_table
 from discovery.search import Search
 from providers.registry import Providers
 

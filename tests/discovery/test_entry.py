@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from config.models import Name
-from discovery import memory
+from discovery import download
 from discovery.entry import name_for
 from discovery.search import Search
 from providers.registry import Providers
@@ -34,17 +34,17 @@ def test_a_name_that_is_taken_gets_a_number() -> None:
 
 def test_weights_that_fit_are_those_whose_need_fits() -> None:
     for free in (0, 10**8, 10**9, 3 * 10**10):
-        largest = memory.largest_weights(free)
-        assert largest == 0 or memory.needed_bytes(largest) <= free
-        assert memory.needed_bytes(largest + 2**20) > free
+        largest = download.largest_weights(free)
+        assert largest == 0 or download.needed_bytes(largest) <= free
+        assert download.needed_bytes(largest + 2**20) > free
 
 
 def test_the_small_llama_needs_what_was_measured() -> None:
-    assert 330e6 < memory.needed_bytes(93 * 10**6) < 650e6
+    assert 330e6 < download.needed_bytes(93 * 10**6) < 650e6
 
 
 def test_this_machine_has_memory() -> None:
-    assert memory.available_bytes() > 0
+    assert download.available_bytes() > 0
 
 
 async def test_the_hub_of_the_environment_is_asked_with_its_login(

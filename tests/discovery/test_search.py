@@ -16,9 +16,9 @@ from config.errors import UsageError
 from config.loader import load
 from config.models import Settings
 from config.probe_sets import load_probes
-from discovery.render import render_table
+from discovery.result import render_table
 from discovery.search import Addresses, Search
-from discovery.watch import ENOUGH
+from discovery.trial import ENOUGH
 from providers.registry import Providers
 from routing.ranking.standings import Standing
 from tests.conftest import SettingsFor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from config.errors import RouterError
-from discovery.watch import verdict
+from discovery.trial import verdict
 from ui import wording
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService

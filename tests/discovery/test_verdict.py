@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from discovery.watch import ENOUGH, LONG, verdict
+from discovery.trial import ENOUGH, LONG, verdict
 from routing.ranking.standings import Standing
 
 INCUMBENT = Standing(
