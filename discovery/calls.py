@@ -1,4 +1,5 @@
-"""One timed call of a trial; a failure is part of what comes back.
+"""One timed call of a trial; a failure is part of what comes back. What a call came to is kept on
+disk, so that no call is paid twice after a restart.
 
 A model that thinks needs room for it: its thoughts are no answer and are never graded, but they
 cost time, tokens and money. What a call shows of a model (that it thinks) holds for the next ones.

@@ -1,4 +1,5 @@
-"""Weights from the hub to a file of the data folder: resumed, bounded, and checked.
+"""Weights from the hub to a file of the data folder: resumed, bounded, and checked, where they fit
+into memory.
 
 The client library's own download cannot be resumed (each attempt has a file of its own that is
 deleted when it fails), follows redirects anywhere and compares sizes only. So the address comes

@@ -1,4 +1,4 @@
-"""What a search gives back."""
+"""What a search gives back, and how it is shown on the command line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The trial of a candidate: a smoke call, then probes against the incumbent, in pairs.
+"""The trial of a candidate, and what becomes of it once it serves.
 
-Both get the same prompts at temperature 0, and room to think where they do. What they wrote is only
-read, never run.
+A smoke call comes first, then probes against the incumbent, in pairs. Both get the same prompts at
+temperature 0, and room to think where they do. What they wrote is only read, never run.
 """
 
 from __future__ import annotations

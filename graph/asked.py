@@ -1,4 +1,6 @@
-"""What a caller asks for, checked before anything is done for it."""
+"""What a caller asks for, checked before anything is done for it; a model's name may ask for
+`auto`, a category, the cheapest, the fastest, or a provider.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider is: one protocol, its values and its error."""
+"""What a provider is: one protocol, its values, its error and what a call costs."""
 
 from __future__ import annotations
 

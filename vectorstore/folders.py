@@ -1,9 +1,8 @@
 """What a folder offers to the knowledge base, file by file, and what is left out and why.
 
-Python's own documentation topics, as they come with every Python: what `help("with")` shows.
-
-A real technical corpus on every machine (`pydoc_data.topics`, PSF licence), so that questions on
-the language meet something before any document is added.
+Python's own documentation topics (`pydoc_data.topics`, PSF licence: what `help("with")` shows) are
+offered like a folder: a real technical corpus on every machine, so that questions on the language
+meet something before any document is added.
 """
 
 from __future__ import annotations

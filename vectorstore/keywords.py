@@ -1,4 +1,5 @@
-"""The keyword half of retrieval: BM25 over the chunks of one snapshot."""
+"""The keyword half of retrieval: BM25 over the words of one snapshot's chunks, folded, without stop
+words, reduced to their stems."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from config.errors import StorageError
 from vectorstore.catalog import Catalog
 from vectorstore.embeddings import Embedder, Reranker
 from vectorstore.passages import Document, Retrieval
-from vectorstore.search import Search, Snapshot, paths, writer_is_busy
+from vectorstore.search import CANDIDATES, FLOOR, Search, Snapshot, paths, writer_is_busy
 from vectorstore.vectors import Dense, VectorStore
 
 RENEWAL_SHARE = 0.1
@@ -115,7 +115,7 @@ class Retriever:
         passages = search.passages(order)
         return Retrieval(
             passages=tuple(passages),
-            confident=bool(passages) and passages[0].score >= search.FLOOR,
+            confident=bool(passages) and passages[0].score >= FLOOR,
             took_ms=_ms(began),
             mode="hybrid" if search.similarities else "bm25",
         )
@@ -162,7 +162,7 @@ class Retriever:
         """
         version = search.snapshot.version
         renew = dense.version != version and not self._writing and not self._other_writes()
-        found = dense.ask(version, lambda s: s.nearest(vector, search.CANDIDATES), renew=renew)
+        found = dense.ask(version, lambda s: s.nearest(vector, CANDIDATES), renew=renew)
         if found is None:
             return
         search.add_similarities(found)

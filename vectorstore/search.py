@@ -1,7 +1,5 @@
 """One question against one snapshot: candidates of both halves, fused, scored, as passages.
 
-How the two halves of retrieval become one order and one score. Pure: numbers in, numbers out.
-
 Order: reciprocal rank fusion (Cormack, Clarke, Buettcher, "Reciprocal rank fusion outperforms
 Condorcet and individual rank learning methods", SIGIR 2009), with the two scores themselves added,
 because ranks throw away by how much one passage is better than the next (Bruch, Gai, Ingber, "An
@@ -181,8 +179,8 @@ class Search:
     def _passage(self, place: int) -> Passage:
         chunk = self.snapshot.chunks[place]
         similarity = self.similarities.get(place)
-        score = score(similarity, self.coverage(place), len(self.terms))
-        return Passage(chunk.text, chunk.source, chunk.title, score, similarity)
+        worth = score(similarity, self.coverage(place), len(self.terms))
+        return Passage(chunk.text, chunk.source, chunk.title, worth, similarity)
 
 
 def _top(scores: np.ndarray, n: int) -> list[int]:

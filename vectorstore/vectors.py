@@ -1,4 +1,6 @@
-"""The dense half of retrieval: one Chroma collection of unit vectors, by cosine."""
+"""The dense half of retrieval: one Chroma collection of unit vectors, by cosine.
+
+Requests ask it in a thread of its own and wait for it within a bound."""
 
 from __future__ import annotations
 

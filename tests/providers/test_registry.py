@@ -128,7 +128,7 @@ async def test_warming_leaves_remote_hosts_alone(
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     script = (
-        "import sys, providers.registry, providers.base, providers.base\n"
+        "import sys, providers.registry, providers.base\n"
         "heavy = {'aiohttp', 'openai', 'langchain_openai', 'langchain_core', 'xllamacpp'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
