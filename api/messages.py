@@ -29,8 +29,8 @@ from api.translation import (
 )
 from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire
 from graph.router import Router
+from providers.base import estimate_tokens
 from providers.conversation import MAX_MESSAGES
-from providers.prices import estimate_tokens
 
 NAMES = {
     "stop": "stop_sequences",

@@ -13,9 +13,8 @@ import orjson
 from api.errors import Problem
 from api.outcome import finish_reason, router_object, usage
 from api.parsing import Asked
-from providers.base import Logprob
+from providers.base import Logprob, estimate_tokens
 from providers.messages import ToolCall
-from providers.prices import estimate_tokens
 from race.events import CallPiece
 from race.state import Answer
 
