@@ -27,7 +27,7 @@ from api.translation import (
     text_at,
     unsupported,
 )
-from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire
+from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire, asks_nothing
 from graph.router import Router
 from providers.base import estimate_tokens
 from providers.conversation import MAX_MESSAGES
@@ -141,7 +141,8 @@ def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
 def translated(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Translation:
     """The same request as a chat completion's; RefusedError (400) names what has no place there."""
     request = read(MessagesRequest, body)
-    extra = request.model_extra or {}
+    given = request.model_extra or {}
+    extra = {name: value for name, value in given.items() if not asks_nothing(value)}
     chat = {name: value for name, value in extra.items() if name not in NOTED}
     same = {"model", "max_tokens", "stream", "temperature", "top_p", "metadata"}
     chat |= request.model_dump(include=same, exclude_none=True)

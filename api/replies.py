@@ -170,11 +170,12 @@ class StreamReply(Reply):
     def rest(self, answer: Answer) -> bytes:
         """What of the answer was not sent yet."""
         speaker, writer = str(answer.provider), self.writer
+        begun = writer.start(speaker)
         thoughts = writer.reasoning(answer.reasoning, speaker) if answer.reasoning else b""
         said = answer.text or answer.logprobs
         text = writer.text(answer.text, speaker, answer.logprobs) if said else b""
         calls = answer.tool_calls and writer.calls(_pieces(answer.tool_calls), speaker)
-        return writer.start(speaker) + thoughts + text + (calls or b"")
+        return begun + thoughts + text + (calls or b"")
 
     def _problem(self, error: BaseException) -> Problem:
         if isinstance(error, RouterError):
@@ -193,25 +194,24 @@ class LiveReply(StreamReply):
 
     async def wait(self, send: Send) -> Answer:
         async for event in self.events:
-            if event["type"] == "token":
-                chances = event.get("logprobs", ())
-                self.measured += len(chances)
-                piece = self.writer.text(event["text"], event["provider"], chances)
-                await self._show(piece, event)
-            elif event["type"] == "tool_calls":
-                await self._show(self.writer.calls(event["calls"], event["provider"]), event)
-            elif event["type"] == "reasoning":
-                await self._show(self.writer.reasoning(event["text"], event["provider"]), event)
+            if event["type"] in ("token", "tool_calls", "reasoning"):
+                begun = b"" if self.out.open else self.writer.start(event["provider"])
+                await self.out.write(begun + self._piece(event))
             elif event["type"] == "answered":
                 return Answer.from_dict(event["answer"])
             elif event["type"] == "switched" and event["discard"]:
                 raise RuntimeError("text that was sent cannot be taken back")
         raise RuntimeError("the graph ended without an answer")
 
-    async def _show(self, piece: bytes, event: Token | ToolCalls | Thought) -> None:
-        if not self.out.open:
-            piece = self.writer.start(event["provider"]) + piece
-        await self.out.write(piece)
+    def _piece(self, event: Token | ToolCalls | Thought) -> bytes:
+        speaker = event["provider"]
+        if event["type"] == "tool_calls":
+            return self.writer.calls(event["calls"], speaker)
+        if event["type"] == "reasoning":
+            return self.writer.reasoning(event["text"], speaker)
+        chances = event.get("logprobs", ())
+        self.measured += len(chances)
+        return self.writer.text(event["text"], speaker, chances)
 
     def rest(self, answer: Answer) -> bytes:
         if not self.out.open:

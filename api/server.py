@@ -22,6 +22,7 @@ from api.inspect import health_routes, inspect_routes, metrics_routes
 from api.listing import listing_routes
 from api.messages import messages_routes
 from api.openapi import document
+from api.responses import responses_routes
 from config.errors import RouterError
 from graph.router import Router
 from runtime.reports import VERSION
@@ -99,6 +100,7 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
     dialects = [
         chat_routes(router, keep_alive_s=keep_alive_s),
         messages_routes(router, keep_alive_s=keep_alive_s),
+        responses_routes(router, keep_alive_s=keep_alive_s),
     ]
     inspect = inspect_routes(router, keys, write=write)
     listing, metrics = listing_routes(router), metrics_routes(router)

@@ -1,0 +1,326 @@
+"""`POST /v1/responses`: OpenAI's Responses API, without its store.
+
+Each request brings its whole conversation: what an earlier response said comes back as items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from api.errors import RefusedError, invalid
+from api.listing import resolve
+from api.openapi import STREAMED, Documented, RouterObject, body_of, errors
+from api.parsing import MAX_CHAT_BYTES, read_json
+from api.replies import reply
+from api.responses_answer import ResponseEvents
+from api.translation import Translation, list_at, object_at, read, text_at, unsupported
+from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire, asks_nothing
+from graph.router import Router
+from providers.conversation import MAX_MESSAGES
+
+NAMES = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+    "verbosity": "text.verbosity",
+}
+STORED = {
+    "previous_response_id": "send the conversation itself as `input`",
+    "conversation": "send the conversation itself as `input`",
+    "prompt": "send the prompt itself as `input`",
+    "background": "wait for the answer, or use /v1/batches",
+}
+"""Parameters that need a store, and what to do instead."""
+
+NOTED = frozenset({"include", "truncation", "max_tool_calls", "context_management",
+                   "prompt_cache_options", "client_metadata"})  # fmt: skip
+"""Cannot change what the answer means: ignored, with a note."""
+
+DROPPED_TOOLS = ("web_search", "local_shell", "image_generation", "tool_search", "namespace",
+                 "custom")  # fmt: skip
+"""Built-in tools that coding agents always send: left out, with a note."""
+
+DROPPED_ITEMS = ("web_search_call", "image_generation_call", "local_shell_call",
+                 "code_interpreter_call", "tool_search_call", "compaction")  # fmt: skip
+"""What OpenAI's servers did themselves in an old turn."""
+
+REPEATED = ("instructions", "max_output_tokens", "metadata", "parallel_tool_calls",
+            "prompt_cache_key", "reasoning", "safety_identifier", "temperature", "text", "top_p",
+            "user")  # fmt: skip
+"""What a response says of its request."""
+
+
+class ResponsesRequest(Wire):
+    """OpenAI's request for a response, as far as it is supported here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(default="auto", max_length=256, description="As in a chat completion.")
+    input: str | list[dict[str, Any]] = Field(
+        description="A text, or the whole conversation as items: messages, calls and outputs of "
+        "functions, reasoning.",
+    )
+    instructions: str | None = None
+    stream: bool | None = None
+    max_output_tokens: Whole | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_logprobs: Whole | None = Field(default=None, ge=0)
+    tools: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_TOOLS)
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    stream_options: dict[str, Any] | None = Field(default=None, description="Ignored.")
+    store: bool | None = Field(default=None, description="Ignored: nothing is stored.")
+    metadata: dict[str, str] | None = Field(default=None, description="Ignored, and sent back.")
+
+
+class ResponseBody(Documented):
+    """The response, with the items of its answer."""
+
+    id: str
+    object: Literal["response"]
+    status: Literal["completed", "incomplete"]
+    model: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any]
+    router: RouterObject
+
+
+def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post(
+        "/v1/responses",
+        operation_id="createResponse",
+        response_model=ResponseBody,
+        responses=STREAMED | errors(400, 404, 408, 413, 429, 503),
+        openapi_extra=body_of(ResponsesRequest),
+    )
+    async def create_response(request: Request) -> Response:
+        """Answer a conversation in the Responses API's shape, whole or as server-sent events."""
+        body = await read_json(request, MAX_CHAT_BYTES)
+        passes = router.settings.passes()
+        found = translated(body)
+        asked, request_id = found.asked(passes), request.state.request_id
+        target = resolve(router.settings, asked.model)
+        events = ResponseEvents(request_id, asked, repeated(body, found))
+        return reply(router, asked, target, events, request_id, keep_alive_s)
+
+    return routes
+
+
+def repeated(body: dict[str, Any], found: Translation) -> dict[str, Any]:
+    """What a response says of its request, with the tools that were passed on."""
+    echo = {name: body[name] for name in REPEATED if body.get(name) is not None}
+    functions = [tool["function"] for tool in found.body.get("tools", [])]
+    tools = [{"type": "function", "strict": None, "parameters": None, **f} for f in functions]
+    chosen = body.get("tool_choice")
+    return {
+        "parallel_tool_calls": True,
+        "text": {"format": {"type": "text"}},
+        **echo,
+        "tools": tools,
+        "tool_choice": (tools and chosen) or "auto",
+    }
+
+
+def translated(body: dict[str, Any]) -> Translation:
+    """The same request as a chat completion's; RefusedError (400) names what has no place there."""
+    request = read(ResponsesRequest, body)
+    given = request.model_extra or {}
+    extra = {name: value for name, value in given.items() if not asks_nothing(value)}
+    for name, hint in STORED.items():
+        if extra.pop(name, None):
+            message = f"`{name}` is not supported here, as nothing is stored: {hint}"
+            raise invalid(message, name, "unsupported_parameter")
+    chat = {name: value for name, value in extra.items() if name not in NOTED}
+    same = {"model", "stream", "temperature", "top_p", "metadata"}
+    chat |= request.model_dump(include=same, exclude_none=True)
+    found = Translation(chat, NAMES, [name for name in extra if name in NOTED])
+    if request.max_output_tokens is not None:
+        chat["max_tokens"] = request.max_output_tokens
+    if request.top_logprobs or "message.output_text.logprobs" in (extra.get("include") or ()):
+        chat |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
+    _wishes(request, chat)
+    _tools(request, found)
+    if request.instructions:
+        found.say({"role": "system", "content": request.instructions}, "instructions")
+    if isinstance(request.input, str):
+        found.say({"role": "user", "content": request.input}, "input")
+    else:
+        _Items(found).read(request.input)
+    return found
+
+
+def _wishes(request: ResponsesRequest, chat: dict[str, Any]) -> None:
+    """How hard to think, and in which form to answer."""
+    text, reasoning = request.text or {}, request.reasoning or {}
+    if effort := reasoning.get("effort"):
+        chat["reasoning_effort"] = effort
+    if verbosity := text.get("verbosity"):
+        chat["verbosity"] = verbosity
+    form = object_at(text.get("format") or {"type": "text"}, "text.format")
+    if form.get("type") == "json_schema":
+        schema = {name: value for name, value in form.items() if name != "type"}
+        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif form.get("type") != "text":
+        chat["response_format"] = form
+
+
+def _tools(request: ResponsesRequest, found: Translation) -> None:
+    tools = []
+    for place, tool in enumerate(request.tools or []):
+        kind = str(tool.get("type"))
+        if kind == "function":
+            kept = ("name", "description", "parameters", "strict")
+            function = {name: tool[name] for name in kept if tool.get(name) is not None}
+            tools.append({"type": "function", "function": function})
+        elif kind.startswith(DROPPED_TOOLS):
+            found.ignored.append(f"tools[{place}] ({kind[:60]})")
+        else:
+            raise unsupported(f"tools[{place}].type", tool.get("type"))
+    if not tools:
+        return
+    found.body["tools"] = tools
+    if request.parallel_tool_calls is not None:
+        found.body["parallel_tool_calls"] = request.parallel_tool_calls
+    if (choice := request.tool_choice) is not None:
+        found.body["tool_choice"] = _choice(choice, found)
+
+
+def _choice(choice: str | dict[str, Any], found: Translation) -> str | dict[str, Any]:
+    if isinstance(choice, str):
+        return choice
+    match choice.get("type"):
+        case "function":
+            function = {"name": text_at(choice.get("name"), "tool_choice.name")}
+            return {"type": "function", "function": function}
+        case "allowed_tools":
+            tools = enumerate(list_at(choice.get("tools"), "tool_choice.tools"))
+            named = {object_at(t, f"tool_choice.tools[{n}]").get("name") for n, t in tools}
+            offered = found.body["tools"]
+            found.body["tools"] = [t for t in offered if t["function"].get("name") in named]
+            return text_at(choice.get("mode"), "tool_choice.mode")
+    raise unsupported("tool_choice.type", choice.get("type"))
+
+
+class _Items:
+    """The conversation's items as messages: an assistant's thoughts, words and calls of functions
+    that follow each other are one turn."""
+
+    def __init__(self, found: Translation) -> None:
+        self._found = found
+        self._turn: dict[str, Any] | None = None
+
+    def read(self, items: Sequence[dict[str, Any]]) -> None:
+        if len(items) > MAX_MESSAGES:
+            raise invalid(f"`input` may hold at most {MAX_MESSAGES} items", "input")
+        for place, item in enumerate(items):
+            self._item(item, f"input[{place}]")
+
+    def _item(self, item: dict[str, Any], where: str) -> None:
+        kind = item.get("type") or "message"
+        match kind:
+            case "message":
+                self._message(item, where)
+            case "reasoning":
+                if thoughts := _thoughts(item, where):
+                    turn = self._assistant(where)
+                    turn["reasoning_content"] = turn.get("reasoning_content", "") + thoughts
+            case "function_call":
+                self._assistant(where).setdefault("tool_calls", []).append(_call(item, where))
+            case "function_call_output":
+                called = text_at(item.get("call_id"), f"{where}.call_id")
+                content = _content(item.get("output"), f"{where}.output")
+                self._say({"role": "tool", "tool_call_id": called, "content": content}, where)
+            case "item_reference":
+                raise _unknown_item(where)
+            case _ if not str(kind).startswith(DROPPED_ITEMS):
+                raise unsupported(f"{where}.type", kind)
+
+    def _message(self, item: dict[str, Any], where: str) -> None:
+        content = _content(item.get("content"), f"{where}.content")
+        role = text_at(item.get("role"), f"{where}.role")
+        if role != "assistant":
+            self._say({"role": role, "content": content}, where)
+            return
+        turn = self._assistant(where, "content" if self._has_said() else None)
+        turn["content"] = content
+
+    def _has_said(self) -> bool:
+        return self._turn is not None and (
+            self._turn["content"] is not None or "tool_calls" in self._turn
+        )
+
+    def _assistant(self, where: str, fresh: str | None = None) -> dict[str, Any]:
+        """The assistant's turn that is under way, or a new one."""
+        if self._turn is None or fresh:
+            turn: dict[str, Any] = {"role": "assistant", "content": None}
+            self._say(turn, where)
+            self._turn = turn
+        return self._turn
+
+    def _say(self, message: dict[str, Any], where: str) -> None:
+        self._turn = None
+        self._found.say(message, where)
+
+
+def _unknown_item(where: str) -> RefusedError:
+    message = (
+        f"`{where}` refers to a stored item, and nothing is stored here: send the item itself "
+        "(clients do with `store: false`)"
+    )
+    return invalid(message, where, "unsupported_value")
+
+
+def _thoughts(item: dict[str, Any], where: str) -> str:
+    """What a reasoning item says: the thoughts themselves, else their summary."""
+    for name in ("content", "summary"):
+        parts = list_at(item.get(name) or [], f"{where}.{name}")
+        said = [part.get("text") for part in parts if isinstance(part, dict)]
+        if text := "\n".join(text for text in said if isinstance(text, str)):
+            return text
+    return ""
+
+
+def _call(item: dict[str, Any], where: str) -> dict[str, Any]:
+    function = {name: text_at(item.get(name), f"{where}.{name}") for name in ("name", "arguments")}
+    called = text_at(item.get("call_id"), f"{where}.call_id")
+    return {"id": called, "type": "function", "function": function}
+
+
+def _content(content: object, where: str) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return content
+    parts = enumerate(list_at(content, where))
+    return [_part(object_at(part, f"{where}[{n}]"), f"{where}[{n}]") for n, part in parts]
+
+
+def _part(part: dict[str, Any], where: str) -> dict[str, Any]:
+    kind = part.get("type")
+    match kind:
+        case "input_text" | "output_text" | "text" | "refusal":
+            text = part.get("text", part.get("refusal"))
+            return {"type": "text", "text": text_at(text, f"{where}.text")}
+        case "input_image":
+            if part.get("file_id"):
+                raise unsupported(f"{where}.file_id", part["file_id"])
+            url = text_at(part.get("image_url"), f"{where}.image_url")
+            detail = {"detail": part["detail"]} if part.get("detail") else {}
+            return {"type": "image_url", "image_url": {"url": url, **detail}}
+        case "input_file":
+            if not part.get("file_data"):
+                raise invalid(f"`{where}.file_data` is missing", f"{where}.file_data")
+            file = {name: part[name] for name in ("filename", "file_data") if name in part}
+            return {"type": "file", "file": file}
+        case "input_audio":
+            return {"type": "input_audio", "input_audio": part.get("input_audio")}
+    raise unsupported(f"{where}.type", kind)

@@ -1,0 +1,232 @@
+"""An answer in the shapes of OpenAI's Responses API: a response, or the events of one.
+
+https://platform.openai.com/docs/api-reference/responses-streaming gives the order of the events.
+Items have the same ids whole and streamed: they are made of the request's id and the item's place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from api.completion import KEEP_ALIVE
+from api.errors import Problem
+from api.messages_answer import is_json
+from api.outcome import finish_reason, router_object, usage
+from api.parsing import Asked
+from providers.base import Logprob
+from race.events import CallPiece
+from race.state import Answer
+
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Finish reasons of an answer that was not brought to its end, and OpenAI's word for each."""
+
+FAILED = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
+"""OpenAI's codes of a response that failed, by status; the rest are `server_error`."""
+
+PREFIXES = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
+
+
+class ResponseEvents:
+    """The events of one response; its items are kept as they grow."""
+
+    keep_alive = KEEP_ALIVE
+
+    def __init__(self, request_id: str, asked: Asked, echo: Mapping[str, Any]) -> None:
+        """`echo`: what a response repeats of its request."""
+        self._request_id = request_id
+        self._asked = asked
+        self._echo = echo
+        self._created = int(time.time())
+        self._number = 0
+        self._items: list[dict[str, Any]] = []
+        self._writing: dict[str, Any] | None = None
+        """The item that text or thoughts are being written to."""
+        self._calls: dict[int, dict[str, Any]] = {}
+        """Calls of tools that are under way, by the provider's index."""
+
+    def whole(self, answer: Answer) -> bytes:
+        speaker = str(answer.provider)
+        if answer.reasoning:
+            self.reasoning(answer.reasoning, speaker)
+        if answer.text or answer.logprobs:
+            self.text(answer.text, speaker, answer.logprobs)
+        for index, call in enumerate(answer.tool_calls):
+            piece = CallPiece(index=index, id=call["id"], **call["function"])
+            self.calls([piece], speaker)
+        return orjson.dumps(self._ended(answer)[1])
+
+    def start(self, speaker: str) -> bytes:
+        response = self._response("in_progress", speaker)
+        return self._event("response.created", response=response) + self._event(
+            "response.in_progress", response=response
+        )
+
+    def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
+        """A piece of the answer; the names of its other speakers are in the `router` object."""
+        begun = self._written_to("message")
+        item = self._items[-1]
+        part = item["content"][0]
+        part["text"] += text
+        known = [{**chance, "bytes": chance["bytes"] or []} for chance in chances]
+        part["logprobs"] += known
+        delta = self._at(item, content_index=0, delta=text, logprobs=known)
+        return begun + self._event("response.output_text.delta", **delta)
+
+    def reasoning(self, text: str, speaker: str) -> bytes:
+        """A piece of the model's thoughts, as a summary: that is where clients look for them."""
+        begun = self._written_to("reasoning")
+        item = self._items[-1]
+        item["summary"][0]["text"] += text
+        delta = self._at(item, summary_index=0, delta=text)
+        return begun + self._event("response.reasoning_summary_text.delta", **delta)
+
+    def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
+        """Pieces of calls of tools, each call an item of its own."""
+        return b"".join(self._piece(piece) for piece in pieces)
+
+    def end(self, answer: Answer) -> bytes:
+        closed, response = self._ended(answer)
+        return closed + self._event(f"response.{response['status']}", response=response)
+
+    def failed(self, problem: Problem) -> bytes:
+        """How a stream ends that was not completed: what is under way stays unfinished."""
+        error = {"code": problem.code, "message": problem.message, "param": problem.param}
+        response = self._response("failed", "", self._items)
+        code = FAILED.get(problem.status, "server_error")
+        response["error"] = {"code": code, "message": problem.message}
+        if problem.router is not None:
+            response["router"] = problem.router
+        said = self._event("error", **error)
+        return said + self._event("response.failed", response=response)
+
+    def _ended(self, answer: Answer) -> tuple[bytes, dict[str, Any]]:
+        """The ends of what is open, and the whole response."""
+        reason = INCOMPLETE.get(finish_reason(answer))
+        status = "incomplete" if reason else "completed"
+        closed = self._close(status) + self._close_calls(status, unfinished=True)
+        response = self._response(status, str(answer.provider), self._items)
+        if reason:
+            response["incomplete_details"] = {"reason": reason}
+        response |= {
+            "completed_at": int(time.time()) if status == "completed" else None,
+            "usage": _usage(answer, self._asked),
+            "router": router_object(answer, self._asked.ignored),
+        }
+        return closed, response
+
+    def _piece(self, piece: CallPiece) -> bytes:
+        item, begun = self._calls.get(piece["index"]), b""
+        if item is None:
+            begun = self._close() + self._close_calls()
+            fresh = {"call_id": piece["id"], "name": piece["name"], "arguments": ""}
+            begun += self._begin("function_call", fresh)
+            item = self._calls[piece["index"]] = self._items[-1]
+        if not piece["arguments"]:
+            return begun
+        item["arguments"] += piece["arguments"]
+        delta = self._at(item, delta=piece["arguments"])
+        return begun + self._event("response.function_call_arguments.delta", **delta)
+
+    def _written_to(self, kind: str) -> bytes:
+        """The events that make an item of this kind the one that is written to."""
+        if self._writing is not None and self._writing["type"] == kind:
+            return b""
+        closed = self._close() + self._close_calls()
+        if kind == "message":
+            part: dict[str, Any] = {"type": "output_text", "text": ""}
+            part |= {"annotations": [], "logprobs": []}
+            begun = self._begin(kind, {"role": "assistant", "content": []})
+            added = "response.content_part.added"
+            place = {"content_index": 0}
+        else:
+            part = {"type": "summary_text", "text": ""}
+            begun = self._begin(kind, {"summary": []})
+            added = "response.reasoning_summary_part.added"
+            place = {"summary_index": 0}
+        self._writing = item = self._items[-1]
+        begun += self._event(added, **self._at(item, part=part, **place))
+        item["content" if kind == "message" else "summary"].append(part)
+        return closed + begun
+
+    def _begin(self, kind: str, fresh: dict[str, Any]) -> bytes:
+        place = len(self._items)
+        head = {"id": f"{PREFIXES[kind]}_{self._request_id}_{place}", "type": kind}
+        item = {**head, "status": "in_progress", **fresh}
+        self._items.append(item)
+        return self._event("response.output_item.added", output_index=place, item=item)
+
+    def _close(self, status: str = "completed") -> bytes:
+        """The end of the item of text or thoughts that is open, if one is."""
+        item, self._writing = self._writing, None
+        if item is None:
+            return b""
+        if item["type"] == "reasoning":
+            part = item["summary"][0]
+            said = self._at(item, summary_index=0)
+            done = self._event("response.reasoning_summary_text.done", text=part["text"], **said)
+            done += self._event("response.reasoning_summary_part.done", part=part, **said)
+        else:
+            part = item["content"][0]
+            said = self._at(item, content_index=0)
+            known = {"text": part["text"], "logprobs": part["logprobs"]}
+            done = self._event("response.output_text.done", **known, **said)
+            done += self._event("response.content_part.done", part=part, **said)
+        return done + self._finish(item, status)
+
+    def _close_calls(self, status: str = "completed", *, unfinished: bool = False) -> bytes:
+        """The ends of the open calls whose arguments are whole, or of all of them."""
+        done = [i for i, c in self._calls.items() if unfinished or is_json(c["arguments"])]
+        return b"".join(self._close_call(self._calls.pop(index), status) for index in done)
+
+    def _close_call(self, item: dict[str, Any], status: str) -> bytes:
+        said = self._at(item, name=item["name"], arguments=item["arguments"])
+        done = self._event("response.function_call_arguments.done", **said)
+        return done + self._finish(item, status)
+
+    def _finish(self, item: dict[str, Any], status: str) -> bytes:
+        item["status"] = status
+        place = self._items.index(item)
+        return self._event("response.output_item.done", output_index=place, item=item)
+
+    def _at(self, item: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {"item_id": item["id"], "output_index": self._items.index(item), **more}
+
+    def _response(
+        self, status: str, speaker: str, output: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
+        return {
+            "id": f"resp_{self._request_id}",
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "error": None,
+            "incomplete_details": None,
+            "model": speaker,
+            "output": list(output),
+            "usage": None,
+            "background": False,
+            "previous_response_id": None,
+            "store": False,
+            "truncation": "disabled",
+            **self._echo,
+        }
+
+    def _event(self, kind: str, **data: Any) -> bytes:
+        event = {"type": kind, "sequence_number": self._number, **data}
+        self._number += 1
+        return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
+    tokens = usage(answer, asked.prompt)
+    return {
+        "input_tokens": tokens["prompt_tokens"],
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": tokens["completion_tokens"],
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": tokens["total_tokens"],
+    }
