@@ -53,19 +53,21 @@ def create_app(
     grace_s: float = GRACE_S,
     keep_alive_s: float = KEEP_ALIVE_S,
     host: str = LOOPBACK,
+    behind: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """The service over this router, which it starts, warms and closes with its own lifespan.
 
     Keys are asked for where ROUTER_API_KEYS is set. On a Space requests are rate-limited.
     `write=False` takes no feedback and shows no texts of others. `host` is the address that it is
-    served on: on a loopback one, foreign names and pages are refused.
+    served on: on a loopback one, foreign names and pages are refused. `behind` begins once the
+    router is ready, and is cancelled at the end.
     """
     in_flight = InFlight()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await router.start()
-        warming = asyncio.create_task(_warm(router), name="warm")
+        warming = asyncio.create_task(_warm(router, behind), name="warm")
         try:
             yield
         finally:
@@ -156,9 +158,11 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, wrong)
 
 
-async def _warm(router: Router) -> None:
+async def _warm(router: Router, behind: Callable[[], Awaitable[None]] | None) -> None:
     """Load what the first request would have to load; what fails costs quality, not the start."""
     try:
         await router.warm()
     except RouterError as error:
         logger.warning("not_warm", error=str(error))
+    if behind is not None:
+        await behind()

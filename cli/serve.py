@@ -7,9 +7,8 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -63,28 +62,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def build(router: Router, *, write: bool = True, ui: bool = True, host: str = LOOPBACK) -> FastAPI:
-    """The service, with the page on it unless `ui` is False, and the first ingest behind it."""
+    """The service, and behind it the page, unless `ui` is False, and the first ingest."""
     from api.server import create_app
+    from ui.loading import LoadingPage
 
-    app = create_app(router, write=write, host=host)
-    if ui:
-        from ui.page import mount
+    page = LoadingPage(router, write=write) if ui else None
 
-        app = mount(app, router, write=write)
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(served: Any) -> AsyncIterator[Any]:
-        async with inner(served) as state:
-            task = asyncio.create_task(ingest(router.services), name="first-ingest")
+    async def behind() -> None:
+        """What requests do not need is loaded once they are served."""
+        async with page.loaded() if page else nullcontext():
             try:
-                yield state
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await ingest(router.services)
+            except Exception:  # a bug there does not end the page
+                logger.exception("ingest_crashed")
+            await asyncio.Event().wait()
 
-    app.router.lifespan_context = lifespan
+    app = create_app(router, write=write, host=host, behind=behind)
+    if page:
+        app.mount("/", page)
     return app
 
 

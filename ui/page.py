@@ -105,6 +105,13 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
 
     An application that checks no Host and Origin yet does so from here on, as on loopback.
     """
+    served = attach(app, router, write=write)
+    guard(served, router.settings.environment)
+    return served
+
+
+def attach(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
+    """`mount` on an application that stands behind a check of Host and Origin."""
     import gradio as gr
 
     from ui.guard import Guard
@@ -131,8 +138,6 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
         js="() => RouterPage.begin()",
     )
     gradio: Any = served.routes[-1]
-    environment = router.settings.environment
-    policy = theme.policy(framed=environment.space_id is not None)
+    policy = theme.policy(framed=router.settings.environment.space_id is not None)
     gradio.app.add_middleware(Guard, events=events_of(page), files=page.files, policy=policy)
-    guard(served, environment)
     return served
