@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -43,7 +42,7 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         responses=errors(400, 404, 408, 413, 429),
         openapi_extra=body_of(ChatRequest),
     )
-    async def route_chat_completion(request: Request) -> dict[str, Any]:
+    async def route_chat_completion(request: Request) -> dict[str, object]:
         """The dry run: where this conversation would go, and why. Calls no model."""
         asked = parse(await read_json(request, MAX_CHAT_BYTES), router.settings.passes())
         target = resolve(router.settings, asked.model)

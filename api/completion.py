@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
@@ -19,9 +18,9 @@ DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": the answer is under way\n\n"
 
 
-def message_of(answer: Answer) -> dict[str, Any]:
+def message_of(answer: Answer) -> dict[str, object]:
     """The assistant's message; it may be sent back as it is."""
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+    message: dict[str, object] = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.tool_calls:
         message |= {"content": answer.text or None, "tool_calls": answer.tool_calls}
     if answer.reasoning:
@@ -29,7 +28,7 @@ def message_of(answer: Answer) -> dict[str, Any]:
     return message
 
 
-def logprobs(content: Sequence[Logprob]) -> dict[str, Any] | None:
+def logprobs(content: Sequence[Logprob]) -> dict[str, object] | None:
     """A choice's `logprobs`; null where there are none."""
     return {"content": content, "refusal": None} if content else None
 
@@ -101,12 +100,12 @@ class Chunks:
             self._spoken_by(speaker)
         return self._head + b'"tool_calls":' + orjson.dumps(self._pieces(pieces)) + self._tail
 
-    def _pieces(self, pieces: Sequence[CallPiece]) -> list[dict[str, Any]]:
+    def _pieces(self, pieces: Sequence[CallPiece]) -> list[dict[str, object]]:
         """As OpenAI streams them: id, type and name once, with the call's first piece."""
         found = []
         for piece in pieces:
             function = {"arguments": piece["arguments"]}
-            delta: dict[str, Any] = {"index": piece["index"], "function": function}
+            delta: dict[str, object] = {"index": piece["index"], "function": function}
             if piece["index"] not in self._called:
                 self._called.add(piece["index"])
                 function["name"] = piece["name"]
@@ -152,9 +151,9 @@ class Chunks:
     def _envelope(
         self,
         answer: Answer,
-        choices: list[dict[str, Any]],
+        choices: list[dict[str, object]],
         tokens: dict[str, int] | None,
-        router: dict[str, Any],
+        router: dict[str, object],
     ) -> bytes:
         chunk = {
             "id": self._id,

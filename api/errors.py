@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from starlette.responses import Response
@@ -51,10 +50,10 @@ class Problem:
     code: str | None = None
     param: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    router: dict[str, Any] | None = None
+    router: dict[str, object] | None = None
     """What each provider said, where some were asked."""
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         error = {
             "message": self.message,
             "type": self.kind,
@@ -63,12 +62,12 @@ class Problem:
         }
         return {"error": error} if self.router is None else {"error": error, "router": self.router}
 
-    def anthropic(self, request_id: str | None) -> dict[str, Any]:
+    def anthropic(self, request_id: str | None) -> dict[str, object]:
         """The same in Anthropic's shape, whose types follow the status."""
         error = {"type": _ANTHROPIC.get(self.status, "api_error"), "message": self.message}
         if self.code in ("overloaded", "shutting_down"):
             error["type"] = "overloaded_error"
-        body = {"type": "error", "error": error, "request_id": request_id}
+        body: dict[str, object] = {"type": "error", "error": error, "request_id": request_id}
         return body if self.router is None else {**body, "router": self.router}
 
     def response(self) -> Response:

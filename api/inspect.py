@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,8 +15,9 @@ from api.openapi import Documented, body_of, errors
 from api.parsing import read_json, refusal
 from graph.router import Router
 from telemetry.metrics import Metrics
+from telemetry.records import InteractionRow
 
-TEXT: dict[int | str, dict[str, Any]] = {
+TEXT: dict[int | str, dict[str, object]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
@@ -58,7 +60,7 @@ class Ready(Documented):
     ready: bool
 
 
-DOWN: dict[int | str, dict[str, Any]] = {503: {"model": Health}}
+DOWN: dict[int | str, dict[str, object]] = {503: {"model": Health}}
 
 
 def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
@@ -70,13 +72,13 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
     async def interactions(
         limit: Annotated[int, Query(ge=1, le=1000)] = 20,
         category: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Requests with their attempts, newest first."""
-        rows: list[dict[str, Any]] = [dict(r) for r in await router.interactions(limit, category)]
-        return rows if write else [_without_texts(row) for row in rows]
+        rows = await router.interactions(limit, category)
+        return [dict(row) if write else _without_texts(row) for row in rows]
 
     @routes.get("/router/priorities", responses=errors(503))
-    async def priorities() -> dict[str, Any]:
+    async def priorities() -> Mapping[str, object]:
         """The declared and the learned order of each category, with figures."""
         return await router.priorities()
 
@@ -85,7 +87,7 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
         responses=errors(400, 403, 404, 408, 413, 503),
         openapi_extra=body_of(Feedback),
     )
-    async def feedback(request: Request) -> dict[str, Any]:
+    async def feedback(request: Request) -> dict[str, object]:
         """Replace what the caller thinks of an answer."""
         if not write:
             message = "this open service takes no feedback"
@@ -103,7 +105,7 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
         responses=errors(400, 403, 404, 408, 413, 503),
         openapi_extra=body_of(Correction),
     )
-    async def teach(request: Request) -> dict[str, Any]:
+    async def teach(request: Request) -> dict[str, object]:
         """Correct the classifier; it judges by this at once, in every replica."""
         _refuse_unless(write)
         given = await read_json(request)
@@ -115,13 +117,13 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
         return dict(await router.teach(str(meant), wanted.category, by=keys.who(request)))
 
     @routes.get("/router/taught", responses=errors(403, 503))
-    async def taught() -> list[dict[str, Any]]:
+    async def taught() -> list[dict[str, object]]:
         """The corrections in force, oldest first."""
         _refuse_unless(write)
         return [dict(lesson) for lesson in await router.taught()]
 
     @routes.delete("/router/taught/{lesson}", responses=errors(403, 404, 503))
-    async def take_back(lesson: str, request: Request) -> dict[str, Any]:
+    async def take_back(lesson: str, request: Request) -> dict[str, object]:
         """Take a correction back."""
         _refuse_unless(write)
         return dict(await router.take_back(lesson, by=keys.who(request)))
@@ -175,7 +177,7 @@ def health_routes(router: Router, keys: Keys) -> APIRouter:
     return routes
 
 
-def _without_texts(row: dict[str, Any]) -> dict[str, Any]:
-    hidden = {"prompt": None, "answer": None}
-    attempts = [{**attempt, "text": None} for attempt in row["attempts"]]
-    return {**row, **{k: v for k, v in hidden.items() if k in row}, "attempts": attempts}
+def _without_texts(row: InteractionRow) -> dict[str, object]:
+    attempts = [{**attempt, "text": None} for attempt in row.get("attempts", [])]
+    hidden: dict[str, object] = {name: None for name in ("prompt", "answer") if name in row}
+    return {**row, **hidden, "attempts": attempts}

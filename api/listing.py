@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -35,7 +35,7 @@ class AboutProvider(Documented):
     model: str
     """The host's own name for it."""
     simulated: bool
-    cost: dict[str, Any] | None
+    cost: dict[str, object] | None
     """USD per million tokens; null: unknown."""
     context: int | None
     """Tokens; null: unknown."""

@@ -3,7 +3,7 @@ us rather than by it."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -42,12 +42,12 @@ class RouterObject(Documented):
     confidence: float
     provider: str | None
     role: Literal["primary", "fallback"] | None
-    attempts: list[dict[str, Any]]
+    attempts: list[dict[str, object]]
     cost_usd: float | None
     why: str | None
     """Why the answer changed hands, or why there is none; the log's `reason`."""
     note: str | None
-    sources: list[dict[str, Any]]
+    sources: list[dict[str, object]]
     grounded: bool
 
 
@@ -60,7 +60,7 @@ class Choice(Documented):
     index: int
     message: Spoken
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
-    logprobs: dict[str, Any] | None = None
+    logprobs: dict[str, object] | None = None
 
 
 class Completion(Documented):
@@ -86,7 +86,7 @@ class ErrorBody(Documented):
     error: ErrorDetail
 
 
-STREAMED: dict[int | str, dict[str, Any]] = {
+STREAMED: dict[int | str, dict[str, object]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }
 """A route's answer as server-sent events."""
@@ -105,18 +105,18 @@ class AnthropicError(Documented):
     request_id: str | None
 
 
-def errors(*statuses: int, body: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int, body: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, object]]:
     """A route's error answers."""
     return {s: {"model": body, "description": DESCRIPTIONS[s]} for s in (*statuses, 500)}
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def body_of(model: type[BaseModel]) -> dict[str, object]:
     """A route's JSON body, for `openapi_extra`."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def document(app: FastAPI) -> dict[str, Any]:
+def document(app: FastAPI) -> dict[str, object]:
     """The document, made once. Definitions move to where they are referred to, and FastAPI's own
     422 gives way to the 400 that is sent instead."""
     if app.openapi_schema is None:

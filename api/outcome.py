@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from providers.base import estimate_tokens
 from providers.messages import written
@@ -12,7 +11,7 @@ from race.state import Answer
 FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls"})
 
 
-def router_object(answer: Answer, ignored: Sequence[str] = ()) -> dict[str, Any]:
+def router_object(answer: Answer, ignored: Sequence[str] = ()) -> dict[str, object]:
     """The `router` object; `ignored` are the request's fields that were left out."""
     attempts = [{k: v for k, v in row.items() if k != "text"} for row in answer.attempts]
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from fastapi import Request
@@ -29,7 +28,7 @@ RETRY_S = 1.0
 _CODES = {408: "request_timeout", 413: "request_too_large"}
 
 
-async def read_json(request: Request, most_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
+async def read_json(request: Request, most_bytes: int = MAX_BODY_BYTES) -> dict[str, object]:
     """The body as a JSON object; RefusedError with 400, 408, 413 or 429.
 
     NaN, lone surrogates, invalid UTF-8 and nesting beyond a thousand levels are not JSON here.
@@ -82,7 +81,7 @@ class Asked:
         return "\n".join(written(message) for message in self.messages)
 
 
-def parse(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Asked:
+def parse(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Asked:
     """The request; RefusedError or UsageError (400) name the first parameter that is wrong.
 
     `passes`: the fields that any enabled host takes beside OpenAI's.
@@ -109,7 +108,7 @@ def parse(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Asked:
     )
 
 
-def _options(request: ChatRequest, body: dict[str, Any]) -> Options:
+def _options(request: ChatRequest, body: dict[str, object]) -> Options:
     """What is passed on to the providers, under OpenAI's names."""
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
     if len(limits) > 1:
@@ -134,7 +133,7 @@ def _options(request: ChatRequest, body: dict[str, Any]) -> Options:
     return options
 
 
-def _tools(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
+def _tools(request: ChatRequest, body: dict[str, object]) -> dict[str, object]:
     """The tools as they came, and how they may be called."""
     choice = request.tool_choice
     if not request.tools:
@@ -153,7 +152,7 @@ def _tools(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
     return found
 
 
-def _format(request: ChatRequest, body: dict[str, Any]) -> dict[str, object]:
+def _format(request: ChatRequest, body: dict[str, object]) -> dict[str, object]:
     form = request.response_format
     if form is None or form.type == "text":
         return {}

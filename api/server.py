@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 from fastapi import Depends, FastAPI, Request
@@ -95,9 +94,7 @@ def create_app(
 def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: float) -> None:
     environment = router.settings.environment
     keys = Keys(environment.api_keys)
-    locked: list[Any] = []
-    if keys:
-        locked = [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
+    locked = [] if not keys else [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
     limited = [Depends(RateLimit().require)] if environment.space_id is not None else []
     dialects = [
         chat_routes(router, keep_alive_s=keep_alive_s),

@@ -28,16 +28,16 @@ _HEAD = re.compile(r"[a-z_]+")
 class Translation:
     """A chat body in the making."""
 
-    body: dict[str, Any]
+    body: dict[str, object]
     names: Mapping[str, str]
     """The caller's names of the chat body's parameters, where they differ."""
     ignored: list[str] = field(default_factory=list)
     """What of the request was left out, for the answer's note."""
-    messages: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, object]] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     """Where in the caller's body each message comes from."""
 
-    def say(self, message: dict[str, Any], place: str) -> None:
+    def say(self, message: dict[str, object], place: str) -> None:
         self.messages.append(message)
         self.places.append(place)
 
@@ -65,7 +65,7 @@ class Translation:
         return _HEAD.sub(lambda head: self.names.get(head[0], head[0]), param, count=1)
 
 
-def read(model: type[Model], body: dict[str, Any]) -> Model:
+def read(model: type[Model], body: dict[str, object]) -> Model:
     """The body's checked form; RefusedError (400) names the first thing that is wrong."""
     try:
         return model.model_validate(body)
@@ -73,7 +73,7 @@ def read(model: type[Model], body: dict[str, Any]) -> Model:
         raise refusal(error.errors(include_url=False)) from None
 
 
-def object_at(value: object, place: str) -> dict[str, Any]:
+def object_at(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise invalid(f"`{place}` must be an object", place, "invalid_value")
     return value

@@ -9,7 +9,7 @@ refused by name else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -60,13 +60,13 @@ def asks_nothing(value: object) -> bool:
 
 
 def sorted_out(
-    unknown: Mapping[str, Any], passes: frozenset[str]
-) -> tuple[dict[str, Any], list[str]]:
+    unknown: Mapping[str, object], passes: frozenset[str]
+) -> tuple[dict[str, object], list[str]]:
     """What of the unknown fields goes to hosts that know it, and the names of what is ignored.
 
     `passes`: what any enabled host lists. Raises RefusedError (400) for the first that is neither.
     """
-    passed: dict[str, Any] = {}
+    passed: dict[str, object] = {}
     ignored: list[str] = []
     for name, value in unknown.items():
         if asks_nothing(value):
@@ -101,13 +101,13 @@ class Wire(BaseModel):
 
     @validator(mode="before")
     @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
+    def _without_nulls(cls, value: object) -> object:
         if isinstance(value, dict):
             return {key: item for key, item in value.items() if item is not None}
         return value
 
 
-def _form(value: Any) -> str:
+def _form(value: object) -> str:
     return "list" if isinstance(value, list) else "text"
 
 
@@ -128,7 +128,7 @@ class Function(Wire):
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_.:-]{1,128}$")
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, object] | None = None
     strict: bool | None = None
 
 
@@ -153,7 +153,7 @@ class JsonSchema(Wire):
 
     name: str | None = None
     description: str | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: dict[str, object] = Field(alias="schema")
     strict: bool | None = None
 
 
@@ -188,7 +188,7 @@ class ChatRequest(Wire):
 
     @validator(mode="before")
     @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
+    def _without_nulls(cls, value: object) -> object:
         """Without all that asks for nothing; a false may say something."""
         if not isinstance(value, dict):
             return value
@@ -205,7 +205,7 @@ class ChatRequest(Wire):
         "(fastest first), or a provider's name, which is then asked first.",
         examples=["auto", "auto:technical"],
     )
-    messages: list[dict[str, Any]] = Field(
+    messages: list[dict[str, object]] = Field(
         description=f"The conversation so far, at most {MAX_MESSAGES} messages in OpenAI's form: "
         "text, pictures, calls of tools and their results.",
     )
@@ -237,7 +237,7 @@ class ChatRequest(Wire):
     modalities: list[Literal["text"]] | None = None
 
     user: str | None = Field(default=None, description="Ignored.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Ignored.")
+    metadata: dict[str, object] | None = Field(default=None, description="Ignored.")
     safety_identifier: str | None = Field(default=None, description="Ignored.")
     prompt_cache_key: str | None = Field(default=None, description="Ignored.")
     service_tier: str | None = Field(default=None, description="Ignored.")

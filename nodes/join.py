@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from config.models import Limits
 from nodes.grounding import supported
 from race.machine import Side
@@ -12,6 +14,22 @@ from telemetry.records import AttemptRow
 
 PASSAGES = "passages"
 """The provider's name of an extractive answer."""
+
+FAILURES = {
+    "auth": "its key was refused",
+    "rate_limited": "asked too often",
+    "server": "server error",
+    "connection": "no connection",
+    "timeout": "no answer in time",
+    "bad_reply": "its reply could not be used",
+    "content_filter": "its content filter refused the prompt",
+    "context_length": "the conversation is too long for it",
+    "not_found": "its host does not serve that model",
+    "bad_request": "it refused a parameter",
+    "capability": "it cannot do what was asked",
+    "schema": "its answer missed the schema",
+}
+"""An attempt's error in words."""
 
 MISSED = {
     "late": "the knowledge base did not answer in time, so no passages were given",
@@ -136,13 +154,17 @@ def why_primary(primary: Branch) -> str | None:
         return None
     again = before[-1]["provider"] == last["provider"]
     ends = "answered when it was asked again" if again else f"so {last['provider']} answered"
-    said = "; ".join(_fate(row) for row in before)
-    return f"{said}, {'and ' if again else ''}{ends}"
+    return f"{'; '.join(_fates(before))}, {'and ' if again else ''}{ends}"
 
 
 def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
-    """Why the fallback answered."""
-    return f"{_why_out(primary, limits)}, so {fallback.get('provider')} answered"
+    """Why the fallback answered: what became of each provider that was asked before it."""
+    name = fallback.get("provider")
+    if _was_overtaken(primary):
+        *before, last = primary["attempts"]
+        waiting = f"{last['provider']} was being asked when {name} was ready"
+        return "; ".join([*_fates(before), waiting])
+    return f"{_why_out(primary, limits)}, so {name} answered"
 
 
 def why_cut(primary: Branch, fallback: Branch, limits: Limits) -> str:
@@ -151,21 +173,33 @@ def why_cut(primary: Branch, fallback: Branch, limits: Limits) -> str:
     return f"{_why_out(primary, limits)}, and {joins}"
 
 
+def _was_overtaken(primary: Branch) -> bool:
+    """A call failed, and the one in its place was still running when the fallback was ready."""
+    rows = primary.get("attempts", [])
+    by_time = primary.get("out") in ("timeout", "stalled")
+    return len(rows) > 1 and not by_time and rows[-1]["outcome"] in ("cancelled", "timed_out")
+
+
 def _why_out(primary: Branch, limits: Limits) -> str:
-    """What took the floor from the primary."""
-    name = primary.get("provider")
+    """What took the floor from the primary, and what had become of those asked before."""
+    if primary.get("provider") is None:
+        skipped = "; ".join(_fates(primary.get("attempts", [])))
+        return skipped or "no preferred provider is enabled"
+    *before, last = primary["attempts"]
+    return "; ".join([*_fates(before), _last_fate(primary, last, limits)])
+
+
+def _last_fate(primary: Branch, last: AttemptRow, limits: Limits) -> str:
+    name = last["provider"]
     match primary.get("out"):
-        case _ if name is None:
-            skipped = "; ".join(_fate(row) for row in primary.get("attempts", []))
-            return skipped or "no preferred provider is enabled"
-        case "timeout" if primary["attempts"][-1]["ttft_ms"] is None:
+        case "timeout" if last["ttft_ms"] is None:
             return f"{name} had not begun to answer after {limits.ttft_s:g} s"
         case "timeout":
             return f"{name} began to answer too late"
         case "stalled":
             return f"{name} fell silent for {limits.stall_s:g} s in the middle of its answer"
         case _:
-            return _fate(primary["attempts"][-1])
+            return _fate(last, 1)
 
 
 def why_nobody(primary: Branch, fallback: Branch) -> str:
@@ -178,15 +212,24 @@ def why_nobody(primary: Branch, fallback: Branch) -> str:
     return "no provider answered (" + "; ".join(said or ["none is enabled"]) + ")"
 
 
-def _fate(row: AttemptRow) -> str:
-    """What became of an attempt that did not answer."""
-    name = row["provider"]
+def _fates(rows: list[AttemptRow]) -> list[str]:
+    """What became of attempts that did not answer; the same fate in a row is said once."""
+    alike = groupby(rows, lambda row: _fate(row, 1))
+    return [_fate(same[0], len(same)) for same in (list(group) for _, group in alike)]
+
+
+def _fate(row: AttemptRow, times: int) -> str:
+    """What became of an attempt that did not answer, `times` times."""
+    name, often = row["provider"], {1: "", 2: " twice"}.get(times, f" {times} times")
     match row["outcome"]:
         case "skipped":
             return f"{name} was skipped ({row['detail']})"
         case "failed" if row["ttft_ms"] is not None and row["error"] == "connection":
-            return f"{name} was cut off in the middle of its answer"
+            return f"{name} was cut off in the middle of its answer{often}"
         case "failed":
-            return f"{name} failed ({row['error']})"
+            kind = str(row["error"])
+            return f"{name} failed{often} ({FAILURES.get(kind, kind.replace('_', ' '))})"
+        case "late" | "timed_out":
+            return f"{name} gave no answer in time"
         case outcome:
-            return f"{name} gave no answer ({outcome.replace('_', ' ')})"
+            return f"{name} gave no answer ({outcome})"

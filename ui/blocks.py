@@ -6,7 +6,7 @@ Files that an event returns have owners, and failures go to our own log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import gradio as gr
 import structlog
@@ -18,7 +18,17 @@ from ui.uploads import Files
 
 logger = structlog.get_logger()
 
-AT_ONCE: dict[str, Any] = {
+
+class Sent(TypedDict, total=False):
+    """How an event reaches the service."""
+
+    queue: bool
+    concurrency_limit: int | None
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
+
+
+AT_ONCE: Sent = {
     "queue": False,
     "show_progress": "hidden",
     "api_visibility": "private",
@@ -26,7 +36,7 @@ AT_ONCE: dict[str, Any] = {
 """For an event that answers once. Past the queue on purpose: gradio closes a tab's stream of events
 when none is pending, and an event that joins in that moment is not heard of again."""
 
-STREAMED: dict[str, Any] = {
+STREAMED: Sent = {
     "concurrency_limit": None,
     "show_progress": "hidden",
     "api_visibility": "private",
@@ -57,9 +67,9 @@ class Page(gr.Blocks):
             raise gr.Error(NOT_OFFERED, print_exception=False) from error
         return found
 
-    async def process_api(self, *args: Any, **how: Any) -> dict[str, Any]:
+    async def process_api(self, *args: Any, **how: Any) -> dict[str, object]:
         try:
-            output: dict[str, Any] = await super().process_api(*args, **how)
+            output: dict[str, object] = await super().process_api(*args, **how)
         except gr.Error as error:
             error.print_exception = False
             raise
@@ -81,7 +91,7 @@ class Page(gr.Blocks):
 
 def widget(
     view: str,
-    value: Any = None,
+    value: object = None,
     *,
     elem_id: str,
     every_s: float = 0,

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from config.errors import UsageError
 from graph.router import Router
 from runtime import teaching
-from ui.display import DisplayConfig
+from ui.display import Asked, DisplayConfig
 from ui.run import LateAnswers, Run, Runs
 from ui.transcript import Conversation
 from ui.view import View
@@ -43,9 +43,9 @@ class ChatService:
         """
         if not prompt.strip() or conversation.running:
             return None
-        asked = {
+        asked: Asked = {
             "prompt": prompt.strip(),
-            "turns before": len(conversation.turns),
+            "earlier_turns": len(conversation.turns),
             "category": category or None,
             "provider": provider or None,
         }
@@ -99,7 +99,7 @@ class ChatService:
             return None
         future = self._late.expect(view.request_id)
         self._awaited.setdefault(tab, set()).add(view.request_id)
-        limits = self.router.settings.limits_for((view.route or {})["category"])
+        limits = self.router.settings.limits_for(view.route["category"] if view.route else "")
         try:
             await asyncio.wait({future}, timeout=limits.late_s + 5)
         finally:

@@ -4,12 +4,92 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from config.models import Settings
+from race.state import Source
 
 KINDS = {"simulated": "simulated", "llama_cpp": "embedded", "openai": "remote"}
 """A host's kind in the configuration, and what the page calls it."""
+
+
+class Asked(TypedDict, total=False):
+    """What the caller sent, as far as it is known."""
+
+    prompt: str
+    category: str | None
+    provider: str | None
+    earlier_turns: int
+    prompt_hash: str | None
+
+
+class ShownAttempt(TypedDict, total=False):
+    """One call of a model; instants are milliseconds since the request came in."""
+
+    seq: int
+    provider: str
+    model: str
+    host: str
+    role: str
+    kind: str
+    outcome: str  # as in the log, or `running`
+    error: str | None
+    detail: str | None
+    served: bool
+    started_ms: float
+    first_ms: float | None
+    ended_ms: float | None
+    ttft_ms: float | None
+    latency_ms: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_usd: float | None
+    cost_estimated: bool
+
+
+class ShownAnswer(TypedDict, total=False):
+    """An answer as the caller has it, without its attempts; see `race.state.Answer`."""
+
+    request_id: str
+    text: str
+    category: str
+    confidence: float | None
+    provider: str | None
+    role: str | None
+    success: bool
+    stopped: bool
+    error: str | None
+    why: str | None
+    note: str | None
+    finish_reason: str | None
+    cost_usd: float | None
+    latency_ms: float | None
+    ttft_ms: float | None
+    sources: list[Source]
+
+
+class Note(TypedDict):
+    """Somebody else speaks from here on."""
+
+    at_ms: float
+    text: str
+    to: str
+    dropped: str
+
+
+class ShownLoser(TypedDict):
+    """An answer that was not served."""
+
+    provider: str
+    text: str
+
+
+class Limit(TypedDict):
+    """The limits of one request's category; `ttft_ms` since the request came in."""
+
+    ttft_ms: float
+    ttft_s: float
+    deadline_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +126,4 @@ class Node:
     ended_ms: float | None = None
     sub: str = ""
     """The most important thing about it, in a word or two."""
-    output: Any = None
+    output: object = None

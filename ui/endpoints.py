@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import gradio as gr
 from gradio.events import api
@@ -23,7 +23,7 @@ from ui.chat_service import ChatService
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Record = dict[str, Any]
+Record = dict[str, object]
 
 MOST_ROWS = 1_000
 """Requests that one call of `/interactions` returns at most."""
@@ -51,7 +51,7 @@ def refusing(endpoint: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     return call
 
 
-def _reading(service: ChatService) -> list[Callable[..., Awaitable[Any]]]:
+def _reading(service: ChatService) -> list[Callable[..., Awaitable[object]]]:
     router = service.router
 
     async def ask(prompt: str, category: str | None = None, provider: str | None = None) -> Record:
@@ -91,7 +91,7 @@ def _reading(service: ChatService) -> list[Callable[..., Awaitable[Any]]]:
     return [ask, route, priorities, interactions, providers, retrieve, documents, feedback]
 
 
-def _changing(service: ChatService) -> list[Callable[..., Awaitable[Any]]]:
+def _changing(service: ChatService) -> list[Callable[..., Awaitable[object]]]:
     async def search(category: str) -> Record:
         """Candidates for a category with the evidence for each; asks the model sources."""
         return _record(await look_up(service, category, write=True))

@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 
 import orjson
 import structlog
@@ -151,7 +150,9 @@ class Guard:
         scope = {**request.scope, "headers": headers.raw}
         await self.app(scope, replayed([raw], request.receive), send)
 
-    def _event(self, route: str, name: str, body: dict[str, Any], session: str) -> dict[str, Any]:
+    def _event(
+        self, route: str, name: str, body: dict[str, object], session: str
+    ) -> dict[str, object]:
         """The request's body with nothing in it that was not checked."""
 
         def holds(path: str) -> bool:
@@ -162,7 +163,7 @@ class Guard:
             if not event.public:
                 raise RefusedError(404, f"there is no endpoint {name}")
             return event.named(body, holds)
-        checked: dict[str, Any] = {"data": event.arguments(body.get("data"), holds)}
+        checked: dict[str, object] = {"data": event.arguments(body.get("data"), holds)}
         if route == "queue" or body.get("session_hash") is not None:
             checked["session_hash"] = _name(body, "session_hash")
         if route != "call":
@@ -170,7 +171,7 @@ class Guard:
             checked["trigger_id"] = _number(body, "trigger_id")
         return checked
 
-    def _named(self, route: str, name: str, body: dict[str, Any]) -> tuple[Event, int]:
+    def _named(self, route: str, name: str, body: dict[str, object]) -> tuple[Event, int]:
         """By number where one is given, as Gradio does, else by name."""
         number = None if route.startswith("call") else _number(body, "fn_index")
         if route == "queue" and (name != "join" or number is None):
@@ -253,7 +254,7 @@ def is_signed_in(request: Request) -> bool:
     return any(request.cookies.get(name) in gradio.tokens for name in names)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request) -> dict[str, object]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RefusedError(415, "send JSON, with `Content-Type: application/json`")
@@ -266,19 +267,19 @@ async def _json(request: Request) -> dict[str, Any]:
     return body
 
 
-def _cancelled(body: dict[str, Any]) -> dict[str, Any]:
+def _cancelled(body: dict[str, object]) -> dict[str, object]:
     names = {name: _name(body, name) for name in ("session_hash", "event_id")}
     return {**names, "fn_index": _number(body, "fn_index") or 0}
 
 
-def _name(body: dict[str, Any], key: str) -> str:
+def _name(body: dict[str, object], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str) or not _SESSION.fullmatch(value):
         raise UsageError(f"`{key}` must be a name of at most 64 letters and digits", key)
     return value
 
 
-def _number(body: dict[str, Any], key: str) -> int | None:
+def _number(body: dict[str, object], key: str) -> int | None:
     value = body.get(key)
     if value is not None and (type(value) is not int or not 0 <= value < 2**31):
         raise UsageError(f"`{key}` must be a whole number", key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 import gradio as gr
 
@@ -21,7 +20,7 @@ EXAMPLES = 3
 LENGTHS = range(15, 71)
 """Characters of a prompt that says something and still fits a button."""
 
-Frame = tuple[list[dict[str, Any]], dict[str, Any]]
+Frame = tuple[list[dict[str, object]], dict[str, object]]
 
 
 def categories(settings: Settings) -> list[tuple[str, str]]:
@@ -34,7 +33,7 @@ def providers(settings: Settings, display: DisplayConfig) -> list[tuple[str, str
     return [("Automatic", ""), *marked]
 
 
-def examples_of(settings: Settings) -> dict[str, Any]:
+def examples_of(settings: Settings) -> dict[str, object]:
     """A few prompts of each category, for people to click: the first that fit a button and are in
     the page's language, as far as their letters tell."""
     groups = []
@@ -53,7 +52,9 @@ class Handlers:
     def __init__(self, service: ChatService) -> None:
         self.service = service
 
-    def begin(self, prompt: str, category: str, provider: str, conversation: Conversation) -> Any:
+    def begin(
+        self, prompt: str, category: str, provider: str, conversation: Conversation
+    ) -> object:
         """Show the prompt at once; an empty one does nothing."""
         view = self.service.begin(conversation, prompt or "", category or "", provider or "")
         if view is None:
@@ -63,11 +64,11 @@ class Handlers:
 
     def begin_example(
         self, category: str, provider: str, conversation: Conversation, event: gr.EventData
-    ) -> Any:
+    ) -> object:
         prompt = str((event._data or {}).get("prompt", ""))
         return self.begin(prompt, category, provider, conversation)
 
-    def begin_again(self, conversation: Conversation, event: gr.RetryData) -> Any:
+    def begin_again(self, conversation: Conversation, event: gr.RetryData) -> object:
         """Ask a prompt once more; what came after it is forgotten."""
         turn = conversation.turn_at(_index(event))
         if turn is None or conversation.running:
@@ -89,7 +90,7 @@ class Handlers:
                     return
                 yield conversation.messages(), picture(view)
 
-    def idle(self, conversation: Conversation) -> Any:
+    def idle(self, conversation: Conversation) -> object:
         """Give the box back, unless the next prompt runs already. Where the conversation was left
         meanwhile, its last frame may have come after the new one's first: clear that away."""
         if conversation.running:
@@ -105,7 +106,7 @@ class Handlers:
     async def wait_for_late(self, conversation: Conversation, request: gr.Request) -> View | None:
         return await self.service.amendment(conversation, tab_of(request))
 
-    def amend(self, conversation: Conversation, view: View | None) -> Any:
+    def amend(self, conversation: Conversation, view: View | None) -> object:
         """Show a late answer under the one that it amends."""
         if view is None or not any(turn is view for turn in conversation.turns):
             return gr.skip(), gr.skip()
@@ -121,7 +122,7 @@ class Handlers:
 
     async def correct(
         self, conversation: Conversation, event: gr.EventData, request: gr.Request
-    ) -> Any:
+    ) -> object:
         """Teach the classifier what a turn's prompt was, as its reader chose it in the menu."""
         wanted = event._data or {}
         asked = str(wanted.get("request_id", ""))
@@ -131,19 +132,19 @@ class Handlers:
         await self.service.correct(view, str(wanted.get("category", "")), request.username)
         return picture(view)
 
-    def look(self, conversation: Conversation, event: gr.SelectData) -> Any:
+    def look(self, conversation: Conversation, event: gr.SelectData) -> object:
         """The picture of the turn that was clicked."""
         turn = conversation.turn_at(_index(event))
         if turn is None or conversation.running:
             return gr.skip()
         return picture(conversation.turns[turn])
 
-    def forget(self, conversation: Conversation, request: gr.Request) -> Any:
+    def forget(self, conversation: Conversation, request: gr.Request) -> object:
         """A new conversation; what still runs is stopped."""
         self.service.leave(conversation, tab_of(request))
         return Conversation(), [], empty()
 
-    def offer(self) -> Any:
+    def offer(self) -> object:
         """What can be chosen, by the configuration in force."""
         settings = self.service.router.settings
         return (
@@ -160,6 +161,6 @@ def tab_of(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-def _index(event: Any) -> int:
+def _index(event: gr.EventData) -> int:
     index = event.index
     return int(index[0] if isinstance(index, list | tuple) else index)

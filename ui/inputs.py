@@ -84,9 +84,9 @@ class Input:
     name: str
     rule: TypeAdapter[Any]
     words: str
-    default: Any
+    default: object
 
-    def check(self, given: Any) -> Any:
+    def check(self, given: object) -> Any:
         try:
             return self.rule.validate_python(given, strict=True)
         except ValidationError as error:
@@ -102,7 +102,7 @@ class Event:
     inputs: tuple[Input, ...]
     happened: TypeAdapter[Any] | None
 
-    def arguments(self, given: Any, holds: Callable[[str], bool]) -> list[Any]:
+    def arguments(self, given: object, holds: Callable[[str], bool]) -> list[object]:
         """The arguments as Gradio may have them; `holds` says which files are this session's.
 
         Raises UsageError for anything else.
@@ -114,7 +114,7 @@ class Event:
         padded = [*given, *(one.default for one in self.inputs[len(given) :])]
         return self._checked(padded, holds)
 
-    def named(self, given: Mapping[str, Any], holds: Callable[[str], bool]) -> dict[str, Any]:
+    def named(self, given: Mapping[str, object], holds: Callable[[str], bool]) -> dict[str, object]:
         """Likewise by name."""
         names = {one.name for one in self.inputs}
         if unknown := next((name for name in given if name not in names), None):
@@ -123,7 +123,7 @@ class Event:
         checked = self._checked(found, holds)
         return {one.name: value for one, value in zip(self.inputs, checked, strict=True)}
 
-    def data(self, given: Any) -> Any:
+    def data(self, given: object) -> object:
         """What happened on the page, as the handler reads it; None where it does not ask."""
         if self.happened is None:
             return None
@@ -133,7 +133,7 @@ class Event:
             raise UsageError(_sentence("`event_data`", "what the page sends", error)) from None
         return found | {"value": None} if self.happened is _PLACE else found
 
-    def _checked(self, given: list[Any], holds: Callable[[str], bool]) -> list[Any]:
+    def _checked(self, given: list[object], holds: Callable[[str], bool]) -> list[object]:
         found = []
         for one, value in zip(self.inputs, given, strict=True):
             if value is inspect.Parameter.empty:
@@ -162,7 +162,7 @@ def _event(fn: Any) -> Event:
     return Event(str(fn.api_name), public, inputs, happened[0] if happened else None)
 
 
-def _is_event(hint: Any) -> bool:
+def _is_event(hint: object) -> bool:
     return isinstance(hint, type) and issubclass(hint, gr.EventData)
 
 
@@ -173,7 +173,7 @@ def _input(n: int, block: Any, parameters: list[inspect.Parameter], hints: Any) 
     return Input(name, *_BY_KIND[type(block)], inspect.Parameter.empty)
 
 
-def _held(files: list[File], holds: Callable[[str], bool]) -> list[dict[str, Any]]:
+def _held(files: list[File], holds: Callable[[str], bool]) -> list[dict[str, object]]:
     if not all(holds(file["path"]) for file in files):
         raise UsageError("these files were not uploaded in this session; upload them first", FILES)
     meta = {"_type": "gradio.FileData"}

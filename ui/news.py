@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from telemetry.records import AuditRow
@@ -18,7 +16,7 @@ SHOWN = 8
 def news_line(service: ChatService) -> None:
     """A line in the corner when something changed, whatever the page shows."""
 
-    async def news(event: gr.EventData) -> Any:
+    async def news(event: gr.EventData) -> object:
         found = [item(row) for row in await service.router.news(SHOWN)]
         known = (event._data or {}).get("newest")
         return gr.skip() if found and found[0]["id"] == known else {"items": found}
@@ -27,7 +25,7 @@ def news_line(service: ChatService) -> None:
     shown.news(news, None, shown, **AT_ONCE)
 
 
-def item(row: AuditRow) -> dict[str, Any]:
+def item(row: AuditRow) -> dict[str, object]:
     """One row as a line: a headline, the reason under it, and the board that shows more."""
     kind, subject, detail = row["kind"], row["subject"], row["detail"]
     category = str(detail.get("category") or "")

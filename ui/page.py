@@ -80,7 +80,7 @@ def _without_statistics(demo: gr.Blocks) -> None:
     demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
 
-def header(router: Router) -> dict[str, Any]:
+def header(router: Router) -> dict[str, object]:
     """Title, and in plain words what kind of answers to expect."""
     settings = router.settings
     display = DisplayConfig.of(settings)

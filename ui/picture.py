@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict, cast
 
+from race.state import Route
 from ui import wording
-from ui.display import Node
+from ui.display import Node, ShownAttempt
 from ui.view import NODES, View
 
 TITLES = {
@@ -20,14 +22,14 @@ _READS = {"join": ["primary", "fallback"], "log": ["join"]}
 """Nodes whose input is the output of others; the browser has those already."""
 
 
-def empty() -> dict[str, Any]:
+def empty() -> dict[str, object]:
     """The picture before anything was asked."""
     blank = {"state": "waiting", "word": wording.STATES["waiting"], "sub": ""}
     nodes = [{"name": name, "title": TITLES[name], **blank} for name in NODES]
     return {"id": "", "phase": "idle", "at_ms": 0, "say": "", "nodes": nodes, "attempts": []}
 
 
-def picture(view: View) -> dict[str, Any]:
+def picture(view: View) -> dict[str, object]:
     """New containers each time: the server sends the difference to the last one."""
     return {
         "id": view.request_id,
@@ -45,9 +47,9 @@ def picture(view: View) -> dict[str, Any]:
     }
 
 
-def badges(view: View) -> list[dict[str, Any]]:
+def badges(view: View) -> list[dict[str, object]]:
     """What the answer came to, in a few figures."""
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     answer = view.answer or {}
     if view.route:
         given = "given" in (view.route.get("evidence") or {})
@@ -71,7 +73,7 @@ def badges(view: View) -> list[dict[str, Any]]:
     return found
 
 
-def _figures(view: View, called: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _figures(view: View, called: list[ShownAttempt]) -> list[dict[str, object]]:
     answer = view.answer or {}
     taken = sum(a.get("tokens_in") or 0 for a in called)
     given = sum(a.get("tokens_out") or 0 for a in called)
@@ -85,15 +87,15 @@ def _figures(view: View, called: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _badge(name: str, label: str, value: str, note: str) -> dict[str, Any]:
+def _badge(name: str, label: str, value: str, note: str) -> dict[str, object]:
     return {"name": name, "label": label, "value": value, "note": note}
 
 
-def _names(called: list[dict[str, Any]]) -> str:
+def _names(called: list[ShownAttempt]) -> str:
     return ", ".join(dict.fromkeys(str(a["provider"]) for a in called))
 
 
-def _node(view: View, name: str) -> dict[str, Any]:
+def _node(view: View, name: str) -> dict[str, object]:
     node = view.nodes[name]
     took = None
     if node.started_ms is not None and node.ended_ms is not None:
@@ -120,9 +122,9 @@ def _word(view: View, name: str, node: Node) -> str:
     return wording.STATES[node.state]
 
 
-def _input(view: View, name: str) -> Any:
+def _input(view: View, name: str) -> object:
     """What a node was given, as far as it is not another node's output."""
-    route = view.route or {}
+    route: Mapping[str, object] = view.route or {}
     prompt = view.asked.get("prompt")
     match name:
         case "classify":
@@ -137,7 +139,7 @@ def _input(view: View, name: str) -> Any:
             return None
 
 
-def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+def _attempt(attempt: ShownAttempt) -> dict[str, object]:
     kind = attempt["kind"]
     return {
         **{k: attempt.get(k) for k in ("seq", "provider", "model", "role", "outcome", "served")},
@@ -150,13 +152,30 @@ def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _route(view: View) -> dict[str, Any] | None:
+def _route(view: View) -> dict[str, object] | None:
     return view.route and shown_route(view.route)
 
 
-def shown_route(route: dict[str, Any]) -> dict[str, Any]:
+class Nearest(TypedDict):
+    """An example that the prompt is like."""
+
+    example: str
+    category: str
+    similarity: float
+
+
+class Evidence(TypedDict, total=False):
+    """What decided the category, as the page shows it; see `Route.evidence`."""
+
+    given: str
+    unsure: bool
+    nearest: list[Nearest]
+    rules: list[str]
+
+
+def shown_route(route: Route) -> dict[str, object]:
     """A route's probabilities, evidence and order; the dry run shows the same."""
-    evidence = route.get("evidence") or {}
+    evidence = cast(Evidence, route.get("evidence") or {})
     shares = sorted(route["probabilities"].items(), key=lambda pair: -pair[1])
     return {
         "category": route["category"],

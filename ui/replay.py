@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
+from race.events import Event
 from telemetry.records import AttemptRow, InteractionRow
+from ui.display import Asked
 from ui.view import total
 
 NOT_KEPT = "The log of this router keeps no texts, only their hashes."
 
 
-def asked(row: InteractionRow) -> dict[str, Any]:
+def asked(row: InteractionRow) -> Asked:
     """What the caller had sent, as far as the log knows."""
     prompt = row.get("prompt")
     return {"prompt": prompt or NOT_KEPT, "prompt_hash": row.get("prompt_hash")}
@@ -25,14 +27,21 @@ def cost_of(row: InteractionRow) -> float | None:
     return total(a.get("cost_usd") for a in calls) if known is None and calls else known
 
 
-def events(row: InteractionRow) -> list[dict[str, Any]]:
-    """The events in their order; an instant that the log does not hold is its neighbour's."""
+def events(row: InteractionRow) -> list[Event]:
+    """The events in their order; an instant that the log does not hold is its neighbour's.
+
+    They lack what the log does not keep, and what the view can do without.
+    """
     plain: InteractionRow = json.loads(json.dumps(row))  # the database's keys are no plain strings
     stamped = [{"request_id": plain["request_id"], **event} for event in _events(plain)]
-    return sorted(stamped, key=lambda event: event["at_ms"])
+    return sorted(cast(list[Event], stamped), key=lambda event: event["at_ms"])
 
 
-def _events(row: InteractionRow) -> Iterator[dict[str, Any]]:
+Kept = dict[str, object]
+"""An event as far as the log has it."""
+
+
+def _events(row: InteractionRow) -> Iterator[Kept]:
     attempts = row.get("attempts") or []
     end = row["latency_ms"]
     begun = min((a["started_ms"] for a in attempts if a.get("started_ms") is not None), default=end)
@@ -65,7 +74,7 @@ def _events(row: InteractionRow) -> Iterator[dict[str, Any]]:
     yield {"type": "answered", "at_ms": end, "answer": {**answer, "attempts": attempts}}
 
 
-def _attempt(row: AttemptRow, end: float) -> Iterator[dict[str, Any]]:
+def _attempt(row: AttemptRow, end: float) -> Iterator[Kept]:
     start, first, whole = row.get("started_ms") or 0.0, row.get("ttft_ms"), row.get("latency_ms")
     call = {key: row.get(key) for key in ("seq", "provider", "model", "host", "role")}
     if row["outcome"] == "skipped":
@@ -80,24 +89,17 @@ def _attempt(row: AttemptRow, end: float) -> Iterator[dict[str, Any]]:
     yield {"type": "attempt_ended", "at_ms": stop, **row}
 
 
-def _switched(row: InteractionRow, end: float) -> Iterator[dict[str, Any]]:
-    """Why the fallback spoke, read from what became of the primary."""
+def _switched(row: InteractionRow, end: float) -> Iterator[Kept]:
+    """When the fallback spoke; why is the row's own `reason`, which comes with the answer."""
     if row.get("role") != "fallback":
         return
-    primaries = [a for a in row.get("attempts") or [] if a["role"] == "primary"]
-    lost = primaries[-1] if primaries else None
-    reason = "no_provider"
-    if lost and lost["outcome"] in ("timed_out", "late"):
-        reason = "timeout" if lost.get("ttft_ms") is None else "stalled"
-    elif lost and lost["outcome"] == "failed":
-        reason = lost.get("error") or "failed"
     first = row.get("ttft_ms")
     at_ms = end if first is None else min(first, end)
-    switch = {"to": "fallback", "provider": row.get("winner"), "reason": reason, "discard": 0}
+    switch = {"to": "fallback", "provider": row.get("winner"), "reason": "", "discard": 0}
     yield {"type": "switched", "at_ms": at_ms, **switch}
 
 
-def _branch(attempts: list[AttemptRow], row: InteractionRow) -> dict[str, Any]:
+def _branch(attempts: list[AttemptRow], row: InteractionRow) -> dict[str, object]:
     if not attempts:
         return {"outcome": "skipped", "provider": None}
     last = attempts[-1]
@@ -108,15 +110,19 @@ def _branch(attempts: list[AttemptRow], row: InteractionRow) -> dict[str, Any]:
     }
 
 
-def _answer(row: InteractionRow) -> dict[str, Any]:
+def _answer(row: InteractionRow) -> Kept:
+    attempts = row.get("attempts") or []
     keep = ("request_id", "category", "confidence", "role", "success", "latency_ms", "ttft_ms")
     return {
         **{key: row.get(key) for key in (*keep, "error")},
+        "why": row.get("reason"),
+        "stopped": bool(row.get("stopped")),
+        "finish_reason": next((a.get("finish_reason") for a in attempts if a.get("served")), None),
         "cost_usd": cost_of(row),
         "text": row.get("answer") or "",
         "provider": row.get("winner"),
     }
 
 
-def _node(at_ms: float, name: str, phase: str, output: Any = None) -> dict[str, Any]:
+def _node(at_ms: float, name: str, phase: str, output: object = None) -> Kept:
     return {"type": "node", "at_ms": at_ms, "name": name, "phase": phase, "output": output}

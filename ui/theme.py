@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("base", "picture", "shell", "boards")
@@ -63,7 +62,7 @@ def head() -> str:
     return f'<link rel="icon" href="{icon}"><style>{css()}</style><script>{code}</script>'
 
 
-def theme() -> Any:
+def theme() -> object:
     """Gradio's own components in the colours of `base.css`, in fonts that gradio brings along."""
     import gradio as gr
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from providers.base import Message
+from race.state import Source
 from ui import wording
+from ui.display import ShownAnswer
 from ui.view import View
 
-ChatMessage = dict[str, Any]
+ChatMessage = dict[str, object]
 
 _CODE = re.compile(
     r"(^[ \t]*(```+|~~~+).*?(?:^[ \t]*\2[ \t]*$|\Z))|(`+)(?!`).*?(?<!`)\3(?!`)", re.S | re.M
@@ -108,7 +109,7 @@ def _answer(view: View) -> str:
         return shown(view.text) + stopped
     match view.phase:
         case "failed":
-            return f"**No answer.** {_plain(sentence(view.error or 'nobody answered'))}"
+            return f"**No answer.** {_plain(wording.sentence(view.error or 'nobody answered'))}"
         case "stopped":
             return "*Stopped before the first word.*"
         case _:
@@ -151,13 +152,13 @@ def _byline(view: View) -> str:
 
 
 def _how(view: View) -> str:
-    route, answer = view.route or {}, view.answer or {}
-    sure = wording.percent(route.get("confidence"))
-    lines = [f"Category **{_plain(str(route.get('category', 'unknown')))}**, {sure} sure."]
+    answer = view.answer or ShownAnswer()
+    lines: list[str] = []
+    if view.route:
+        sure = wording.percent(view.route["confidence"])
+        lines.append(f"Category **{_plain(view.route['category'])}**, {sure} sure.")
     if answer.get("note"):
-        names = tuple(str(a["provider"]) for a in view.attempts.values())
-        note = str(answer["note"])
-        lines.append(_plain(f"{note}." if note.startswith(names) else sentence(note)))
+        lines.append(_plain(wording.sentence(str(answer["note"]), view.names)))
     calls = [
         f"- {_plain(a['provider'])} ({a['role']}) "
         + _plain(", ".join(part for part in (wording.how_ended(a), wording.price(a)) if part))
@@ -172,13 +173,13 @@ def _how(view: View) -> str:
     return "\n\n".join(line for line in lines if line)
 
 
-def _source(number: int, source: dict[str, Any]) -> str:
+def _source(number: int, source: Source) -> str:
     score = wording.percent(source.get("score"))
     quote = "\n".join(f"> {_plain(line)}" for line in str(source["text"]).strip().splitlines())
     return f"{number}. **{_plain(source['title'])}** {_plain(source['source'])}, {score}\n\n{quote}"
 
 
-def _text(role: str, text: str, **extra: Any) -> ChatMessage:
+def _text(role: str, text: str, **extra: object) -> ChatMessage:
     """As a part of its own type: a bare string would lose the indentation of code."""
     return {"role": role, "content": [{"type": "text", "text": text}], **extra}
 
@@ -205,9 +206,3 @@ def _no_tags(text: str) -> str:
 def _plain(text: str) -> str:
     """A text that is no Markdown, for a place that shows Markdown."""
     return text.translate(_ESCAPED)
-
-
-def sentence(text: str) -> str:
-    """With a capital first and a full stop last."""
-    text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

@@ -7,16 +7,27 @@ view, whether they come live or from the log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, cast
 
+from race import events
+from race.state import AnswerState, Branch, OrderChange, Route
+from telemetry.records import AttemptRow
 from ui import wording
-from ui.display import DisplayConfig, Node
+from ui.display import (
+    Asked,
+    DisplayConfig,
+    Limit,
+    Node,
+    Note,
+    ShownAnswer,
+    ShownAttempt,
+    ShownLoser,
+)
 
 NODES = ("classify", "primary", "fallback", "join", "log", "rerank")
 Phase = Literal["running", "done", "failed", "stopped"]
-Event = Mapping[str, Any]
 
 _BRANCH_STATES = {
     "ok": "done",
@@ -36,9 +47,9 @@ def total(costs: Iterable[float | None]) -> float | None:
 
 @dataclass
 class View:
-    """One request. `asked` is what the caller sent: prompt, category, provider, turns before."""
+    """One request, as far as its events have come."""
 
-    asked: Mapping[str, Any]
+    asked: Asked
     display: DisplayConfig = field(default_factory=DisplayConfig)
     request_id: str = ""
     phase: Phase = "running"
@@ -46,23 +57,26 @@ class View:
     text: str = ""
     speaker: str | None = None
     nodes: dict[str, Node] = field(default_factory=lambda: {name: Node() for name in NODES})
-    attempts: dict[int, dict[str, Any]] = field(default_factory=dict)
-    route: dict[str, Any] | None = None
-    limits: dict[str, float] | None = None
-    notes: list[dict[str, Any]] = field(default_factory=list)
-    answer: dict[str, Any] | None = None
-    late: dict[str, Any] | None = None
-    reranked: dict[str, Any] | None = None
+    branches: dict[str, Branch] = field(default_factory=dict)
+    """What the primary and the fallback came to."""
+    attempts: dict[int, ShownAttempt] = field(default_factory=dict)
+    route: Route | None = None
+    limits: Limit | None = None
+    notes: list[Note] = field(default_factory=list)
+    answer: ShownAnswer | None = None
+    late: events.LateAnswer | None = None
+    reranked: OrderChange | None = None
     logged: bool | None = None
     error: str | None = None
     corrected: str | None = None
     """The category that the reader taught."""
     say: str = ""
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: events.Event | events.LateAnswer) -> None:
         """Fold one event in; an unknown type only moves the clock."""
         self.request_id = event.get("request_id", self.request_id)
-        self.at_ms = max(self.at_ms, event.get("at_ms", 0.0))
+        if event["type"] != "late":
+            self.at_ms = max(self.at_ms, event.get("at_ms", 0.0))
         handler = getattr(self, f"_{event['type']}", None)
         if handler is not None:
             handler(event)
@@ -70,7 +84,8 @@ class View:
     def end(self, *, stopped: bool = False, error: str | None = None) -> None:
         """The stream is over; whatever still waits or runs will not happen any more.
 
-        What was answered stays so, though its end was cut off.
+        What was answered stays so, though its end was cut off. A stopped request is written to the
+        log after its stream has ended.
         """
         if self.phase == "running" and (stopped or error):
             self.phase, self.error = ("stopped" if stopped else "failed"), error
@@ -80,14 +95,19 @@ class View:
                 node.state, node.ended_ms = "cancelled", self.at_ms
             elif node.state == "waiting":
                 node.state = "skipped"
-                node.sub = "no cause" if name == "rerank" and self.phase == "done" else ""
+                node.sub = "not needed" if name == "rerank" and self.phase == "done" else ""
         for attempt in self.attempts.values():
             if attempt["outcome"] == "running":
                 attempt["outcome"], attempt["ended_ms"] = "cancelled", self.at_ms
 
+    def written(self) -> None:
+        """The row of a request that was stopped is in the log."""
+        self.logged = True
+        self.nodes["log"].state, self.nodes["log"].sub = "done", "written"
+
     # -- events -------------------------------------------------------------------------------
 
-    def _node(self, event: Event) -> None:
+    def _node(self, event: events.NodePhase) -> None:
         name = event["name"]
         node = self.nodes[name]
         if event["phase"] == "started":
@@ -100,27 +120,28 @@ class View:
         node.output = event.get("output")
         node.state = "done"
         if name in ("primary", "fallback"):
-            self._branch_ended(node)
+            self._branch_ended(name, node)
         elif name == "join":
             self._joined(node)
         elif name == "log":
             node.state = "done" if node.output else "failed"
-            node.sub = "committed" if node.output else "could not be written"
+            node.sub = "written" if node.output else "could not be written"
         elif name == "rerank":
             node.sub = "new order" if node.output else "order kept"
 
-    def _branch_ended(self, node: Node) -> None:
-        branch = node.output or {}
+    def _branch_ended(self, name: str, node: Node) -> None:
+        branch = self.branches[name] = cast(Branch, node.output or {})
         node.state = _BRANCH_STATES.get(branch.get("outcome", "ok"), "done")
         node.sub = branch.get("provider") or ""
 
     def _joined(self, node: Node) -> None:
-        said = node.output or {}
+        said = cast(AnswerState, node.output or {})
         node.state = "done" if said.get("success", True) else "failed"
         node.sub = said.get("provider") or "nobody answered"
 
-    def _classified(self, event: Event) -> None:
-        self.route = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
+    def _classified(self, event: events.Classified) -> None:
+        route = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
+        self.route = cast(Route, route)
         category = event["category"]
         self.nodes["classify"].sub = category
         if category in self.display.limits_ms:
@@ -132,12 +153,14 @@ class View:
             }
         self.say = f"Category {category}."
 
-    def _attempt_started(self, event: Event) -> None:
-        keep = ("seq", "provider", "model", "host", "role")
-        attempt = {key: event.get(key) for key in keep}
+    def _attempt_started(self, event: events.AttemptStarted) -> None:
         self.attempts[event["seq"]] = {
-            **attempt,
-            "kind": self.display.kind(event["provider"], simulated=bool(event.get("simulated"))),
+            "seq": event["seq"],
+            "provider": event["provider"],
+            "model": event.get("model", ""),
+            "host": event.get("host", ""),
+            "role": event["role"],
+            "kind": self.display.kind(event["provider"], simulated=event.get("simulated", False)),
             "outcome": "running",
             "started_ms": event["at_ms"],
             "first_ms": None,
@@ -146,29 +169,19 @@ class View:
         }
         self.nodes[event["role"]].sub = event["provider"]
 
-    def _first_token(self, event: Event) -> None:
+    def _first_token(self, event: events.FirstToken) -> None:
         self.attempts[event["seq"]]["first_ms"] = event["at_ms"]
 
-    def _token(self, event: Event) -> None:
+    def _token(self, event: events.Token) -> None:
         if event["provider"] != self.speaker:
             self.say = f"{event['provider']} is answering."
         self.text += event["text"]
         self.speaker = event["provider"]
 
-    def _switched(self, event: Event) -> None:
+    def _switched(self, event: events.Switched) -> None:
         dropped = self.text[len(self.text) - event["discard"] :] if event["discard"] else ""
-        out = self.speaker or self._asked_first()
-        limit = self.limits["ttft_s"] * 1000 if self.limits else None
-        why = wording.why_switched(event, out, limit)
-        self.notes.append(
-            {
-                "at_ms": event["at_ms"],
-                "text": why,
-                "to": event["provider"],
-                "from": out,
-                "dropped": dropped,
-            }
-        )
+        said = wording.took_over(event["provider"], event["reason"])
+        self._note(event["at_ms"], said, event["provider"], dropped)
         if event["discard"]:
             self.text = self.text[: -event["discard"]]
         self.speaker = event["provider"]
@@ -177,50 +190,79 @@ class View:
             self.nodes[lost].state = "late"
         if self.nodes[event["to"]].state == "late" and self.nodes[event["to"]].ended_ms is None:
             self.nodes[event["to"]].state = "running"
-        self.say = why
 
-    def _attempt_ended(self, event: Event) -> None:
+    def _note(self, at_ms: float, text: str, to: str, dropped: str = "") -> None:
+        self.notes.append({"at_ms": at_ms, "text": text, "to": to, "dropped": dropped})
+        self.say = text
+
+    def _attempt_ended(self, event: events.AttemptEnded) -> None:
         ended = {k: v for k, v in event.items() if k not in ("type", "request_id", "at_ms")}
         known = self.attempts.get(event["seq"])
         if known is None:
             kind = self.display.kind(event["provider"])
             known = {"kind": kind, "started_ms": event["at_ms"], "first_ms": None, "served": False}
-        self.attempts[event["seq"]] = {**known, **ended, "ended_ms": event["at_ms"]}
+        changed = {**known, **ended, "ended_ms": event["at_ms"]}
+        self.attempts[event["seq"]] = cast(ShownAttempt, changed)
 
-    def _logged(self, event: Event) -> None:
+    def _logged(self, event: events.Logged) -> None:
         self.logged = event["ok"]
 
-    def _answered(self, event: Event) -> None:
-        answer = event["answer"]
-        self.answer = {k: v for k, v in answer.items() if k != "attempts"}
-        for row in answer["attempts"]:
+    def _answered(self, event: events.Answered) -> None:
+        given = event["answer"]
+        rows: list[AttemptRow] = given["attempts"]
+        answer = cast(ShownAnswer, {k: v for k, v in given.items() if k != "attempts"})
+        self.answer = answer
+        for row in rows:
             self._settle(row)
-        if answer["success"]:
+        if answer.get("stopped"):
+            self.phase, self.text, self.say = "stopped", answer["text"], "Stopped."
+        elif answer["success"]:
             self.phase, self.text = "done", answer["text"]
+            self._explain(event["at_ms"], answer)
             took = wording.seconds(answer["latency_ms"])
             self.say = f"{answer['provider']} answered in {took}."
         else:
             self.phase, self.error = "failed", answer["error"]
             self.say = "Nobody could answer."
 
-    def _reranked(self, event: Event) -> None:
-        self.reranked = {k: event[k] for k in ("category", "before", "after", "why")}
+    def _explain(self, at_ms: float, answer: ShownAnswer) -> None:
+        """Give the last change of hands the reason that the race decided and the log keeps."""
+        why = answer.get("why")
+        if not why:
+            return
+        if not self.notes or self.notes[-1]["to"] != answer["provider"]:
+            self._note(at_ms, "", str(answer["provider"]))
+        self.notes[-1]["text"] = wording.sentence(why, self.names)
 
-    def _late(self, event: Event) -> None:
-        self.late = {k: event.get(k) for k in ("provider", "text", "latency_ms", "cost_usd")}
+    def _reranked(self, event: events.Reranked) -> None:
+        self.reranked = {
+            "category": event["category"],
+            "before": event["before"],
+            "after": event["after"],
+            "why": event["why"],
+        }
+
+    def _late(self, event: events.LateAnswer) -> None:
+        self.late = event
         for attempt in self.attempts.values():
             if attempt["provider"] == event["provider"] and attempt["role"] == "primary":
                 attempt["outcome"], attempt["error"] = "late", None
                 attempt["latency_ms"], attempt["cost_usd"] = event["latency_ms"], event["cost_usd"]
-                attempt["ended_ms"] = attempt["started_ms"] + event["latency_ms"]
-                self.at_ms = max(self.at_ms, attempt["ended_ms"])
-        costs = [a.get("cost_usd") for a in self.attempts.values() if a["outcome"] != "skipped"]
+                ended_ms = attempt["started_ms"] + (event["latency_ms"] or 0.0)
+                attempt["ended_ms"] = ended_ms
+                self.at_ms = max(self.at_ms, ended_ms)
         if self.answer is not None:
-            self.answer["cost_usd"] = total(costs)
+            called = [a for a in self.attempts.values() if a["outcome"] != "skipped"]
+            self.answer["cost_usd"] = total(a.get("cost_usd") for a in called)
         self.nodes["primary"].state = "late"
         self.say = f"{event['provider']} answered after all; open the amendment to read it."
 
     # -- what is derived ----------------------------------------------------------------------
+
+    @property
+    def names(self) -> set[str]:
+        """The providers that were asked."""
+        return {attempt["provider"] for attempt in self.attempts.values()}
 
     @property
     def awaited(self) -> bool:
@@ -231,34 +273,35 @@ class View:
     @property
     def price(self) -> str:
         """What all calls together cost, in words."""
-        cost = (self.answer or {}).get("cost_usd")
+        cost = self.answer.get("cost_usd") if self.answer else None
         return "not known yet" if cost is None and self.awaited else wording.usd(cost)
 
-    def loser(self) -> dict[str, Any] | None:
-        """The text that was not served, where there is one: its provider, text and fate."""
-        served = (self.answer or {}).get("role")
+    @property
+    def cut(self) -> bool:
+        """The answer ended at a length limit, not where the model would have ended it."""
+        return bool(self.answer and self.answer.get("finish_reason") == "length")
+
+    def loser(self) -> ShownLoser | None:
+        """The text that was not served, where there is one."""
+        served = self.answer.get("role") if self.answer else None
         for role in ("primary", "fallback"):
-            branch = self.nodes[role].output or {}
+            branch = self.branches.get(role, Branch())
             if served and role != served and branch.get("text"):
-                return {key: branch.get(key) for key in ("provider", "text", "outcome")}
+                return {"provider": str(branch.get("provider")), "text": branch["text"]}
         return None
 
-    def _settle(self, row: Mapping[str, Any]) -> None:
+    def _settle(self, row: AttemptRow) -> None:
         """An attempt as the log has it; the log's word is final."""
-        known = self.attempts.get(row["seq"], {})
+        known = self.attempts.get(row["seq"], {"kind": self.display.kind(row["provider"])})
         start = row.get("started_ms") or 0.0
         keep = ("seq", "provider", "model", "host", "role", "outcome", "error", "detail", "served")
         figures = ("ttft_ms", "latency_ms", "tokens_in", "tokens_out", "cost_usd")
         first, whole = row.get("ttft_ms"), row.get("latency_ms")
-        self.attempts[row["seq"]] = {
-            "kind": self.display.kind(row["provider"]),
+        settled = {
             **known,
             **{key: row.get(key) for key in (*keep, *figures, "cost_estimated")},
             "started_ms": start,
             "first_ms": None if first is None else start + first,
             "ended_ms": start if whole is None else start + whole,
         }
-
-    def _asked_first(self) -> str | None:
-        primaries = [a["provider"] for a in self.attempts.values() if a["role"] == "primary"]
-        return primaries[-1] if primaries else None
+        self.attempts[row["seq"]] = cast(ShownAttempt, settled)

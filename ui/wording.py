@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection
+
+from nodes.join import FAILURES
+from ui.display import ShownAttempt
 
 STATES = {
     "waiting": "Waiting",
@@ -23,19 +25,6 @@ CAPABILITIES = {
     "logprobs": "log probabilities",
 }
 """Capabilities whose names are no plain words."""
-
-_ERRORS = {
-    "auth": "its key was refused",
-    "rate_limited": "it was asked too often",
-    "server": "its server failed",
-    "connection": "the connection broke",
-    "timeout": "it took too long",
-    "bad_reply": "its reply could not be used",
-    "content_filter": "its content filter refused the prompt",
-    "context_length": "the conversation is too long for it",
-    "not_found": "its host does not serve that model",
-    "no_provider": "it could not be asked",
-}
 
 
 def seconds(ms: float | None) -> str:
@@ -63,7 +52,7 @@ def usd(cost: float | None) -> str:
     return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
 
 
-def price(attempt: Mapping[str, Any]) -> str:
+def price(attempt: ShownAttempt) -> str:
     """What one call cost: nothing to say of one that was skipped, and not known yet of one that was
     too late and may still come."""
     cost = attempt.get("cost_usd")
@@ -77,34 +66,34 @@ def percent(share: float | None) -> str:
 
 
 def why_failed(kind: str | None) -> str:
-    """The log's word for an error, as a clause with `it`."""
-    return _ERRORS.get(kind or "", "it failed")
+    """The log's word for an error, in plain words."""
+    return FAILURES.get(kind or "", "no reason given")
 
 
-def why_switched(event: Mapping[str, Any], out: str | None, limit_ms: float | None) -> str:
-    """Why somebody else speaks now; `out` is who spoke or should have spoken."""
-    to, provider, reason = event["to"], event["provider"], event["reason"]
-    lost = out if out and out != provider else "The other model"
+def took_over(provider: str, reason: str) -> str:
+    """That somebody else speaks now, before the whole reason is known: it blames nobody yet."""
     if provider == "passages":
         return "No model answered, so the best passages of the knowledge base are shown."
-    if to == "primary":
-        if reason == "retried":
-            return f"{provider} was asked in the place of a call that failed, and answers."
-        how = "fell silent" if reason == "stalled" else "failed"
-        return f"The fallback {how}, so {provider} answers after all."
-    if reason == "timeout":
-        limit = f" within {seconds(limit_ms)}" if limit_ms else " in time"
-        how = f"{lost} had not said a word{limit}"
-    elif reason == "stalled":
-        how = f"{lost} fell silent in the middle of its answer"
-    elif reason == "no_provider":
-        how = "No preferred model could be asked"
-    else:
-        how = f"{lost} failed: {why_failed(reason)}"
-    return f"{how}, so {provider} answers instead."
+    match reason:
+        case "timeout":
+            cause = "no first word came in time"
+        case "stalled":
+            cause = "the answer fell silent"
+        case "no_provider":
+            cause = "no preferred model could be asked"
+        case _:
+            cause = "a call before it failed"
+    return f"{provider} answers now: {cause}."
 
 
-def how_ended(attempt: Mapping[str, Any]) -> str:
+def sentence(text: str, names: Collection[str] = ()) -> str:
+    """With a capital first, unless it begins with one of the names, and a full stop last."""
+    text = text.strip()
+    begun = text if text.partition(" ")[0] in names else f"{text[:1].upper()}{text[1:]}"
+    return f"{begun}{'' if begun.endswith(('.', '!', '?')) else '.'}"
+
+
+def how_ended(attempt: ShownAttempt) -> str:
     """One attempt's end as a clause that follows the provider's name."""
     first, whole = attempt.get("ttft_ms"), attempt.get("latency_ms")
     match attempt["outcome"]:
@@ -119,8 +108,9 @@ def how_ended(attempt: Mapping[str, Any]) -> str:
         case "late":
             return f"came late, after {seconds(whole)}"
         case "cancelled":
-            return f"was cancelled after {seconds(whole)}, for it was no longer needed"
+            return "was stopped, as it was not needed any more"
         case "skipped":
-            return "was skipped: its circuit breaker is open"
+            detail = attempt.get("detail")
+            return f"was skipped: {detail}" if detail else "was skipped"
         case _:
             return "is being asked"

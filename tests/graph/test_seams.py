@@ -81,7 +81,7 @@ def test_a_repeat_that_its_breaker_refuses_becomes_the_next_provider() -> None:
         record_failures(stage, "primary", 4)
         played = await stage.play()
         assert (played.text, len(p.calls), len(q.calls)) == ("Q", 1, 1)
-        assert played.answer["why"] == "primary failed (server), so second answered"
+        assert played.answer["why"] == "primary failed (server error), so second answered"
 
     on_virtual_time(play())
 
@@ -353,11 +353,24 @@ def test_a_run_that_goes_on_after_the_race_answers_from_its_state() -> None:
     on_virtual_time(play())
 
 
+def test_a_provider_that_was_only_being_asked_is_not_blamed() -> None:
+    async def play():
+        p, q = primary(fails(20, "server"), fails(20, "server")), second(HANGS)
+        stage = Stage(p, q, fallback(whole(900, "F")), ttft_s=5)
+        played = await stage.play()
+        assert played.text == "F"
+        assert played.answer["why"] == (
+            "primary failed twice (server error); second was being asked when fallback was ready"
+        )
+
+    on_virtual_time(play())
+
+
 def test_the_same_words_say_why_everywhere() -> None:
     async def play():
         stage = Stage(primary(fails(50, "auth")), fallback(whole(300, "F")))
         played: Played = await stage.play()
-        assert played.answer["why"] == "primary failed (auth), so fallback answered"
+        assert played.answer["why"] == "primary failed (its key was refused), so fallback answered"
         assert stage.log.rows[0]["reason"] == played.answer["why"]
         slow = Stage(primary(HANGS), fallback(whole(300, "F")), ttft_s=0.5)
         assert (await slow.play()).answer["why"] == (

@@ -1,4 +1,4 @@
-"""The events of a few requests, as `Router.stream` tells them."""
+"""The events of a few requests, as `Router.stream` gives them."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def begun() -> list[dict[str, Any]]:
 
 
 def asked(at_ms: float, seq: int, provider: str, role: str) -> dict[str, Any]:
-    told = {"provider": provider, "model": f"{provider}-1", "host": "h", "role": role, "seq": seq}
-    return {"type": "attempt_started", "at_ms": at_ms, "simulated": provider == "star", **told}
+    known = {"provider": provider, "model": f"{provider}-1", "host": "h", "role": role, "seq": seq}
+    return {"type": "attempt_started", "at_ms": at_ms, "simulated": provider == "star", **known}
 
 
 def first(at_ms: float, seq: int, provider: str, role: str) -> dict[str, Any]:
-    told = {"provider": provider, "role": role, "seq": seq, "ttft_ms": at_ms - 14}
-    return {"type": "first_token", "at_ms": at_ms, **told}
+    known = {"provider": provider, "role": role, "seq": seq, "ttft_ms": at_ms - 14}
+    return {"type": "first_token", "at_ms": at_ms, **known}
 
 
 def token(at_ms: float, text: str, provider: str, role: str = "primary") -> dict[str, Any]:
@@ -65,8 +65,8 @@ def token(at_ms: float, text: str, provider: str, role: str = "primary") -> dict
 
 
 def switched(at_ms: float, to: str, provider: str, reason: str, discard: int = 0) -> dict[str, Any]:
-    told = {"to": to, "provider": provider, "reason": reason, "discard": discard}
-    return {"type": "switched", "at_ms": at_ms, **told}
+    known = {"to": to, "provider": provider, "reason": reason, "discard": discard}
+    return {"type": "switched", "at_ms": at_ms, **known}
 
 
 def ended(at_ms: float, seq: int, provider: str, role: str, outcome: str) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def test_bars_move_when_the_order_changes_and_the_reason_is_told(visitor: Visito
     expect(card.locator(".rt-rise").first).to_contain_text("from")
     expect(card.locator(".rt-why")).not_to_contain_text("The declared order stands")
     expect(card.locator(".rt-course")).to_have_count(7)
-    told = visitor.site.run(visitor.site.router.priorities())["creative"]
-    assert places(visitor, "creative") == told["learned"]
+    found = visitor.site.run(visitor.site.router.priorities())["creative"]
+    assert places(visitor, "creative") == found["learned"]
 
 
 def test_the_log_is_searched_filtered_and_opened(visitor: Visitor):

@@ -48,8 +48,8 @@ def test_priorities_providers_documents_and_passages_are_told(client: Client):
 
 
 def test_only_the_named_endpoints_are_public_and_they_are_typed(client: Client):
-    told = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(told) == {
+    found = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(found) == {
         "/ask",
         "/route",
         "/priorities",
@@ -61,6 +61,6 @@ def test_only_the_named_endpoints_are_public_and_they_are_typed(client: Client):
         "/search",
         "/undo",
     }
-    names = [p["parameter_name"] for p in told["/ask"]["parameters"]]
+    names = [p["parameter_name"] for p in found["/ask"]["parameters"]]
     assert names == ["prompt", "category", "provider"]
-    assert told["/ask"]["parameters"][0]["type"] == {"type": "string"}
+    assert found["/ask"]["parameters"][0]["type"] == {"type": "string"}

@@ -75,17 +75,17 @@ def body_for(route: str, dependency: dict[str, Any], data: list[Any], value: Any
 
 
 def outcome(http: httpx.Client, route: str, reply: httpx.Response) -> str:
-    """All that a stranger is told: the reply, and what comes of an event that was taken."""
+    """All that a stranger learns: the reply, and what comes of an event that was taken."""
     if reply.status_code != 200 or "event_id" not in reply.json():
         return reply.text
     if route == "queue/join":
         with http.stream("GET", "/gradio_api/queue/data?session_hash=stranger") as stream:
-            told = []
+            said = []
             for line in stream.iter_lines():
-                told.append(line)
+                said.append(line)
                 if "process_completed" in line:
                     break
-            return "\n".join(told)
+            return "\n".join(said)
     return http.get(f"/gradio_api/call/any/{reply.json()['event_id']}").text
 
 

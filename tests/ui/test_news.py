@@ -29,11 +29,11 @@ def test_a_trial_that_failed_is_a_removal():
 
 
 def test_a_new_first_is_named_with_whom_it_replaced():
-    told = {"category": "general", "before": ["a", "b", "c"], "why": "general: b before a: faster"}
-    said = item(row("reranked", "general", after=["b", "a", "c"], **told))
+    found = {"category": "general", "before": ["a", "b", "c"], "why": "general: b before a: faster"}
+    said = item(row("reranked", "general", after=["b", "a", "c"], **found))
     assert said["text"] == "general: b is asked first now, in the place of a"
     assert said["why"] == "faster."
-    said = item(row("reranked", "general", after=["a", "c", "b"], **told))
+    said = item(row("reranked", "general", after=["a", "c", "b"], **found))
     assert said["text"] == "general: the order is now a, c, b"
     assert said["why"] == "b before a: faster."
 
@@ -109,15 +109,15 @@ def test_a_new_order_is_said_wherever_the_reader_is(trying: Site, visitor_at):
     visitor.tab("Settings")
 
     async def disappoint():
-        for told, attempts in rows_of(first, "failed", 40, "general"):
-            await router.services.log.write(told, attempts)
+        for found, attempts in rows_of(first, "failed", 40, "general"):
+            await router.services.log.write(found, attempts)
         await router.services.routing.catch_up(router.services.log)
         await router.answer("How long do I boil an egg?", category="general")
 
     trying.run(disappoint())
     expect(toast(visitor, f"in the place of {first}")).to_be_visible()
-    told = trying.run(router.priorities())["general"]
-    assert told["last_change"]["why"].split(": ")[-1] in toast(visitor, first).inner_text()
+    found = trying.run(router.priorities())["general"]
+    assert found["last_change"]["why"].split(": ")[-1] in toast(visitor, first).inner_text()
 
 
 @pytest.mark.browser
@@ -125,8 +125,8 @@ def test_hostile_names_in_the_news_stay_text(trying: Site, visitor_at):
     visitor = visitor_at(trying)
     visitor.open()
     visitor.page.wait_for_selector("#news .rt-view[data-ready]", state="attached")
-    told = {"category": HOSTILE, "reason": HOSTILE}
-    trying.run(trying.router.services.log.audit("discovery.refused", HOSTILE, told))
+    found = {"category": HOSTILE, "reason": HOSTILE}
+    trying.run(trying.router.services.log.audit("discovery.refused", HOSTILE, found))
     expect(toast(visitor, "was tried and not taken in")).to_contain_text(HOSTILE)
     visitor.tab("Models")
     expect(visitor.page.locator("#trials .rt-changes")).to_contain_text(HOSTILE)

@@ -85,3 +85,20 @@ def test_what_a_late_call_cost_is_read_from_its_own_row():
     assert cost_of(logged(cost_usd=None, attempts=rows)) == 0.002
     rows[0]["cost_usd"] = None
     assert cost_of(logged(cost_usd=None, attempts=rows)) is None
+
+
+def test_the_log_gives_the_reason_that_its_row_keeps():
+    rows = [
+        row_of(0, "star", "primary", "failed", latency_ms=50),
+        row_of(1, "star", "primary", "failed", latency_ms=50),
+        row_of(2, "steady", "primary", "late", latency_ms=2500),
+        row_of(3, "cheap", "fallback", "ok", latency_ms=1000, served=True),
+    ]
+    why = "star failed twice (server error); steady was being asked when cheap was ready"
+    row = logged(winner="cheap", role="fallback", latency_ms=1100.0, attempts=rows, reason=why)
+    assert [note["text"] for note in replayed(row).notes] == [f"{why}."]
+
+
+def test_a_request_that_was_stopped_has_not_failed():
+    row = logged(success=False, stopped=True, winner=None, role=None, attempts=[])
+    assert replayed(row).phase == "stopped"

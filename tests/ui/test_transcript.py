@@ -1,8 +1,9 @@
 """Messages of the chat, and the way back from a message to its request."""
 
-from tests.ui.stories import begun, fold, new_view, switched, token
+from tests.ui.stories import begun, fold, new_view, node, switched, token
 from tests.ui.test_view import timed_out, won
-from ui.transcript import Conversation, sentence, shown
+from ui.transcript import Conversation, shown
+from ui.wording import sentence
 
 
 def texts(conversation):
@@ -48,8 +49,8 @@ def test_a_late_answer_is_an_amendment_that_can_be_opened():
 
 
 def test_the_losing_text_is_one_click_away():
-    view = fold(*timed_out())
-    view.nodes["primary"].output = {"text": "Half an", "provider": "star", "outcome": "timed_out"}
+    half = {"text": "Half an", "provider": "star", "outcome": "timed_out"}
+    view = fold(*timed_out(), node(1101, "primary", "ended", half))
     assert titles(Conversation([view]))[-1] == "What star had to say"
 
 

@@ -107,10 +107,26 @@ def test_a_switch_takes_back_what_was_shown_and_says_why():
     assert view.text == "Passages say"
     note = view.notes[0]
     assert note["dropped"] == "Because packets"
-    assert note["text"] == (
-        "star fell silent in the middle of its answer, so cheap answers instead."
-    )
+    assert note["text"] == "cheap answers now: the answer fell silent."
     assert states(view)["primary"] == "late"
+
+
+def test_the_reason_is_the_one_that_the_race_decided():
+    view = fold(*timed_out()[:-1])
+    assert view.notes[0]["text"] == "cheap answers now: no first word came in time."
+    answered = timed_out()[-1]
+    answered["answer"]["why"] = "star failed twice (server error); steady was being asked"
+    fold(answered, view=view)
+    assert [n["text"] for n in view.notes] == [
+        "star failed twice (server error); steady was being asked."
+    ]
+
+
+def test_a_provider_that_was_skipped_is_said_though_nobody_took_over():
+    events = won()
+    events[-1]["answer"]["why"] = "quick was skipped (its key is missing), so star answered"
+    view = fold(*events)
+    assert [(n["to"], n["text"][:17]) for n in view.notes] == [("star", "Quick was skipped")]
 
 
 def test_a_switch_may_take_back_only_the_end():
@@ -128,7 +144,7 @@ def test_a_floor_that_goes_back_makes_the_primary_run_again():
         switched(1500, "primary", "star", "failed", 4),
     )
     assert states(view)["primary"] == "running"
-    assert view.notes[-1]["text"] == "The fallback failed, so star answers after all."
+    assert view.notes[-1]["text"] == "star answers now: a call before it failed."
 
 
 def test_a_primary_that_is_too_late_is_late_and_amends_the_answer_when_it_comes():
@@ -154,9 +170,9 @@ def test_a_primary_that_is_too_late_is_late_and_amends_the_answer_when_it_comes(
 
 def test_the_loser_is_whoever_has_text_and_was_not_served():
     assert fold(*won()).loser() is None
-    view = fold(*timed_out())
-    view.nodes["primary"].output = {"text": "Half an", "provider": "star", "outcome": "timed_out"}
-    assert view.loser() == {"provider": "star", "text": "Half an", "outcome": "timed_out"}
+    half = {"text": "Half an", "provider": "star", "outcome": "timed_out"}
+    view = fold(*timed_out(), node(1101, "primary", "ended", half))
+    assert view.loser() == {"provider": "star", "text": "Half an"}
 
 
 def test_a_second_call_of_the_primary_is_a_row_of_its_own():

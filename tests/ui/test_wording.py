@@ -44,11 +44,9 @@ def test_every_outcome_has_a_sentence_of_its_own(outcome):
     assert wording.how_ended(row) not in others
 
 
-def test_a_switch_that_nobody_preceded_reads_well():
-    event = {"to": "fallback", "provider": "cheap", "reason": "no_provider", "discard": 0}
-    assert wording.why_switched(event, None, None) == (
-        "No preferred model could be asked, so cheap answers instead."
-    )
+@pytest.mark.parametrize("reason", ["timeout", "stalled", "no_provider", "server", "retried", ""])
+def test_whoever_takes_over_blames_nobody_before_the_reason_is_known(reason):
+    assert wording.took_over("cheap", reason).startswith("cheap answers now: ")
 
 
 def test_what_a_late_call_cost_is_not_known_yet():

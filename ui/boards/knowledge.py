@@ -6,7 +6,6 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -16,8 +15,8 @@ from ui import wording
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.guard import session_of
-from ui.transcript import sentence
 from ui.uploads import Files
+from ui.wording import sentence
 from vectorstore.folders import SUFFIXES
 from vectorstore.passages import Document, IngestReport
 
@@ -41,10 +40,10 @@ def knowledge_tab(service: ChatService, uploaded: Files, *, write: bool) -> None
             _ingest_parts(service, uploaded)
         documents = widget("documents", None, elem_id="documents", every_s=5)
 
-    async def refresh() -> Any:
+    async def refresh() -> object:
         return await _documents(service)
 
-    async def find(question: str) -> Any:
+    async def find(question: str) -> object:
         return await _passages(service, question)
 
     documents.refresh(refresh, None, documents, **AT_ONCE)
@@ -62,14 +61,14 @@ def _ingest_parts(service: ChatService, uploaded: Files) -> None:
         renew = gr.Button("Bring up to date", elem_id="renew")
     progress = widget("progress", None, elem_id="ingest-progress")
 
-    async def add(files: list[str] | None, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
+    async def add(files: list[str] | None, request: gr.Request) -> AsyncIterator[dict[str, object]]:
         folder = uploads(service.router.settings)
         await asyncio.to_thread(keep, [Path(file) for file in files or []], folder)
         uploaded.release(session_of(request.headers) or "", map(str, files or []))
         async for frame in ingest(service, [folder], topics=False):
             yield frame
 
-    async def bring_up_to_date() -> AsyncIterator[dict[str, Any]]:
+    async def bring_up_to_date() -> AsyncIterator[dict[str, object]]:
         settings = service.router.settings
         folders = [settings.config_dir / "knowledge", uploads(settings)]
         async for frame in ingest(service, [f for f in folders if f.is_dir()], topics=True):
@@ -93,7 +92,7 @@ def keep(files: Sequence[Path], folder: Path) -> None:
 
 async def ingest(
     service: ChatService, folders: Sequence[Path], *, topics: bool
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncIterator[dict[str, object]]:
     """Frames of the progress, the last with what was done; leaving them stops the ingest."""
     steps: asyncio.Queue[tuple[int, int, str] | None] = asyncio.Queue()
     work = asyncio.create_task(
@@ -119,7 +118,7 @@ async def ingest(
         work.cancel()
 
 
-def report(done: IngestReport) -> dict[str, Any]:
+def report(done: IngestReport) -> dict[str, object]:
     """What an ingest did, in one sentence, and each file that was left out with the reason."""
     counts = ("added", "updated", "unchanged", "removed")
     said = ", ".join(f"{getattr(done, name)} {name}" for name in counts)
@@ -131,7 +130,7 @@ def report(done: IngestReport) -> dict[str, Any]:
     }
 
 
-async def _documents(service: ChatService) -> Any:
+async def _documents(service: ChatService) -> object:
     knowledge = service.router.services.knowledge
     try:
         found = await knowledge.documents()
@@ -145,7 +144,7 @@ async def _documents(service: ChatService) -> Any:
     }
 
 
-def _document(document: Document) -> dict[str, Any]:
+def _document(document: Document) -> dict[str, object]:
     own = document.folder == "python"
     return {
         "title": document.title,
@@ -156,7 +155,7 @@ def _document(document: Document) -> dict[str, Any]:
     }
 
 
-async def _passages(service: ChatService, question: str) -> Any:
+async def _passages(service: ChatService, question: str) -> object:
     if not (question or "").strip():
         return None
     found = await service.router.services.knowledge.retrieve(question, PASSAGES)

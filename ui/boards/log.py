@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ KEPT_S = 600.0
 """How long an exported file stays on the server."""
 SAVE = "() => requestAnimationFrame(() => document.querySelector('#export-file').click())"
 
-OUTCOMES = ("all", "answered", "by the fallback", "failed", "liked", "disliked")
+OUTCOMES = ("all", "answered", "by the fallback", "failed", "stopped", "liked", "disliked")
 
 
 def log_tab(service: ChatService) -> None:
@@ -57,7 +57,7 @@ def log_tab(service: ChatService) -> None:
                 rows = widget("log", None, elem_id="log-rows", every_s=EVERY_S)
             with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
                 shown = widget("picture", empty(), elem_id="replay")
-    filters = [words, category, outcome]
+    filters: list[gr.Textbox | gr.Dropdown] = [words, category, outcome]
     _connect(service, filters, rows, shown)
     _connect_export(service, filters, {"jsonl": jsonl, "csv": csv}, file)
 
@@ -66,8 +66,10 @@ def _categories(service: ChatService) -> list[tuple[str, str]]:
     return [("all", ""), *((name, name) for name in service.router.settings.categories)]
 
 
-def _connect(service: ChatService, filters: list[Any], rows: Any, shown: Any) -> None:
-    async def refresh(words: str, category: str, outcome: str) -> Any:
+def _connect(
+    service: ChatService, filters: Sequence[gr.Textbox | gr.Dropdown], rows: Any, shown: gr.HTML
+) -> None:
+    async def refresh(words: str, category: str, outcome: str) -> object:
         try:
             found = await select(service, words, category, outcome)
         except RouterError as error:
@@ -79,7 +81,7 @@ def _connect(service: ChatService, filters: list[Any], rows: Any, shown: Any) ->
             "problem": service.router.services.log.problem,
         }
 
-    async def open_one(event: gr.EventData) -> AsyncIterator[Any]:
+    async def open_one(event: gr.EventData) -> AsyncIterator[object]:
         request_id = str((event._data or {}).get("request_id", ""))
         row = await service.router.services.log.get(request_id)
         async for frame in replayed(row, service):
@@ -92,7 +94,10 @@ def _connect(service: ChatService, filters: list[Any], rows: Any, shown: Any) ->
 
 
 def _connect_export(
-    service: ChatService, filters: list[Any], buttons: dict[str, gr.Button], file: Any
+    service: ChatService,
+    filters: Sequence[gr.Textbox | gr.Dropdown],
+    buttons: dict[str, gr.Button],
+    file: gr.DownloadButton,
 ) -> None:
     """What the filters let through, as a file that the browser saves at once."""
 
@@ -143,10 +148,8 @@ def _is(row: InteractionRow, outcome: str) -> bool:
     match outcome:
         case "answered":
             return row["success"]
-        case "by the fallback":
-            return bool(row["success"] and row.get("fallback_used"))
-        case "failed":
-            return not row["success"]
+        case "by the fallback" | "failed" | "stopped":
+            return outcome_of(row) == outcome
         case "liked":
             return row.get("liked") is True
         case "disliked":
@@ -155,10 +158,28 @@ def _is(row: InteractionRow, outcome: str) -> bool:
             return True
 
 
-def line(row: InteractionRow, service: ChatService) -> dict[str, Any]:
+_STATES = {
+    "answered": "done",
+    "by the fallback": "late",
+    "failed": "failed",
+    "stopped": "cancelled",
+}
+
+
+def outcome_of(row: InteractionRow) -> str:
+    """What a request came to, as one of `OUTCOMES`: who stops an answer has not seen a failure."""
+    if row.get("stopped"):
+        return "stopped"
+    if not row["success"]:
+        return "failed"
+    return "by the fallback" if row.get("fallback_used") else "answered"
+
+
+def line(row: InteractionRow, service: ChatService) -> dict[str, object]:
     """One request as a line of the table."""
     winner = row.get("winner")
     kind = service.display.kind(winner) if winner and winner != "passages" else "remote"
+    found = outcome_of(row)
     calls = [a for a in row.get("attempts") or [] if a["outcome"] != "skipped"]
     return {
         "id": row["request_id"],
@@ -168,8 +189,8 @@ def line(row: InteractionRow, service: ChatService) -> dict[str, Any]:
         "winner": winner,
         "kind": kind,
         "mark": wording.KINDS[kind],
-        "state": "failed" if not row["success"] else "late" if row.get("fallback_used") else "done",
-        "word": "failed" if not row["success"] else str(row.get("role") or "answered"),
+        "state": _STATES[found],
+        "word": found,
         "calls": len(calls),
         "took": wording.seconds(row["latency_ms"]),
         "cost": wording.usd(cost_of(row)),
@@ -177,7 +198,7 @@ def line(row: InteractionRow, service: ChatService) -> dict[str, Any]:
     }
 
 
-async def replayed(row: InteractionRow, service: ChatService) -> AsyncIterator[dict[str, Any]]:
+async def replayed(row: InteractionRow, service: ChatService) -> AsyncIterator[dict[str, object]]:
     """The request as it happened, from its first event to its last."""
     view = View(asked(row), service.display)
     story = events(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from ui import wording
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.news import item as news_item
-from ui.transcript import sentence
+from ui.wording import sentence
 
 if TYPE_CHECKING:
     from discovery.candidates import Candidate
@@ -43,11 +43,11 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
                 trials = widget("trials", None, elem_id="trials", every_s=EVERY_S)
 
-    async def look(name: str) -> AsyncIterator[Any]:
+    async def look(name: str) -> AsyncIterator[object]:
         yield {"busy": True}
         yield await look_up(service, name, write=write)
 
-    async def refresh() -> Any:
+    async def refresh() -> object:
         news = await service.router.news(LATELY)
         return {"trials": on_trial(service), "news": [news_item(row) for row in news]}
 
@@ -55,7 +55,7 @@ def models_tab(service: ChatService, *, write: bool) -> None:
     trials.refresh(refresh, None, trials, **AT_ONCE)
     if write:
 
-        async def attempt(name: str, event: gr.EventData) -> AsyncIterator[Any]:
+        async def attempt(name: str, event: gr.EventData) -> AsyncIterator[object]:
             data = event._data or {}
             candidate = str(data.get("key", "")) or None
             said = data.get("accepted")
@@ -63,7 +63,7 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             async for frame in tried(service, name, candidate, accepted):
                 yield frame
 
-        async def take_back() -> Any:
+        async def take_back() -> object:
             try:
                 said = await service.router.discovery.undo()
             except RouterError as error:
@@ -74,10 +74,10 @@ def models_tab(service: ChatService, *, write: bool) -> None:
         undo.click(take_back, None, steps, **AT_ONCE)
 
 
-def on_trial(service: ChatService) -> list[dict[str, Any]]:
+def on_trial(service: ChatService) -> list[dict[str, object]]:
     """Each provider on trial, with what the judge would say now and why."""
     settings, ranking = service.router.settings, service.router.services.routing.ranking
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for category in settings.categories:
         entries = ranking.standings(category).entries
         for entry in entries:
@@ -91,7 +91,7 @@ def on_trial(service: ChatService) -> list[dict[str, Any]]:
     return found
 
 
-async def look_up(service: ChatService, category: str, *, write: bool) -> dict[str, Any]:
+async def look_up(service: ChatService, category: str, *, write: bool) -> dict[str, object]:
     """The candidates of a search, ready to be drawn."""
     try:
         result = await service.router.search(category)
@@ -109,7 +109,7 @@ async def look_up(service: ChatService, category: str, *, write: bool) -> dict[s
 
 def _row(
     candidate: Candidate, result: SearchResult, best: Candidate | None, write: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     refused = result.refused.get(candidate.key)
     servable = result.servable(candidate)
     places = ", ".join(offer.host for offer in candidate.offers)
@@ -143,9 +143,9 @@ def _row(
 
 async def tried(
     service: ChatService, category: str, candidate: str | None, accepted: Sequence[str] = ()
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncIterator[dict[str, object]]:
     """Frames of a trial; leaving them stops it. `accepted`: what the licence asks, answered yes."""
-    steps: list[dict[str, Any]] = [_step("running", "Preparing the trial.")]
+    steps: list[dict[str, object]] = [_step("running", "Preparing the trial.")]
     yield {"steps": list(steps), "over": False}
     try:
         events = service.router.discovery.try_and_append(category, candidate, accepted=accepted)
@@ -156,18 +156,18 @@ async def tried(
     except RouterError as error:
         steps.append(_step("failed", sentence(str(error))))
     if steps and steps[0]["state"] == "running":
-        steps[0] = _step("done", steps[0]["text"])
+        steps[0] = {**steps[0], "state": "done"}
     yield {"steps": list(steps), "over": True}
 
 
-def _note(steps: list[dict[str, Any]], event: dict[str, Any]) -> None:
+def _note(steps: list[dict[str, object]], event: Mapping[str, Any]) -> None:
     """Add an event, or renew the last step where it only went on."""
     if steps and steps[-1].get("type") == event["type"]:
         steps.pop()
     steps.append({**in_words(event), "type": event["type"]})
 
 
-def in_words(event: dict[str, Any]) -> dict[str, Any]:
+def in_words(event: Mapping[str, Any]) -> dict[str, object]:
     """A step of a trial in words."""
     match event["type"]:
         case "chosen":
@@ -201,7 +201,7 @@ def in_words(event: dict[str, Any]) -> dict[str, Any]:
             return _step("done", sentence(str(other)))
 
 
-def _probe(event: dict[str, Any]) -> str:
+def _probe(event: Mapping[str, Any]) -> str:
     """The comparison so far: the mean difference to the incumbent with its interval."""
     low, mean, high = event["lower"], event["difference"], event["upper"]
     return (
@@ -210,5 +210,5 @@ def _probe(event: dict[str, Any]) -> str:
     )
 
 
-def _step(state: str, text: str) -> dict[str, Any]:
+def _step(state: str, text: str) -> dict[str, object]:
     return {"state": state, "text": text}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,17 +12,21 @@ from graph.router import Router
 from routing.ranking.history import Courses
 from routing.ranking.ledger import Ledger
 from routing.ranking.ranking import Ranking
+from runtime.reports import CategoryOrder
 from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 
 EVERY_S = 2.0
 
+Course = Sequence[Mapping[str, object]]
+"""Points of one category in the order of time; see `Courses`."""
+
 
 def priorities_tab(service: ChatService) -> None:
     history = History(service.router)
 
-    async def refresh() -> Any:
+    async def refresh() -> object:
         priorities = await service.router.priorities()
         return board(priorities, await history.courses(), service)
 
@@ -31,8 +36,8 @@ def priorities_tab(service: ChatService) -> None:
 
 
 def board(
-    priorities: dict[str, Any], courses: dict[str, list[dict[str, Any]]], service: ChatService
-) -> dict[str, Any]:
+    priorities: Mapping[str, CategoryOrder], courses: Mapping[str, Course], service: ChatService
+) -> dict[str, object]:
     """What `Router.priorities` returns, ready to be drawn."""
     return {
         "categories": [
@@ -49,7 +54,7 @@ def board(
     }
 
 
-def _entry(entry: dict[str, Any], place: int, service: ChatService) -> dict[str, Any]:
+def _entry(entry: Mapping[str, Any], place: int, service: ChatService) -> dict[str, object]:
     kind = service.display.kind(entry["provider"])
     success = entry["success"]
     return {
@@ -86,7 +91,7 @@ class History:
         self._of: Ranking | None = None
         self._courses = Courses()
 
-    async def courses(self) -> dict[str, list[dict[str, Any]]]:
+    async def courses(self) -> dict[str, Course]:
         """By category, points of `at` (Unix seconds) and each provider's mean reward."""
         async with self._lock:
             ranking, settings = self._router.services.routing.ranking, self._router.settings

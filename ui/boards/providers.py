@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 import gradio as gr
 
@@ -14,10 +14,12 @@ from race.budget import Allowance
 from race.capabilities import Known
 from race.permits import is_free
 from routing.ranking.evidence import percentile
+from runtime.reports import ProviderHealth
+from telemetry.records import InteractionRow
 from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
-from ui.transcript import sentence
+from ui.wording import sentence
 
 EVERY_S = 2.0
 RECENT = 400
@@ -32,7 +34,7 @@ _BREAKERS = {
 
 
 def providers_tab(service: ChatService) -> None:
-    async def refresh() -> Any:
+    async def refresh() -> object:
         router = service.router
         rows = await router.interactions(limit=RECENT)
         spent = await router.services.log.spent_today()
@@ -44,12 +46,17 @@ def providers_tab(service: ChatService) -> None:
 
 
 def board(
-    health: Mapping[str, Any], rows: Iterable[Any], spent: Mapping[str, float], service: ChatService
-) -> dict[str, Any]:
+    health: Mapping[str, ProviderHealth],
+    rows: Iterable[InteractionRow],
+    spent: Mapping[str, float],
+    service: ChatService,
+) -> dict[str, object]:
     figures = seen(rows)
     allowance = Allowance(service.router.settings.budget, spent)
+    unseen: Seen = {"calls": 0, "ok": 0, "first": []}
     cards = [
-        _card(name, one, figures.get(name, {}), allowance, service) for name, one in health.items()
+        _card(name, one, figures.get(name, unseen), allowance, service)
+        for name, one in health.items()
     ]
     return {
         "cards": sorted(cards, key=lambda card: card["state"] == "off"),
@@ -57,7 +64,7 @@ def board(
     }
 
 
-def overall(allowance: Allowance) -> dict[str, Any]:
+def overall(allowance: Allowance) -> dict[str, object]:
     """What today cost of what it may cost, and what follows from that, in words."""
     limit, lean = allowance.budget.daily_usd, allowance.lean
     spent = f"{spent_so_far(allowance.total)} spent today"
@@ -74,12 +81,20 @@ def overall(allowance: Allowance) -> dict[str, Any]:
     return {"state": state, "said": said, "word": word, "share": share}
 
 
-def seen(rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
+class Seen(TypedDict):
+    """What a provider's last calls came to."""
+
+    calls: int
+    ok: int
+    first: list[float]  # milliseconds to the first token
+
+
+def seen(rows: Iterable[InteractionRow]) -> dict[str, Seen]:
     """By provider: calls, calls that succeeded, and times to the first token, of these requests.
 
     A call that was cancelled or skipped says nothing about its provider.
     """
-    found: dict[str, dict[str, Any]] = defaultdict(lambda: {"calls": 0, "ok": 0, "first": []})
+    found: dict[str, Seen] = defaultdict(lambda: {"calls": 0, "ok": 0, "first": []})
     for row in rows:
         for attempt in row.get("attempts") or []:
             if attempt["outcome"] in ("cancelled", "skipped"):
@@ -87,8 +102,8 @@ def seen(rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
             mine = found[attempt["provider"]]
             mine["calls"] += 1
             mine["ok"] += attempt["outcome"] == "ok"
-            if attempt.get("ttft_ms") is not None:
-                mine["first"].append(attempt["ttft_ms"])
+            if (first_ms := attempt.get("ttft_ms")) is not None:
+                mine["first"].append(first_ms)
     return dict(found)
 
 
@@ -98,15 +113,15 @@ def spent_so_far(usd: float) -> str:
 
 def _card(
     name: str,
-    one: Mapping[str, Any],
-    mine: Mapping[str, Any],
+    one: ProviderHealth,
+    mine: Seen,
     allowance: Allowance,
     service: ChatService,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     settings, kind = service.router.settings, service.display.kind(name)
     barred = allowance.barred(name, free=is_free(settings, settings.provider(name)))
     state, word, why = _may_be_asked(one, barred)
-    calls, first = mine.get("calls", 0), mine.get("first", [])
+    calls, first = mine["calls"], mine["first"]
     limit, cost = allowance.budget.providers.get(name), allowance.spent.get(name, 0.0)
     return {
         "name": name,
@@ -155,7 +170,7 @@ def _old_price(cost: Cost | None) -> list[list[str]]:
     return [["Price", f"{days} days old"]] if days else []
 
 
-def _may_be_asked(one: Mapping[str, Any], barred: str | None) -> tuple[str, str, str]:
+def _may_be_asked(one: ProviderHealth, barred: str | None) -> tuple[str, str, str]:
     """State, the state in words, and why."""
     breaker = one["breaker"]
     if one["unavailable"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import gradio as gr
 
@@ -13,11 +12,11 @@ from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 from ui.picture import shown_route
-from ui.transcript import sentence
+from ui.wording import sentence
 
 
 def route_tab(service: ChatService) -> None:
-    async def show(prompt: str) -> Any:
+    async def show(prompt: str) -> object:
         if not (prompt or "").strip():
             return None
         try:
@@ -38,7 +37,7 @@ def route_tab(service: ChatService) -> None:
         box.submit(show, box, shown, **AT_ONCE)
 
 
-async def board(service: ChatService, prompt: str) -> dict[str, Any]:
+async def board(service: ChatService, prompt: str) -> dict[str, object]:
     """The route with what each of its models is, and which would be passed over now."""
     router = service.router
     route = await asyncio.to_thread(router.route, prompt)
@@ -47,7 +46,7 @@ async def board(service: ChatService, prompt: str) -> dict[str, Any]:
     fallback = router.settings.fallback.provider
     limits = router.settings.limits_for(route["category"])
     return {
-        **shown_route(dict(route)),
+        **shown_route(route),
         "confidence": wording.percent(route["confidence"]),
         "margin": wording.percent(route["margin"]),
         "steps": order,
@@ -57,7 +56,7 @@ async def board(service: ChatService, prompt: str) -> dict[str, Any]:
     }
 
 
-def _step(name: str, breaker: Snapshot, service: ChatService) -> dict[str, Any]:
+def _step(name: str, breaker: Snapshot, service: ChatService) -> dict[str, object]:
     kind = service.display.kind(name)
     left = breaker["state"] == "open"
     why = f"left alone for {breaker['retry_in_s']:.0f} s: {breaker['why']}" if left else ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from config.models import Settings
@@ -13,7 +11,7 @@ from ui.chat_service import ChatService
 
 
 def settings_tab(service: ChatService) -> None:
-    def refresh() -> Any:
+    def refresh() -> object:
         return board(service.router.settings)
 
     with gr.Tab("Settings", id="settings"):
@@ -21,7 +19,7 @@ def settings_tab(service: ChatService) -> None:
         shown.refresh(refresh, None, shown, **AT_ONCE)
 
 
-def board(settings: Settings) -> dict[str, Any]:
+def board(settings: Settings) -> dict[str, object]:
     return {
         "folder": str(settings.config_dir),
         "rows": [
