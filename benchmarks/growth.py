@@ -22,8 +22,14 @@ import aiohttp
 from sqlalchemy import ColumnElement, FromClause, case, func, literal, select
 
 from benchmarks.bench import write_config
+from config.loader import load
+from race.routing_state import RoutingState
+from routing.ranking.history import Courses
+from routing.ranking.ledger import Ledger
+from runtime.learning import Learning, reread
 from telemetry import tables
 from telemetry.database import Database
+from telemetry.log import InteractionLog
 from tests.telemetry.postgres import PostgresServer, postgres_bin
 from tests.telemetry.rows import attempt, request
 from tests.upstream import Behaviour, Upstream
@@ -169,6 +175,28 @@ def priorities(config: Path, data: Path, url: str | None, note: str) -> None:
     print(f"{note}: --priorities {time.monotonic() - began:.1f} s", flush=True)
 
 
+async def learn(config: Path, data: Path, url: str | None, note: str) -> None:
+    """Fold the whole log, which the service does behind its requests, and keep the snapshot."""
+    settings = load(config, data, environ={"ROUTER_DATABASE_URL": url} if url else {}, dotenv=None)
+    log, began = InteractionLog.open(url, data), time.monotonic()
+    routing, learning = RoutingState(settings), Learning(settings)
+    ranking, cursor, read = await reread(settings, log)
+    routing.replace(ranking, cursor)
+    folded_s = time.monotonic() - began
+    await learning.keep(routing, log, now=True)
+    kept_s = time.monotonic() - began - folded_s
+    began = time.monotonic()
+    courses, orders = Courses(), {name: settings.order(name) for name in settings.categories}
+    courses.take(ranking.held(), Ledger(settings.ranking, orders, ()))
+    drawn_s = time.monotonic() - began
+    await log.close()
+    print(
+        f"{note}: {read} requests folded in {folded_s:.0f} s, snapshot kept in {kept_s:.1f} s,"
+        f" courses for the page in {drawn_s * 1000:.0f} ms",
+        flush=True,
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=REQUESTS)
@@ -192,9 +220,11 @@ def main() -> int:
         fill(url, folder / "data", args.requests)
         where = "PostgreSQL" if url else "SQLite"
         print(f"{where}: {args.requests} requests written in {time.monotonic() - began:.0f} s")
-        for note in ("first start", "second start"):
+        for note in ("without a snapshot", "with one"):
             asyncio.run(start(config, folder / "data", url, f"{where}, {note}"))
-            priorities(config, folder / "data", url, f"{where}, after the {note}")
+            priorities(config, folder / "data", url, f"{where}, {note}")
+            if note != "with one":
+                asyncio.run(learn(config, folder / "data", url, where))
     return 0
 
 

@@ -92,7 +92,7 @@ class E5File:
         offsets = np.frombuffer(self._take(4 * (count + 1)), dtype=np.uint32)
         scores = np.frombuffer(self._take(4 * count), dtype=np.float32)
         text = self._take(text_size)
-        pieces = [text[a:b].decode() for a, b in pairwise(offsets)]
+        pieces = [text[a:b].decode() for a, b in pairwise(offsets.tolist())]
         self._replaced = self._replacements()
         self._tensors = dict(self._tensor() for _ in range(self._numbers("<i")[0]))
         self._pieces = Pieces(pieces, scores, self._unknown)
