@@ -18,10 +18,16 @@ DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": the answer is under way\n\n"
 
 
-def message_of(answer: Answer) -> dict[str, object]:
-    """The assistant's message; it may be sent back as it is."""
+def message_of(answer: Answer, *, older_functions: bool = False) -> dict[str, object]:
+    """The assistant's message; it may be sent back as it is.
+
+    `older_functions`: the first call is a `function_call`, and there is room for no other.
+    """
     message: dict[str, object] = {"role": "assistant", "content": answer.text, "refusal": None}
-    if answer.tool_calls:
+    if answer.tool_calls and older_functions:
+        called = answer.tool_calls[0]["function"]
+        message |= {"content": answer.text or None, "function_call": called}
+    elif answer.tool_calls:
         message |= {"content": answer.text or None, "tool_calls": answer.tool_calls}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -37,9 +43,9 @@ def completion(answer: Answer, asked: Asked) -> bytes:
     """The body of an answer that was not streamed."""
     choice = {
         "index": 0,
-        "message": message_of(answer),
+        "message": message_of(answer, older_functions=asked.older_functions),
         "logprobs": logprobs(answer.logprobs),
-        "finish_reason": finish_reason(answer),
+        "finish_reason": _reason(answer, asked),
     }
     return orjson.dumps(
         {
@@ -52,6 +58,11 @@ def completion(answer: Answer, asked: Asked) -> bytes:
             "router": router_object(answer, asked.ignored),
         }
     )
+
+
+def _reason(answer: Answer, asked: Asked) -> str:
+    reason = finish_reason(answer)
+    return "function_call" if reason == "tool_calls" and asked.older_functions else reason
 
 
 class Chunks:
@@ -98,7 +109,23 @@ class Chunks:
         """Pieces of calls of tools."""
         if speaker != self._speaker:
             self._spoken_by(speaker)
+        if self._asked.older_functions:
+            return self._older_call(pieces)
         return self._head + b'"tool_calls":' + orjson.dumps(self._pieces(pieces)) + self._tail
+
+    def _older_call(self, pieces: Sequence[CallPiece]) -> bytes:
+        """Those of the first call, as OpenAI streamed a `function_call`."""
+        parts = []
+        for piece in pieces:
+            if not self._called:
+                self._called.add(piece["index"])
+                function = {"name": piece["name"], "arguments": piece["arguments"]}
+            elif piece["index"] in self._called:
+                function = {"arguments": piece["arguments"]}
+            else:
+                continue
+            parts.append(self._head + b'"function_call":' + orjson.dumps(function) + self._tail)
+        return b"".join(parts)
 
     def _pieces(self, pieces: Sequence[CallPiece]) -> list[dict[str, object]]:
         """As OpenAI streams them: id, type and name once, with the call's first piece."""
@@ -125,7 +152,7 @@ class Chunks:
             "index": 0,
             "delta": {},
             "logprobs": None,
-            "finish_reason": finish_reason(answer),
+            "finish_reason": _reason(answer, self._asked),
         }
         finish = self._envelope(answer, [choice], None if apart else tokens, router)
         if not apart:

@@ -111,7 +111,7 @@ def problem_of(error: RouterError) -> Problem:
         case RefusedError():
             return error.problem
         case UsageError():
-            return Problem(400, str(error), param=error.param)
+            return Problem(400, str(error), param=error.param, code=error.code)
         case NotFoundError():
             return Problem(404, str(error), code="not_found")
         case OverloadedError():

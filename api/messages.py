@@ -27,10 +27,12 @@ from api.translation import (
     text_at,
     unsupported,
 )
-from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire, asks_nothing
+from api.wire import MAX_TOKENS, Whole, Wire
 from graph.router import Router
 from providers.base import estimate_tokens
 from providers.conversation import MAX_MESSAGES
+from providers.fields import asks_nothing
+from providers.tool_offers import MAX_TOOLS
 
 NAMES = {
     "stop": "stop_sequences",

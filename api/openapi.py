@@ -59,7 +59,7 @@ class Spoken(Documented):
 class Choice(Documented):
     index: int
     message: Spoken
-    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls", "function_call"]
     logprobs: dict[str, object] | None = None
 
 

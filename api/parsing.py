@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import INVALID, Problem, RefusedError, invalid, too_many
-from api.wire import PASSED, ChatRequest, NamedTool, sorted_out
+from api.wire import ChatRequest
 from providers.base import Message
 from providers.conversation import conversation
+from providers.fields import PASSED, sorted_out
 from providers.messages import written
+from providers.tool_offers import FIELDS, tool_offers
 from race.schema import checked
 from race.state import Options, Wishes
 from web.body import BodyError, read_body
@@ -74,6 +76,8 @@ class Asked:
     include_usage: bool
     ignored: tuple[str, ...] = ()
     """Fields that were left out because they cannot change what the answer means."""
+    older_functions: bool = False
+    """Tools were offered as `functions`: a call comes back as a `function_call`."""
 
     @property
     def prompt(self) -> str:
@@ -90,7 +94,9 @@ def parse(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Aske
         request = ChatRequest.model_validate(body)
     except ValidationError as error:
         raise refusal(error.errors(include_url=False)) from None
-    passed, ignored = sorted_out(request.model_extra or {}, passes)
+    streaming = (request.stream_options and request.stream_options.model_extra) or {}
+    unknown = {f"stream_options.{name}": value for name, value in streaming.items()}
+    passed, ignored = sorted_out(unknown | (request.model_extra or {}), passes)
     messages = conversation(body["messages"])
     options = _options(request, body)
     if passed:
@@ -105,6 +111,7 @@ def parse(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Aske
             request.stream and request.stream_options and request.stream_options.include_usage
         ),
         ignored=tuple(ignored),
+        older_functions=bool(body.get("functions")),
     )
 
 
@@ -127,29 +134,11 @@ def _options(request: ChatRequest, body: dict[str, object]) -> Options:
         for name in PASSED & request.model_fields_set
         if (value := getattr(request, name)) not in (None, "", {})
     }
-    extra |= _tools(request, body) | _format(request, body) | _logprobs(request)
+    offers = tool_offers({name: body.get(name) for name in FIELDS})
+    extra |= offers | _format(request, body) | _logprobs(request)
     if extra:
         options["extra"] = extra
     return options
-
-
-def _tools(request: ChatRequest, body: dict[str, object]) -> dict[str, object]:
-    """The tools as they came, and how they may be called."""
-    choice = request.tool_choice
-    if not request.tools:
-        if choice in (None, "none", "auto"):
-            return {}
-        raise invalid("`tool_choice` goes with `tools` only", "tool_choice")
-    found: dict[str, object] = {"tools": body["tools"]}
-    if isinstance(choice, NamedTool):
-        if choice.function.name not in {tool.function.name for tool in request.tools}:
-            raise invalid("`tool_choice` names a tool that is not in `tools`", "tool_choice")
-        found["tool_choice"] = choice.model_dump()
-    elif choice is not None:
-        found["tool_choice"] = "required" if choice == "any" else choice
-    if request.parallel_tool_calls is not None:
-        found["parallel_tool_calls"] = request.parallel_tool_calls
-    return found
 
 
 def _format(request: ChatRequest, body: dict[str, object]) -> dict[str, object]:
@@ -206,7 +195,7 @@ def _param(loc: Sequence[int | str]) -> str:
     for place, step in enumerate(loc):
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step in ("NamedTool", "schema_") or str(step).startswith(("literal[", "function-")):
+        elif step == "schema_" or str(step).startswith("function-"):
             continue
         elif not (place and loc[place - 1] == "stop" and step in ("text", "list")):
             path += f".{step}" if path else step

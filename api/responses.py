@@ -19,9 +19,11 @@ from api.parsing import MAX_CHAT_BYTES, read_json
 from api.replies import reply
 from api.responses_answer import ResponseEvents
 from api.translation import Translation, list_at, object_at, read, text_at, unsupported
-from api.wire import MAX_TOKENS, MAX_TOOLS, Whole, Wire, asks_nothing
+from api.wire import MAX_TOKENS, Whole, Wire
 from graph.router import Router
 from providers.conversation import MAX_MESSAGES
+from providers.fields import asks_nothing
+from providers.tool_offers import MAX_TOOLS
 
 NAMES = {
     "messages": "input",

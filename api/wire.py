@@ -1,14 +1,11 @@
 """The request of `POST /v1/chat/completions`: what is taken, what is ignored, what is refused.
 
-Whatever asks for nothing (null, false, empty) counts as absent, as clients send many of those.
-Three written lists say what else is passed on, ignored and noted, so that nobody need guess: a
-field that stands in none of them goes to the provider if its host lists it under `passes`, and is
-refused by name else.
+Whatever asks for nothing (null, false, empty) counts as absent, as clients send many of those. The
+lists of what else is ignored, passed on or refused stand in `providers.fields`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -17,73 +14,17 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SkipValidation,
     Tag,
 )
 from pydantic import model_validator as validator
 
-from api.errors import RefusedError, invalid
 from providers.chunk import MAX_TOP
 from providers.conversation import MAX_MESSAGES
+from providers.fields import asks_nothing
+from providers.tool_offers import MAX_TOOLS
 
 MAX_TOKENS = 1_000_000
-MAX_TOOLS = 512
-
-PASSED = frozenset({"seed", "presence_penalty", "frequency_penalty", "logit_bias",
-                    "reasoning_effort", "verbosity"})  # fmt: skip
-"""Go to the provider under their own names where they ask for something."""
-
-SILENT = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier",
-                    "session_id"})  # fmt: skip
-"""Say who asks or how it is billed, and nothing about the answer."""
-
-NOTED = frozenset({
-    "store", "prompt_cache_retention", "prediction", "keep_alive", "cache_prompt", "priority",
-    "timings_per_token", "return_progress", "id_slot", "slot_id", "request_id", "usage", "tags",
-    "timeout", "num_retries", "max_retries", "caching", "cache", "trace", "trace_id", "user_id",
-    "conversation_id", "chat_id", "thread_id", "parent_id", "message_id", "include_reasoning",
-    "reasoning_format", "return_token_ids", "enable_caching", "safe_prompt_id", "extra_headers",
-})  # fmt: skip
-"""Cannot change what the answer means: ignored, with a note in the `router` object."""
-
-HINTS = {
-    "functions": "use `tools`",
-    "function_call": "use `tool_choice`",
-    "n": "only one answer is given",
-    "audio": "answers are text",
-    "web_search_options": "no provider here searches the web",
-}
-
-
-def asks_nothing(value: object) -> bool:
-    """Null, false and empty ask for nothing, whatever the field."""
-    return value is None or value is False or (isinstance(value, str | list | dict) and not value)
-
-
-def sorted_out(
-    unknown: Mapping[str, object], passes: frozenset[str]
-) -> tuple[dict[str, object], list[str]]:
-    """What of the unknown fields goes to hosts that know it, and the names of what is ignored.
-
-    `passes`: what any enabled host lists. Raises RefusedError (400) for the first that is neither.
-    """
-    passed: dict[str, object] = {}
-    ignored: list[str] = []
-    for name, value in unknown.items():
-        if asks_nothing(value):
-            continue
-        if name in passes:
-            passed[name] = value
-        elif name in NOTED:
-            ignored.append(name)
-        else:
-            raise refused(name)
-    return passed, ignored
-
-
-def refused(name: str) -> RefusedError:
-    """400 for a field that would change the answer and cannot be passed on."""
-    hint = HINTS.get(name, "leave it out")
-    return invalid(f"`{name}` is not supported here; {hint}", name, "unsupported_parameter")
 
 
 def _whole(value: object) -> object:
@@ -111,6 +52,13 @@ def _form(value: object) -> str:
     return "list" if isinstance(value, list) else "text"
 
 
+def _without_empty(value: object) -> object:
+    """Words to stop at; an empty one stops nothing."""
+    if isinstance(value, list):
+        value = [word for word in value if word not in (None, "")]
+    return None if asks_nothing(value) else value
+
+
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Stop = Annotated[
     Annotated[Word, Tag("text")] | Annotated[list[Word], Tag("list"), Field(max_length=4)],
@@ -119,6 +67,8 @@ Stop = Annotated[
 
 
 class StreamOptions(Wire):
+    model_config = ConfigDict(extra="allow")
+
     include_usage: bool | None = None
     include_obfuscation: bool | None = Field(default=None, description="Ignored.")
 
@@ -146,6 +96,16 @@ class NamedFunction(Wire):
 class NamedTool(Wire):
     type: Literal["function"]
     function: NamedFunction
+
+
+class Allowed(Wire):
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool]
+
+
+class AllowedTools(Wire):
+    type: Literal["allowed_tools"]
+    allowed_tools: Allowed
 
 
 class JsonSchema(Wire):
@@ -195,7 +155,7 @@ class ChatRequest(Wire):
         return {
             name: item
             for name, item in value.items()
-            if name in ("messages", "model") or item is False or not asks_nothing(item)
+            if name == "messages" or item is False or not asks_nothing(item)
         }
 
     model: str = Field(
@@ -215,7 +175,7 @@ class ChatRequest(Wire):
     max_completion_tokens: Whole | None = Field(default=None, ge=1, le=MAX_TOKENS)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    stop: Stop | None = None
+    stop: Annotated[Stop | None, BeforeValidator(_without_empty)] = None
     seed: Whole | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -224,9 +184,17 @@ class ChatRequest(Wire):
     verbosity: str | None = Field(default=None, max_length=32)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(default=None, ge=0, le=MAX_TOP)
-    tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
-    tool_choice: Literal["none", "auto", "required", "any"] | NamedTool | None = None
-    parallel_tool_calls: bool | None = None
+    tools: SkipValidation[list[Tool]] | None = Field(
+        default=None, description=f"At most {MAX_TOOLS} functions."
+    )
+    tool_choice: (
+        SkipValidation[Literal["none", "auto", "required", "any"] | NamedTool | AllowedTools] | None
+    ) = None
+    parallel_tool_calls: SkipValidation[bool] | None = None
+    functions: SkipValidation[list[Function]] | None = Field(
+        default=None, description="The older form of `tools`; one call then comes back as such."
+    )
+    function_call: SkipValidation[Literal["none", "auto"] | NamedFunction] | None = None
     response_format: ResponseFormat | None = None
     models: list[str] | None = Field(
         default=None, max_length=64, description="Providers' names, in the order to ask them."
@@ -236,9 +204,9 @@ class ChatRequest(Wire):
     n: Annotated[Literal[1], BeforeValidator(_whole)] | None = None
     modalities: list[Literal["text"]] | None = None
 
-    user: str | None = Field(default=None, description="Ignored.")
-    metadata: dict[str, object] | None = Field(default=None, description="Ignored.")
-    safety_identifier: str | None = Field(default=None, description="Ignored.")
-    prompt_cache_key: str | None = Field(default=None, description="Ignored.")
-    service_tier: str | None = Field(default=None, description="Ignored.")
-    session_id: str | None = Field(default=None, description="Ignored.")
+    user: SkipValidation[str] | None = Field(default=None, description="Ignored.")
+    metadata: SkipValidation[dict[str, object]] | None = Field(default=None, description="Ignored.")
+    safety_identifier: SkipValidation[str] | None = Field(default=None, description="Ignored.")
+    prompt_cache_key: SkipValidation[str] | None = Field(default=None, description="Ignored.")
+    service_tier: SkipValidation[str] | None = Field(default=None, description="Ignored.")
+    session_id: SkipValidation[str] | None = Field(default=None, description="Ignored.")

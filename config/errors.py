@@ -25,11 +25,15 @@ class ConfigError(RouterError):
 
 
 class UsageError(RouterError):
-    """The caller asked for something that cannot be; `param` names the argument."""
+    """The caller asked for something that cannot be; `param` names the argument.
 
-    def __init__(self, message: str, param: str | None = None) -> None:
+    `code` is OpenAI's word for the kind of mistake, where it has one.
+    """
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+        self.code = code
 
 
 class NotFoundError(RouterError):

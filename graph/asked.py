@@ -13,7 +13,9 @@ from config.errors import NotFoundError, UsageError
 from config.models import Settings
 from providers.base import Message
 from providers.conversation import conversation
+from providers.fields import PASSED, SILENT, asks_nothing, sorted_out
 from providers.messages import text_of, written
+from providers.tool_offers import FIELDS, tool_offers
 from race.request import Asked
 from race.schema import checked as check_format
 from race.state import Options, Wishes
@@ -22,6 +24,8 @@ from routing.classifier import own_words
 MAX_PROMPT_CHARS = 400_000
 """A longer prompt is refused before anything is asked."""
 _PLAIN = frozenset({"role", "content"})
+_KNOWN = PASSED | {"response_format", "logprobs", "top_logprobs"}
+"""What goes to a provider under its own name, beside tools."""
 
 
 def checked(
@@ -41,11 +45,10 @@ def checked(
     `messages` are OpenAI's, in place of a prompt and its history.
     """
     named = checked_category(settings, category), checked_provider(settings, provider)
-    options, wishes = options or {}, wishes or {}
+    options, wishes = _readied(options or {}, settings), wishes or {}
     if messages is not None:
         if prompt or history:
             raise UsageError("give `messages`, or `prompt` and `history`, not both", "messages")
-        check_format((options.get("extra") or {}).get("response_format"))
         said = conversation(messages)
         _check_size(sum(len(written(message)) for message in said), "messages", "messages have")
         words, before, whole = _understood(said)
@@ -92,6 +95,28 @@ def with_tools(
     if not extra:
         return options or {}
     return cast(Options, {**(options or {}), "extra": extra})
+
+
+def _readied(options: Options, settings: Settings) -> Options:
+    """The options with what hosts take of the further ones; UsageError names one that none does."""
+    extra = options.get("extra")
+    if not extra:
+        return options
+    check_format(extra.get("response_format"))
+    kept = {n: v for n, v in extra.items() if n in _KNOWN and not (asks_nothing(v) or _is_text(v))}
+    kept |= tool_offers(extra)
+    known = _KNOWN.union(FIELDS, SILENT)
+    unknown = {name: value for name, value in extra.items() if name not in known}
+    passed, _ = sorted_out(unknown, settings.passes())
+    readied = Options(**{**options, "extra": kept})
+    if passed:
+        readied["passes"] = {**options.get("passes", {}), **passed}
+    return readied
+
+
+def _is_text(form: object) -> bool:
+    """A `response_format` that asks for what is usual."""
+    return isinstance(form, Mapping) and form.get("type") == "text"
 
 
 def _understood(said: list[Message]) -> tuple[str, list[Message], Sequence[Message]]:

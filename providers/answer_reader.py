@@ -46,7 +46,7 @@ class AnswerReader:
         *,
         tools: bool = False,
     ) -> None:
-        """`tools`: the request offers some, so that calls of them are an answer by themselves."""
+        """`tools`: some may be called, so that calls of them are an answer by themselves."""
         self.over = False
         self._place = place
         self._message = MessageReader(

@@ -33,7 +33,7 @@ class MessageReader:
     """
 
     def __init__(self, place: Place, words: FinishWords, bounds: Bounds, *, tools: bool) -> None:
-        """`tools`: the request offers some, so that calls of them are an answer by themselves."""
+        """`tools`: some may be called, so that calls of them are an answer by themselves."""
         self.finished = False
         self.whole = False
         self.progress = 0

@@ -78,7 +78,8 @@ class OpenAIChat:
             wanted["return_progress"] = True  # else it reads a prompt to its end for nobody
         response, bounds = await self._ask(address, place, wanted)
         words = FinishWords(self.host, self.pool.host.finish_reasons, self.pool.unknown_words)
-        answer = AnswerReader(place, words, bounds, tools="tools" in wanted)
+        callable_ = "tools" in wanted and wanted.get("tool_choice") != "none"
+        answer = AnswerReader(place, words, bounds, tools=callable_)
         pace, whole = _Pace(), False
         try:
             while not answer.over and (chunk := await _next(place, response, pace.give_up_at)):

@@ -400,3 +400,56 @@ async def test_calls_of_a_host_without_ids_and_indexes_make_a_whole_loop(
     turn = {"role": "assistant", "content": None, "tool_calls": made}
     done = await ask(client, messages=[*ASKED, turn, *results])
     assert done.choices[0].message.content == "The tools say: 42; 42"
+
+
+FUNCTIONS = [WEATHER["function"], TIME["function"]]
+
+
+async def test_older_functions_are_called_one_at_a_time_and_answered(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    done = await ask(client, tools=openai.omit, functions=FUNCTIONS)
+    choice = done.choices[0]
+    call = choice.message.function_call
+    assert ((call.name, call.arguments), choice.finish_reason) == (CALLS[0], "function_call")
+    assert choice.message.tool_calls is None
+    assert upstream.calls("first")[0].body["parallel_tool_calls"] is False
+    answer = {"role": "function", "name": call.name, "content": "fine"}
+    turn = [*ASKED, choice.message, answer]
+    after = await ask(client, messages=turn, tools=openai.omit, functions=FUNCTIONS)
+    assert after.choices[0].message.content == "The tools say: fine"
+
+
+async def test_an_older_call_is_streamed_as_such(client: openai.AsyncOpenAI) -> None:
+    name, arguments, reason = "", "", None
+    async for chunk in await ask(client, tools=openai.omit, functions=FUNCTIONS, stream=True):
+        for choice in chunk.choices:
+            reason = choice.finish_reason or reason
+            assert not choice.delta.tool_calls
+            if piece := choice.delta.function_call:
+                name += piece.name or ""
+                arguments += piece.arguments or ""
+    assert ((name, arguments), reason) == (CALLS[0], "function_call")
+
+
+async def test_only_allowed_tools_are_offered_and_called(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    named = {"type": "function", "function": {"name": "get_time"}}
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [named]}}
+    assert called((await ask(client, tool_choice=choice)).choices[0].message) == CALLS[1:]
+    assert upstream.calls("first")[0].body["tools"] == [TIME]
+
+
+async def test_a_call_that_was_forbidden_is_no_answer(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    upstream.behave("first", Behaviour(text="", calls=(CALLS[0],)))
+    upstream.behave("second", Behaviour(text="Just words.", calls=(CALLS[0],)))
+    upstream.behave("cheap", FAULTS["500"])
+    done = await ask(client, tool_choice="none")
+    choice = done.choices[0]
+    assert (choice.message.content, choice.message.tool_calls) == ("Just words.", None)
+    assert choice.finish_reason == "stop"
+    calls, reason = await streamed(client, tool_choice="none")
+    assert (calls, reason) == ([], "stop")

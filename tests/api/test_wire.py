@@ -102,8 +102,6 @@ def test_null_counts_as_absent_for_clients_that_send_all_they_know() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("functions", [{"name": "f"}]),
-        ("function_call", "auto"),
         ("audio", {"voice": "alloy", "format": "wav"}),
         ("web_search_options", {"search_context_size": "low"}),
         ("repetition_penalty", 1.1),
@@ -207,11 +205,40 @@ def test_what_asks_for_nothing_is_ignored() -> None:
             "parallel_tool_calls": True,
             "web_search_options": {},
             "anything_else": None,
-            "stream_options": {"include_usage": True, "include_obfuscation": True},
+            "stream_options": {
+                "include_usage": True,
+                "include_obfuscation": True,
+                "continuous_usage_stats": False,
+            },
+            "function_call": "none",
+            "model": None,
+            "min_p": 0,
+            "top_a": 0,
+            "repetition_penalty": 1.0,
+            "best_of": 1,
+            "metadata": [],
+            "user": 7,
         }
     )
     assert (asked.options, asked.ignored, asked.include_usage) == ({}, (), False)
-    assert parse({"messages": HELLO, "stop": ""}).options == {}
+    assert asked.model == parse({"messages": HELLO, "model": ""}).model == "auto"
+
+
+@pytest.mark.parametrize(
+    ("stop", "kept"), [("", None), ([""], None), (["", "END", None], ["END"]), (["a"], ["a"])]
+)
+def test_an_empty_word_stops_nothing(stop: Any, kept: list[str] | None) -> None:
+    assert parse({"messages": HELLO, "stop": stop}).options.get("stop") == kept
+
+
+def test_usage_in_each_chunk_cannot_change_the_meaning() -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    asked = parse({"messages": HELLO, "stream": True, "stream_options": options})
+    assert (asked.include_usage, asked.ignored) == (
+        True,
+        ("stream_options.continuous_usage_stats",),
+    )
+    assert refused(stream_options={"other": 1})[1] == "stream_options.other"
 
 
 def test_a_whole_float_is_the_integer_that_is_meant() -> None:

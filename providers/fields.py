@@ -1,0 +1,78 @@
+"""The fields of a chat request beside its messages: what is passed on, ignored and refused.
+
+Written lists, so that nobody need guess. A field that stands in none of them goes to the provider
+if its host lists it under `passes`, and is refused by name else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.errors import UsageError
+
+PASSED = frozenset({"seed", "presence_penalty", "frequency_penalty", "logit_bias",
+                    "reasoning_effort", "verbosity"})  # fmt: skip
+"""Go to the provider under their own names where they ask for something."""
+
+SILENT = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier",
+                    "session_id"})  # fmt: skip
+"""Say who asks or how it is billed, and nothing about the answer."""
+
+NOTED = frozenset({
+    "store", "prompt_cache_retention", "prediction", "keep_alive", "cache_prompt", "priority",
+    "timings_per_token", "return_progress", "id_slot", "slot_id", "request_id", "usage", "tags",
+    "timeout", "num_retries", "max_retries", "caching", "cache", "trace", "trace_id", "user_id",
+    "conversation_id", "chat_id", "thread_id", "parent_id", "message_id", "include_reasoning",
+    "reasoning_format", "return_token_ids", "enable_caching", "safe_prompt_id", "extra_headers",
+    "stream_options.continuous_usage_stats",
+})  # fmt: skip
+"""Cannot change what the answer means: ignored, with a note in the `router` object."""
+
+NEUTRAL: dict[str, tuple[object, ...]] = {
+    "top_k": (0, -1), "min_p": (0,), "top_a": (0,), "typical_p": (1,), "tfs_z": (1,),
+    "repetition_penalty": (1,), "repeat_penalty": (1,), "length_penalty": (1,), "mirostat": (0,),
+    "best_of": (1,), "min_tokens": (0,), "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,), "add_generation_prompt": (True,),
+    "function_call": ("none", "auto"),
+}  # fmt: skip
+"""What servers take when these are absent: a client that sends it asks for nothing."""
+
+HINTS = {
+    "n": "only one answer is given",
+    "audio": "answers are text",
+    "web_search_options": "no provider here searches the web",
+}
+
+
+def asks_nothing(value: object) -> bool:
+    """Null, false and empty ask for nothing, whatever the field."""
+    return value is None or value is False or (isinstance(value, str | list | dict) and not value)
+
+
+def sorted_out(
+    unknown: Mapping[str, Any], passes: frozenset[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """What of the unknown fields goes to hosts that know it, and the names of what is ignored.
+
+    `passes`: what any enabled host lists. Raises UsageError for the first that is neither.
+    """
+    passed: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in unknown.items():
+        if asks_nothing(value):
+            continue
+        if name in passes:
+            passed[name] = value
+        elif name in NOTED:
+            ignored.append(name)
+        elif not _is_neutral(name, value):
+            hint = HINTS.get(name, "leave it out")
+            message = f"`{name}` is not supported here; {hint}"
+            raise UsageError(message, name, "unsupported_parameter")
+    return passed, ignored
+
+
+def _is_neutral(name: str, value: object) -> bool:
+    return any(value == usual and isinstance(value, bool) == isinstance(usual, bool)
+               for usual in NEUTRAL.get(name, ()))  # fmt: skip
