@@ -16,6 +16,8 @@ from starlette.routing import BaseRoute, Match
 from api.access import Keys, RateLimit
 from api.boundary import Boundary, InFlight
 from api.chat import chat_routes
+from api.completions import completions_routes
+from api.embeddings import embeddings_routes
 from api.errors import Problem, invalid, problem_of
 from api.inspect import health_routes, inspect_routes, metrics_routes
 from api.listing import listing_routes
@@ -100,6 +102,8 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
         chat_routes(router, keep_alive_s=keep_alive_s),
         messages_routes(router, keep_alive_s=keep_alive_s),
         responses_routes(router, keep_alive_s=keep_alive_s),
+        completions_routes(router, keep_alive_s=keep_alive_s),
+        embeddings_routes(router),
     ]
     inspect = inspect_routes(router, keys, write=write)
     listing, metrics = listing_routes(router), metrics_routes(router)

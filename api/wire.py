@@ -27,12 +27,12 @@ from providers.tool_offers import MAX_TOOLS
 MAX_TOKENS = 1_000_000
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """JavaScript and JSON tools write a whole number as 256.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(whole)]
 
 
 class Wire(BaseModel):
@@ -201,7 +201,7 @@ class ChatRequest(Wire):
     )
     provider: ProviderWishes | None = None
 
-    n: Annotated[Literal[1], BeforeValidator(_whole)] | None = None
+    n: Annotated[Literal[1], BeforeValidator(whole)] | None = None
     modalities: list[Literal["text"]] | None = None
 
     user: SkipValidation[str] | None = Field(default=None, description="Ignored.")

@@ -37,6 +37,8 @@ async def test_the_document_names_every_route_and_what_it_takes(service: Service
         "/v1/messages",
         "/v1/messages/count_tokens",
         "/v1/responses",
+        "/v1/completions",
+        "/v1/embeddings",
         "/v1/models",
         "/v1/models/{model}",
         "/router/interactions",
