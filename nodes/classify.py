@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from config.errors import UsageError
 from providers.messages import text_of
 from race import opinion
-from race.machine import Race, Start
+from race.actions import Start
+from race.machine import Race
 from race.request import Asked, Request
 from race.services import Services
 from race.state import Route, State

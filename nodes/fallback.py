@@ -9,7 +9,8 @@ from nodes.classify import begin_race
 from nodes.grounding import continuation, fallback_messages, source_of
 from providers.base import ProviderError
 from providers.messages import text_of
-from race.attempt import branch_of, call, call_options, permit, skip
+from race.attempt import branch_of, skip
+from race.call import call, call_options, permit
 from race.permits import Refused
 from race.rendezvous import cancel
 from race.request import Asked, Request

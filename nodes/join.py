@@ -6,7 +6,7 @@ from itertools import groupby
 
 from config.models import Limits
 from nodes.grounding import supported
-from race.machine import Side
+from race.actions import Side
 from race.request import Asked, Request
 from race.services import Services
 from race.state import AnswerState, Branch, Source, State

@@ -10,7 +10,8 @@ from nodes.classify import begin_race
 from nodes.log import revise
 from providers.base import ProviderError
 from race import opinion
-from race.attempt import Attempt, branch_of, call, call_options, permit, skip
+from race.attempt import Attempt, branch_of, skip
+from race.call import call, call_options, permit
 from race.events import LateAnswer
 from race.permits import Permit, Refused
 from race.rendezvous import cancel

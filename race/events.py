@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from providers.base import Logprob
-from race.machine import Side
+from race.actions import Side
 from race.state import OrderChange, Route
 from telemetry.records import Outcome, Role
 

@@ -22,11 +22,20 @@ the caller has been shown so far is the "visible" text. The rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
 
 from config.models import Limits
-from providers.base import ToolCallDelta
+from race.actions import (
+    Action,
+    Calls,
+    Continue,
+    Decide,
+    Runner,
+    Shown,
+    Side,
+    Start,
+    StartFallback,
+    Switch,
+)
 from race.seam import Seam
 
 UNDERSTANDING = 0.25
@@ -36,96 +45,6 @@ it, and a healthy primary shall not pay for all of that."""
 LAG_S = 0.25
 """A busy event loop may be so late: what has arrived meanwhile is read before a side that nobody
 stands behind counts as silent."""
-
-Side = Literal["primary", "fallback"]
-Start = Literal["immediate", "hedged", "when_out"]
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Show this text to the caller."""
-
-    side: Side
-    text: str
-
-
-Calls = tuple[ToolCallDelta, ...]
-"""Pieces of calls of tools that came together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Show these pieces of calls of tools to the caller."""
-
-    side: Side
-    calls: Calls
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """Take back the last `discard` characters and all calls; `to` speaks from here."""
-
-    to: Side
-    reason: str
-    discard: int
-
-
-@dataclass(frozen=True, slots=True)
-class StartFallback:
-    """The fallback's generation may begin; `hedged` when the primary is not out yet."""
-
-    hedged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """Drop the fallback's answer and ask it to go on from the visible text."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """The race is over; nobody won when `winner` is None."""
-
-    winner: Side | None
-    reason: str
-
-
-Action = Say | Call | Switch | StartFallback | Continue | Decide
-
-
-@dataclass(slots=True)
-class _Runner:
-    """One side's current generation of text and calls."""
-
-    side: Side
-    parts: list[str | Calls] = field(default_factory=list)
-    generation: int = 0
-    last_at: float = 0.0
-    started: bool = False
-    complete: bool = False
-    dead: bool = False
-    retrying: bool = False
-    void: bool = False
-    """What comes is ignored: a continuation that the primary's return made pointless."""
-
-    @property
-    def text(self) -> str:
-        return "".join(part for part in self.parts if isinstance(part, str))
-
-    def stalled(self, now: float, stall_s: float) -> bool:
-        return bool(self.parts) and not self.complete and now >= self.last_at + stall_s
-
-    def fit(self, now: float, stall_s: float) -> bool:
-        """Has text, and it is complete or still coming."""
-        return bool(self.parts) and not self.dead and not self.stalled(now, stall_s)
-
-    def renew(self) -> None:
-        """A new generation begins."""
-        self.parts.clear()
-        self.generation += 1
-        self.complete = self.void = False
 
 
 class Race:
@@ -149,35 +68,28 @@ class Race:
         """
         self._limits = limits
         self._deadline_at = admitted_at + limits.deadline_s
-        self._start: Start = start
+        self.start: Start = start
+        """When the fallback may begin."""
         self._hedge_at = admitted_at
         self._hedge_after_s = hedge_after_s
         self._may_hedge = may_hedge
         self._hedging = start == "hedged"
-        self._rewindable = rewindable
         self._continuable = continuable
-        self._calls_shown = False
         self._begun_at = admitted_at
         self._content_due: float | None = None  # set by the primary's first sign of life
-        self._primary = _Runner("primary")
-        self._fallback = _Runner("fallback")
-        self._floor: _Runner | None = None
-        self._visible = 0
-        self._visible_generation = 0
-        self._visible_text: list[str] = []
+        self._primary = Runner("primary")
+        self._fallback = Runner("fallback")
+        self._floor: Runner | None = None
+        self._shown = Shown(rewindable=rewindable)
         self._continuing = False
         self._seam: Seam | None = None
-        self._why_out = "failed"
+        self.why_out = "failed"
+        """What took the floor from the primary, if anything did."""
         self._passages = False
         self._alone_since: float | None = None
         self._silent = False
         self._overdue_since: float | None = None
         self.decision: Decide | None = None
-
-    @property
-    def start(self) -> Start:
-        """When the fallback may begin."""
-        return self._start
 
     @property
     def floor(self) -> Side | None:
@@ -197,21 +109,16 @@ class Race:
         return bool(self._fallback.parts)
 
     @property
-    def why_out(self) -> str:
-        """What took the floor from the primary, if anything did."""
-        return self._why_out
-
-    @property
     def visible_text(self) -> str:
         """What the caller has been shown and was not asked to drop."""
-        if self._rewindable:
+        if self._shown.rewindable:
             return self._floor.text if self._floor else ""
-        return "".join(self._visible_text)
+        return self._shown.text
 
     @property
     def can_restart(self) -> bool:
         """A new generation of the primary could still be shown to the caller."""
-        return self._rewindable or not (self._visible or self._calls_shown)
+        return self._shown.replaceable
 
     def begin(self, now: float) -> list[Action]:
         """Both sides are ready to start; `ttft_s` counts from admission, for that is when the
@@ -244,7 +151,7 @@ class Race:
             if runner is self._primary and self._continuing:
                 self._continuing, self._fallback.void, self._seam = False, True, None
                 self._fallback.parts.clear()
-            said: list[Action] = [self._show(runner, part)]
+            said: list[Action] = [self._shown.add(runner.side, part)]
             return said if now < self._deadline_at else said + self._settle(now)
         return self._settle(now)
 
@@ -270,16 +177,14 @@ class Race:
         runner = self._runner(side)
         if runner.void or self.decision:
             return []
+        said: list[Action] = []
         if runner is self._fallback and self._seam:
             text = self._seam.end()
             runner.parts.append(text)
             if self._speaks(runner) and text:
-                return [self._say(runner, text), *self._complete(runner, now)]
-        return self._complete(runner, now)
-
-    def _complete(self, runner: _Runner, now: float) -> list[Action]:
+                said.append(self._shown.add(runner.side, text))
         runner.complete, runner.last_at = True, now
-        return self._settle(now)
+        return [*said, *self._settle(now)]
 
     def failed(
         self, side: Side, now: float, *, retrying: bool = False, reason: str = "failed"
@@ -289,16 +194,14 @@ class Race:
         if runner.void:
             return []
         if side == "primary":
-            self._why_out = reason
-        runner.complete, runner.retrying, runner.dead = False, retrying, not retrying
-        if retrying:
-            runner.renew()
+            self.why_out = reason
+        runner.fail(retrying=retrying)
         return self._settle(now)
 
     def refused(self, now: float) -> list[Action]:
         """The primary's content filter spoke: final, unless the fallback holds the floor."""
         self._primary.dead = True
-        self._why_out = "content_filter"
+        self.why_out = "content_filter"
         if self.decision or self._floor is self._fallback:
             return self._settle(now)
         return [self._decide(None, "content_filter")]
@@ -321,8 +224,6 @@ class Race:
         if (due := self._lone_due(now)) is not None:
             instants.append(due if self._overdue_since is None else self._overdue_since + LAG_S)
         return min((t for t in instants if t > now), default=None)
-
-    # -- how a moment is settled --------------------------------------------------------------
 
     def _settle(self, now: float) -> list[Action]:
         if self.decision:
@@ -353,12 +254,12 @@ class Race:
             actions.append(self._decide(None, "silent" if self._silent else "failed"))
         return actions
 
-    def _runner(self, side: Side) -> _Runner:
+    def _runner(self, side: Side) -> Runner:
         return self._primary if side == "primary" else self._fallback
 
-    def _speaks(self, runner: _Runner) -> bool:
+    def _speaks(self, runner: Runner) -> bool:
         """Holds the floor with the generation that the caller sees."""
-        return runner is self._floor and runner.generation == self._visible_generation
+        return runner is self._floor and runner.generation == self._shown.generation
 
     def _primary_out(self, now: float) -> bool:
         primary = self._primary
@@ -366,19 +267,18 @@ class Race:
             return True
         if not primary.parts:
             if primary.started and now >= self._first_due():
-                self._why_out = "timeout"
+                self.why_out = "timeout"
                 return True
             return False
         if primary.stalled(now, self._limits.stall_s):
-            self._why_out = "stalled"
+            self.why_out = "stalled"
             return True
         return False
 
     def _first_due(self) -> float:
         """When the primary, without content so far, is out."""
-        if self._content_due is not None:
-            return self._content_due
-        return self._begun_at + self._limits.ttft_s
+        due = self._content_due
+        return self._begun_at + self._limits.ttft_s if due is None else due
 
     def _lone_due(self, now: float) -> float | None:
         """When a fallback that runs alone must have spoken; None while it does not, or where it is
@@ -403,12 +303,12 @@ class Race:
         hedge = not out and self._hedging and now >= self._hedge_at
         if hedge:
             hedge = self._hedging = self._may_hedge()
-        if not (out or hedge or self._start == "immediate"):
+        if not (out or hedge or self.start == "immediate"):
             return []
         self._fallback.started = True
         return [StartFallback(hedged=hedge)]
 
-    def _next_holder(self, now: float) -> _Runner | None:
+    def _next_holder(self, now: float) -> Runner | None:
         """Who should hold the floor now; None leaves it as it is."""
         stall_s = self._limits.stall_s
         if self._floor is self._fallback:
@@ -420,40 +320,25 @@ class Race:
             return self._fallback
         return None
 
-    def _can_take(self, runner: _Runner, now: float) -> bool:
+    def _can_take(self, runner: Runner, now: float) -> bool:
         if not runner.fit(now, self._limits.stall_s):
             return False
         if self.can_restart or self._speaks(runner):
             return True
         return runner is self._fallback and self._continuing
 
-    def _take_floor(self, runner: _Runner, now: float) -> list[Action]:
+    def _take_floor(self, runner: Runner, now: float) -> list[Action]:
         goes_on = self._continuing and runner is self._fallback
-        discard = 0 if goes_on else self._visible
+        discard = 0 if goes_on else self._shown.length
         actions: list[Action] = []
         if runner is self._fallback or self._floor:
             actions.append(Switch(runner.side, self._reason(runner, now), discard))
-        if not goes_on:
-            self._visible, self._calls_shown = 0, False
-            self._visible_text.clear()
-        self._floor, self._visible_generation = runner, runner.generation
-        return [*actions, *(self._show(runner, part) for part in _joined(runner.parts))]
+        self._floor = runner
+        return [*actions, *self._shown.take(runner, anew=not goes_on)]
 
-    def _show(self, runner: _Runner, part: str | Calls) -> Say | Call:
-        if isinstance(part, str):
-            return self._say(runner, part)
-        self._calls_shown = True
-        return Call(runner.side, part)
-
-    def _say(self, runner: _Runner, text: str) -> Say:
-        self._visible += len(text)
-        if not self._rewindable:
-            self._visible_text.append(text)
-        return Say(runner.side, text)
-
-    def _reason(self, runner: _Runner, now: float) -> str:
+    def _reason(self, runner: Runner, now: float) -> str:
         if runner is self._fallback:
-            return self._why_out
+            return self.why_out
         if self._fallback.stalled(now, self._limits.stall_s):
             return "stalled"
         return "failed" if self._floor is self._fallback else "retried"
@@ -466,7 +351,7 @@ class Race:
             and not self._fallback.dead
             and self._primary_out(now)
             and self._continuable
-            and not self._calls_shown
+            and not self._shown.calls
         )
 
     def _cut(self, now: float) -> bool:
@@ -474,7 +359,7 @@ class Race:
         holds the floor is out."""
         if self._floor is None or self.can_restart or self._floor.complete:
             return False
-        if self._continuable and not self._calls_shown:
+        if self._continuable and not self._shown.calls:
             return False
         if self._floor is self._primary:
             return self._primary_out(now)
@@ -483,7 +368,7 @@ class Race:
     def _go_on(self, now: float) -> list[Action]:
         """Go on from the visible text: with the fallback's own answer as far as it is the same,
         else with a continuation that it is asked for."""
-        shown, runner = "".join(self._visible_text), self._fallback
+        shown, runner = self._shown.text, self._fallback
         own = Seam(shown, asked=False)
         new = own.feed(runner.text)
         if runner.complete:
@@ -501,10 +386,8 @@ class Race:
 
     def _hopeless(self) -> bool:
         """Nobody can complete what the caller sees."""
-        if not self._fallback.dead:
-            return False
         stuck = self._floor is self._fallback and not self.can_restart
-        return self._primary.dead or stuck
+        return self._fallback.dead and (self._primary.dead or stuck)
 
     def _end_by_deadline(self, now: float) -> list[Action]:
         for runner in (self._primary, self._fallback):
@@ -515,17 +398,3 @@ class Race:
     def _decide(self, winner: Side | None, reason: str) -> Decide:
         self.decision = Decide(winner, reason)
         return self.decision
-
-
-def _joined(parts: list[str | Calls]) -> list[str | Calls]:
-    """The same with texts that follow each other in one, and nothing empty."""
-    joined: list[str | Calls] = []
-    texts: list[str] = []
-    for part in parts:
-        if isinstance(part, str):
-            texts.append(part)
-            continue
-        joined += ["".join(texts), part]
-        texts = []
-    joined.append("".join(texts))
-    return [part for part in joined if part]

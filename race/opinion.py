@@ -15,7 +15,8 @@ from typing import Any
 
 from config.models import Category
 from providers.base import CallOptions, Delta, Message, ProviderError
-from race.attempt import Attempt, permit
+from race.attempt import Attempt
+from race.call import permit
 from race.events import Classified
 from race.permits import Refused
 from race.request import Request

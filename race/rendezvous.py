@@ -14,19 +14,9 @@ from typing import Any
 import structlog
 
 from providers.base import Logprob, ToolCallDelta
+from race.actions import Action, Call, Calls, Continue, Decide, Say, Side, StartFallback, Switch
 from race.events import CallPiece, Event, Switched, Thought, Token, ToolCalls
-from race.machine import (
-    Action,
-    Call,
-    Calls,
-    Continue,
-    Decide,
-    Race,
-    Say,
-    Side,
-    StartFallback,
-    Switch,
-)
+from race.machine import Race
 
 Sink = Callable[[Event], None]
 

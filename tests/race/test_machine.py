@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Limits
-from race.machine import Continue, Decide, Race, Say, Side, StartFallback, Switch
+from race.actions import Continue, Decide, Say, Side, StartFallback, Switch
+from race.machine import Race
 
 LIMITS = Limits(ttft_s=0.5, stall_s=10.0, deadline_s=60.0)
 THINK_S = {"long": 2.0}

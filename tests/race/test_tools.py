@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from config.models import Limits
 from providers.base import ToolCallDelta
-from race.machine import Call, Decide, Race, Say, Switch
+from race.actions import Call, Decide, Say, Switch
+from race.machine import Race
 
 LIMITS = Limits(ttft_s=1.0, stall_s=2.0, deadline_s=60.0)
 FIRST = (ToolCallDelta(0, "c1", "f", '{"a"'),)

@@ -1,0 +1,168 @@
+"""Calling a provider for a request: leave to call, and the stream of its answer into the race."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+from providers.base import (
+    CallOptions,
+    ChatProvider,
+    Delta,
+    Message,
+    ProviderError,
+)
+from race import schema
+from race.actions import Side
+from race.attempt import Attempt
+from race.events import AttemptStarted, FirstToken
+from race.permits import Permit, Refused
+from race.request import Request
+from race.services import Services
+from race.state import Options
+from routing.quality import RepetitionGuard
+
+
+def call_options(options: Options, most: int | None = None) -> CallOptions:
+    """The caller's options; `most` tokens where the caller names no limit."""
+    return CallOptions(
+        max_tokens=options.get("max_tokens", most),
+        temperature=options.get("temperature"),
+        top_p=options.get("top_p"),
+        stop=tuple(options.get("stop", ())),
+        extra={**options.get("extra", {}), **options.get("passes", {})},
+    )
+
+
+def permit(
+    services: Services, request: Request, name: str, *, forced: bool = False
+) -> Permit | Refused:
+    """Leave to call the provider for this request, at once: none once the race is decided."""
+    if request.meeting.decided.done():
+        return Refused("the request is decided")
+    category, needs = request.routed["category"], request.needs
+    return services.routing.grant(name, category, needs=needs, forced=forced)
+
+
+async def call(
+    services: Services,
+    request: Request,
+    provider: ChatProvider,
+    permit: Permit,
+    messages: Sequence[Message],
+    options: CallOptions,
+    *,
+    role: Side,
+    prefix: str = "",
+) -> ProviderError | None:
+    """Stream one call into the race; a provider's failure is returned, never raised.
+
+    Cancelling it closes the upstream call.
+    """
+    meeting = request.meeting
+    attempt = Attempt(request, provider, role)
+    attempt.prefix = prefix
+    attempt.begin(permit, services.settings.provider(provider.name).cost, messages)
+    meeting.speaks(role, provider.name)
+    meeting.emit(
+        AttemptStarted(
+            type="attempt_started",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            provider=provider.name,
+            model=provider.model,
+            host=provider.host,
+            role=role,
+            seq=attempt.seq,
+            simulated=provider.simulated,
+        )
+    )
+    think_s = services.settings.think_s(request.routed["category"], provider.name)
+    messages = services.routing.readable(provider.name, messages)
+    try:
+        await _read(request, attempt, role, permit, provider.stream(messages, options), think_s)
+        await _check(request, attempt)
+    except ProviderError as failure:
+        if failure.lacks:
+            services.routing.learn(provider.name, failure.lacks, str(failure))
+        if attempt.running:
+            attempt.end("failed", failure=failure)
+        return failure
+    except asyncio.CancelledError:
+        if attempt.running:
+            attempt.end("cancelled")
+        raise
+    except BaseException as bug:
+        if attempt.running:
+            attempt.end("failed", detail=f"the router failed: {bug!r}")
+        raise
+    if attempt.running:
+        attempt.end("ok")
+    return None
+
+
+async def _read(
+    request: Request,
+    attempt: Attempt,
+    role: Side,
+    permit: Permit,
+    stream: AsyncIterator[Delta],
+    think_s: float,
+) -> None:
+    guard, meeting = RepetitionGuard(), request.meeting
+    async with aclosing(stream) as deltas:  # type: ignore[type-var]
+        async for delta in deltas:
+            if delta.text:
+                if attempt.ttft_ms is None:
+                    _first_token(request, attempt, role, permit)
+                attempt.parts.append(delta.text)
+                meeting.token(role, delta.text)
+                if guard.feed(delta.text):
+                    name = attempt.provider
+                    raise ProviderError("bad_reply", f"{name} repeats itself without end")
+            elif delta.reasoning:
+                permit.sign_of_life(attempt.elapsed_ms)
+                attempt.thoughts.append(delta.reasoning)
+                meeting.thought(role, delta.reasoning, think_s)
+            if delta.logprobs and request.asked.logprobs:
+                attempt.logprobs += delta.logprobs
+                meeting.measured(role, delta.logprobs)
+            if delta.tool_calls:
+                if attempt.ttft_ms is None:
+                    _first_token(request, attempt, role, permit)
+                attempt.add_calls(delta.tool_calls)
+                meeting.called(role, delta.tool_calls)
+            if delta.finish_reason:
+                attempt.finish_reason = delta.finish_reason
+            if delta.usage:
+                attempt.usage = delta.usage
+
+
+async def _check(request: Request, attempt: Attempt) -> None:
+    """Raise ProviderError (`schema`) if a whole answer does not keep the format that was asked for.
+
+    One that calls tools has no format to keep; one cut by `length` is not the provider's fault.
+    """
+    form = (request.asked.options.get("extra") or {}).get("response_format")
+    if not form or attempt.tool_calls or attempt.finish_reason == "length":
+        return
+    if (fault := await schema.fault(form, attempt.prefix + attempt.text)) is not None:
+        raise ProviderError("schema", f"{attempt.provider} did not keep the format: {fault}")
+
+
+def _first_token(request: Request, attempt: Attempt, role: Side, permit: Permit) -> None:
+    meeting = request.meeting
+    attempt.ttft_ms = attempt.elapsed_ms
+    permit.sign_of_life(attempt.ttft_ms)
+    meeting.emit(
+        FirstToken(
+            type="first_token",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            provider=attempt.provider,
+            role=role,
+            seq=attempt.seq,
+            ttft_ms=attempt.ttft_ms,
+        )
+    )
