@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,6 +64,7 @@ def shape(body: dict[str, Any]) -> dict[str, Any]:
 
 async def ask(router: Router, upstream: Upstream) -> dict[str, Any]:
     """What the router did for the question."""
+    await asyncio.to_thread(router.route, QUESTION)  # waits until the classifier is trained
     before = len(upstream.log)
     answer = await router.answer(QUESTION)
     calls = upstream.log[before:]
