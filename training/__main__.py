@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("data/training"), help="for what is kept")
     parser.add_argument("--epochs", type=int, default=Plan.epochs)
     parser.add_argument(
-        "--temperature", type=float, default=0.85, help="near what the first stage prints"
+        "--temperature", type=float, default=0.92, help="near what the first stage prints"
     )
     parser.add_argument("--stage", choices=("measured", "final", "fitted"), nargs="*")
     arguments = parser.parse_args()

@@ -21,7 +21,7 @@ from routing.classifier.features import divide, view
 from training.data import Prompt
 from training.model import Arrays, begin, layer, layers, normal, pooled
 from vectorstore.e5 import DIMENSIONS, E5File
-from vectorstore.prompt_encoder import MOST_TOKENS
+from vectorstore.prompt_encoder import ends
 
 BATCH = 32
 SHARPNESS = 16.0
@@ -113,7 +113,7 @@ class Tuner:
 
     def states(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Each text's tokens after the untouched layers, float16 (tokens, 384)."""
-        tokens = [self._file.tokens(view(divide(one)), MOST_TOKENS) for one in texts]
+        tokens = [ends(self._file, view(divide(one))) for one in texts]
         embedded = [self._file.embedded(ids) for ids in tokens]
         found: list[np.ndarray] = [np.empty(0)] * len(texts)
         for rows in _alike(np.argsort([len(one) for one in embedded], kind="stable")):

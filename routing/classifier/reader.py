@@ -25,7 +25,7 @@ class Keywords:
         self.groups: list[tuple[str, str]] = []  # (category, group)
         self._exact: dict[str, list[int]] = {}
         self._stems: dict[str, list[int]] = {}
-        self._longest = 1
+        self._reach: dict[str, int] = {}  # words of the longest entry that begins with this one
         for category, settings in categories.items():
             named = settings.keywords
             groups = named if isinstance(named, dict) else {category: named} if named else {}
@@ -39,13 +39,14 @@ class Keywords:
         key = " ".join(tokens)
         stem = entry.endswith("*") and len(tokens) == 1 and len(key) >= _STEM
         (self._stems if stem else self._exact).setdefault(key, []).append(group)
-        self._longest = max(self._longest, len(tokens))
+        if tokens and not stem:
+            self._reach[tokens[0]] = max(self._reach.get(tokens[0], 0), len(tokens))
 
     def find(self, tokens: Sequence[str]) -> list[set[str]]:
         """What was found of each group."""
         found: list[set[str]] = [set() for _ in self.groups]
         for start, token in enumerate(tokens):
-            for end in range(start + 1, min(start + self._longest, len(tokens)) + 1):
+            for end in range(start + 1, min(start + self._reach.get(token, 0), len(tokens)) + 1):
                 phrase = " ".join(tokens[start:end])
                 for group in self._exact.get(phrase, ()):
                     found[group].add(phrase)

@@ -89,10 +89,13 @@ _YOU = frozenset(_READER.split())
 _DIGIT = re.compile(r"\d")
 _ITEM = re.compile(r"^\s*(?:[-*•]|\(?\w{1,2}[.)])\s", re.M)
 _MANY = 3  # matches from which a signal is at full strength
+FORM = 800, 300
+"""Characters at a text's beginning and end whose form is measured."""
 
 
 def signals(text: str, names: Sequence[str]) -> np.ndarray:
     """The strength of each named signal in [0, 1]."""
+    text = _bounded(text)
     strengths = np.zeros(len(names), dtype=np.float32)
     for column, name in enumerate(names):
         found = sum(_count(pattern, text) for pattern in SIGNALS[name])
@@ -104,7 +107,7 @@ def signals(text: str, names: Sequence[str]) -> np.ndarray:
 
 def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
     """`SHAPES`, each in [0, 1]; `tokens` are the instruction's words."""
-    text, asked, given = parts.text, parts.instruction, parts.given
+    text, asked, given = _bounded(parts.text), parts.instruction, _bounded(parts.given)
     size = max(1, len(text))
     given_code = _count(_CODE_LINE, given) + _count(_CODE_WORD, given) > 1
     plain = text.isascii()
@@ -130,6 +133,11 @@ def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
         len(tokens) < 4,
     )
     return np.array(measures, dtype=np.float32)
+
+
+def _bounded(text: str) -> str:
+    head, tail = FORM
+    return text if len(text) <= head + tail else f"{text[:head]}\n{text[-tail:]}"
 
 
 def _count(pattern: re.Pattern[str], text: str) -> int:
