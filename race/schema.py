@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -24,6 +24,15 @@ CHECK_S = 0.5
 MAX_SCHEMA_CHARACTERS = 100_000
 MAX_DEPTH = 100
 PATTERN_S = 0.1
+
+_REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
+_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas",
+                    "dependencies"})  # fmt: skip
+_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems", "items"})
+_SINGLE = frozenset({"items", "additionalItems", "additionalProperties", "contains", "not", "if",
+                     "then", "else", "propertyNames", "unevaluatedItems", "unevaluatedProperties",
+                     "contentSchema"})  # fmt: skip
+"""The keywords whose values are schemas by name, in a list or alone, in all drafts from 4 on."""
 
 
 class _SlowError(Exception):
@@ -39,16 +48,18 @@ def checked(form: object) -> None:
         raise UsageError(
             "`response_format.json_schema.schema` is missing", "response_format.json_schema"
         )
+    _check_depth(schema)
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
         raise UsageError(
             f"the schema has more than {MAX_SCHEMA_CHARACTERS} characters", "response_format"
         )
-    for key, value in _members(schema, 0):
-        if key in ("$ref", "$dynamicRef") and not str(value).startswith("#"):
-            raise UsageError(
-                f"the schema refers to {str(value)[:80]!r}; only references within it are taken",
-                "response_format",
-            )
+    for inner in _schemas(schema):
+        for key in _REFERENCES & inner.keys():
+            if isinstance(where := inner[key], str) and not where.startswith("#"):
+                raise UsageError(
+                    f"the schema refers to {where[:80]!r}; only references within it are taken",
+                    "response_format",
+                )
     _well_formed(schema)
 
 
@@ -90,12 +101,16 @@ def _threads() -> ThreadPoolExecutor:
 
 def _fault(form: Mapping[str, Any], text: str) -> str | None:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
         return f"no JSON ({str(error)[:80]})"
     if form["type"] == "json_object":
         return None if isinstance(value, dict) else "no JSON object"
     return _validated(_schema(form) or {}, value)
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _validated(schema: Mapping[str, Any], value: object) -> str | None:
@@ -191,13 +206,26 @@ def _schema(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return schema if isinstance(schema, Mapping) else None
 
 
-def _members(value: object, depth: int) -> Iterator[tuple[str, object]]:
+def _check_depth(value: object, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise UsageError(f"the schema is nested more than {MAX_DEPTH} deep", "response_format")
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield str(key), inner
-            yield from _members(inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _members(inner, depth + 1)
+    if isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            _check_depth(inner, depth + 1)
+
+
+def _schemas(schema: object) -> Iterator[Mapping[str, Any]]:
+    """The schema and all those in it. Names of properties, examples, constants and defaults are
+    the caller's data, whatever they look like."""
+    if not isinstance(schema, Mapping):
+        return
+    yield schema
+    for keyword, value in schema.items():
+        if keyword in _NAMED and isinstance(value, Mapping):
+            inner: Iterable[object] = value.values()
+        elif keyword in _LISTS and isinstance(value, list):
+            inner = value
+        else:
+            inner = [value] if keyword in _SINGLE else ()
+        for one in inner:
+            yield from _schemas(one)

@@ -30,10 +30,19 @@ CITY = form({"type": "object", "properties": {"city": {"type": "string"}}, "requ
         ({"type": "json_object"}, "[]", False),
         (form({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}}), "7", True),
         (form({"type": "string", "pattern": "^[a-z]+$"}), '"ABC"', False),
+        ({"type": "json_object"}, '{"x": NaN}', False),
+        (form({"type": "number"}), "Infinity", False),
+        (form({"properties": {"x": {}}}), '{"x": -Infinity}', False),
     ],
 )
 async def test_an_answer_is_checked(asked: dict[str, Any], text: str, kept: bool) -> None:
     assert (await fault(asked, text) is None) == kept
+
+
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+NESTED: dict[str, Any] = {}
+for _ in range(200):
+    NESTED = {"a": NESTED}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +51,11 @@ async def test_an_answer_is_checked(asked: dict[str, Any], text: str, kept: bool
         {"$ref": "https://elsewhere.test/schema.json"},
         {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
         {"description": "x" * 200_000},
+        {"$defs": {"a": {"not": {"$ref": "a.json"}}}},
+        {"properties": {"$ref": {"$ref": "a.json"}}},
+        {"properties": {"default": {"items": [{"$ref": "a.json"}]}}, "$schema": DRAFT_7},
+        {"dependencies": {"a": {"if": {"$ref": "a.json"}}}, "$schema": DRAFT_7},
+        {"const": NESTED},
     ],
 )
 def test_what_reaches_outside_or_is_too_large_is_refused(schema: dict[str, Any]) -> None:
@@ -99,3 +113,21 @@ async def test_a_hostile_pattern_costs_a_bounded_time() -> None:
     text = '"' + "a" * 60 + '!"'
     await fault(form({"type": "string", "pattern": "^(a|aa|a*)*$"}), text)
     assert time.monotonic() - began < 10 * CHECK_S
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"properties": {"$ref": {"type": "string"}}, "required": ["$ref"]}, '{"$ref": "a.json"}'),
+        ({"properties": {"$dynamicRef": {"const": "a"}}}, '{"$dynamicRef": "a"}'),
+        ({"const": {"$ref": "a.json"}}, '{"$ref": "a.json"}'),
+        ({"enum": [{"$ref": "a.json"}, 1]}, "1"),
+        ({"examples": [{"$ref": "a.json"}], "default": {"$ref": "a.json"}}, "1"),
+        ({"x-vendor": {"$ref": "a.json"}}, "1"),
+    ],
+)
+async def test_what_only_looks_like_a_reference_is_the_callers_data(
+    schema: dict[str, Any], text: str
+) -> None:
+    checked(form(schema))
+    assert await fault(form(schema), text) is None
