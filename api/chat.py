@@ -31,7 +31,7 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         """Answer a conversation, whole or as server-sent events."""
         settings = router.settings
         asked = parse(await read_json(request, MAX_CHAT_BYTES), settings.passes())
-        target = resolve(settings, asked.model)
+        target = resolve(settings, asked.model, asked.wishes)
         request_id = request.state.request_id
         chunks = Chunks(request_id, asked)
         return reply(router, asked, target, chunks, request_id, keep_alive_s)
@@ -45,7 +45,7 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     async def route_chat_completion(request: Request) -> dict[str, object]:
         """The dry run: where this conversation would go, and why. Calls no model."""
         asked = parse(await read_json(request, MAX_CHAT_BYTES), router.settings.passes())
-        target = resolve(router.settings, asked.model)
+        target = resolve(router.settings, asked.model, asked.wishes)
         route = await asyncio.to_thread(
             router.route,
             category=target.category,

@@ -13,9 +13,11 @@ from api.errors import Problem, RefusedError
 from api.openapi import Documented, errors
 from config.errors import NotFoundError
 from config.models import Provider, Settings
-from graph.asked import AUTO, Target, target_of
+from graph.asked import Target, target_of
 from graph.router import Router
 from race.capabilities import Known
+from race.state import Wishes
+from race.wishes import AUTO
 
 
 class AboutAuto(Documented):
@@ -101,10 +103,10 @@ def listed(settings: Settings, since: int, capabilities: Callable[[str], Known])
     return names
 
 
-def resolve(settings: Settings, model: str) -> Target:
+def resolve(settings: Settings, model: str, wishes: Wishes | None = None) -> Target:
     """What the name asks for; RefusedError (404) if it is unknown."""
     try:
-        return target_of(settings, model)
+        return target_of(settings, model, wishes)
     except NotFoundError as error:
         raise _unknown(str(error)) from None
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, cast
@@ -19,6 +20,7 @@ from providers.tool_offers import FIELDS, tool_offers
 from race.request import Asked
 from race.schema import checked as check_format
 from race.state import Options, Wishes
+from race.wishes import AUTO, SORTED
 from routing.classifier import own_words
 
 MAX_PROMPT_CHARS = 400_000
@@ -140,11 +142,6 @@ def _check_size(size: int, param: str, what: str) -> None:
         raise UsageError(said, param)
 
 
-AUTO = "auto"
-SORTED: dict[str, Literal["price", "latency"]] = {"floor": "price", "nitro": "latency"}
-"""`auto:floor` asks the cheapest first, `auto:nitro` the fastest."""
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """A category, a provider, or an order; nothing of these for `auto`."""
@@ -158,9 +155,15 @@ class Target:
         return {**given, "sort": self.sort} if self.sort and "sort" not in given else given
 
 
-def target_of(settings: Settings, model: str) -> Target:
-    """What the name asks for, by `aliases` where it is none of ours; NotFoundError if unknown."""
+def target_of(settings: Settings, model: str, wishes: Wishes | None = None) -> Target:
+    """What the name asks for, by `aliases` where it is none of ours; NotFoundError if unknown.
+
+    Beside plain `auto` the category of `models` counts that its first name asks for.
+    """
     found = _own(settings, model)
+    if found == Target() and (models := (wishes or {}).get("models")):
+        with suppress(NotFoundError):  # hosts may be named there too
+            return Target(category=target_of(settings, models[0]).category)
     if found is None:
         named = (to for name, to in settings.aliases.items() if fnmatchcase(model, name))
         found = _own(settings, next(named, ""))

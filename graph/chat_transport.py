@@ -7,7 +7,7 @@ import queue
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
@@ -16,7 +16,8 @@ from graph.asked import target_of
 from graph.langchain_messages import ABOUT, Chunks, about, message_of, usage_of
 from graph.router import Router
 from race.events import Event
-from race.state import Answer, Options
+from race.state import Answer, Options, Wishes
+from race.wishes import AUTO
 
 Payload = Mapping[str, Any]
 """A chat completion request in OpenAI's form."""
@@ -89,7 +90,10 @@ class InProcess:
                     yield chunk
 
     def _arguments(self, payload: Payload) -> dict[str, Any]:
-        target = target_of(self._router.settings, payload.get("model") or "auto")
+        wishes = Wishes(**(payload.get("provider") or {}))
+        if payload.get("models"):
+            wishes["models"] = payload["models"]
+        target = target_of(self._router.settings, payload.get("model") or AUTO, wishes)
         options = Options()
         for name in ("max_tokens", "temperature", "top_p"):
             if payload.get(name) is not None:
@@ -101,15 +105,12 @@ class InProcess:
         extra = {n: v for n, v in payload.items() if n not in _NOT_EXTRA and v is not None}
         if extra:
             options["extra"] = extra
-        wishes = {**(payload.get("provider") or {})}
-        if payload.get("models"):
-            wishes["models"] = payload["models"]
         return {
             "messages": payload["messages"],
             "category": target.category,
             "provider": target.provider,
             "options": options,
-            "wishes": target.wishes(cast(Any, wishes)),
+            "wishes": target.wishes(wishes),
         }
 
 

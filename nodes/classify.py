@@ -13,7 +13,7 @@ from race.machine import Race
 from race.request import Asked, Request
 from race.services import Services
 from race.state import Route, State
-from race.wishes import allows, wished
+from race.wishes import allows, ruled_out_by, wished
 from routing.classifier.classifier import Classification
 from routing.classifier.own_words import own_words
 
@@ -59,6 +59,12 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     if asked.reasons and (thinking := services.routing.thinkers_first(order)) != order:
         order, propensity, explored = thinking, None, False
     if asked.wishes:
+        if asked.provider and (wish := ruled_out_by(asked.provider, asked.wishes, settings)):
+            raise UsageError(
+                f"{asked.provider!r} is asked for by name, and `provider.{wish}` rules it out;"
+                " leave one of both out",
+                f"provider.{wish}",
+            )
         order = wished(order, asked.wishes, settings, services.routing.hedge_after_s)
         propensity, explored = 1.0, False
     if (looping := services.routing.loops.provider(asked.conversation)) in order:

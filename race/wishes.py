@@ -12,6 +12,8 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal
 
 import orjson
 
@@ -22,6 +24,11 @@ from race.state import Wishes
 
 _UNKNOWN = float("inf")
 """Where a price or a time is not known: after all that are."""
+
+
+AUTO = "auto"
+SORTED: dict[str, Literal["price", "latency"]] = {"floor": "price", "nitro": "latency"}
+"""`auto:floor` asks the cheapest first, `auto:nitro` the fastest."""
 
 
 def wished(
@@ -36,40 +43,65 @@ def wished(
     """
     if not wishes:
         return list(order)
-    first = _first(wishes, settings)
-    only = [n for name in wishes.get("only", []) for n in _known(name, settings, "provider.only")]
-    names = list(dict.fromkeys([*first, *order, *only]))
-    names = [name for name in names if _allowed(settings.provider(name), wishes)]
-    if not names:
-        raise UsageError("no enabled provider is left by `provider`; loosen it", "provider")
-    rank = {name: place for place, name in enumerate(first)}
-    sort = wishes.get("sort")
 
-    def key(name: str) -> tuple[float, float]:
-        figure = 0.0
+    def by(sort: str | None, names: Sequence[str]) -> list[str]:
+        if sort is None:
+            return list(names)
         if sort == "price":
-            figure = _price(settings.provider(name))
-        elif sort:
-            known = seconds(name)
-            figure = _UNKNOWN if known is None else known
-        return rank.get(name, len(rank)), figure
+            return sorted(names, key=lambda name: _price(settings.provider(name)))
+        times = {name: seconds(name) for name in names}
+        return sorted(names, key=lambda n: _UNKNOWN if (t := times[n]) is None else t)
 
-    return sorted(names, key=key)
+    alone = [n for name in wishes.get("only", []) for n in _known(name, settings, "provider.only")]
+    all_ = by(wishes.get("sort"), list(dict.fromkeys([*order, *alone])))
+    first: list[str] = []
+    for name in wishes.get("models", []):
+        meant = _meant(name, settings)
+        if _is_auto(meant, settings):
+            first += by(SORTED.get(meant.partition(":")[2]), all_)
+        else:
+            first += _known(meant, settings, "models")
+    for name in wishes.get("order", []):
+        first += _known(name, settings, "provider.order")
+    names = dict.fromkeys([*first, *all_])
+    left = [name for name in names if allows(name, wishes, settings)]
+    if not left:
+        raise UsageError("no enabled provider is left by `provider`; loosen it", "provider")
+    return left
 
 
 def allows(name: str, wishes: Wishes, settings: Settings) -> bool:
     """Whether the caller lets this provider be asked at all."""
-    return not wishes or _allowed(settings.provider(name), wishes)
+    return not wishes or ruled_out_by(name, wishes, settings) is None
 
 
-def _first(wishes: Wishes, settings: Settings) -> list[str]:
-    """The providers that the caller names, in his order."""
-    named: list[str] = []
-    for name in wishes.get("models", []):
-        named += _known(name, settings, "models")
-    for name in wishes.get("order", []):
-        named += _known(name, settings, "provider.order")
-    return named
+def ruled_out_by(name: str, wishes: Wishes, settings: Settings) -> str | None:
+    """Which of the caller's wishes forbids to ask this provider; None if it may be asked."""
+    provider = settings.provider(name)
+    names, cost, most = {name, provider.host}, provider.cost, wishes.get("max_price")
+    if (only := wishes.get("only")) and not names & set(only):
+        return "only"
+    if names & set(wishes.get("ignore", [])):
+        return "ignore"
+    if most and (
+        cost is None
+        or cost.input > most.get("prompt", _UNKNOWN)
+        or cost.output > most.get("completion", _UNKNOWN)
+    ):
+        return "max_price"
+    return None
+
+
+def _meant(name: str, settings: Settings) -> str:
+    """The name, or what `aliases` say that it stands for where it is none of ours."""
+    if _is_auto(name, settings) or settings.enabled(name) or name in settings.hosts:
+        return name
+    return next((to for known, to in settings.aliases.items() if fnmatchcase(name, known)), name)
+
+
+def _is_auto(name: str, settings: Settings) -> bool:
+    kind, _, what = name.partition(":")
+    return name == AUTO or (kind == AUTO and (what in SORTED or what in settings.categories))
 
 
 def _known(name: str, settings: Settings, param: str) -> list[str]:
@@ -84,21 +116,6 @@ def _known(name: str, settings: Settings, param: str) -> list[str]:
             f"`{param}`: there is no provider or host {name[:80]!r}; there are {known}"
         )
     return found
-
-
-def _allowed(provider: Provider, wishes: Wishes) -> bool:
-    names = {provider.name, provider.host}
-    if "only" in wishes and not names & set(wishes["only"]):
-        return False
-    if names & set(wishes.get("ignore", [])):
-        return False
-    cost, most = provider.cost, wishes.get("max_price") or {}
-    if most and cost is None:
-        return False
-    return cost is None or (
-        cost.input <= most.get("prompt", _UNKNOWN)
-        and cost.output <= most.get("completion", _UNKNOWN)
-    )
 
 
 def _price(provider: Provider) -> float:

@@ -301,6 +301,12 @@ async def test_reasoning_comes_out(client: openai.AsyncOpenAI, upstream: Upstrea
         ({"provider": {"ignore": ["first"]}}, "second"),
         ({"provider": {"sort": "price"}}, "second"),
         ({"provider": {"max_price": {"prompt": 0.5}}}, "second"),
+        ({"models": ["auto", "second"]}, "first"),
+        ({"models": ["auto:floor", "first"]}, "second"),
+        ({"models": ["small", "first"]}, "cheap"),
+        ({"models": ["cheap", "second", "cheap"]}, "cheap"),
+        ({"models": ["upstream", "second"]}, "first"),
+        ({"models": ["gpt-4o", "second"], "provider": {"ignore": ["first"]}}, "second"),
     ],
 )
 async def test_the_caller_may_wish_who_is_asked(
@@ -311,8 +317,39 @@ async def test_the_caller_may_wish_who_is_asked(
         {"name": n, "host": "upstream", "model": n, "cost": {"input": usd, "output": usd}}
         for n, usd in prices.items()
     ]
-    client = await (await serve(settings(providers=providers))).client()
+    aliases = {"gpt-*": "auto", "small": "cheap"}
+    client = await (await serve(settings(providers=providers, aliases=aliases))).client()
     assert (await ask(client, extra_body=how)).model == asked_first
+
+
+async def test_a_name_in_models_that_nobody_has_is_not_found(client: openai.AsyncOpenAI) -> None:
+    for name in ("gpt-5", "auto:poems"):
+        with pytest.raises(openai.NotFoundError, match=name):
+            await ask(client, extra_body={"models": ["first", name]})
+
+
+async def test_the_first_of_models_may_name_the_category(client: openai.AsyncOpenAI) -> None:
+    done = await ask(client, extra_body={"models": ["auto:creative", "second"]})
+    assert (done.router["category"], done.model) == ("creative", "first")
+
+
+@pytest.mark.parametrize(
+    ("wish", "named"),
+    [
+        ({"only": ["second"]}, "provider.only"),
+        ({"ignore": ["first"]}, "provider.ignore"),
+        ({"max_price": {"prompt": 0.1}}, "provider.max_price"),
+    ],
+)
+async def test_a_provider_that_is_named_and_ruled_out_is_one_clear_refusal(
+    wish: dict[str, Any], named: str, client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"'first'.*`{named}`") as caught:
+        await ask(client, model="first", extra_body={"provider": wish})
+    assert caught.value.param == named
+    assert upstream.requests == 0
+    done = await ask(client, model="second", extra_body={"provider": {"only": ["second"]}})
+    assert done.model == "second"
 
 
 async def test_names_for_model_may_be_orders_and_aliases(serve: Serve, settings: Make) -> None:
