@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, aclosing, suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import structlog
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
 from config.errors import NoAnswerError, StorageError
 from config.loader import load
 from config.models import Settings
 from graph.asked import checked, with_tools
-from graph.builder import Graph, build
+from graph.builder import Graph
+from graph.lifecycle import Lifecycle, Portal
 from graph.runs import Runs
 from graph.scout import ScoutGraph, build_scout, close_saver, saver_in
 from nodes.classify import route_of, understand
 from providers.base import Message
 from race.events import Event, LateAnswer
-from race.rendezvous import cancel
 from race.services import Services
 from race.state import Answer, Options, Route, Wishes
-from routing.classifier.live import ByKeywords
 from runtime import reports, teaching
 from runtime.admission import Gate
-from runtime.follower import Follower, discovery_over
-from runtime.services import ConfigWatcher, classifier_for, open_services
+from runtime.follower import discovery_over
+from runtime.services import ConfigWatcher
 from telemetry.records import AuditRow, InteractionRow
 from vectorstore.passages import Passage, Retrieval
 
 if TYPE_CHECKING:
     from discovery.result import SearchResult
     from discovery.search import Search
-    from providers.registry import Providers
 
 T = TypeVar("T")
-
-logger = structlog.get_logger()
-
-WARM_S = 5.0
-"""How long the first requests may be kept waiting for what would make them better."""
-
-LEARNED_S = 2.0
-"""How long getting ready waits for what was learned before."""
 
 LATE_GRACE_S = 5.0
 """How long `aclose` waits for late primaries."""
@@ -65,19 +51,11 @@ class Router:
 
     def __init__(self, settings: Settings, *, watched: ConfigWatcher | None = None) -> None:
         """`watched` is the configuration's folder, if edits of it shall be taken in."""
-        self.settings = settings
         self._gate = Gate(settings.admission)
-        self._lock = threading.Lock()
-        self._services: Services | None = None
-        self._graph: Graph | None = None
-        self._scout: ScoutGraph | None = None
-        self._portal: BlockingPortal | None = None
-        self._portal_thread = ExitStack()
+        self._life = Lifecycle(settings, self._gate, watched)
+        self._portal = Portal()
         self._runs = Runs()
-        self._follower = Follower(watched, lambda: self.services, self._adopt)
-        self._following: asyncio.Task[None] | None = None
-        self._retired: list[Providers] = []
-        self._warm = False
+        self._scout: ScoutGraph | None = None
 
     @classmethod
     def from_config(
@@ -111,35 +89,14 @@ class Router:
 
     async def start(self) -> None:
         """Open the log, the models' files and the knowledge base; safe to call twice."""
-        if self._services is None:
-            await asyncio.to_thread(self.open)
-        if self._following is None or self._following.done():
-            self._following = asyncio.create_task(self._follower.run(), name="follow-the-log")
+        await self._life.start()
 
     async def warm(self) -> None:
         """Load what the first request would have to load; then the router is `ready`.
 
-        What takes longer than `WARM_S` costs the first requests some of their quality.
+        What takes longer than five seconds costs the first requests some of their quality.
         """
-        try:
-            async with asyncio.timeout(WARM_S):
-                await self._load()
-        except TimeoutError:
-            logger.warning("not_warm", error=f"something takes longer than {WARM_S:g} s to load")
-        finally:
-            self._warm = self._services is not None
-
-    async def _load(self) -> None:
-        services = self.services
-        names = {services.settings.fallback.provider}
-        for category in self.settings.categories:
-            names.update(self.settings.order(category)[:1])
-        await asyncio.gather(
-            services.providers.warm(sorted(n for n in names if self.settings.enabled(n))),
-            services.knowledge.warm(),
-            asyncio.to_thread(services.classifier.classify, "Is everything warm?"),
-            services.routing.ready(services.log, within_s=LEARNED_S),
-        )
+        await self._life.warm()
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
         """Wait for running requests and late primaries, then close everything; safe to call twice.
@@ -147,82 +104,40 @@ class Router:
         Both are waited for `late_grace_s` seconds at most, then cancelled, upstream too, and
         logged; a caller who still waits gets NoAnswerError.
         """
-        self._warm = False
+        self._life.retire()
         await self._runs.close(late_grace_s)
         if self._scout is not None:
             await close_saver(self._scout)
             self._scout = None
-        services, self._services, self._graph = self._services, None, None
-        if self._following:
-            await cancel(self._following)
-            await self._follower.stop()
-            self._following = None
-        if services is None:
-            return
-        await services.late.close(late_grace_s)
-        for providers in self._retired:
-            await providers.close_pools()
-        await services.providers.close()
-        services.knowledge.close()
-        await self._keep_learned(services)
-        await services.log.close()
-        if services.traces is not None:
-            await asyncio.to_thread(services.traces.close)
-        services.thinkers.shutdown(wait=False)
-
-    async def _keep_learned(self, services: Services) -> None:
-        memory = services.routing.memory
-        if memory is not None:
-            await memory.stop()
-            with suppress(StorageError):  # the next start reads the log instead
-                await memory.keep(services.routing, services.log, now=True)
+        await self._life.close(late_grace_s)
 
     def close(self) -> None:
         """`aclose` for code without an event loop."""
         self.run(self.aclose)
-        with self._lock:
-            self._portal_thread.close()
-            self._portal = None
+        self._portal.close()
 
     def open(self) -> None:
         """Open the log and the models' files now; StorageError says what cannot be opened."""
-        with self._lock:
-            if self._services is None:
-                services = open_services(self.settings)
-                self._graph = build(services)
-                self._services = services
-
-    def _trained(self) -> Services:
-        """The services over a trained classifier: what is not in a hurry waits for it."""
-        services = self.services
-        if isinstance(services.classifier.current, ByKeywords):
-            services.classifier.replace(classifier_for(services.settings, services.encoder))
-        return services
+        self._life.open()
 
     @property
     def ready(self) -> bool:
         """A request would be answered within its limits now, degraded or not."""
-        return self._warm and self._services is not None
+        return self._life.ready
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force."""
+        return self._life.settings
 
     @property
     def services(self) -> Services:
-        self.open()
-        assert self._services is not None
-        return self._services
+        return self._life.services
 
     @property
     def graph(self) -> Graph:
         """The compiled LangGraph graph; `ainvoke({"prompt": …})` is enough to run it."""
-        self.open()
-        assert self._graph is not None
-        return self._graph
-
-    def _adopt(self, services: Services) -> None:
-        """From now on requests run over these; those under way end where they began."""
-        if services.providers is not self.services.providers:
-            self._retired.append(self.services.providers)
-        self._services, self._graph, self.settings = services, build(services), services.settings
-        self._gate.limits = services.settings.admission
+        return self._life.graph
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -340,7 +255,7 @@ class Router:
             options=options,
             wishes=wishes,
         )
-        services = self._trained()
+        services = self._life.trained()
         return route_of(asked, services, understand(asked, services))
 
     async def late(self) -> AsyncIterator[LateAnswer]:
@@ -351,19 +266,11 @@ class Router:
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run on the one event loop that code without a loop shares; Ctrl-C cancels the work."""
-        running = self.start_task(work)
-        try:
-            return running.result()
-        except BaseException:
-            running.cancel()
-            raise
+        return self._portal.run(work)
 
     def start_task(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         """Begin work on that loop, without waiting for it."""
-        with self._lock:
-            if self._portal is None:
-                self._portal = self._portal_thread.enter_context(start_blocking_portal("asyncio"))
-        return self._portal.start_task_soon(work)
+        return self._portal.start(work)
 
     # -- learning -----------------------------------------------------------------------------
 
@@ -423,7 +330,7 @@ class Router:
 
     def health(self) -> reports.Health:
         """`status` is ok, degraded or down; each provider's breaker, the log, the queue."""
-        return reports.health(self.services, self._gate, self._follower.config_problem)
+        return reports.health(self.services, self._gate, self._life.config_problem)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

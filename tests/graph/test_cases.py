@@ -9,7 +9,6 @@ import pytest
 
 from config.errors import NoAnswerError, OverloadedError
 from config.models import Admission, Budget
-from graph.builder import build
 from providers.base import Delta, ProviderError
 from telemetry.metrics import Metrics
 from tests.graph.virtual import HANGS, SURE, Call, Scripted, Stage, fails, on_virtual_time, whole
@@ -404,7 +403,7 @@ def test_neither_metrics_nor_the_log_can_cost_an_answer(what):
                 "Python int too large to convert to SQLite INTEGER"
             )
         stage.services = replace(stage.services, metrics=broken)
-        stage.router._services, stage.router._graph = stage.services, build(stage.services)
+        stage.router._life.adopt(stage.services)
         played = await stage.play()
         assert (played.text, played.answer["success"]) == ("P", True)
         counter = {"metrics": "router_metrics_failures", "log": "router_log_failures"}[what]

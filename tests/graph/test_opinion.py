@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from config.models import Category, SecondOpinion, Settings
-from graph.builder import build
 from race.opinion import category_in
 from race.routing_state import RoutingState
 from tests.graph.virtual import (
@@ -53,8 +52,7 @@ def stage_of(judge: Call, *, confidence: float = 0.5, **how: Any) -> tuple[Stage
         routing=routing,
         classifier=StubClassifier(confidence),
     )
-    stage.router.settings = settings
-    stage.router._services, stage.router._graph = stage.services, build(stage.services)
+    stage.router._life.adopt(stage.services)
     return stage, asked
 
 

@@ -282,7 +282,7 @@ def test_a_bug_in_a_node_is_logged_as_what_it_is(monkeypatch: pytest.MonkeyPatch
 
         with monkeypatch.context() as patched:
             patched.setattr("graph.builder.join", join)
-            stage.router._graph = build(stage.services)
+            stage.router._life.adopt(stage.services)
         with structlog.testing.capture_logs(), pytest.raises(ValueError, match="a bug"):
             await stage.play()
         await stage.router.aclose(0)

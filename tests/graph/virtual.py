@@ -21,7 +21,6 @@ from config.models import (
     Ranking,
     Settings,
 )
-from graph.builder import build
 from graph.router import Router
 from providers.base import CallOptions, Delta, Message, ProviderError, Usage
 from race.late import LateAnswers
@@ -317,7 +316,7 @@ class Stage:
             thinkers=Inline(),
         )
         self.router = Router(settings)
-        self.router._services, self.router._graph = self.services, build(self.services)
+        self.router._life.adopt(self.services)
 
     async def play(self, **options: Any) -> Played:
         """Ask once and note everything that the caller is told."""
