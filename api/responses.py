@@ -6,7 +6,7 @@ Each request brings its whole conversation: what an earlier response said comes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
@@ -122,7 +122,7 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
 def repeated(body: dict[str, Any], found: Translation) -> dict[str, Any]:
     """What a response says of its request, with the tools that were passed on."""
     echo = {name: body[name] for name in REPEATED if body.get(name) is not None}
-    functions = [tool["function"] for tool in found.body.get("tools", [])]
+    functions = [tool["function"] for tool in _offered(found)]
     tools = [{"type": "function", "strict": None, "parameters": None, **f} for f in functions]
     chosen = body.get("tool_choice")
     return {
@@ -198,6 +198,11 @@ def _tools(request: ResponsesRequest, found: Translation) -> None:
         found.body["tool_choice"] = _choice(choice, found)
 
 
+def _offered(found: Translation) -> list[dict[str, Any]]:
+    """The tools that were passed on, in the chat body's form."""
+    return cast(list[dict[str, Any]], found.body.get("tools", []))
+
+
 def _choice(choice: str | dict[str, Any], found: Translation) -> str | dict[str, Any]:
     if isinstance(choice, str):
         return choice
@@ -208,7 +213,7 @@ def _choice(choice: str | dict[str, Any], found: Translation) -> str | dict[str,
         case "allowed_tools":
             tools = enumerate(list_at(choice.get("tools"), "tool_choice.tools"))
             named = {object_at(t, f"tool_choice.tools[{n}]").get("name") for n, t in tools}
-            offered = found.body["tools"]
+            offered = _offered(found)
             found.body["tools"] = [t for t in offered if t["function"].get("name") in named]
             return text_at(choice.get("mode"), "tool_choice.mode")
     raise unsupported("tool_choice.type", choice.get("type"))

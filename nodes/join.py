@@ -43,7 +43,9 @@ async def join(state: State, services: Services, request: Request) -> State:
     meeting, asked = request.meeting, request.asked
     can_replace = asked.rewindable or not (meeting.visible or meeting.called_tools)
     limits = services.settings.limits_for(request.routed["category"])
-    answer = pick(state, asked, limits, can_replace=can_replace)
+    final = meeting.called_tools or not asked.continuable
+    holder = meeting.race.floor if meeting.race and final else None
+    answer = pick(state, asked, limits, can_replace=can_replace, holder=holder)
     if answer["provider"] == PASSAGES:
         meeting.switch("fallback", PASSAGES, "failed", meeting.visible)
         meeting.say(answer["text"], PASSAGES, "fallback")
@@ -54,10 +56,18 @@ async def join(state: State, services: Services, request: Request) -> State:
     return {"answer": answer}
 
 
-def pick(state: State, asked: Asked, limits: Limits, *, can_replace: bool = True) -> AnswerState:
+def pick(
+    state: State,
+    asked: Asked,
+    limits: Limits,
+    *,
+    can_replace: bool = True,
+    holder: Side | None = None,
+) -> AnswerState:
     """The answer as a pure function of what the branches came to.
 
     With `can_replace` False the caller has been shown text that no extractive answer may follow.
+    `holder` is who spoke last, where nobody else may go on with what was shown.
     """
     primary, fallback = state.get("primary", Branch()), state.get("fallback", Branch())
     if primary.get("won"):
@@ -71,6 +81,8 @@ def pick(state: State, asked: Asked, limits: Limits, *, can_replace: bool = True
     if fallback.get("confident") and passages and can_replace:
         return _extract(passages, why_nobody(primary, fallback))
     if fallback.get("out") == "cut":
+        if holder is not None:
+            return _failed("cut", why_final(holder, primary, fallback, limits))
         return _failed("cut", why_cut(primary, fallback, limits))
     return _failed("no_answer" if can_replace else "cut", why_nobody(primary, fallback))
 
@@ -173,6 +185,23 @@ def why_cut(primary: Branch, fallback: Branch, limits: Limits) -> str:
     return f"{_why_out(primary, limits)}, and {joins}"
 
 
+def why_final(holder: Side, primary: Branch, fallback: Branch, limits: Limits) -> str:
+    """Why a live answer ends unfinished that nobody else may go on with."""
+    if holder == "primary":
+        fate = _why_out(primary, limits)
+    else:
+        last = fallback["attempts"][-1]
+        silent = _silent(last["provider"], limits)
+        fate = _fate(last, 1) if last["outcome"] == "failed" else silent
+    return (
+        f"{fate}, and no other model may go on with calls of tools, a format or log probabilities"
+    )
+
+
+def _silent(name: str, limits: Limits) -> str:
+    return f"{name} fell silent for {limits.stall_s:g} s in the middle of its answer"
+
+
 def _was_overtaken(primary: Branch) -> bool:
     """A call failed, and the one in its place was still running when the fallback was ready."""
     rows = primary.get("attempts", [])
@@ -197,7 +226,7 @@ def _last_fate(primary: Branch, last: AttemptRow, limits: Limits) -> str:
         case "timeout":
             return f"{name} began to answer too late"
         case "stalled":
-            return f"{name} fell silent for {limits.stall_s:g} s in the middle of its answer"
+            return _silent(name, limits)
         case _:
             return _fate(last, 1)
 

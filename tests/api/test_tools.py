@@ -126,7 +126,17 @@ async def test_a_live_stream_that_is_cut_in_a_call_ends_with_an_error(
     client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:
     upstream.behave("first", CUT)
-    with pytest.raises(openai.APIError):
+    with pytest.raises(openai.APIError, match=r"first was cut off .* no other model may go on"):
+        await streamed(client)
+
+
+async def test_the_error_names_the_one_that_broke_off_where_that_was_the_fallback(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    upstream.behave("first", FAULTS["500"])
+    upstream.behave("second", FAULTS["500"])
+    upstream.behave("cheap", CUT)
+    with pytest.raises(openai.APIError, match=r"^cheap was cut off"):
         await streamed(client)
 
 
