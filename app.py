@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config.environment import quiet
-from config.errors import ConfigError, NotFoundError, RouterError, UsageError
 
 COMMANDS = {
     "batch": "cli.batch",
@@ -33,6 +32,7 @@ BELONGS_TO = {
     "port": ("serve",),
     "insecure": ("serve",),
     "no_ui": ("serve",),
+    "workers": ("serve",),
     "out": ("batch",),
     "concurrency": ("batch",),
     "resume": ("batch",),
@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="DIR", type=Path, default=Path("data"))
     p.add_argument("--host", help="address to serve on (default 127.0.0.1)")
     p.add_argument("--port", type=int, help="port to serve on (default 7860)")
+    p.add_argument("--workers", metavar="N", type=int, help="serve with N processes (default 1)")
     p.add_argument("--insecure", action="store_true", help="serve openly without keys or login")
     p.add_argument("--no-ui", action="store_true", help="serve the HTTP API without the page")
     p.add_argument("--out", metavar="FILE", type=Path, help="where --batch writes its results")
@@ -125,26 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dispatch(args: argparse.Namespace, chosen: str) -> int:
-    """Run the command; each expected error is one line on stderr and an exit code."""
     from importlib import import_module
 
-    from telemetry.console import configure
+    from telemetry.console import configure, exit_code
 
     configure(json=args.log_json)
     run: Callable[[argparse.Namespace], int] = import_module(COMMANDS.get(chosen, "cli.serve")).run
-    try:
-        return run(args)
-    except (ConfigError, UsageError, NotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except RouterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Serving: the web chat and the HTTP API in one process."""
+"""Serving: the web chat and the HTTP API, in one process or in several on one port."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import asyncio
 import gc
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
@@ -16,71 +17,158 @@ from config.errors import RouterError, UsageError
 from config.models import Environment
 from graph.router import Router
 from runtime.services import ingest
+from web.handover import Handed, HandedOn
 from web.hosts import LOOPBACK, is_loopback
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+    from cli.workers import Place
 
 logger = structlog.get_logger()
 
 PORT = 7860
+MOST_WORKERS = 64
+BACKLOG = 2048
+ACCEPTED = 4
+"""Connections that one of several workers takes at a time: the others get the next ones."""
+OBSERVE_S = 1.0
 STOP_S = 15
 """How long running requests may take to finish after Ctrl-C or SIGTERM."""
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.workers is not None and not 1 <= args.workers <= MOST_WORKERS:
+        raise UsageError(f"--workers {args.workers} is not between 1 and {MOST_WORKERS}", "workers")
+    router = Router.from_config(args.config, args.data)
+    environment = router.settings.environment
+    host = address(args, environment)
+    port = PORT if args.port is None else args.port
+    if not (environment.space_id or args.insecure or is_loopback(host)):
+        check_guarded(environment, host, ui=not args.no_ui)
+    with listen(host, port) as server_socket:
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        where = f"http://{shown}:{server_socket.getsockname()[1]}"
+        if (args.workers or 1) > 1:
+            from cli import workers
+
+            server_socket.listen(BACKLOG)
+            return workers.run(args, server_socket, worker, where)
+        router.open()  # what cannot be opened is said before anything is served
+        app = build(router, write=not environment.space_id, ui=not args.no_ui, host=host)
+        print(f"Serving on {where}", file=sys.stderr)
+        return serve(app, [server_socket])
+
+
+def worker(
+    args: argparse.Namespace, server_socket: socket.socket, place: Place, said: Connection
+) -> int:
+    """Serve as one of several processes; say over the connection that it does."""
+    router = Router.from_config(args.config, args.data, share=place.of)
+    environment = router.settings.environment
+    router.open()
+    app = build(
+        router,
+        write=not environment.space_id,
+        ui=not args.no_ui,
+        host=address(args, environment),
+        place=place,
+    )
+    sockets, served = [server_socket], cast("ASGIApp", app)
+    if place.has_page:
+        sockets.append(place.bind_page())
+        served = Handed(app)
+
+    def started() -> None:
+        server_socket.listen(BACKLOG)  # asyncio has made it as short as `ACCEPTED`
+        said.send(True)
+
+    return serve(served, sockets, started, backlog=ACCEPTED)
+
+
+def address(args: argparse.Namespace, environment: Environment) -> str:
+    """What to serve on; a Space serves openly."""
+    return args.host or ("0.0.0.0" if environment.space_id is not None else LOOPBACK)  # noqa: S104
+
+
+def serve(
+    app: ASGIApp,
+    sockets: list[socket.socket],
+    started: Callable[[], None] = lambda: None,
+    backlog: int = BACKLOG,
+) -> int:
+    """Serve until SIGINT or SIGTERM; 1 where the application did not start."""
     import uvicorn
 
     from web.protocol import BoundedProtocol
 
-    router = Router.from_config(args.config, args.data)
-    environment = router.settings.environment
-    space = environment.space_id is not None
-    host = args.host or ("0.0.0.0" if space else LOOPBACK)  # noqa: S104 - a Space serves openly
-    port = PORT if args.port is None else args.port
-    if not (space or args.insecure or is_loopback(host)):
-        check_guarded(environment, host, ui=not args.no_ui)
-    with listen(host, port) as server_socket:
-        router.open()  # what cannot be opened is said before anything is served
-        app = build(router, write=not space, ui=not args.no_ui, host=host)
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
-        print(f"Serving on http://{shown}:{server_socket.getsockname()[1]}", file=sys.stderr)
-        config = uvicorn.Config(
-            app,
-            http=BoundedProtocol,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=STOP_S,
-            lifespan="on",
-        )
-        server = uvicorn.Server(config)
-        gc.collect()
-        gc.freeze()  # what is loaded stays for good: the collector need not look at it again
-        server.run(sockets=[server_socket])
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started()
+
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_S,
+        lifespan="on",
+        backlog=backlog,
+    )
+    server = Server(config)
+    gc.collect()
+    gc.freeze()  # what is loaded stays for good: the collector need not look at it again
+    server.run(sockets=sockets)
     return 0 if server.started else 1
 
 
-def build(router: Router, *, write: bool = True, ui: bool = True, host: str = LOOPBACK) -> FastAPI:
-    """The service, and behind it the page, unless `ui` is False, and the first ingest."""
+def build(
+    router: Router,
+    *,
+    write: bool = True,
+    ui: bool = True,
+    host: str = LOOPBACK,
+    place: Place | None = None,
+) -> FastAPI:
+    """The service, and behind it the page, unless `ui` is False, and the first ingest.
+
+    As one of several workers, in its `place`: the first of them has the page and ingests.
+    """
     from api.server import create_app
     from ui.loading import LoadingPage
 
-    page = LoadingPage(router, write=write) if ui else None
+    first = place is None or place.has_page
+    page = LoadingPage(router, write=write) if ui and first else None
 
     async def behind() -> None:
         """What requests do not need is loaded once they are served."""
         async with page.loaded() if page else nullcontext():
             try:
-                await ingest(router.services)
+                if first:
+                    await ingest(router.services)
             except Exception:  # a bug there does not end the page
                 logger.exception("ingest_crashed")
-            await asyncio.Event().wait()
+            await (observe(router) if place else asyncio.Event().wait())
 
     app = create_app(router, write=write, host=host, behind=behind)
     if page:
         app.mount("/", page)
+    elif ui and place:
+        app.mount("/", HandedOn(place.page))
     return app
+
+
+async def observe(router: Router) -> None:
+    """Show the other workers, one of which is asked for the metrics, what goes on in this one."""
+    while True:
+        router.observe_now()
+        await asyncio.sleep(OBSERVE_S)
 
 
 def check_guarded(environment: Environment, host: str, *, ui: bool = True) -> None:

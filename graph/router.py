@@ -49,9 +49,12 @@ class Router:
     number of concurrent requests.
     """
 
-    def __init__(self, settings: Settings, *, watched: ConfigWatcher | None = None) -> None:
-        """`watched` is the configuration's folder, if edits of it shall be taken in."""
-        self._gate = Gate(settings.admission)
+    def __init__(
+        self, settings: Settings, *, watched: ConfigWatcher | None = None, share: int = 1
+    ) -> None:
+        """`watched` is the configuration's folder, if edits of it shall be taken in; `share` is
+        how many processes divide the admission's limits between them."""
+        self._gate = Gate(settings.admission, share)
         self._life = Lifecycle(settings, self._gate, watched)
         self._portal = Portal()
         self._runs = Runs()
@@ -65,13 +68,15 @@ class Router:
         *,
         environ: Mapping[str, str] | None = None,
         dotenv: str | Path | None = ".env",
+        share: int = 1,
     ) -> Self:
         """Read and validate the configuration; opens nothing yet. Raises ConfigError.
 
         `environ` stands for the process environment, `dotenv` for the `.env` file; None for none.
+        `share` is how many processes divide the admission's limits between them.
         """
         read = partial(load, config, data, environ=environ, dotenv=dotenv)
-        return cls(read(), watched=ConfigWatcher(Path(config), read))
+        return cls(read(), watched=ConfigWatcher(Path(config), read), share=share)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -333,11 +338,16 @@ class Router:
         return reports.health(self.services, self._gate, self._life.config_problem)
 
     def metrics(self) -> bytes:
-        """Prometheus text."""
+        """Prometheus text, of all worker processes where there are several."""
+        self.observe_now()
+        return self.services.metrics.render()
+
+    def observe_now(self) -> None:
+        """Bring the gauges of the metrics up to date; another process may be the one asked."""
         services = self.services
         states, late = services.routing.states(), len(services.late)
         services.metrics.backlog(*services.log.backlog)
-        return services.metrics.render(states, self._gate.racing, self._gate.waiting, late)
+        services.metrics.observe_now(states, self._gate.racing, self._gate.waiting, late)
 
     # -- better models ------------------------------------------------------------------------
 

@@ -16,13 +16,26 @@ RETRY_AFTER_S = 1.0
 class Gate:
     """First come, first served; a request's clocks start when it is let in."""
 
-    def __init__(self, limits: Admission) -> None:
+    def __init__(self, limits: Admission, share: int = 1) -> None:
+        """`share` processes divide the limits between them."""
+        self.share = share
         self.limits = limits
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.racing = 0
         self.ending = 0
         """Requests that gave their place on and are not over yet."""
         self._wishes: deque[Callable[[], None]] = deque()
+
+    @property
+    def limits(self) -> Admission:
+        """What is in force in this process."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Admission) -> None:
+        races = max(1, limits.races // self.share)
+        queue = -(-limits.queue // self.share)
+        self._limits = limits.model_copy(update={"races": races, "queue": queue})
 
     @property
     def waiting(self) -> int:

@@ -140,8 +140,8 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
             "lost": backlog.lost,
         },
         "knowledge": {"version": knowledge.version, "problem": knowledge.problem},
-        "races": {"running": gate.racing, "ending": gate.ending, "most": settings.admission.races},
-        "queue": {"waiting": gate.waiting, "most": settings.admission.queue},
+        "races": {"running": gate.racing, "ending": gate.ending, "most": gate.limits.races},
+        "queue": {"waiting": gate.waiting, "most": gate.limits.queue},
         "late": len(services.late),
         "budget": {
             "daily_usd": settings.budget.daily_usd,

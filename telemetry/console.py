@@ -14,6 +14,7 @@ import structlog
 from rich.console import Console
 from rich.segment import Segment
 
+from config.errors import ConfigError, NotFoundError, RouterError, UsageError
 from config.redaction import log_line, printable, redact
 
 
@@ -134,3 +135,20 @@ def clean_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Run it; each expected error is one line on stderr and an exit code."""
+    try:
+        return command()
+    except (ConfigError, UsageError, NotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RouterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,15 +1,35 @@
-"""Figures for Prometheus, on a registry of their own."""
+"""Figures for Prometheus, on a registry of their own; one scrape shows all worker processes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from telemetry.records import AttemptRow, InteractionRow
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 STATES = ("closed", "half_open", "open")
+
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Prometheus' own variable: the folder in which several processes keep their figures."""
+
+
+def shared_by_processes(folder: Path) -> None:
+    """The processes that are started from here on show their figures as one.
+
+    A process that has built its metrics already keeps them for itself.
+    """
+    os.environ[SHARED] = str(folder)
+
+
+def ended(folder: Path, pid: int) -> None:
+    """Forget what a process that ended was in the middle of; what it counted stays counted."""
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -63,15 +83,25 @@ class Metrics:
             "1 for the state that a provider's circuit breaker is in.",
             ("provider", "state"),
             registry=self.registry,
+            multiprocess_mode="livemax",
         )
         self._racing = Gauge(
-            "router_races", "Requests whose race is not decided.", registry=self.registry
+            "router_races",
+            "Requests whose race is not decided.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._waiting = Gauge(
-            "router_queue", "Requests that wait for a place.", registry=self.registry
+            "router_queue",
+            "Requests that wait for a place.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._listening = Gauge(
-            "router_late_calls", "Late primaries still listened to.", registry=self.registry
+            "router_late_calls",
+            "Late primaries still listened to.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._log_failures = Counter(
             "router_log_failures",
@@ -83,13 +113,14 @@ class Metrics:
             "Rows that the log has yet to take, by where they wait: on the disk or in memory.",
             ("where",),
             registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._lost = Gauge(
             "router_log_lost_rows",
             "Rows that were given up since the start: there was no room for them.",
             registry=self.registry,
+            multiprocess_mode="sum",
         )
-
         self._own_failures = Counter(
             "router_metrics_failures", "Requests that were not counted.", registry=self.registry
         )
@@ -121,17 +152,24 @@ class Metrics:
         self._backlog.labels("memory").set(in_memory)
         self._lost.set(lost)
 
-    def render(
+    def observe_now(
         self, breakers: Mapping[str, str], racing: int, waiting: int, listening: int
-    ) -> bytes:
-        """The exposition text; the gauges are set to these values first."""
+    ) -> None:
+        """Set the gauges of this process."""
         for provider, current in breakers.items():
             for state in STATES:
                 self._breaker.labels(provider, state).set(float(state == current))
         self._racing.set(racing)
         self._waiting.set(waiting)
         self._listening.set(listening)
-        return generate_latest(self.registry)
+
+    def render(self) -> bytes:
+        """The exposition text: this process's figures, or those of all that share a folder."""
+        if (folder := os.environ.get(SHARED)) is None:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
 
     def _count(self, attempt: AttemptRow) -> None:
         provider = attempt["provider"]

@@ -9,7 +9,8 @@ from tests.telemetry.rows import attempt, request
 def samples(metrics: Metrics, **gauges: int) -> dict[tuple[str, tuple[str, ...]], float]:
     """Every sample of the exposition text, by name and label values."""
     known = {"racing": 0, "waiting": 0, "listening": 0} | gauges
-    text = metrics.render({"model-a": "open"}, **known).decode()
+    metrics.observe_now({"model-a": "open"}, **known)
+    text = metrics.render().decode()
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
