@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from filelock import FileLock, Timeout
 from langgraph.types import Command
 
-from config.errors import UsageError
 from config.loader import load
 from config.models import Settings
 from discovery.progress import render_event
@@ -29,11 +26,6 @@ Given = ScoutInput | Command[Any] | None
 def run(args: argparse.Namespace) -> int:
     thread = args.approve or args.refuse
     return asyncio.run(_answer(load(args.config, args.data), thread, approve=bool(args.approve)))
-
-
-def new_thread(category: str) -> str:
-    """A name that a person can type."""
-    return f"{category}-{uuid.uuid4().hex[:6]}"
 
 
 async def go(search: Search, given: Given, thread: str) -> int:
@@ -77,19 +69,13 @@ async def _answer(settings: Settings, thread: str, *, approve: bool) -> int:
 
 @asynccontextmanager
 async def _scout(search: Search) -> AsyncIterator[ScoutGraph]:
-    """The graph over this search; one process at a time runs searches of a data folder."""
+    """The graph over this search, with the threads of the data folder."""
 
     async def find() -> Search:
         return search
 
-    lock = FileLock(search.settings.data_dir / "scout.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UsageError("another process runs a search over this data folder", "data") from None
     graph = build_scout(find, saver_in(search.settings.data_dir))
     try:
         yield graph
     finally:
         await close_saver(graph)
-        lock.release()

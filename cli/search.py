@@ -7,11 +7,12 @@ import asyncio
 import json
 import sys
 
-from cli.scout import go, new_thread
+from cli.scout import go
 from config.loader import load
 from discovery.candidates import Candidate
 from discovery.result import SearchResult, as_json, render_table
 from discovery.search import Search
+from graph.scout import new_thread
 from nodes.scouting import ScoutInput
 from providers.registry import Providers
 from telemetry.log import InteractionLog

@@ -35,6 +35,7 @@ from config.models import (
     Provider,
     Ranking,
     Retention,
+    Scout,
     SecondOpinion,
     Settings,
     Simulation,
@@ -59,6 +60,7 @@ class _ProvidersFile(Model):
     budget: Budget = Budget()
     admission: Admission = Admission()
     retention: Retention = Retention()
+    scout: Scout = Scout()
     content_filter: Literal["propagate", "fallback"] = "propagate"
     api: Api = Api()
     log: LogSettings = LogSettings()

@@ -223,6 +223,17 @@ class Retention(Model):
     """Requests at most."""
 
 
+class Scout(Model):
+    """What begins a search for a better model besides a person; nothing unless it is set."""
+
+    below: Share | None = None
+    """The mean reward below which a category's first model is looked for a successor."""
+    new_entries: bool = False
+    """The sources are asked once a day, and a model that they did not have before is tried."""
+    review: bool = True
+    """What passes its trial waits for a person; False: it is appended."""
+
+
 class Admission(Model):
     """How many requests race at once, and how many may wait for a place."""
 
@@ -300,6 +311,7 @@ class Settings(Model):
     budget: Budget = Budget()
     admission: Admission = Admission()
     retention: Retention = Retention()
+    scout: Scout = Scout()
     content_filter: Literal["propagate", "fallback"] = "propagate"
     api: Api = Api()
     log: LogSettings = LogSettings()

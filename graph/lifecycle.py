@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from runtime.follower import Follower
 from runtime.services import ConfigWatcher, classifier_for, open_services
 
 if TYPE_CHECKING:
+    from discovery.triggers import Trigger
     from providers.registry import Providers
 
 T = TypeVar("T")
@@ -39,13 +40,20 @@ LEARNED_S = 2.0
 class Lifecycle:
     """The services in force and the graph over them; opened when they are first needed."""
 
-    def __init__(self, settings: Settings, gate: Gate, watched: ConfigWatcher | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        gate: Gate,
+        watched: ConfigWatcher | None,
+        scout: Callable[[Trigger], Awaitable[None]],
+    ) -> None:
+        """`scout` runs a search for a better model that a cause asks for."""
         self.settings = settings
         self._gate = gate
         self._lock = threading.Lock()
         self._services: Services | None = None
         self._graph: Graph | None = None
-        self._follower = Follower(watched, lambda: self.services, self.adopt)
+        self._follower = Follower(watched, lambda: self.services, self.adopt, scout)
         self._following: asyncio.Task[None] | None = None
         self._retired: list[Providers] = []
         self._warm = False

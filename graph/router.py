@@ -18,7 +18,7 @@ from graph.asked import checked, with_tools
 from graph.builder import Graph
 from graph.lifecycle import Lifecycle, Portal
 from graph.runs import Runs
-from graph.scout import ScoutGraph, build_scout, close_saver, saver_in
+from graph.scout import ScoutGraph, build_scout, close_saver, saver_in, scout_for
 from nodes.classify import route_of, understand
 from providers.base import Message
 from race.events import Event, LateAnswer
@@ -34,6 +34,7 @@ from vectorstore.passages import Passage, Retrieval
 if TYPE_CHECKING:
     from discovery.result import SearchResult
     from discovery.search import Search
+    from discovery.triggers import Trigger
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Router:
         """`watched` is the configuration's folder, if edits of it shall be taken in; `share` is
         how many processes divide the admission's limits between them."""
         self._gate = Gate(settings.admission, share)
-        self._life = Lifecycle(settings, self._gate, watched)
+        self._life = Lifecycle(settings, self._gate, watched, self._scout_for)
         self._portal = Portal()
         self._runs = Runs()
         self._scout: ScoutGraph | None = None
@@ -111,10 +112,10 @@ class Router:
         """
         self._life.retire()
         await self._runs.close(late_grace_s)
+        await self._life.close(late_grace_s)
         if self._scout is not None:
             await close_saver(self._scout)
             self._scout = None
-        await self._life.close(late_grace_s)
 
     def close(self) -> None:
         """`aclose` for code without an event loop."""
@@ -366,6 +367,9 @@ class Router:
         if self._scout is None:
             self._scout = build_scout(self._find, saver_in(self.settings.data_dir))
         return self._scout
+
+    async def _scout_for(self, trigger: Trigger) -> None:
+        await scout_for(self.scout, trigger, review=self.settings.scout.review)
 
     async def _find(self) -> Search:
         await self.start()

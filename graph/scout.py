@@ -8,11 +8,14 @@ A thread survives its process: each step is written to the checkpointer before t
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -21,6 +24,7 @@ from langgraph.types import Command
 
 from config.errors import UsageError
 from discovery.search import Search
+from discovery.triggers import Trigger
 from nodes import scouting
 from nodes.scouting import ScoutInput, ScoutOutput, ScoutState
 
@@ -28,6 +32,8 @@ Find = Callable[[], Awaitable[Search]]
 """The search over the configuration in force."""
 ScoutGraph = CompiledStateGraph[ScoutState, None, ScoutInput, ScoutOutput]
 Saver = BaseCheckpointSaver[Any]
+
+logger = structlog.get_logger()
 
 
 def build_scout(find: Find, saver: Saver | None = None) -> ScoutGraph:
@@ -40,16 +46,22 @@ def build_scout(find: Find, saver: Saver | None = None) -> ScoutGraph:
         return await scouting.score(state, await find())
 
     async def attempt(state: ScoutState, runtime: Runtime[None]) -> ScoutState:
-        return await scouting.attempt(state, await find(), runtime.stream_writer, _thread(runtime))
+        found, thread = await find(), _thread(runtime)
+        async with scouting.alone(found.settings, thread):
+            return await scouting.attempt(state, found, runtime.stream_writer, thread)
 
     async def review(state: ScoutState) -> ScoutState:
         return await scouting.review(state, await find())
 
     async def refuse(state: ScoutState, runtime: Runtime[None]) -> ScoutState:
-        return await scouting.refuse(state, await find(), _thread(runtime))
+        found, thread = await find(), _thread(runtime)
+        async with scouting.alone(found.settings, thread):
+            return await scouting.refuse(state, found, thread)
 
     async def append(state: ScoutState, runtime: Runtime[None]) -> ScoutState:
-        return await scouting.append(state, await find(), runtime.stream_writer, _thread(runtime))
+        found, thread = await find(), _thread(runtime)
+        async with scouting.alone(found.settings, thread):
+            return await scouting.append(state, found, runtime.stream_writer, thread)
 
     async def watch(state: ScoutState) -> ScoutState:
         return await scouting.watch(state, await find())
@@ -146,3 +158,64 @@ async def outcome(graph: ScoutGraph, thread: str) -> ScoutState:
     """How far the thread has come."""
     state = await graph.aget_state({"configurable": {"thread_id": thread}})
     return cast("ScoutState", state.values)
+
+
+ENDED = ("refused", "on trial", "promoted", "rolled back")
+RECENT = 500
+"""Steps that are looked through for threads that are not at their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A thread that waits for an answer, or was left in the middle; `question` is None then."""
+
+    thread: str
+    category: str
+    chosen: str | None
+    question: dict[str, Any] | None
+
+
+async def unfinished(graph: ScoutGraph) -> list[Unfinished]:
+    """The threads that can go on, newest first."""
+    newest: dict[str, str | None] = {}
+    async for step in cast("Saver", graph.checkpointer).alist(None, limit=RECENT):
+        thread = step.config["configurable"]["thread_id"]
+        newest.setdefault(thread, step.checkpoint["channel_values"].get("outcome"))
+    going_on = [thread for thread, ended in newest.items() if ended not in ENDED]
+    found: list[Unfinished] = []
+    for thread in going_on:  # not above: the saver is locked until its listing ends
+        state = await graph.aget_state({"configurable": {"thread_id": thread}})
+        if state.next and (category := state.values.get("category")):
+            asked = [interrupt.value for interrupt in state.interrupts]
+            chosen = state.values.get("chosen")
+            found.append(Unfinished(thread, category, chosen, asked[0] if asked else None))
+    return found
+
+
+async def scout_for(graph: ScoutGraph, trigger: Trigger, *, review: bool) -> None:
+    """Search as a trigger wants it, once for its cause; a search of the category that waits for a
+    person, or that somebody runs, comes first."""
+    going = next((u for u in await unfinished(graph) if u.category == trigger.category), None)
+    if going is not None and (going.question is not None or going.thread != trigger.thread):
+        return
+    given: ScoutInput | None = None
+    if going is None:
+        if await outcome(graph, trigger.thread):
+            return
+        given = ScoutInput(
+            category=trigger.category, candidate=trigger.candidate, accepted=[], review=review
+        )
+    named = {"category": trigger.category, "thread": trigger.thread}
+    logger.info("search_started", **named, reason=trigger.why)
+    async for _ in run_scout(graph, given, trigger.thread):
+        pass
+    ended = await outcome(graph, trigger.thread)
+    if await question(graph, trigger.thread) is not None:
+        logger.info("search_waits", **named, answer=f"--approve {trigger.thread}, or --refuse")
+    else:
+        logger.info("search_ended", **named, outcome=ended.get("outcome"))
+
+
+def new_thread(category: str) -> str:
+    """A name that a person can type."""
+    return f"{category}-{uuid.uuid4().hex[:6]}"

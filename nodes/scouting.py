@@ -6,11 +6,12 @@ Each may be run again after a crash: what it did already is found, not done a se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
@@ -87,7 +88,9 @@ async def attempt(
     state: ScoutState, find: Search, emit: Callable[[Any], None], thread: str | None
 ) -> ScoutState:
     """Try it; calls that were finished before a crash are not made again."""
-    journal = await asyncio.to_thread(Journal, _journal(find.settings, thread)) if thread else None
+    journal = None
+    if thread:
+        journal = await asyncio.to_thread(Journal, _place(find.settings, thread, "jsonl"))
     events = find.attempt(
         state["category"],
         state["chosen"],
@@ -114,9 +117,14 @@ async def review(state: ScoutState, find: Search) -> ScoutState:
         return {"approved": True}
     evidence = {name: value for name, value in decided.items() if name not in ("type", "entry")}
     asked = {"question": QUESTION, "entry": decided["entry"], "evidence": evidence}
-    while (update := _answered(interrupt(asked), decided)) is None:
-        asked = {**asked, "error": ANSWERS}
-    return update
+    while True:
+        said = interrupt(asked)
+        if wrong := await _unknown(said, state["category"], find):
+            asked = {**asked, "error": wrong}
+        elif update := _answered(said, decided):
+            return update
+        else:
+            asked = {**asked, "error": ANSWERS}
 
 
 async def refuse(state: ScoutState, find: Search, thread: str | None) -> ScoutState:
@@ -154,6 +162,36 @@ async def watch(state: ScoutState, find: Search) -> ScoutState:
     return {"outcome": "on trial" if entry.get("trial") else "promoted"}
 
 
+@asynccontextmanager
+async def alone(settings: Settings, thread: str | None) -> AsyncIterator[None]:
+    """One run at a time works on a thread; UsageError where another one does, in any process."""
+    if thread is None:
+        yield
+        return
+    path = _place(settings, thread, "lock")
+    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        await asyncio.to_thread(lock.acquire)
+    except Timeout:
+        raise UsageError(f"the search `{thread}` is being run already", "thread") from None
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(lock.release)
+
+
+async def _unknown(said: object, category: str, find: Search) -> str | None:
+    """Why the other candidate that is asked for cannot be tried; None where it can, or none is."""
+    name = said.get("candidate") if isinstance(said, dict) else None
+    if not isinstance(name, str):
+        return None
+    result = await find.search(category)
+    if (candidate := result.find(name)) is None:
+        return f"the search for {category} found no `{name}`"
+    return None if result.servable(candidate) else f"`{name}` is served by no enabled host"
+
+
 def _answered(said: object, decided: dict[str, Any]) -> ScoutState | None:
     """What the answer means; None where it is no answer."""
     if said is True or said == "approve":
@@ -161,7 +199,8 @@ def _answered(said: object, decided: dict[str, Any]) -> ScoutState | None:
     if said is False or said == "refuse":
         return {"approved": False}
     if isinstance(said, dict) and isinstance(said.get("candidate"), str):
-        return {"chosen": said["candidate"], "approved": None}
+        accepted = [str(one) for one in said.get("accepted") or ()]
+        return {"chosen": said["candidate"], "accepted": accepted, "approved": None}
     share = said.get("share") if isinstance(said, dict) else None
     if isinstance(share, int | float) and 0 < share <= 1:
         entry = {**decided["entry"], "trial": {"share": float(share)}}
@@ -182,11 +221,11 @@ def _there(settings: Settings, entry: dict[str, Any]) -> dict[str, Any] | None:
     )
 
 
-def _journal(settings: Settings, thread: str) -> Path:
+def _place(settings: Settings, thread: str, ending: str) -> Path:
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in thread)[:100]
-    return settings.data_dir / "scout" / f"{name}.jsonl"
+    return settings.data_dir / "scout" / f"{name}.{ending}"
 
 
 async def _forget(settings: Settings, thread: str | None) -> None:
     if thread:
-        await asyncio.to_thread(Journal(_journal(settings, thread)).remove)
+        await asyncio.to_thread(Journal(_place(settings, thread, "jsonl")).remove)

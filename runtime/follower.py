@@ -22,12 +22,16 @@ from runtime.services import ConfigWatcher, renewed, trained_behind
 
 if TYPE_CHECKING:
     from discovery.search import Search
+    from discovery.triggers import Trigger
 
 logger = structlog.get_logger()
 
 PRUNE_S = 3_600.0
 FIRST_PRUNE_S = 60.0
 """A start has better things to do."""
+
+SCOUT_S = 60.0
+"""Between two looks whether a search for a better model is due."""
 
 FOLLOW_S = 1.0
 """How often the rows of other replicas are folded in."""
@@ -41,11 +45,15 @@ class Follower:
         watched: ConfigWatcher | None,
         current: Callable[[], Services],
         adopt: Callable[[Services], None],
+        scout: Callable[[Trigger], Awaitable[None]],
     ) -> None:
-        """`adopt` puts services over a changed configuration into force."""
+        """`adopt` puts services over a changed configuration into force, `scout` runs a search for
+        a better model."""
         self._watched = watched
         self._current = current
         self._adopt = adopt
+        self._scout = scout
+        self._scout_at = 0.0
         self._reported: dict[str, str] = {}
         self._prune_at = time.monotonic() + FIRST_PRUNE_S
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -69,6 +77,7 @@ class Follower:
             self._beside(self._take_in_changes),
             self._beside(self._train),
             self._beside(self._prune),
+            self._beside(self._search),
             self._judge_trials,
         )
         while True:
@@ -161,6 +170,19 @@ class Follower:
         self._adopt(services)
         self.config_problem = None
         logger.info("config_taken_in", providers=len(settings.providers))
+
+    async def _search(self) -> None:
+        """Searches that the configuration wants, without a person, one after the other."""
+        services = self._current()
+        wanted = services.settings.scout
+        if (wanted.below is None and not wanted.new_entries) or time.monotonic() < self._scout_at:
+            return
+        self._scout_at = time.monotonic() + SCOUT_S
+        from discovery.triggers import due
+
+        standings = services.routing.ranking.standings
+        for trigger in await due(discovery_over(services), lambda name: standings(name).entries):
+            await self._scout(trigger)
 
     async def _judge_trials(self) -> None:
         """A provider on trial is kept, promoted or rolled back by what really happened."""

@@ -29,17 +29,17 @@ class AnswerCache:
         self.path = data_dir / "discovery-cache.json"
 
     def get(self, source: str, category: str) -> Answer | None:
-        stored = _read(self.path).get(f"{source}/{category}")
+        stored = read_entries(self.path).get(f"{source}/{category}")
         try:
             return Answer.model_validate(stored) if stored else None
         except ValidationError:
             return None
 
     def put(self, category: str, answers: Iterable[Answer]) -> None:
-        content = _read(self.path)
+        content = read_entries(self.path)
         for answer in answers:
             content[f"{answer.source}/{category}"] = answer.model_dump(mode="json")
-        _write(self.path, content)
+        write_entries(self.path, content)
 
 
 class Refusals:
@@ -51,19 +51,20 @@ class Refusals:
     def add(self, category: str, key: str, outcome: str, reason: str, now: float) -> None:
         """Remember a refusal, if its outcome is one to remember."""
         if outcome in REFUSED_S:
-            content = _read(self.path)
+            content = read_entries(self.path)
             content[f"{category}/{key}"] = {"until": now + REFUSED_S[outcome], "reason": reason}
-            _write(self.path, content)
+            write_entries(self.path, content)
 
     def get(self, category: str, key: str, now: float) -> str | None:
         """Why it was refused lately; None if it was not."""
-        stored = _read(self.path).get(f"{category}/{key}")
+        stored = read_entries(self.path).get(f"{category}/{key}")
         if not isinstance(stored, dict) or not isinstance(stored.get("until"), int | float):
             return None
         return str(stored.get("reason")) if now < stored["until"] else None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_entries(path: Path) -> dict[str, Any]:
+    """What `write_entries` wrote; nothing where that is missing, broken or of another version."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -74,7 +75,7 @@ def _read(path: Path) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def _write(path: Path, entries: dict[str, Any]) -> None:
+def write_entries(path: Path, entries: dict[str, Any]) -> None:
     """Atomic; a folder that cannot be written costs the next search its speed, and no more."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

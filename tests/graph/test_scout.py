@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,19 @@ from config.editor import providers_in, set_trial
 from config.errors import UsageError
 from config.models import Settings
 from discovery.search import Search
-from graph.scout import ScoutGraph, build_scout, close_saver, outcome, question, run_scout, saver_in
+from discovery.triggers import Trigger
+from graph.scout import (
+    ScoutGraph,
+    build_scout,
+    close_saver,
+    outcome,
+    question,
+    run_scout,
+    saver_in,
+    scout_for,
+    unfinished,
+)
+from nodes.scouting import alone
 from tests.conftest import SettingsFor
 from tests.discovery.test_search import NEW, World
 
@@ -92,6 +105,72 @@ async def test_another_candidate_is_tried_and_asked_about(scouted: Scouted) -> N
     asked = await question(scouted.graph, "t")
     assert asked is not None
     assert asked["evidence"]["candidate"] == "llama-5-70b"
+
+
+async def test_another_candidate_that_there_is_not_leaves_the_question_open(
+    scouted: Scouted,
+) -> None:
+    await scouted.run({"category": "technical"})
+    await scouted.run(Command(resume={"candidate": "llama-none"}))
+    asked = await question(scouted.graph, "t")
+    assert asked is not None
+    assert "`llama-none`" in asked["error"]
+    await scouted.run(Command(resume=False))
+    assert (await outcome(scouted.graph, "t"))["outcome"] == "refused"
+
+
+async def test_threads_that_wait_or_were_left_are_found_and_those_that_ended_are_not(
+    scouted: Scouted,
+) -> None:
+    await scouted.run({"category": "technical"}, "waits")
+    async with aclosing(run_scout(scouted.graph, {"category": "technical"}, "left")) as events:
+        async for event in events:
+            if event["type"] == "probe":
+                break
+    await scouted.run({"category": "technical"}, "ended")
+    await scouted.run(Command(resume=False), "ended")
+    found = {u.thread: u for u in await unfinished(scouted.graph)}
+    assert set(found) == {"waits", "left"}
+    assert found["waits"].question is not None
+    assert (found["left"].chosen, found["left"].question) == ("llama-5-70b", None)
+    assert (await scouted.run(None, "left"))[-1] == "decided"
+
+
+async def test_a_thread_that_is_being_run_is_not_run_a_second_time(scouted: Scouted) -> None:
+    async with alone(scouted.settings, "t"):
+        with pytest.raises(UsageError, match="`t` is being run"):
+            await scouted.run({"category": "technical"})
+    await scouted.run(None)
+    assert await question(scouted.graph, "t") is not None
+
+
+async def test_a_trigger_searches_once_and_its_question_waits_for_a_person(
+    scouted: Scouted,
+) -> None:
+    trigger = Trigger("technical", "llama-5-70b", "it is new", "technical-new")
+    await scout_for(scouted.graph, trigger, review=True)
+    [waiting] = await unfinished(scouted.graph)
+    assert (waiting.thread, waiting.chosen) == ("technical-new", "llama-5-70b")
+    assert waiting.question is not None
+    other = Trigger("technical", None, "it fell", "technical-below")
+    await scout_for(scouted.graph, other, review=True)
+    assert len(await unfinished(scouted.graph)) == 1, "one question a category"
+    await scouted.run(Command(resume=False), "technical-new")
+    await scout_for(scouted.graph, trigger, review=True)
+    assert await unfinished(scouted.graph) == [], "once for its cause"
+
+
+async def test_a_search_that_a_trigger_began_goes_on_after_its_process_ended(
+    scouted: Scouted,
+) -> None:
+    trigger = Trigger("technical", None, "it fell", "technical-below")
+    given: Any = {"category": "technical", "review": False}
+    async with aclosing(run_scout(scouted.graph, given, trigger.thread)) as events:
+        async for event in events:
+            if event["type"] == "probe":
+                break
+    await scout_for(scouted.graph, trigger, review=False)
+    assert [e["name"] for e in scouted.appended()] == ["llama-5-70b"]
 
 
 async def test_without_a_review_what_passes_is_appended_unasked(scouted: Scouted) -> None:

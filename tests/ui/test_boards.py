@@ -1,7 +1,10 @@
 """The operator's boards in a real browser."""
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -9,6 +12,8 @@ from playwright.sync_api import expect
 from tests.ui.conftest import Site, Visitor
 
 pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
 
 
 def rows_of(provider: str, outcome: str, count: int, category: str = "creative"):
@@ -183,7 +188,7 @@ def test_the_settings_name_their_source_and_hide_keys(visitor: Visitor):
     expect(visitor.page.locator("#settings tbody tr:visible")).to_have_count(1)
 
 
-def test_a_model_is_found_tried_appended_and_taken_back(tmp_path_factory, visitor_at):
+def test_a_model_is_found_tried_asked_about_appended_and_taken_back(tmp_path_factory, visitor_at):
     folder = tmp_path_factory.mktemp("search")
     with Site(folder / "config", folder / "data", demo=True) as site:
         written = site.config / "providers.yaml"
@@ -194,14 +199,40 @@ def test_a_model_is_found_tried_appended_and_taken_back(tmp_path_factory, visito
         visitor.page.locator("#search").click()
         best = visitor.page.locator(".rt-candidate").filter(has_text="most promising")
         expect(best.locator(".rt-term")).to_have_count(8)
-        best.get_by_role("button", name="Try and append").click()
+        best.get_by_role("button", name="Try").click()
         trial = visitor.page.locator("#trial")
+        expect(trial).to_contain_text("waits for your answer", timeout=60_000)
+        assert written.read_text() == before
+        question = visitor.page.locator(".rt-question")
+        question.get_by_label("share of the traffic").fill("12.5")
+        question.get_by_role("button", name="Append").click()
         expect(trial).to_contain_text("Appended as", timeout=60_000)
-        assert written.read_text() != before
+        expect(question).to_have_count(0)
+        assert "share: 0.125" in written.read_text()
         visitor.page.locator("#undo").click()
         expect(trial).not_to_contain_text("Appended as")
         expect(trial.locator('[data-state="done"]')).to_be_visible()
         assert written.read_text() == before
+        visitor.context.close()
+
+
+def test_a_search_of_the_command_line_is_refused_on_the_page(tmp_path_factory, visitor_at):
+    folder = tmp_path_factory.mktemp("asked")
+    with Site(folder / "config", folder / "data", demo=True) as site:
+        places = ["--config", str(site.config), "--data", str(folder / "data")]
+        command = [sys.executable, "app.py", "--search", "technical", "--review", *places]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        before = (site.config / "providers.yaml").read_text()
+        visitor = visitor_at(site)
+        visitor.open()
+        visitor.tab("Models")
+        question = visitor.page.locator(".rt-question")
+        thread = question.get_attribute("data-thread")
+        assert f"--approve {thread}" in done.stderr
+        question.get_by_role("button", name="Refuse").click()
+        expect(question).to_have_count(0)
+        assert (site.config / "providers.yaml").read_text() == before
         visitor.context.close()
 
 

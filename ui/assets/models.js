@@ -38,7 +38,7 @@
                   if (agreed) trigger("select", { key: row.key, accepted: row.questions });
                 },
               },
-              "Try and append"
+              "Try"
             )
           : null
       ),
@@ -73,6 +73,44 @@
           ...value.rows.map((row) => candidate(row, trigger))
         )
       );
+    };
+  };
+
+  function question(one, trigger) {
+    const share = el("input", {
+      type: "number",
+      min: "0.1",
+      max: "100",
+      step: "0.1",
+      value: String(one.share),
+      "aria-label": "share of the traffic in percent",
+    });
+    const answer = (said) => () => {
+      const data = { thread: one.thread, answer: said };
+      if (said === "append") data.share = share.value;
+      trigger("select", data);
+    };
+    const button = (text, said) =>
+      el("button", { type: "button", class: "rt-button", onclick: answer(said) }, text);
+    return el(
+      "article",
+      { class: "rt-card rt-stack rt-question", "data-thread": one.thread },
+      el("h3", { class: "rt-wrap" }, one.title),
+      el("p", { class: "rt-muted rt-small rt-wrap" }, one.said),
+      one.wrong ? el("p", { class: "rt-flag rt-small" }, one.wrong) : null,
+      el("label", { class: "rt-small" }, "with ", share, " % of its traffic, on trial"),
+      el("div", { class: "rt-answers" }, button("Append", "append"), button("Refuse", "refuse"))
+    );
+  }
+
+  // Drawn anew only when a question changed: a number that somebody is typing stays.
+  RouterPage.views.questions = (host, trigger) => {
+    let shown = "";
+    return (value) => {
+      const now = JSON.stringify(value.questions);
+      if (now === shown) return;
+      shown = now;
+      host.replaceChildren(...value.questions.map((one) => question(one, trigger)));
     };
   };
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from langgraph.types import Command
 
 from config.errors import RouterError
 from discovery.trial import verdict
+from graph.scout import new_thread, run_scout, unfinished
+from nodes.scouting import ScoutInput
 from ui import wording
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
@@ -24,6 +27,8 @@ SHOWN = 25
 LATELY = 12
 """Changes that the board tells of."""
 EVERY_S = 2.0
+ASKED_S = 5.0
+"""How often the board looks for searches that wait for a person."""
 
 
 def models_tab(service: ChatService, *, write: bool) -> None:
@@ -41,6 +46,8 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             with gr.Column(scale=6, min_width=320):
                 found = widget("candidates", None, elem_id="candidates")
             with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
+                if write:
+                    questions = widget("questions", None, elem_id="questions", every_s=ASKED_S)
                 trials = widget("trials", None, elem_id="trials", every_s=EVERY_S)
 
     async def look(name: str) -> AsyncIterator[object]:
@@ -63,6 +70,13 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             async for frame in tried(service, name, candidate, accepted):
                 yield frame
 
+        async def answer(event: gr.EventData) -> AsyncIterator[object]:
+            async for frame in answered(service, event._data or {}):
+                yield frame
+
+        async def ask() -> object:
+            return await waiting(service)
+
         async def take_back() -> object:
             try:
                 said = await service.router.discovery.undo()
@@ -70,7 +84,9 @@ def models_tab(service: ChatService, *, write: bool) -> None:
                 return {"steps": [_step("failed", sentence(str(error)))], "over": True}
             return {"steps": [_step("done", sentence(said))], "over": True}
 
-        found.select(attempt, category, steps, **STREAMED)
+        found.select(attempt, category, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
+        questions.select(answer, None, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
+        questions.refresh(ask, None, questions, **AT_ONCE)
         undo.click(take_back, None, steps, **AT_ONCE)
 
 
@@ -144,18 +160,80 @@ def _row(
 async def tried(
     service: ChatService, category: str, candidate: str | None, accepted: Sequence[str] = ()
 ) -> AsyncIterator[dict[str, object]]:
-    """Frames of a trial; leaving them stops it. `accepted`: what the licence asks, answered yes."""
-    steps: list[dict[str, object]] = [_step("running", "Preparing the trial.")]
+    """Frames of a trial, which ends with a question; leaving them stops it, and it can go on.
+
+    `accepted`: what the licence asks, answered yes. A search of the category that waits for an
+    answer is given this candidate instead; one of this candidate that was left goes on.
+    """
+    router = service.router
+    graph = router.scout
+    known = [u for u in await unfinished(graph) if u.category == category]
+    waits = next((u for u in known if u.question), None)
+    left = next((u for u in known if not u.question and u.chosen == candidate), None)
+    if waits is not None:
+        instead = {"candidate": candidate, "accepted": list(accepted)}
+        said = f"Instead of {waits.chosen}, which waited for an answer."
+        run = run_scout(graph, Command(resume=instead), waits.thread)
+    elif left is not None:
+        said, run = "Going on where it was left.", run_scout(graph, None, left.thread)
+    else:
+        given = ScoutInput(category=category, candidate=candidate, accepted=list(accepted))
+        said, run = "Preparing the trial.", run_scout(graph, given, new_thread(category))
+    async for frame in _frames(said, run):
+        yield frame
+
+
+async def answered(
+    service: ChatService, data: Mapping[str, Any]
+) -> AsyncIterator[dict[str, object]]:
+    """Frames of what follows a person's answer: `append` with a `share` in percent, or `refuse`."""
+    said: object = data.get("answer") == "append"
+    if said and (share := data.get("share")):
+        try:
+            said = {"share": float(share) / 100}
+        except (TypeError, ValueError):
+            said = {"share": None}  # no answer, so it is asked again
+    run = run_scout(service.router.scout, Command(resume=said), str(data.get("thread")))
+    async for frame in _frames("Answered.", run):
+        yield frame
+
+
+async def waiting(service: ChatService) -> dict[str, object]:
+    """The searches that wait for a person, wherever they were begun, ready to be drawn."""
+    found = []
+    for one in await unfinished(service.router.scout):
+        if one.question is None:
+            continue
+        entry, evidence = one.question["entry"], one.question["evidence"]
+        wrong = one.question.get("error")
+        found.append(
+            {
+                "thread": one.thread,
+                "title": f"Append {entry['name']} at {entry['host']} for {one.category}?",
+                "said": sentence(f"{evidence['outcome']}: {evidence['reason']}"),
+                "share": round(100 * float(entry["trial"]["share"]), 1),
+                "wrong": wrong and sentence(str(wrong)),
+            }
+        )
+    return {"questions": found}
+
+
+async def _frames(
+    first: str, run: AsyncGenerator[dict[str, Any]]
+) -> AsyncIterator[dict[str, object]]:
+    """The steps of a run of the search's graph, as they grow."""
+    steps: list[dict[str, object]] = [_step("running", first)]
     yield {"steps": list(steps), "over": False}
     try:
-        events = service.router.discovery.try_and_append(category, candidate, accepted=accepted)
-        async with aclosing(events) as heard:
+        async with aclosing(run) as heard:
             async for event in heard:
                 _note(steps, event)
                 yield {"steps": list(steps), "over": False}
+        if steps[-1].get("type") == "decided":
+            steps.append(_step("waiting", "It waits for your answer: append it or not?"))
     except RouterError as error:
         steps.append(_step("failed", sentence(str(error))))
-    if steps and steps[0]["state"] == "running":
+    if steps[0]["state"] == "running":
         steps[0] = {**steps[0], "state": "done"}
     yield {"steps": list(steps), "over": True}
 
