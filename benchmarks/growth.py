@@ -72,7 +72,7 @@ def _numbers(database: Database, begin: int, end: int) -> tuple[FromClause, Colu
         first = select(literal(begin).label("i")).cte("numbers", recursive=True)
         series = first.union_all(select(first.c.i + 1).where(first.c.i < end - 1))
         return series, series.c.i
-    made = func.generate_series(begin, end - 1).table_valued("i")
+    made = func.generate_series(begin, end - 1).table_valued("i").render_derived()
     return made, made.c.i
 
 

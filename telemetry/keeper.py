@@ -35,6 +35,8 @@ class Keeper:
         self.lost = 0
         self._most = memory_jobs
         self._memory: deque[Job] = deque()
+        self._guard = threading.Lock()
+        self._writing = 0
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log-spool", daemon=True)
         self._thread.start()
@@ -42,7 +44,7 @@ class Keeper:
     @property
     def in_memory(self) -> int:
         """Jobs that a SIGKILL would lose."""
-        return len(self._memory) + self._queue.qsize()
+        return len(self._memory) + self._writing
 
     @property
     def waiting(self) -> int:
@@ -52,7 +54,10 @@ class Keeper:
     def keep(self, job: Job) -> None:
         """Have it written to the disk and then call its `done`: with None, or with the StorageError
         that says that it waits in memory or is lost."""
-        if self._queue.qsize() >= self._most:  # the disk hangs
+        with self._guard:
+            hangs = self._writing >= self._most
+            self._writing += not hangs
+        if hangs:
             self._lose(job)
         else:
             self._queue.put(job)
@@ -127,13 +132,19 @@ class Keeper:
             self.spool.append(lines)
         except OSError as error:
             self.problem = f"rows cannot wait on the disk ({error.strerror or error})"
+            self._done_writing(group)
             for job in good:
                 self._remember(job)
             return
         self.problem = None
+        self._done_writing(group)
         for job in good:
             job.done(None)
         self._secure()
+
+    def _done_writing(self, group: Sequence[Job]) -> None:
+        with self._guard:
+            self._writing -= len(group)
 
     def _secure(self) -> None:
         """The disk takes rows: those that memory holds go there too."""

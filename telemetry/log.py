@@ -18,7 +18,7 @@ from telemetry.queries import Readers
 from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
 from telemetry.spool import Spool
 from telemetry.transaction import Job, Prune
-from telemetry.writer import Writer
+from telemetry.writer import PATIENT_S, READ_S, Writer
 
 T = TypeVar("T")
 
@@ -27,8 +27,8 @@ READERS = 4
 LOOK_S = 0.25
 """How often a read looks whether the database is still there."""
 
-OWN_ROWS_S = 1.0
-"""How long a read waits for rows that were written before it."""
+OWN_ROWS_S = READ_S
+"""How long a read waits for rows that were written before it: until it is clear that it is vain."""
 
 HAND_ON_S = 10.0
 """How long a command waits for rows that an earlier process left in the spool."""
@@ -100,7 +100,8 @@ class InteractionLog:
         """Store a request with its attempts; returns when they are safe.
 
         True after the commit; False when the database did not take them in time and they wait in
-        the spool on the local disk. StorageError when that failed too.
+        the spool on the local disk, or, while that stalls, in memory (see `backlog`). StorageError
+        when the disk refused them.
 
         Attempts inherit `request_id`, `at`, `category` and `confidence` where they have none.
         Writing the same request again changes nothing. TypeError for an unknown field.
@@ -126,7 +127,8 @@ class InteractionLog:
 
         False when it waits in the spool: whether the request is known then shows later.
         """
-        return await self._writer.submit(Job(feedback=[{"request_id": request_id, "liked": liked}]))
+        row = {"request_id": request_id, "liked": liked}
+        return await self._writer.submit(Job(feedback=[row]), PATIENT_S)
 
     async def audit(self, kind: str, subject: str, detail: Mapping[str, object]) -> None:
         """Store a step that the application took on its own."""
@@ -170,7 +172,8 @@ class InteractionLog:
         """Store a correction of the classifier, in place of the one of the same id."""
         row = {"at": time.time(), "request_id": None, "prompt": None, **example}
         row["detail"] = tables.dump(example.get("detail") or {})
-        await self._writer.submit(Job(taught=[tables.encode(tables.taught, row, text=True)]))
+        job = Job(taught=[tables.encode(tables.taught, row, text=True)])
+        await self._writer.submit(job, PATIENT_S)
 
     async def recent(
         self, limit: int | None = 20, category: str | None = None

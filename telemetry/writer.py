@@ -34,8 +34,12 @@ GROUP = 512
 COMMIT_S = 0.05
 """How long a request waits for its commit; a healthy log takes 1 to 10 ms."""
 
+PATIENT_S = 2.0
+"""How long one waits for it that delays no answer, and is to hear what becomes of it."""
+
 SPOOL_S = 0.25
-"""How long it waits for the local disk after that; a healthy one takes less than 1 ms."""
+"""How long a row waits for the local disk after that; a healthy one takes less than 1 ms. Once it
+stalled, no row waits for it until it took those before."""
 
 SLOW_COMMITS = 2
 
@@ -77,6 +81,7 @@ class Writer:
         self._failed: str | None = None
         self._slow = 0
         self._direct = True
+        self._stalled = False
         self._busy_since: float | None = None
         self._took_s = 0.0
         self._tries = 0
@@ -106,7 +111,15 @@ class Writer:
             return None
         where = f"{self.keeper.waiting} rows wait for it" if self.keeper.waiting else None
         lost = f"{self.keeper.lost} rows are lost" if self.keeper.lost else None
-        return "; ".join(filter(None, (said, where, self.keeper.problem, lost)))
+        disk = self.keeper.problem
+        if disk is None and self._disk_stalls:
+            disk = "the disk that they wait for does not answer"
+        return "; ".join(filter(None, (said, where, disk, lost)))
+
+    @property
+    def _disk_stalls(self) -> bool:
+        self._stalled = self._stalled and self.keeper.in_memory > 0
+        return self._stalled
 
     def _trouble(self) -> str | None:
         busy = self._busy_since
@@ -120,18 +133,19 @@ class Writer:
             return f"The log {where} is slow"
         return None
 
-    async def submit(self, job: Job) -> bool:
-        """Return once the job is safe: True when the log has it, False when the spool has.
+    async def submit(self, job: Job, wait_s: float = COMMIT_S) -> bool:
+        """Return once the job is safe: True when the log has it, False when the spool has, or when
+        it is on its way there and the disk stalls.
 
-        StorageError when neither took it (it may still wait in memory), NotFoundError for feedback
-        on an unknown request. A caller that is cancelled does not take its rows back.
+        StorageError when the disk refused it (it may still wait in memory), NotFoundError for
+        feedback on an unknown request. A caller that is cancelled does not take its rows back.
         """
         if self._closed:
             raise StorageError("The log is closed.")
         future = _future(job)
         if self._direct and not self.keeper.waiting:
             self._queue.put(job)
-            await asyncio.wait({future}, timeout=COMMIT_S)
+            await asyncio.wait({future}, timeout=wait_s)
             if future.done():
                 future.result()
                 return not job.spooled
@@ -139,10 +153,12 @@ class Writer:
         if not job.spooled:
             job.spooled = True
             self.keeper.keep(job)
-        await asyncio.wait({future}, timeout=SPOOL_S)
-        if not future.done():
-            raise StorageError("The row waits in memory: neither log nor disk answers.")
-        future.result()
+        await asyncio.wait({future}, timeout=0.0 if self._disk_stalls else SPOOL_S)
+        if future.done():
+            future.result()
+        elif not self._stalled:
+            self._stalled = True
+            logger.warning("spool_stalls", rows=self.keeper.in_memory)
         return False
 
     async def commit(self, job: Job) -> None:

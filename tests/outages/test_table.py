@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,19 +23,25 @@ from config.models import Settings
 from docs.outages import PAGE
 from graph.router import Router
 from race import routing_state
+from telemetry import log as log_module
+from telemetry.keeper import Keeper
 from telemetry.log import InteractionLog
 from tests.conftest import SettingsFor
-from tests.outages.cells import CELLS, SPOOLED, Cell, table
+from tests.outages.cells import CELLS, HOWS, LEFT_OUT, SPOOLED, WHATS, WHENS, Cell, table
 from tests.telemetry.postgres import PostgresServer
 from tests.telemetry.rows import attempt, request
+from tests.telemetry.test_outages import StalledSpool
 from tests.upstream import Behaviour, Upstream
 from vectorstore.embeddings import Embedder
 from vectorstore.knowledge import Knowledge
 from vectorstore.search import paths
 
-JITTER_S = 0.15
-"""What a busy machine adds by itself."""
+JITTER_S = 0.05
 ASKED = 3
+TRIES = 60
+"""A busy machine or a disk that others use delays some requests, never all of so many."""
+HANGS_S = 4.0
+"""Whoever waits for what is out waits longer: for a connection or a lock 5 s, else for good."""
 NOWHERE = "postgres://router@127.0.0.1:9/log"
 
 
@@ -62,14 +69,23 @@ async def took_s(world: World, router: Router) -> float:
     return time.monotonic() - began
 
 
-async def until(condition: Callable[[], object], within_s: float) -> None:
-    async with asyncio.timeout(within_s):
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - health can only be asked
             await asyncio.sleep(0.02)
 
 
 def problems(router: Router) -> str:
     return " ".join(router.health()["problems"])
+
+
+async def in_time(world: World, router: Router, within_s: float) -> None:
+    """No request hangs, and most that the machine does not hold up are this quick."""
+    took = [await took_s(world, router) for _ in range(ASKED)]
+    while min(took) >= within_s and len(took) < TRIES:
+        took.append(await took_s(world, router))
+    assert max(took) < HANGS_S
+    assert min(took) < within_s
 
 
 async def check(cell: Cell, world: World) -> None:
@@ -81,23 +97,23 @@ async def check(cell: Cell, world: World) -> None:
         assert router.ready
         usual_s = 0.1
         if world.break_ is not None:
-            usual_s = max([await took_s(world, router) for _ in range(ASKED)])
+            usual_s = min([await took_s(world, router) for _ in range(ASKED)])
+            await until(lambda: not sum(router.services.log.backlog[:2]))
             await world.break_()
-        broken_at = time.monotonic()
-        for _ in range(ASKED):
-            assert await took_s(world, router) < usual_s + allowed_s
+        known = len(world.asked)
+        await in_time(world, router, usual_s + allowed_s)
         if cell.health:
-            await until(lambda: cell.health in problems(router), 2.0)
-            assert time.monotonic() - broken_at < 2.0 + ASKED * (usual_s + allowed_s)
+            await until(lambda: cell.health in problems(router))
         assert router.ready
         if world.mend is not None:
             await world.mend()
-            await until(lambda: not problems(router), 15.0)
+            await until(lambda: not problems(router))
         if cell.row == SPOOLED and world.mend is None:
-            assert sum(router.services.log.backlog[:2]) == ASKED
+            assert sum(router.services.log.backlog[:2]) == len(world.asked)
             return
+        await until(lambda: not sum(router.services.log.backlog[:2]))
         rows = [row["request_id"] for row in await router.interactions(None)]
-        lost = [] if "memory" not in cell.row else world.asked[:ASKED]
+        lost = [] if "memory" not in cell.row else world.asked[:known]
         assert sorted(rows) == sorted(set(world.asked) - set(lost)), "each is there once"
 
 
@@ -116,6 +132,13 @@ def test_the_page_says_what_is_tested() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {c.test for c in CELLS} <= tested
     assert PAGE.read_text() == table(), "run `python -m docs.outages`"
+
+
+def test_each_cell_is_tested_or_left_out_with_its_reason() -> None:
+    tested = {(c.what, c.how, c.when) for c in CELLS}
+    left = {x for one in LEFT_OUT for x in product(one.whats, one.hows, one.whens)}
+    assert set(product(WHATS, HOWS, WHENS)) <= tested | left
+    assert not tested & left
 
 
 async def test_postgresql_silent(world: World, postgres: PostgresServer) -> None:
@@ -150,6 +173,26 @@ async def test_sqlite_locked(world: World) -> None:
 
     world.break_, world.mend = _now(lock), _now(lambda: other[0].close())
     await check(cell("sqlite_locked"), world)
+
+
+async def test_disk_silent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the log nor the spool is written."""
+    spool = StalledSpool(world.settings.data_dir / "spool")
+    spool.goes_on.set()
+    monkeypatch.setattr(log_module, "Keeper", lambda _: Keeper(spool))
+    other = sqlite3.connect(world.settings.data_dir / "router.db", isolation_level=None)
+
+    def stall() -> None:
+        spool.goes_on.clear()
+        other.execute("BEGIN IMMEDIATE")
+
+    def go_on() -> None:
+        spool.goes_on.set()
+        other.close()
+
+    world.break_, world.mend = _now(stall), _now(go_on)
+    world.stack.callback(go_on)
+    await check(cell("disk_silent"), world)
 
 
 async def test_sqlite_broken(world: World) -> None:
@@ -280,12 +323,12 @@ async def check_config(name: str, world: World, tmp_path: Path) -> None:
     whole = path.read_bytes()
     router = Router.from_config(tmp_path / "config", tmp_path / "data", environ={}, dotenv=None)
     async with router:
-        usual_s = max([await took_s(world, router) for _ in range(ASKED)])
+        usual_s = min([await took_s(world, router) for _ in range(ASKED)])
         path.unlink() if name == "config_gone" else path.write_bytes(b"hosts: [")
-        await until(lambda: cell(name).health in problems(router), 2.5)
-        assert await took_s(world, router) < usual_s + 0.1 + JITTER_S
+        await until(lambda: cell(name).health in problems(router))
+        await in_time(world, router, usual_s + 0.1 + JITTER_S)
         path.write_bytes(whole + b"\n")
-        await until(lambda: not problems(router), 5.0)
+        await until(lambda: not problems(router))
 
 
 def test_config_corrupt_start(world: World, tmp_path: Path) -> None:
