@@ -76,6 +76,7 @@ class Follower:
             exchange,
             self._beside(self._take_in_changes),
             self._beside(self._train),
+            self._beside(self._generalise),
             self._beside(self._prune),
             self._beside(self._search),
             self._judge_trials,
@@ -145,6 +146,10 @@ class Follower:
     async def _learn(self) -> None:
         """What was taught or taken back by any replica."""
         await teaching.follow(self._current())
+
+    async def _generalise(self) -> None:
+        """What corrections have in common is learned in a thread; the nearest count meanwhile."""
+        await asyncio.to_thread(self._current().classifier.generalise)
 
     async def _keep(self) -> None:
         services = self._current()

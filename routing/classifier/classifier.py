@@ -71,7 +71,7 @@ class Classifier:
         self._nearest = Nearest([example.text for example in self._examples])
         self._vector = lru_cache(REMEMBERED)(self._embedding)
         self._space = self._directions()
-        self.lessons = Lessons((), self._names)
+        self.lessons = Lessons((), self._names, space=self._space)
 
     @classmethod
     def train(
@@ -94,8 +94,22 @@ class Classifier:
         Takes some milliseconds for each lesson that is new.
         """
         taught = copy(self)
-        taught.lessons = Lessons(lessons, self._names, self._taught(lessons), self._space)
+        taught.lessons = self.lessons.followed_by(lessons, self._taught(lessons))
         return taught
+
+    def generalised(self) -> Classifier:
+        """The same classifier, which knows what its lessons have in common if they are `behind`.
+
+        Takes some tenths of a second for each kind of prompts that was corrected.
+        """
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        learned = copy(self)
+        readings = [self._reader.read(one.prompt) for one in self.lessons.known]
+        with threadpool_limits(1):
+            logits = np.array([self._logits(one, None)[0] for one in readings])
+            learned.lessons = self.lessons.generalised(logits)
+        return learned
 
     def forget(self) -> None:
         """Remember no vector of earlier prompts."""
@@ -188,30 +202,35 @@ class Classifier:
         self, reading: Reading, vector: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, object], np.ndarray | None]:
         """The probability of each category, what it rests on, and the vector if one was taken."""
-        weights = self._weights
-        row = reading.row
-        logits = _apply(weights.lexical, row)
-        stage, why, similar = "rules", None, None
-        if weights.full is None or self._space is None:
-            why = "the embedding model is not installed"
-        elif vector is not None or softmax(logits).max() < CLEAR:
-            stage = "embedding"
-            vector = self._vector(view(reading.parts)) if vector is None else vector
+        logits, vector, stage = self._logits(reading, vector)
+        similar = None
+        if stage == "embedding" and vector is not None and self._space is not None:
             similar = self._space.similarities(vector)
-            logits = _apply(weights.full, np.concatenate([vector, row]))
-        elif self.lessons:
-            vector = self._vector(view(reading.parts))
         if similar is None:
             similar = self._nearest.similarities(reading.tokens)
         evidence = self._evidence(reading, similar) | {"stage": stage}
         if self.lessons:
-            added, lesson, likeness = self.lessons.heard(vector, reading.tokens)
-            logits = logits + added
-            if lesson is not None:
-                evidence["taught"] = {
-                    "id": lesson.id, "category": lesson.category, "similarity": round(likeness, 3)
-                }  # fmt: skip
-        return softmax(logits), evidence | ({"limited": why} if why else {}), vector
+            if vector is None and self._space is not None:
+                vector = self._vector(view(reading.parts))
+            logits, heard = self.lessons.corrected(logits, vector, reading.tokens)
+            if heard is not None:
+                evidence["taught"] = heard.shown()
+        if self._space is None:
+            evidence["limited"] = "the embedding model is not installed"
+        return softmax(logits), evidence, vector
+
+    def _logits(
+        self, reading: Reading, vector: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None, str]:
+        """Before any correction, with the vector if one was taken, and the stage that decided."""
+        weights = self._weights
+        logits = _apply(weights.lexical, reading.row)
+        if weights.full is None or self._space is None:
+            return logits, vector, "rules"
+        if vector is None and softmax(logits).max() >= CLEAR:
+            return logits, None, "rules"
+        vector = self._vector(view(reading.parts)) if vector is None else vector
+        return _apply(weights.full, np.concatenate([vector, reading.row])), vector, "embedding"
 
     def _directions(self) -> Space | None:
         """What is asked in the examples, where there is a model."""

@@ -74,6 +74,34 @@ def fit(problem: Problem, biases: np.ndarray | None = None) -> np.ndarray:
     return weights
 
 
+def fit_one(
+    rows: np.ndarray,
+    mine: np.ndarray,
+    rest: np.ndarray,
+    importance: np.ndarray,
+    strength: float,
+) -> np.ndarray:
+    """Weights, and last the bias, of the log-odds that a row belongs to one class (`mine`).
+
+    `rest` are each row's log-odds of everything else, as known before; `strength` is the inverse
+    variance of a prior around 0.
+    """
+    from scipy.optimize import minimize
+
+    target = mine.astype(np.float64)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        odds = np.clip(rows @ weights[:-1] + weights[-1] - rest, -40, 40)
+        off = importance * (1 / (1 + np.exp(-odds)) - target)
+        value = (importance * (np.logaddexp(0, odds) - target * odds)).sum()
+        value += strength * (weights[:-1] ** 2).sum() / 2
+        return float(value), np.append(off @ rows + strength * weights[:-1], off.sum())
+
+    start = np.zeros(rows.shape[1] + 1)
+    found: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return found
+
+
 def held_out(problem: Problem, folds: Sequence[np.ndarray]) -> np.ndarray:
     """The logits of every row, as learned without the fold that the row is in."""
     logits = np.zeros((len(problem.classes), problem.prior.shape[1]))

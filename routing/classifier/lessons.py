@@ -1,4 +1,5 @@
-"""What users corrected: nearest neighbours that overrule the classifier where they are near."""
+"""What users corrected: nearest neighbours that overrule the classifier where they are near, and
+what several of them have in common."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routing.classifier.features import words
+from routing.classifier.kinds import LEAST, Kinds, learn_kinds
 
 
 class Nearest:
@@ -53,6 +55,8 @@ WEIGHT = 30.0
 """Log-odds that a lesson on the very same prompt adds to its category: it overrules anything."""
 BEHIND = 0.06
 """How much nearer an example of another category may be before the lesson is not heard."""
+ALIKE = 0.8
+"""The same as NEAR for a lesson whose kind was learned: the kind knows better what is like it."""
 NEIGHBOURS = 3
 WORDS_NEAR = 0.6
 """The same as NEAR for likeness by words, where there is no model."""
@@ -77,7 +81,7 @@ class Space:
     def __init__(self, examples: np.ndarray, columns: np.ndarray) -> None:
         """`columns` are the examples' categories."""
         self._middle = examples.mean(axis=0)
-        self._examples = self.look(examples)
+        self.examples = self.look(examples)
         self._columns = columns
 
     def look(self, vectors: np.ndarray) -> np.ndarray:
@@ -90,13 +94,33 @@ class Space:
 
     def similarities(self, vector: np.ndarray) -> np.ndarray:
         """The cosine of a prompt with each example, in what is asked."""
-        found: np.ndarray = np.einsum("ij,j->i", self._examples, self.look(vector[None])[0])
+        found: np.ndarray = np.einsum("ij,j->i", self.examples, self.look(vector[None])[0])
         return found
 
     def nearest_of_others(self, direction: np.ndarray, column: int) -> float:
         """The cosine of the nearest example of the other categories."""
-        similar = np.einsum("ij,j->i", self._examples, direction)[self._columns != column]
+        similar = np.einsum("ij,j->i", self.examples, direction)[self._columns != column]
         return float(similar.max()) if len(similar) else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The correction that a decision rests on most."""
+
+    lesson: Lesson
+    similarity: float
+    """Its likeness to the prompt, 1 at most."""
+    together: int = 1
+    """How many corrections the kind has by which it was heard."""
+
+    def shown(self) -> dict[str, object]:
+        """For the evidence; JSON."""
+        shown: dict[str, object] = {
+            "id": self.lesson.id,
+            "category": self.lesson.category,
+            "similarity": round(self.similarity, 3),
+        }
+        return shown if self.together == 1 else shown | {"together": self.together}
 
 
 class Lessons:
@@ -108,13 +132,16 @@ class Lessons:
         names: Sequence[str],
         vectors: np.ndarray | None = None,
         space: Space | None = None,
+        kinds: Kinds | None = None,
     ) -> None:
         """Lessons for a category that is not configured stay silent."""
         self.known = tuple(known)
+        self._names = tuple(names)
+        self._vectors = vectors
         self._space = space
+        self._kinds = kinds
         self._looked = space.look(vectors) if space and vectors is not None else None
         self._columns = [names.index(x.category) if x.category in names else None for x in known]
-        self._width = len(names)
         self._words = None
         if known and self._looked is None:
             self._words = Nearest([one.prompt for one in known])
@@ -122,23 +149,61 @@ class Lessons:
     def __bool__(self) -> bool:
         return any(column is not None for column in self._columns)
 
-    def heard(
-        self, vector: np.ndarray | None, tokens: Sequence[str]
-    ) -> tuple[np.ndarray, Lesson | None, float]:
-        """What the nearest lessons add to each category's logit, the nearest, its similarity."""
-        added = np.zeros(self._width)
+    @property
+    def behind(self) -> bool:
+        """True if `generalised` would find something that was not learned yet."""
+        if self._looked is None or len(self.known) < LEAST:
+            return False
+        return self._kinds is None or len(self._kinds.members) != len(self.known)
+
+    def generalised(self, logits: np.ndarray) -> Lessons:
+        """The same lessons, with what they have in common; some tenths of a second.
+
+        `logits` are the classifier's on the lessons, before any correction.
+        """
+        assert self._looked is not None  # else they are not `behind`
+        assert self._space is not None
+        kinds = learn_kinds(self._looked, self._columns, logits, self._space.examples)
+        return Lessons(self.known, self._names, self._vectors, self._space, kinds)
+
+    def followed_by(self, lessons: Sequence[Lesson], vectors: np.ndarray | None) -> Lessons:
+        """Other lessons; what these have in common counts on while none of them is missing."""
+        kinds = self._kinds if tuple(lessons[: len(self.known)]) == self.known else None
+        return Lessons(lessons, self._names, vectors, self._space, kinds)
+
+    def corrected(
+        self, logits: np.ndarray, vector: np.ndarray | None, tokens: Sequence[str]
+    ) -> tuple[np.ndarray, Heard | None]:
+        """The logits as the lessons would have them, and which one was heard, if any."""
         similar, least, direction = self._similar(vector, tokens)
-        heard: list[tuple[float, int]] = []
+        added, heard = self._by_neighbours(similar, least, direction)
+        logits = logits + added
+        if self._kinds and direction is not None:
+            logits, kind = self._kinds.joined(logits, direction)
+            if heard is None and kind is not None:
+                rows = [row for row, one in enumerate(self._kinds.members) if one == kind]
+                row = max(rows, key=lambda row: float(similar[row]))
+                heard = Heard(self.known[row], float(similar[row]), len(rows))
+        return logits, heard
+
+    def _by_neighbours(
+        self, similar: np.ndarray, least: float, direction: np.ndarray | None
+    ) -> tuple[np.ndarray, Heard | None]:
+        """What the nearest lessons add to each category's logit, and the nearest."""
+        added = np.zeros(len(self._names))
+        heard = None
         for row in np.argsort(-similar, kind="stable")[:NEIGHBOURS]:
             column, near = self._columns[row], float(similar[row])
-            if column is None or near <= least or self._is_behind(direction, column, near):
+            least_here = max(least, ALIKE) if self._has_kind(int(row)) else least
+            if column is None or near <= least_here or self._is_behind(direction, column, near):
                 continue
             added[column] = max(added[column], WEIGHT * (near - least) / (1 - least))
-            heard.append((near, int(row)))
-        if not heard:
-            return added, None, 0.0
-        near, row = heard[0]
-        return added, self.known[row], near
+            heard = heard or Heard(self.known[row], near)
+        return added, heard
+
+    def _has_kind(self, row: int) -> bool:
+        members = self._kinds.members if self._kinds else ()
+        return row < len(members) and members[row] is not None
 
     def _similar(
         self, vector: np.ndarray | None, tokens: Sequence[str]

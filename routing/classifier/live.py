@@ -106,6 +106,20 @@ class LiveClassifier:
         with self._lock:
             self._current = classifier.with_lessons(self.lessons)
 
+    def generalise(self) -> bool:
+        """Learn what the lessons have in common; True if that was not done yet.
+
+        Blocks for some tenths of a second a kind, during which others judge by the nearest lessons.
+        """
+        before = self._current
+        if isinstance(before, ByKeywords) or not before.lessons.behind:
+            return False
+        learned = before.generalised()
+        with self._lock:
+            if self._current is before:  # else another lesson came meanwhile: next time
+                self._current = learned
+        return True
+
     def teach(self, lessons: Sequence[Lesson]) -> bool:
         """Take these lessons for those before; True if they are others. Blocks likewise."""
         with self._lock:

@@ -11,7 +11,7 @@ import numpy as np
 
 from config.models import Category
 from routing.classifier.features import view
-from routing.classifier.learning import Problem, fit, held_out, temperature
+from routing.classifier.learning import Problem, fit, fit_one, held_out, temperature
 from routing.classifier.reader import Reader
 from routing.classifier.weights import Weights
 
@@ -177,24 +177,13 @@ def _newcomer(
     Examples of other categories that lie nearest are left out: where a category is new, they are
     the prompts that it was made for. `rest` is the log of the sum of the others' odds.
     """
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
-
     half = vectors.shape[1] // 2
     looked = SPREAD * (vectors[:, :half] - middle[:half]).astype(np.float64)
     centre = looked[mine].mean(axis=0)
     near = looked @ centre / np.linalg.norm(looked, axis=1)
     kept = mine | (near < np.quantile(near[~mine], 1 - CLAIMED))
-    x, target, against = looked[kept], mine[kept].astype(np.float64), rest[kept]
     importance = np.where(mine[kept], (~mine).sum() / mine.sum() / 4, 1.0)
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        odds = np.clip(x @ weights[:-1] + weights[-1] - against, -40, 40)
-        off = importance * (1 / (1 + np.exp(-odds)) - target)
-        value = (importance * (np.logaddexp(0, odds) - target * odds)).sum()
-        value += NEWCOMER * (weights[:-1] ** 2).sum() / 2
-        return float(value), np.concatenate([off @ x + NEWCOMER * weights[:-1], [off.sum()]])
-
-    found = minimize(loss, np.zeros(half + 1), jac=True, method="L-BFGS-B").x
+    found = fit_one(looked[kept], mine[kept], rest[kept], importance, NEWCOMER)
     weights = np.zeros(vectors.shape[1])
     weights[:half] = SPREAD * found[:-1]
     return weights, float(found[-1] - weights @ middle) + FAVOUR

@@ -144,3 +144,15 @@ def test_a_file_with_a_mistake_is_refused_whole(
     assert error in capsys.readouterr().err
     assert main(["--teach", *where]) == 0
     assert capsys.readouterr().out == ""
+
+
+async def test_what_corrections_have_in_common_is_learned_behind_the_requests(
+    router: Router,
+) -> None:
+    for prompt in (BOIL, "how long to boil two eggs", "Boil six eggs: how long?"):
+        await router.teach(prompt, "technical")
+    lessons = router.services.classifier
+    async with asyncio.timeout(60):
+        while lessons.current.lessons.behind:  # noqa: ASYNC110 - a thread does it within a second
+            await asyncio.sleep(0.02)
+    assert routed(router) == "technical"

@@ -18,6 +18,7 @@ from benchmarks.classification import (
 )
 from config.models import Category
 from routing.classifier.classifier import MODEL, WEIGHTS, Classifier
+from routing.classifier.lessons import Lesson
 from routing.classifier.training import examples, stamp
 from routing.classifier.weights import Weights
 from vectorstore.prompt_encoder import PromptEncoder
@@ -157,3 +158,29 @@ def test_a_category_added_to_the_configuration_alone_is_routed() -> None:
     assert [extended.classify(prompt).category for prompt in asked] == ["legal"] * 3
     assert extended.classify("Write a haiku about rain").category == "creative"
     assert extended.classify("Write a Python function").category == "technical"
+
+
+def test_five_corrections_teach_a_kind_in_any_language_and_leave_the_rest(
+    classifier: Classifier,
+) -> None:
+    corrected = [
+        "Translate into Spanish: The train leaves at nine.",
+        "Traduis en anglais : je suis en retard",
+        "Übersetze ins Italienische: Guten Morgen",
+        "translate this to german: see you next week",
+        "How do you say 'thank you very much' in Japanese?",
+    ]
+    lessons = [Lesson(str(n), prompt, "creative") for n, prompt in enumerate(corrected)]
+    unseen = [
+        "Put this sentence into French: I lost my keys.",
+        "Переведи на английский: добрый вечер",
+        "把这句话翻译成英文：明天见",
+        "what is 'bread' in portuguese",
+    ]
+    elsewhere = [case.prompt for case in cases("dev")[::12]]
+    taught = classifier.with_lessons(lessons).generalised()
+    assert [classifier.classify(one).category for one in unseen] == ["general"] * len(unseen)
+    assert [taught.classify(one).category for one in unseen] == ["creative"] * len(unseen)
+    assert [taught.classify(one).category for one in elsewhere] == [
+        classifier.classify(one).category for one in elsewhere
+    ]

@@ -1,0 +1,136 @@
+"""What several corrections have in common: kinds of prompts, learned beside the weights.
+
+One correction speaks for its nearest neighbours alone. From LEAST corrections to one category that
+lie together on, a logistic regression learns their kind against the examples of the configuration,
+whose vectors are stored; the weights themselves never move. It takes some tenths of a second, so it
+is done behind the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from routing.classifier.learning import fit_one, softmax
+
+LEAST = 3
+TOGETHER = 0.3
+"""Cosine with the middle of a kind from which a correction belongs to it. Between two kinds of
+prompts it is about 0, within one 0.4 to 0.7."""
+CLAIMED = 0.015
+"""The share of the examples, the nearest ones, that a kind does not learn against: they are likely
+of the kind that was corrected. With 0.05 a third more of the kind is found, and twice as many
+prompts of other kinds change with it."""
+STRENGTH = 1.0
+"""Inverse variance of the prior on a kind's weights."""
+SPREAD = 3.0
+"""Length of the directions as the regression sees them."""
+IMPORTANCE = 0.25
+"""Of all corrections of a kind together, against that of all the examples."""
+UNHEARD = -1.0
+"""Log-odds below which a kind is not named as the reason of a decision."""
+FAVOUR = 1.0
+"""Log-odds in favour of a kind: somebody took the trouble to correct it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The kinds that were found; immutable."""
+
+    columns: np.ndarray  # (kinds,) of int: the category of each
+    weights: np.ndarray  # (kinds, dimensions + 1); the last column is the bias
+    members: tuple[int | None, ...]  # the kind of each correction
+
+    def __bool__(self) -> bool:
+        return len(self.columns) > 0
+
+    def odds(self, direction: np.ndarray) -> np.ndarray:
+        """The log-odds of each kind against everything else."""
+        found: np.ndarray = np.einsum("kd,d->k", self.weights[:, :-1], direction)
+        found += self.weights[:, -1]
+        return found
+
+    def joined(self, logits: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, int | None]:
+        """Logits in which each kind speaks for its category, and the kind that decides, if any."""
+        joined = logits - np.logaddexp.reduce(logits)
+        odds = self.odds(direction)
+        np.logaddexp.at(joined, self.columns, odds)
+        kind = int(odds.argmax())
+        decides = joined.argmax() == self.columns[kind] and odds[kind] > UNHEARD
+        return joined, kind if decides else None
+
+
+def learn_kinds(
+    directions: np.ndarray,
+    columns: Sequence[int | None],
+    logits: np.ndarray,
+    examples: np.ndarray,
+) -> Kinds:
+    """Learn the kinds of the corrections `directions`, each of length 1, to the categories
+    `columns` (None: one that is not configured). `logits` are the classifier's on them, before any
+    correction; `examples` the directions of the configuration's examples.
+    """
+    members = _grouped(directions, columns)
+    shares = softmax(logits)
+    found: list[np.ndarray] = []
+    targets: list[int] = []
+    for kind in sorted({one for one in members if one is not None}):
+        mine = np.array([one == kind for one in members])
+        column = columns[int(mine.argmax())]
+        assert column is not None  # else it would belong to no kind
+        others = np.array([c is not None and c != column for c in columns], dtype=bool)
+        rest = np.log(np.clip(1 - shares[mine, column], 1e-6, 1))
+        found.append(_learned(directions[mine], rest, directions[others], examples))
+        targets.append(column)
+    width = directions.shape[1] + 1
+    return Kinds(np.array(targets, dtype=int), np.array(found).reshape(-1, width), tuple(members))
+
+
+def _grouped(directions: np.ndarray, columns: Sequence[int | None]) -> list[int | None]:
+    """The number of each correction's kind; None where fewer than LEAST lie together."""
+    sums: list[np.ndarray] = []
+    kinds: list[list[int]] = []
+    for row, column in enumerate(columns):
+        if column is None:
+            continue
+        near = [
+            float(directions[row] @ middle / max(np.linalg.norm(middle), 1e-9))
+            if columns[rows[0]] == column
+            else -1.0
+            for middle, rows in zip(sums, kinds, strict=True)
+        ]
+        best = int(np.argmax(near)) if near else 0
+        if near and near[best] >= TOGETHER:
+            sums[best] = sums[best] + directions[row]
+            kinds[best].append(row)
+        else:
+            sums.append(directions[row])
+            kinds.append([row])
+    members: list[int | None] = [None] * len(columns)
+    for number, rows in enumerate(rows for rows in kinds if len(rows) >= LEAST):
+        for row in rows:
+            members[row] = number
+    return members
+
+
+def _learned(
+    mine: np.ndarray, rest: np.ndarray, others: np.ndarray, examples: np.ndarray
+) -> np.ndarray:
+    """Weights and bias of one kind, against the examples that it does not claim and against the
+    corrections to other categories. `rest` are the log-odds that it has to beat."""
+    near = examples @ mine.mean(axis=0)
+    against = np.concatenate([examples[near < np.quantile(near, 1 - CLAIMED)], others])
+    importance = np.ones(len(mine) + len(against))
+    importance[: len(mine)] = IMPORTANCE * len(against) / len(mine)
+    weights = fit_one(
+        SPREAD * np.concatenate([mine, against]).astype(np.float64),
+        np.arange(len(importance)) < len(mine),
+        np.concatenate([rest, np.zeros(len(against))]),
+        importance,
+        STRENGTH,
+    )
+    weights[:-1] *= SPREAD
+    weights[-1] += FAVOUR
+    return weights
