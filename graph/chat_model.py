@@ -73,9 +73,18 @@ class ChatRouter(BaseChatModel):
         return cls(router=Router.from_config(config, data), **fields)
 
     def close(self) -> None:
-        """Close the router in this process."""
+        """Close the router in this process, or the connections to the service."""
         if self.router is not None:
             self.router.close()
+        elif self._transport is not None:
+            self._transport.close()
+
+    async def aclose(self) -> None:
+        """The same on a running event loop."""
+        if self.router is not None:
+            await self.router.aclose()
+        elif self._transport is not None:
+            await self._transport.aclose()
 
     @property
     def _llm_type(self) -> str:

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from config.errors import NoAnswerError
 from graph.asked import target_of
-from graph.langchain_messages import ABOUT, Chunks, about, message_of, usage_of
+from graph.langchain_messages import ABOUT, Chunks, about, logprobs_of, message_of, usage_of
 from graph.router import Router
 from race.events import Event
 from race.state import Answer, Options, Wishes
@@ -36,6 +36,12 @@ class Transport(Protocol):
     def pieces(self, payload: Payload) -> Iterator[AIMessageChunk]: ...
 
     def apieces(self, payload: Payload) -> AsyncIterator[AIMessageChunk]: ...
+
+    def close(self) -> None:
+        """Free what the transport itself holds; a router is its owner's to close."""
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 class InProcess:
@@ -79,6 +85,12 @@ class InProcess:
         async with aclosing(self._read(payload)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    def close(self) -> None:
+        """Nothing: the router is its owner's."""
+
+    async def aclose(self) -> None:
+        """Nothing: the router is its owner's."""
 
     async def _read(self, payload: Payload) -> Any:
         events = self._router.stream(**self._arguments(payload), rewindable=False)
@@ -135,7 +147,8 @@ def _failure(done: Future[None]) -> BaseException | None:
 
 def _metadata(answer: Answer) -> dict[str, Any]:
     reason = "tool_calls" if answer.tool_calls else answer.finish_reason or "stop"
-    return {"model_name": answer.provider, "finish_reason": reason, **about(answer)}
+    facts = {**about(answer), **logprobs_of(answer.logprobs)}
+    return {"model_name": answer.provider, "finish_reason": reason, **facts}
 
 
 def _usage(answer: Answer) -> Any:
@@ -183,6 +196,13 @@ class OverHttp:
                     yield piece
         yield reader.last()
 
+    def close(self) -> None:
+        self._sync.close()
+
+    async def aclose(self) -> None:
+        self._sync.close()
+        await self._async.close()
+
 
 _KNOWN_TO_CLIENT = _OWN | {
     "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "seed",
@@ -201,6 +221,7 @@ def _sent(payload: Payload) -> dict[str, Any]:
 def _read_whole(done: dict[str, Any]) -> AIMessage:
     choice, router = done["choices"][0], done.get("router") or {}
     metadata = _http_metadata(done.get("model"), choice.get("finish_reason"), router)
+    metadata |= logprobs_of(_chances(choice))
     usage = done.get("usage") or {}
     counted = usage_of(usage.get("prompt_tokens"), usage.get("completion_tokens"))
     return message_of(choice["message"], metadata, counted)
@@ -211,6 +232,11 @@ def _http_metadata(model: object, reason: object, router: Mapping[str, Any]) -> 
     return {"model_name": model, "finish_reason": reason, **said}
 
 
+def _chances(choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The log probabilities of a choice's tokens."""
+    return (choice.get("logprobs") or {}).get("content") or []
+
+
 class _ChunkReader:
     """OpenAI's chunks as LangChain's; what comes once is kept for the last."""
 
@@ -218,6 +244,7 @@ class _ChunkReader:
         self._chunks = Chunks("")
         self._begun = False
         self._metadata: dict[str, Any] = {}
+        self._chances: list[dict[str, Any]] = []
         self._usage: Mapping[str, Any] = {}
 
     def read(self, chunk: dict[str, Any]) -> Iterator[AIMessageChunk]:
@@ -226,6 +253,7 @@ class _ChunkReader:
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
+            self._chances += _chances(choice)
             if thoughts := delta.get("reasoning_content"):
                 yield self._chunks.reasoning(thoughts)
             if delta.get("content"):
@@ -239,7 +267,7 @@ class _ChunkReader:
     def last(self) -> AIMessageChunk:
         usage = self._usage
         counted = usage_of(usage.get("prompt_tokens"), usage.get("completion_tokens"))
-        return self._chunks.last(self._metadata, counted)
+        return self._chunks.last({**self._metadata, **logprobs_of(self._chances)}, counted)
 
 
 def _piece(call: Mapping[str, Any]) -> Any:

@@ -26,12 +26,39 @@ ABOUT = ("request_id", "category", "confidence", "provider", "role", "cost_usd",
 
 def openai_messages(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     """The messages as OpenAI's clients send them: names, pictures, calls and results included."""
-    return convert_to_openai_messages(messages)
+    return [made for message in messages for made in _openai(message)]
+
+
+def _openai(message: BaseMessage) -> list[dict[str, Any]]:
+    """One of LangChain's messages; with the calls that its own conversion leaves out: the older
+    function's, and those whose arguments were no JSON, for which there is a result all the same."""
+    made: list[dict[str, Any]] = convert_to_openai_messages([message])
+    if not isinstance(message, AIMessage):
+        return made
+    if older := message.additional_kwargs.get("function_call"):
+        made[-1].setdefault("function_call", older)
+    if message.invalid_tool_calls:
+        calls = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {"name": call["name"], "arguments": call["args"]},
+            }
+            for call in message.invalid_tool_calls
+            if call["name"]
+        ]
+        made[-1]["tool_calls"] = [*made[-1].get("tool_calls", []), *calls]
+    return made
 
 
 def about(answer: Answer) -> dict[str, Any]:
     """An answer's `router` object, as far as messages carry it."""
     return {name: getattr(answer, name) for name in ABOUT}
+
+
+def logprobs_of(content: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """For a message's metadata, as OpenAI's own client has them; nothing where there are none."""
+    return {"logprobs": {"content": list(content), "refusal": None}} if content else {}
 
 
 def message_of(
