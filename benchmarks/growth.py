@@ -93,10 +93,10 @@ def _of_number(database: Database, i: ColumnElement[int], n: int) -> dict[str, C
 def _tried(i: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
     failed = i % 14 == 0
     return {
-        "provider": case((i * 7919 % 5 < 2, "first"), else_="cheap"),
+        "provider": case((i * 611 % 5 < 2, "first"), else_="cheap"),
         "outcome": case((failed, "failed"), else_="ok"),
         "error": case((failed, "server"), else_=None),
-        "ttft_ms": 80.0 + i * 7919 % 820,
+        "ttft_ms": 80.0 + i * 611 % 820,
     }
 
 
