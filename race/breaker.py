@@ -34,6 +34,9 @@ BUSY_PER_S = 18.0
 """Where so many requests were turned away at so high a rate, one of them may go through: 1.1% of
 them, which with those that opened the breaker stays below 2%. Thirty a second try it each 3 s."""
 
+WRONG = "misconfigured"
+"""Why a breaker opened on such an error."""
+
 MISCONFIGURED = frozenset({"auth", "not_found"})
 """Errors that repeat until someone mends the configuration: they open the breaker at once."""
 
@@ -126,6 +129,10 @@ class Breaker:
         """The host itself named the time until which it is not to be asked."""
         return self._told and self.state(now) == "open"
 
+    def misconfigured(self, now: float) -> bool:
+        """The host refused the key or the model: it will, until someone mends that."""
+        return self.why == WRONG and self.state(now) == "open"
+
     def usable(self, now: float) -> bool:
         """Whether `allow` would say yes; takes no place."""
         state = self.state(now)
@@ -175,7 +182,7 @@ class Breaker:
         elif state == "closed":
             if not ok or slow:
                 self._down.append(now)
-            why = "misconfigured" if fatal and not ok else self._bad.add(not ok, "failed")
+            why = WRONG if fatal and not ok else self._bad.add(not ok, "failed")
             why = why or self._slow.add(ok and slow, "were slow")
             if why:
                 self._open(now, why)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -99,6 +100,13 @@ class Permit:
         now = self._clock()
         if self._probe or retry_after_s is not None or self._breaker.state(now) != "half_open":
             self._breaker.record(ok, now, slow=slow, retry_after_s=retry_after_s, fatal=fatal)
+
+
+class Wait(NamedTuple):
+    """What a host said: to be left alone for so long, or that key or model are wrong."""
+
+    wait_s: float
+    misconfigured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,24 +250,32 @@ class Permits:
         """A provider's breaker for people."""
         return self.breakers[name].snapshot(self._clock())
 
-    def waits(self) -> dict[str, float]:
-        """Providers whose hosts asked this process to wait, and for how many seconds still, as
-        far as the other replicas do not know yet (see `shared`)."""
+    def waits(self) -> dict[str, Wait]:
+        """Providers whose hosts said to this process what holds for every other one, as far as
+        those do not know yet (see `shared`)."""
         now = self._clock()
         for name, breaker in list(self._unshared.items()):
-            if self.breakers.get(name) is not breaker or not breaker.told_to_wait(now):
+            if self.breakers.get(name) is not breaker or not _for_all(breaker, now):
                 del self._unshared[name]  # it was replaced, or its time has passed
-        return {name: (b.retry_at or now) - now for name, b in self._unshared.items()}
+        return {
+            name: Wait((b.retry_at or now) - now, b.misconfigured(now))
+            for name, b in self._unshared.items()
+        }
 
     def shared(self, name: str) -> None:
         """The other replicas know of this one."""
         self._unshared.pop(name, None)
 
-    def hear(self, name: str, wait_s: float) -> None:
-        """A host asked another replica to wait: it means all of them."""
+    def hear(self, name: str, wait: Wait) -> None:
+        """A host said to another replica what holds for all of them."""
         self._hearing = True
+        breaker, now = self.breakers[name], self._clock()
         try:
-            self.breakers[name].record(False, self._clock(), retry_after_s=wait_s)
+            if wait.misconfigured:
+                if breaker.state(now) == "closed":
+                    breaker.record(False, now, fatal=True)
+            else:
+                breaker.record(False, now, retry_after_s=wait.wait_s)
         finally:
             self._hearing = False
 
@@ -269,8 +285,13 @@ class Permits:
     def _breaker_changed(self, name: str, change: Transition) -> None:
         logger.info("breaker", provider=name, state=change.after, why=change.why)
         breaker = self.breakers[name]
-        if change.after == "open" and not self._hearing and breaker.told_to_wait(change.at):
+        if change.after == "open" and not self._hearing and _for_all(breaker, change.at):
             self._unshared[name] = breaker
+
+
+def _for_all(breaker: Breaker, now: float) -> bool:
+    """It opened on the host's own word, not on trouble that may be this process's alone."""
+    return breaker.told_to_wait(now) or breaker.misconfigured(now)
 
 
 def is_free(settings: Settings, provider: Provider) -> bool:

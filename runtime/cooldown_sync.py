@@ -1,4 +1,4 @@
-"""Cooldowns that hosts asked for, shared between replicas.
+"""Cooldowns that hosts asked for, and keys and models that they refused, shared between replicas.
 
 Only that. It is the host's own word and holds for every replica, while failures may be one
 replica's own trouble, a name server or a proxy, and must not take a provider from the others. How
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from config.models import Settings
 from race.breaker import Breaker
+from race.permits import Wait
 from race.routing_state import RoutingState, identity
 
 PREFIX = "wait:"
@@ -44,8 +45,8 @@ class CooldownSync:
     async def exchange(self, routing: RoutingState, log: Hints, settings: Settings) -> None:
         """Say what hosts said here, then take over what they said to others. Raises StorageError,
         and then says it the next time."""
-        for name, wait_s in routing.waits().items():
-            mine = {"by": self._me, "of": identity(settings, name), "wait_s": wait_s}
+        for name, wait in routing.waits().items():
+            mine = {"by": self._me, "of": identity(settings, name), **wait._asdict()}
             await log.hint(PREFIX + name, mine)
             routing.shared(name)
         notes = {key: note for key, note in (await log.hints()).items() if key.startswith(PREFIX)}
@@ -57,7 +58,7 @@ class CooldownSync:
                 self._heard[name] = (note["at"], breaker)
                 wait_s = note["wait_s"] - self._age_s(name, note["at"])
                 if wait_s > 0:
-                    routing.hear(name, wait_s)
+                    routing.hear(name, Wait(wait_s, bool(note.get("misconfigured"))))
         self._seen = {key.removeprefix(PREFIX): note["at"] for key, note in notes.items()}
 
     def _age_s(self, name: str, at: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from config.errors import StorageError
 from config.models import Settings
@@ -199,3 +200,22 @@ async def test_routers_over_one_data_folder_tell_each_other(
             await here.services.log.hint("nothing", {})
         while there.services.routing.allows("first"):
             await there.services.log.hint("nothing", {})
+
+
+async def test_a_key_that_a_host_refused_is_known_to_all_who_have_it(
+    settings: Settings, log: InteractionLog
+) -> None:
+    here, there = Replica(settings, log), Replica(settings, log)
+    host = settings.provider("first").host
+    mended = settings.hosts[host].model_copy(update={"key": SecretStr("another")})
+    other = settings.model_copy(update={"hosts": {**settings.hosts, host: mended}})
+    with_another_key = Replica(other, log)
+    for replica in (there, with_another_key):
+        await replica.exchange()
+    here.routing.breakers["first"].record(False, here.clock(), fatal=True)
+    for replica in (here, there, with_another_key):
+        await replica.exchange()
+    assert there.routing.snapshot("first")["why"] == "misconfigured"
+    assert not there.routing.allows("first")
+    assert with_another_key.routing.allows("first")
+    assert there.routing.waits() == {}, "what was heard is not said again"
