@@ -7,6 +7,7 @@ import structlog
 from config.errors import StorageError
 from race.events import Reranked
 from race.request import Request
+from race.routing_state import once_of
 from race.services import Services
 from race.state import OrderChange, State
 
@@ -23,7 +24,7 @@ async def rerank(state: State, services: Services, request: Request) -> State:
         category=category, before=list(change.before), after=list(change.after), why=change.why
     )
     try:
-        await services.log.audit("reranked", category, change_of_order)
+        await services.log.audit("reranked", category, change_of_order, once_of(change))
     except StorageError as error:
         logger.error("log_failed", request=request.request_id, error=str(error))
     meeting.emit_after(

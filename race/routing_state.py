@@ -252,6 +252,11 @@ class RoutingState(Permits):
         return self.ranking.rerank(category)
 
 
+def once_of(change: Change) -> str:
+    """Names a new order: the same rows give it in every replica."""
+    return f"{change.key} {' '.join(change.after)}"
+
+
 def identity(settings: Settings, name: str) -> str:
     """Changes whenever another model, another host or another key stands behind the name."""
     provider = settings.provider(name)

@@ -13,7 +13,9 @@ import structlog
 
 from config.errors import ConfigError, RouterError
 from race.rendezvous import cancel
+from race.routing_state import once_of
 from race.services import Services
+from race.state import OrderChange
 from routing.classifier.live import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
@@ -55,6 +57,7 @@ class Follower:
         self._scout = scout
         self._scout_at = 0.0
         self._reported: dict[str, str] = {}
+        self._due: set[str] = set()
         self._prune_at = time.monotonic() + FIRST_PRUNE_S
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.config_problem: str | None = None
@@ -140,8 +143,27 @@ class Follower:
         await asyncio.to_thread(before.classifier.replace, await work)
 
     async def _catch_up(self) -> None:
+        """Fold in what other replicas wrote, and serve the order that follows from it.
+
+        After a request of this process, that request looks at its category's order itself: what is
+        due while requests run is taken over here when nobody did so by the next look.
+        """
         services = self._current()
-        await services.routing.catch_up(services.log)
+        routing = services.routing
+        await routing.catch_up(services.log)
+        due = {name for name in services.settings.categories if routing.ranking.due(name)}
+        for category in due if not services.races else due & self._due:
+            change = routing.rerank(category)
+            if change is not None:
+                order = OrderChange(
+                    category=category,
+                    before=list(change.before),
+                    after=list(change.after),
+                    why=change.why,
+                )
+                logger.info("reranked", **order)
+                await services.log.audit("reranked", category, order, once_of(change))
+        self._due = due
 
     async def _learn(self) -> None:
         """What was taught or taken back by any replica."""

@@ -130,10 +130,16 @@ class InteractionLog:
         row = {"request_id": request_id, "liked": liked}
         return await self._writer.submit(Job(feedback=[row]), PATIENT_S)
 
-    async def audit(self, kind: str, subject: str, detail: Mapping[str, object]) -> None:
-        """Store a step that the application took on its own."""
+    async def audit(
+        self, kind: str, subject: str, detail: Mapping[str, object], once: str | None = None
+    ) -> None:
+        """Store a step that the application took on its own.
+
+        Where several replicas take it, each says the same `once`, and one row is kept.
+        """
+        told = f"{kind}|{subject}|{once}"
         row = {
-            "id": uuid.uuid4().hex,
+            "id": uuid.uuid4().hex if once is None else uuid.uuid5(uuid.NAMESPACE_OID, told).hex,
             "at": time.time(),
             "kind": kind,
             "subject": subject,
