@@ -278,6 +278,10 @@ class Router:
         """Begin work on that loop, without waiting for it."""
         return self._portal.start(work)
 
+    async def settled(self) -> None:
+        """Wait until the rows of requests that were left by now are written."""
+        await self._runs.settled()
+
     # -- learning -----------------------------------------------------------------------------
 
     async def feedback(self, request_id: str, liked: bool | None) -> None:

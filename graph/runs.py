@@ -135,6 +135,11 @@ class Runs:
             self._running.discard(run)
             await run.end()
 
+    async def settled(self) -> None:
+        """Wait until what has ended by now is written."""
+        if self._settling:
+            await asyncio.wait(set(self._settling))
+
     async def close(self, grace_s: float) -> None:
         """Wait `grace_s` seconds for what runs, cancel the rest, and wait for what is to be
         written of it and of requests whose callers are served or gone."""

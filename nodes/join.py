@@ -214,11 +214,12 @@ def _why_out(primary: Branch, limits: Limits) -> str:
     if primary.get("provider") is None:
         skipped = "; ".join(_fates(primary.get("attempts", [])))
         return skipped or "no preferred provider is enabled"
-    *before, last = primary["attempts"]
-    return "; ".join([*_fates(before), _last_fate(primary, last, limits)])
+    *before, last = rows = primary["attempts"]
+    by_time = _lost_by_time(primary, last, limits)
+    return "; ".join([*_fates(before), by_time] if by_time else _fates(rows))
 
 
-def _last_fate(primary: Branch, last: AttemptRow, limits: Limits) -> str:
+def _lost_by_time(primary: Branch, last: AttemptRow, limits: Limits) -> str | None:
     name = last["provider"]
     match primary.get("out"):
         case "timeout" if last["ttft_ms"] is None:
@@ -228,7 +229,7 @@ def _last_fate(primary: Branch, last: AttemptRow, limits: Limits) -> str:
         case "stalled":
             return _silent(name, limits)
         case _:
-            return _fate(last, 1)
+            return None
 
 
 def why_nobody(primary: Branch, fallback: Branch) -> str:

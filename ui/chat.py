@@ -99,9 +99,8 @@ def _connect_asking(parts: Parts, do: Handlers) -> None:
     begun = (
         parts.box.submit(do.begin, [parts.box, *terms], shown, trigger_mode="multiple", **AT_ONCE),
         parts.examples.select(do.begin_example, terms, shown, trigger_mode="multiple", **AT_ONCE),
-        parts.talk.retry(
-            do.begin_again, parts.conversation, shown, trigger_mode="multiple", **AT_ONCE
-        ),
+        parts.talk.retry(do.begin_again, terms, shown, trigger_mode="multiple", **AT_ONCE),
+        parts.talk.option_select(do.go_on, [parts.category, parts.conversation], shown, **AT_ONCE),
     )
     for start in begun:
         start.then(do.respond, parts.conversation, [parts.talk, parts.picture], **STREAMED).then(

@@ -7,13 +7,16 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from config.errors import UsageError
+from config.errors import RouterError, UsageError
 from graph.router import Router
 from runtime import teaching
 from ui.display import Asked, DisplayConfig
 from ui.run import LateAnswers, Run, Runs
 from ui.transcript import Conversation
 from ui.view import View
+
+WRITTEN_S = 5.0
+"""How long the page waits to see the row of a stopped request; it is written all the same."""
 
 
 class ChatService:
@@ -85,12 +88,25 @@ class ChatService:
             async with aclosing(run.frames()) as frames:  # type: ignore[type-var]
                 async for frame in frames:
                     yield frame
+            if view.phase == "stopped" and await self._is_written(view.request_id):
+                view.written()
+                yield view
         finally:
             if conversation.current is view:
                 conversation.current = None
             self.runs.end(tab, run)
             if not view.awaited:
                 self._late.forget(view.request_id)
+
+    async def _is_written(self, request_id: str) -> bool:
+        """Whether the row of a request that was stopped is in the log, once that is known."""
+        try:
+            async with asyncio.timeout(WRITTEN_S):
+                await self.router.settled()
+                await self.router.services.log.get(request_id)
+        except (TimeoutError, RouterError):
+            return False
+        return True
 
     async def amendment(self, conversation: Conversation, tab: str) -> View | None:
         """The turn that a late answer amended, when it has come; None if there will be none."""

@@ -10,10 +10,12 @@ import gradio as gr
 from config.models import Settings
 from ui import wording
 from ui.chat_service import ChatService
-from ui.display import DisplayConfig
+from ui.display import DisplayConfig, ShownAnswer
 from ui.picture import empty, picture
 from ui.transcript import Conversation
 from ui.view import View
+
+CONTINUE = "Go on from where you stopped."
 
 EXAMPLES = 3
 """Prompts shown for each category."""
@@ -68,16 +70,24 @@ class Handlers:
         prompt = str((event._data or {}).get("prompt", ""))
         return self.begin(prompt, category, provider, conversation)
 
-    def begin_again(self, conversation: Conversation, event: gr.RetryData) -> object:
-        """Ask a prompt once more; what came after it is forgotten."""
+    def begin_again(
+        self, category: str, provider: str, conversation: Conversation, event: gr.RetryData
+    ) -> object:
+        """Ask a prompt once more, of the model that is chosen now; what came after is forgotten."""
         turn = conversation.turn_at(_index(event))
         if turn is None or conversation.running:
             return gr.skip(), gr.skip(), gr.skip()
-        asked = conversation.turns[turn].asked
+        prompt = conversation.turns[turn].asked["prompt"]
         conversation.keep(turn)
-        return self.begin(
-            asked["prompt"], asked["category"] or "", asked["provider"] or "", conversation
-        )
+        return self.begin(prompt, category, provider, conversation)
+
+    def go_on(self, category: str, conversation: Conversation, event: gr.SelectData) -> object:
+        """Ask the model whose answer was cut to go on from there."""
+        turn = conversation.turn_at(_index(event))
+        if turn is None or conversation.running:
+            return gr.skip(), gr.skip(), gr.skip()
+        answer = conversation.turns[turn].answer or ShownAnswer()
+        return self.begin(CONTINUE, category, answer.get("provider") or "", conversation)
 
     async def respond(
         self, conversation: Conversation, request: gr.Request

@@ -72,11 +72,11 @@ class Conversation:
         """The messages of a turn, copied, because gradio writes into what it is given."""
         view = self.turns[number]
         if view is self.current or view.phase == "running":
-            return list(_turn(view))
+            return _whole(view)
         known = self._kept.get(number)
         amended = view.late is not None
         if known is None or known[0] is not view or known[1] != amended:
-            known = self._kept[number] = (view, amended, list(_turn(view)))
+            known = self._kept[number] = (view, amended, _whole(view))
         return [dict(message) for message in known[2]]
 
     def history(self) -> list[Message]:
@@ -93,6 +93,14 @@ class Conversation:
         del self.turns[turns:]
 
 
+def _whole(view: View) -> list[ChatMessage]:
+    """The messages of a turn that is over; what was cut can be gone on with below the last."""
+    messages = list(_turn(view))
+    if view.cut:
+        messages[-1]["options"] = [{"value": "continue", "label": "Continue"}]
+    return messages
+
+
 def _turn(view: View) -> Iterator[ChatMessage]:
     yield _text("user", _plain(str(view.asked["prompt"])))
     yield _text("assistant", _answer(view))
@@ -105,8 +113,7 @@ def _turn(view: View) -> Iterator[ChatMessage]:
 
 def _answer(view: View) -> str:
     if view.text:
-        stopped = "\n\n*Stopped here.*" if view.phase == "stopped" else ""
-        return shown(view.text) + stopped
+        return shown(view.text) + _ending(view)
     match view.phase:
         case "failed":
             return f"**No answer.** {_plain(wording.sentence(view.error or 'nobody answered'))}"
@@ -114,6 +121,13 @@ def _answer(view: View) -> str:
             return "*Stopped before the first word.*"
         case _:
             return f"*{_plain(_waiting_for(view))}*"
+
+
+def _ending(view: View) -> str:
+    """A mark where an answer does not end as its model would have ended it."""
+    if view.phase == "stopped":
+        return "\n\n*Stopped here.*"
+    return "\n\n*Cut here: the model may not write more at a time.*" if view.cut else ""
 
 
 def _waiting_for(view: View) -> str:
@@ -165,8 +179,6 @@ def _how(view: View) -> str:
         for _, a in sorted(view.attempts.items())
     ]
     lines.append("\n".join(calls))
-    if answer.get("finish_reason") == "length":
-        lines.append("The answer reached its longest allowed length and was cut there.")
     if view.logged is False:
         lines.append("This request could not be written to the log.")
     lines.append(f"Request `{view.request_id}`")

@@ -1,7 +1,7 @@
 // The log's newest requests; each opens in the picture beside it.
 (() => {
   const { el, icon, provider, nothing } = RouterPage;
-  const ICONS = { done: "done", late: "skipped", failed: "failed" };
+  const ICONS = { done: "done", late: "skipped", failed: "failed", cancelled: "cancelled" };
 
   RouterPage.views.log = (host, trigger) => {
     let opened = null;
@@ -11,8 +11,9 @@
       for (const row of host.querySelectorAll("tr[data-id]"))
         row.dataset.open = String(row.dataset.id === id);
       trigger("select", { request_id: id });
-      const shown = document.querySelector("#replay");
-      if (shown.getBoundingClientRect().top > innerHeight * 0.8) shown.scrollIntoView();
+      const shown = document.querySelector("#replay").getBoundingClientRect();
+      const outside = shown.top > innerHeight * 0.8 || shown.bottom < innerHeight * 0.2;
+      if (outside) document.querySelector("#replay").scrollIntoView({ block: "start" });
     }
 
     function judged(liked) {
@@ -40,7 +41,11 @@
       );
       const muted = (text) => el("div", { class: "rt-muted rt-small" }, text);
       return [
-        { "data-id": row.id, "data-open": String(row.id === opened) },
+        {
+          "data-id": row.id,
+          "data-open": String(row.id === opened),
+          onclick: (event) => event.target.closest("button") || open(row.id),
+        },
         [request, muted(RouterPage.moment(row.at))],
         [
           row.category,

@@ -12,7 +12,7 @@
     );
   }
 
-  function candidate(row, trigger) {
+  function candidate(row, category, trigger) {
     return el(
       "article",
       { class: "rt-card rt-stack rt-candidate", "data-key": row.key },
@@ -35,7 +35,8 @@
                 class: "rt-button",
                 onclick: () => {
                   const agreed = row.questions.every((question) => window.confirm(question));
-                  if (agreed) trigger("select", { key: row.key, accepted: row.questions });
+                  const chosen = { key: row.key, category, accepted: row.questions };
+                  if (agreed) trigger("select", chosen);
                 },
               },
               "Try"
@@ -54,9 +55,12 @@
   }
 
   RouterPage.views.candidates = (host, trigger) => {
-    host.replaceChildren(nothing("Search to see candidates, each with the evidence for its score."));
+    const nobody = "Search to see candidates, each with the evidence for its score.";
+    host.replaceChildren(nothing(nobody));
     return (value) => {
       host.dataset.busy = String(Boolean(value.busy));
+      host.dataset.category = value.category || "";
+      if (value.cleared) return host.replaceChildren(nothing(nobody));
       if (value.busy) return host.replaceChildren(nothing("Asking the sources …"));
       if (value.problem) return host.replaceChildren(nothing(value.problem));
       host.dataset.count = String(value.count);
@@ -70,7 +74,7 @@
             `${value.count} candidates for ${value.category}, from ${value.asked.join(", ")}`
           ),
           ...value.problems.map((problem) => el("p", { class: "rt-flag rt-small" }, problem)),
-          ...value.rows.map((row) => candidate(row, trigger))
+          ...value.rows.map((row) => candidate(row, value.category, trigger))
         )
       );
     };

@@ -59,11 +59,13 @@ def models_tab(service: ChatService, *, write: bool) -> None:
         return {"trials": on_trial(service), "news": [news_item(row) for row in news]}
 
     search.click(look, category, found, **STREAMED)
+    category.change(lambda: {"cleared": True}, None, found, **AT_ONCE)
     trials.refresh(refresh, None, trials, **AT_ONCE)
     if write:
 
-        async def attempt(name: str, event: gr.EventData) -> AsyncIterator[object]:
+        async def attempt(event: gr.EventData) -> AsyncIterator[object]:
             data = event._data or {}
+            name = str(data.get("category", ""))
             candidate = str(data.get("key", "")) or None
             said = data.get("accepted")
             accepted = [str(one) for one in said] if isinstance(said, list) else []
@@ -84,7 +86,7 @@ def models_tab(service: ChatService, *, write: bool) -> None:
                 return {"steps": [_step("failed", sentence(str(error)))], "over": True}
             return {"steps": [_step("done", sentence(said))], "over": True}
 
-        found.select(attempt, category, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
+        found.select(attempt, None, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
         questions.select(answer, None, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
         questions.refresh(ask, None, questions, **AT_ONCE)
         undo.click(take_back, None, steps, **AT_ONCE)
@@ -166,6 +168,10 @@ async def tried(
     answer is given this candidate instead; one of this candidate that was left goes on.
     """
     router = service.router
+    if category not in router.settings.categories:
+        why = "Search again: that category is not configured any more."
+        yield {"steps": [_step("failed", why)], "over": True}
+        return
     graph = router.scout
     known = [u for u in await unfinished(graph) if u.category == category]
     waits = next((u for u in known if u.question), None)
