@@ -30,6 +30,7 @@ class Parts:
     examples: gr.HTML
     fresh: gr.Button
     picture: gr.HTML
+    chats: gr.HTML
     conversation: gr.State
     amended: gr.State
 
@@ -46,6 +47,7 @@ def _layout(service: ChatService) -> Parts:
     settings = service.router.settings
     with gr.Row(elem_classes="rt-chat-row", equal_height=False):
         with gr.Column(scale=6, min_width=320, elem_classes="rt-talk-column"):
+            chats = widget("chats", {}, elem_id="chats", events=("restore",))
             talk = gr.Chatbot(
                 elem_id="talk",
                 label="Conversation",
@@ -88,7 +90,9 @@ def _layout(service: ChatService) -> Parts:
             shown = widget("picture", empty(), elem_id="picture", events=("late",))
     conversation = gr.State(Conversation())
     amended = gr.State(None)
-    return Parts(talk, box, category, provider, examples, fresh, shown, conversation, amended)
+    return Parts(
+        talk, box, category, provider, examples, fresh, shown, chats, conversation, amended
+    )
 
 
 def _connect_asking(parts: Parts, do: Handlers) -> None:
@@ -118,6 +122,8 @@ def _connect_reading(demo: gr.Blocks, parts: Parts, do: Handlers) -> None:
     parts.talk.select(do.look, parts.conversation, parts.picture, **AT_ONCE)
     begun_anew = [parts.conversation, parts.talk, parts.picture]
     parts.fresh.click(do.forget, parts.conversation, begun_anew, **AT_ONCE)
+    brought_back = [*begun_anew, parts.category, parts.provider]
+    parts.chats.restore(do.restore, parts.conversation, brought_back, **AT_ONCE)
     demo.unload(do.close)
     offered = [parts.category, parts.provider, parts.examples]
     demo.load(do.offer, None, offered, **AT_ONCE)

@@ -48,11 +48,11 @@ class ChatService:
             return None
         asked: Asked = {
             "prompt": prompt.strip(),
-            "earlier_turns": len(conversation.turns),
             "category": category or None,
             "provider": provider or None,
         }
-        view = View(asked, self.display, request_id=uuid.uuid4().hex)
+        number = len(conversation.turns)
+        view = View(asked, self.display, request_id=uuid.uuid4().hex, number=number)
         conversation.turns.append(view)
         conversation.pending, conversation.stopped = view, False
         return view

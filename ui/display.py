@@ -19,7 +19,6 @@ class Asked(TypedDict, total=False):
     prompt: str
     category: str | None
     provider: str | None
-    earlier_turns: int
     prompt_hash: str | None
 
 

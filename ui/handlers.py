@@ -11,6 +11,7 @@ from config.models import Settings
 from ui import wording
 from ui.chat_service import ChatService
 from ui.display import DisplayConfig, ShownAnswer
+from ui.kept import restored
 from ui.picture import empty, picture
 from ui.transcript import Conversation
 from ui.view import View
@@ -153,6 +154,26 @@ class Handlers:
         """A new conversation; what still runs is stopped."""
         self.service.leave(conversation, tab_of(request))
         return Conversation(), [], empty()
+
+    async def restore(
+        self, conversation: Conversation, event: gr.EventData, request: gr.Request
+    ) -> object:
+        """A conversation that the browser kept, with what was chosen for it."""
+        sent = event._data or {}
+        found = await restored(
+            self.service.router.services.log, self.service.display, sent.get("turns") or []
+        )
+        self.service.leave(conversation, tab_of(request))
+        settings = self.service.router.settings
+        offered = [p.name for p in settings.providers if p.disabled is None]
+        category, provider = str(sent.get("category")), str(sent.get("provider"))
+        return (
+            found,
+            found.messages(),
+            picture(found.turns[-1]) if found.turns else empty(),
+            category if category in settings.categories else "",
+            provider if provider in offered else "",
+        )
 
     def offer(self) -> object:
         """What can be chosen, by the configuration in force."""

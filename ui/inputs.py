@@ -21,12 +21,14 @@ from graph.asked import MAX_PROMPT_CHARS
 
 MOST_TEXT = 2 * MAX_PROMPT_CHARS
 """Characters of one text. The chat itself says so of a prompt that is somewhat too long."""
+MOST_TURNS = 1_000
+"""Turns of a conversation that a browser brings back."""
 MOST_FILES = 20
 """Files that one event takes."""
 FILES = "files"
 
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
-Said = Text | None | Annotated[list[Text], Field(max_length=100)]
+Said = Text | None | Annotated[list[Text], Field(max_length=MOST_TURNS)]
 """What our own scripts send along with an event."""
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 

@@ -7,7 +7,7 @@ from typing import TypedDict, cast
 
 from race.state import Route
 from ui import wording
-from ui.display import Node, ShownAttempt
+from ui.display import Node, ShownAnswer, ShownAttempt
 from ui.view import NODES, View
 
 TITLES = {
@@ -44,6 +44,23 @@ def picture(view: View) -> dict[str, object]:
         "notes": [{"at_ms": n["at_ms"], "text": n["text"]} for n in view.notes],
         "reranked": view.reranked,
         "awaited": view.awaited,
+        "turn": kept(view),
+    }
+
+
+def kept(view: View) -> dict[str, object] | None:
+    """A turn as the browser keeps it; see `ui.kept`."""
+    if view.number is None:
+        return None
+    return {
+        "number": view.number,
+        "request_id": view.request_id,
+        "prompt": view.asked.get("prompt", ""),
+        "category": view.asked.get("category"),
+        "provider": view.asked.get("provider"),
+        "phase": view.phase,
+        "text": view.text if view.phase != "running" else "",
+        "answered_by": (view.answer or ShownAnswer()).get("provider"),
     }
 
 

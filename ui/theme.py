@@ -14,6 +14,8 @@ SCRIPTS = (
     "inspector",
     "picture",
     "shell",
+    "chats",
+    "address",
     "priorities",
     "log",
     "providers",

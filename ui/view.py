@@ -70,6 +70,8 @@ class View:
     error: str | None = None
     corrected: str | None = None
     """The category that the reader taught."""
+    number: int | None = None
+    """Its place in a conversation, from 0."""
     say: str = ""
 
     def apply(self, event: events.Event | events.LateAnswer) -> None:

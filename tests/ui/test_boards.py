@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from playwright.sync_api import expect
 
 from tests.ui.conftest import Site, Visitor
@@ -199,6 +200,10 @@ def test_a_model_is_found_tried_asked_about_appended_and_taken_back(tmp_path_fac
         visitor.page.locator("#search").click()
         best = visitor.page.locator(".rt-candidate").filter(has_text="most promising")
         expect(best.locator(".rt-term")).to_have_count(8)
+        visitor.choose("models-category", "creative")
+        expect(visitor.page.locator(".rt-candidate")).to_have_count(0)
+        visitor.choose("models-category", "technical")
+        visitor.page.locator("#search").click()
         best.get_by_role("button", name="Try").click()
         trial = visitor.page.locator("#trial")
         expect(trial).to_contain_text("waits for your answer", timeout=60_000)
@@ -209,6 +214,11 @@ def test_a_model_is_found_tried_asked_about_appended_and_taken_back(tmp_path_fac
         expect(trial).to_contain_text("Appended as", timeout=60_000)
         expect(question).to_have_count(0)
         assert "share: 0.125" in written.read_text()
+        expect(best.get_by_role("button")).to_have_text("Appended")
+        expect(best.get_by_role("button")).to_be_disabled()
+        was, after = (yaml.safe_load(text)["priorities"] for text in (before, written.read_text()))
+        assert after["creative"] == was["creative"]
+        assert len(after["technical"]) == len(was["technical"]) + 1
         visitor.page.locator("#undo").click()
         expect(trial).not_to_contain_text("Appended as")
         expect(trial.locator('[data-state="done"]')).to_be_visible()

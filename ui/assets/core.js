@@ -165,6 +165,7 @@ window.RouterPage = (() => {
     if (kept) document.body.classList.toggle("dark", kept === "dark");
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) still();
     RouterPage.mend();
+    RouterPage.address.begin();
   }
 
   return { el, svg, icon, provider, moment, nothing, table, glide, mount, views, toggleTheme, begin };

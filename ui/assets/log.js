@@ -11,10 +11,13 @@
       for (const row of host.querySelectorAll("tr[data-id]"))
         row.dataset.open = String(row.dataset.id === id);
       trigger("select", { request_id: id });
+      RouterPage.address.go("log", id);
       const shown = document.querySelector("#replay").getBoundingClientRect();
       const outside = shown.top > innerHeight * 0.8 || shown.bottom < innerHeight * 0.2;
       if (outside) document.querySelector("#replay").scrollIntoView({ block: "start" });
     }
+
+    RouterPage.address.offer("log", open);
 
     function judged(liked) {
       if (liked === true) return el("span", { title: "liked" }, icon("up"));

@@ -33,10 +33,12 @@
               {
                 type: "button",
                 class: "rt-button",
-                onclick: () => {
+                onclick: (event) => {
                   const agreed = row.questions.every((question) => window.confirm(question));
                   const chosen = { key: row.key, category, accepted: row.questions };
-                  if (agreed) trigger("select", chosen);
+                  if (!agreed) return;
+                  trigger("select", chosen);
+                  follow(event.target);
                 },
               },
               "Try"
@@ -52,6 +54,20 @@
         el("div", { class: "rt-terms" }, ...row.terms.map(term))
       )
     );
+  }
+
+  // What was appended is not offered again; what was not may be tried once more.
+  let tried = null;
+  document.addEventListener("router-trial", ({ detail }) => {
+    if (!tried || !detail.over) return;
+    tried.disabled = detail.appended;
+    tried.textContent = detail.appended ? "Appended" : "Try again";
+  });
+
+  function follow(button) {
+    tried = button;
+    button.disabled = true;
+    button.textContent = "Being tried …";
   }
 
   RouterPage.views.candidates = (host, trigger) => {
@@ -120,6 +136,9 @@
 
   RouterPage.views.steps = (host) => (value) => {
     host.dataset.over = String(value.over);
+    const appended = value.steps.some((step) => step.type === "appended");
+    const detail = { over: value.over, appended };
+    document.dispatchEvent(new CustomEvent("router-trial", { detail }));
     host.replaceChildren(
       el(
         "ol",

@@ -31,6 +31,11 @@
       hidden: true,
       onclick: copy,
     });
+    const trace = el(
+      "button",
+      { type: "button", class: "rt-link rt-trace", hidden: true, onclick: copyTrace },
+      "Copy trace"
+    );
     const badges = el("div", { class: "rt-badges" });
     const notes = el("ul", { class: "rt-notes" });
     const panel = el("section", {
@@ -42,7 +47,7 @@
     });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, clock),
       graph.root,
       notes,
       badges,
@@ -145,8 +150,15 @@
       request.replaceChildren("copied", icon("done"));
     }
 
+    async function copyTrace() {
+      const { turn, ...story } = value;
+      await navigator.clipboard.writeText(JSON.stringify({ ...turn, ...story }, null, 2));
+      live.textContent = "The trace was copied.";
+    }
+
     function name() {
       request.hidden = !value.id;
+      trace.hidden = !value.id || value.phase === "running";
       if (request.dataset.id === value.id) return;
       request.dataset.id = value.id;
       request.replaceChildren(value.id.slice(0, 8), icon("copy"));
@@ -207,6 +219,7 @@
       if (next.phase === "running") document.dispatchEvent(new Event("router-asked"));
       if (value === null || next.id !== value.id) opened = opened && next.id ? opened : null;
       value = next;
+      if (next.turn && host.closest("#picture")) RouterPage.chats.note(next.turn);
       cameAt = performance.now();
       if (live.textContent !== value.say) live.textContent = value.say;
       draw();

@@ -1,0 +1,72 @@
+"""Conversations stay, and every board, request and conversation has an address."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.conftest import Visitor
+from tests.upstream import Behaviour
+
+pytestmark = pytest.mark.browser
+
+
+def reload(visitor: Visitor) -> None:
+    visitor.page.reload()
+    visitor.page.wait_for_selector("#talk .bot-row")
+
+
+def test_a_reload_keeps_conversation_category_and_model(visitor: Visitor):
+    visitor.site.upstream.behave("remote", Behaviour(text="Canberra."))
+    visitor.choose("category", "general")
+    request = visitor.answered("What is the capital of Australia?", "remote")
+    reload(visitor)
+    expect(visitor.answer()).to_contain_text("Canberra.")
+    visitor.page.wait_for_selector(f'#picture [data-request="{request}"][data-phase="done"]')
+    expect(visitor.page.locator("#category input")).to_have_value("general")
+    expect(visitor.page.locator("#provider input")).to_have_value("remote")
+    visitor.answered("And of Portugal?")
+    sent = visitor.site.upstream.calls("remote")[-1].body["messages"]
+    assert [m["content"] for m in sent][:2] == ["What is the capital of Australia?", "Canberra."]
+
+
+def test_conversations_are_listed_searched_renamed_opened_and_deleted(visitor: Visitor):
+    page = visitor.page
+    visitor.answered("What is the capital of Australia?", "swift")
+    page.locator("#fresh").click()
+    expect(page.locator("#talk .user-row")).to_have_count(0)
+    visitor.answered("How long do I boil an egg?", "swift")
+    page.locator("#chats summary").click()
+    titles = page.locator("#chats .rt-chat-title")
+    expect(titles).to_have_text(["How long do I boil an egg?", "What is the capital of Australia?"])
+    page.get_by_label("Search conversations").fill("capital")
+    expect(titles).to_have_count(1)
+    page.get_by_label("Rename: What is the capital of Australia?").click()
+    page.get_by_label("New name").fill("Capitals")
+    page.get_by_label("New name").press("Enter")
+    titles.filter(has_text="Capitals").click()
+    expect(page.locator("#talk .user-row")).to_contain_text("Australia")
+    with page.expect_download() as saved:
+        page.get_by_label("Markdown: Capitals").click()
+    assert saved.value.path().read_text().startswith("# Capitals\n\n## What is the capital")
+    page.get_by_label("Delete: Capitals").click()
+    page.get_by_label("Delete: Capitals").click()
+    expect(titles).to_have_count(0)
+    expect(page.locator("#talk .user-row")).to_have_count(0)
+
+
+def test_boards_and_requests_have_addresses_and_back_works(visitor: Visitor):
+    page = visitor.page
+    request = visitor.answered("How long do I boil an egg?", "swift")
+    visitor.tab("Log")
+    page.locator(f'#log-rows tr[data-id="{request}"] td').nth(1).click()
+    page.wait_for_url(f"**#/log/{request}")
+    visitor.tab("Route")
+    page.wait_for_url("**#/route")
+    page.go_back()
+    page.go_back()
+    page.wait_for_url("**#/log")
+    expect(page.get_by_role("tab", name="Log", exact=True)).to_have_attribute(
+        "aria-selected", "true"
+    )
+    other = visitor.context.new_page()
+    other.goto(f"{visitor.site.url}/#/log/{request}")
+    other.wait_for_selector(f'#replay [data-request="{request}"][data-phase="done"]')
