@@ -76,7 +76,7 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             async for frame in answered(service, event._data or {}):
                 yield frame
 
-        async def ask() -> object:
+        async def ask_person() -> object:
             return await waiting(service)
 
         async def take_back() -> object:
@@ -86,9 +86,11 @@ def models_tab(service: ChatService, *, write: bool) -> None:
                 return {"steps": [_step("failed", sentence(str(error)))], "over": True}
             return {"steps": [_step("done", sentence(said))], "over": True}
 
-        found.select(attempt, None, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
-        questions.select(answer, None, steps, **STREAMED).then(ask, None, questions, **AT_ONCE)
-        questions.refresh(ask, None, questions, **AT_ONCE)
+        found.select(attempt, None, steps, **STREAMED).then(ask_person, None, questions, **AT_ONCE)
+        questions.select(answer, None, steps, **STREAMED).then(
+            ask_person, None, questions, **AT_ONCE
+        )
+        questions.refresh(ask_person, None, questions, **AT_ONCE)
         undo.click(take_back, None, steps, **AT_ONCE)
 
 
