@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from functools import partial
 
@@ -39,7 +40,7 @@ class InFlight:
 class Boundary:
     """ASGI middleware. A request is identified in `request.state` and in `x-request-id`, under
     Anthropic's prefix in its `request-id` too. A reply takes `request.state.headers` along. A slash
-    at the end of a path changes nothing, and HEAD is answered as GET is, without the body.
+    too many in a path changes nothing, and HEAD is answered as GET is, without the body.
 
     A bug is logged with its traceback and answered with 500. A request that the server or a
     shutdown cancels is logged and, where nothing was sent yet, answered with 503.
@@ -51,10 +52,13 @@ class Boundary:
         self.large = LargeBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
+        path = _plain(scope["path"]) if scope["type"] == "http" else ""
+        if not path.startswith(PREFIXES):
             await self.app(scope, receive, send)
             return
-        scope = _plain(scope)
+        # The server itself holds the body of a HEAD back.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        scope = {**scope, "path": path, "method": method}
         request_id = uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
@@ -99,8 +103,7 @@ class Boundary:
             self.large.leave(request_id)
 
 
-def _plain(scope: Scope) -> Scope:
-    """The request as the routes know it; the server itself holds the body of a HEAD back."""
-    path = scope["path"]
-    method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return {**scope, "path": path.rstrip("/") if len(path) > 1 else path, "method": method}
+def _plain(path: str) -> str:
+    """As the routes know it: base addresses are joined to paths with one slash too many."""
+    path = re.sub("//+", "/", path) if "//" in path else path
+    return path.rstrip("/") if len(path) > 1 else path

@@ -74,7 +74,7 @@ def listing_routes(router: Router) -> APIRouter:
             data=listed(router.settings, since, router.services.routing.capabilities.about)
         )
 
-    @routes.get("/v1/models/{model}", operation_id="retrieveModel", responses=errors(404))
+    @routes.get("/v1/models/{model:path}", operation_id="retrieveModel", responses=errors(404))
     async def retrieve_model(model: str) -> Listed:
         for one in listed(router.settings, since, router.services.routing.capabilities.about):
             if one.id == model:

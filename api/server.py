@@ -10,6 +10,7 @@ import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
@@ -155,6 +156,16 @@ def _add_errors(app: FastAPI) -> None:
         name = str(first["loc"][-1])
         return invalid(f"`{name}`: {first['msg']}", name, "invalid_value").problem.response()
 
+    async def unrouted(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path, method = request.url.path[:200], request.method
+        if error.status_code == 404:
+            hint = "the API's routes begin with /v1"
+            return Problem(404, f"there is no route {path}; {hint}", code="not_found").response()
+        message = f"{path} does not take {method}" if error.status_code == 405 else error.detail
+        return Problem(error.status_code, message, headers=error.headers or {}).response()
+
+    app.add_exception_handler(HTTPException, unrouted)
     app.add_exception_handler(RouterError, ours)
     app.add_exception_handler(RequestValidationError, wrong)
 

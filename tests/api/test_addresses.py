@@ -29,6 +29,28 @@ async def test_addresses_are_taken_as_they_are_meant(service: Service) -> None:
         await client.with_options(base_url=base).chat.completions.create(**BODY)  # type: ignore[call-overload]
 
 
+async def test_a_slash_too_many_changes_nothing(service: Service) -> None:
+    http = service.http
+    for path in ("/v1//chat/completions", "//v1/chat/completions", "/v1/chat/completions//"):
+        assert (await http.post(f"{service.url}{path}", json=BODY)).status_code == 200
+    assert (await http.get(f"{service.url}//health/")).status_code == 200
+
+
+async def test_what_is_no_route_is_said_in_openais_shape(service: Service) -> None:
+    """Without the page, which answers for all else."""
+    http = service.http
+    for path in ("/nope", "/", "/V1/models", "/openai/v1/chat/completions", "/v1/models/a/b"):
+        lost = await http.post(path, json=BODY) if "chat" in path else await http.get(path)
+        assert lost.status_code == 404
+        assert lost.json()["error"]["code"] in ("not_found", "model_not_found")
+    wrong = await http.post("/health")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert "POST" in wrong.json()["error"]["message"]
+    for path in ("/health", "/ready", "/metrics", "/openapi.json", "/v1/models/auto"):
+        head = await http.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/nothing", "/health", "/openapi.json", "/v1"])
 async def test_every_reply_names_its_request(path: str, service: Service) -> None:
     first, second = [(await service.http.get(path)).headers["x-request-id"] for _ in "12"]
