@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -63,7 +64,7 @@ class Adoption:
         if verdict.outcome in SHARES:
             entry = self._entry(place, verdict, thinks=thinks)
         else:
-            self._discard(place)
+            await asyncio.to_thread(self._discard, place)
         yield self._event("decided", **asdict(verdict), entry=entry)
 
     async def _placed(self) -> AsyncGenerator[Event | Deployment]:
@@ -76,7 +77,7 @@ class Adoption:
         gguf, host = self.candidate.weights[0], str(self.result.embedded_host)
         yield self._chosen(host, f"{gguf.repository}, {gguf.file}")
         try:
-            _fits(gguf)
+            await asyncio.to_thread(_fits, gguf)
             async with aclosing(fetch(gguf, self.settings.data_dir, self.hub)) as steps:
                 async for step in steps:
                     if isinstance(step, Path):
@@ -110,7 +111,7 @@ class Adoption:
 
     async def _compared(self, mine: Contender, tried: Provider) -> AsyncGenerator[Event | Verdict]:
         """Against the first trusted provider that answers."""
-        probes = load_probes(self.settings.config_dir, self.category)
+        probes = await asyncio.to_thread(load_probes, self.settings.config_dir, self.category)
         trusted = self.trusted()
         if probes is None or not trusted:
             missing = "no probes" if probes is None else "nobody to compare it with"

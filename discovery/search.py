@@ -82,14 +82,14 @@ class Search:
         if category not in self.settings.priorities:
             known = ", ".join(self.settings.priorities)
             raise UsageError(f"there is no category `{category}`; there are {known}", "category")
-        catalogue, broken = self._catalogue()
-        sources = self._sources(catalogue)
+        catalogue, broken = await asyncio.to_thread(self._catalogue)
+        sources = await asyncio.to_thread(self._sources, catalogue)
         answers = await self._answers(sources, category, refresh)
         now = self.clock()
         today = datetime.fromtimestamp(now, UTC).date()
-        evidence, unread = self._evidence()
+        evidence, unread = await asyncio.to_thread(self._evidence)
         candidates = tuple(join(answers, self.settings, category, today, evidence))
-        reasons = {c.key: self.refusals.get(category, c.key, now) for c in candidates}
+        refused = await asyncio.to_thread(self.refusals.among, category, candidates, now)
         old = [a.at for a, s in zip(answers, sources, strict=True) if s.cached and a.at < now - 60]
         return SearchResult(
             category=category,
@@ -99,13 +99,14 @@ class Search:
             cached_at=min(old, default=None),
             now=now,
             embedded_host=self._embedded_host(),
-            refused={key: reason for key, reason in reasons.items() if reason is not None},
+            refused=refused,
         )
 
     async def differences(self, category: str) -> list[Difference]:
         """What the live sources, asked anew, say otherwise than the configuration does."""
-        catalogue, _ = self._catalogue()
-        answers = await self._answers(self._sources(catalogue), category, refresh=True)
+        catalogue, _ = await asyncio.to_thread(self._catalogue)
+        sources = await asyncio.to_thread(self._sources, catalogue)
+        answers = await self._answers(sources, category, refresh=True)
         today = datetime.fromtimestamp(self.clock(), UTC).date()
         return differences(listings(answers, self.settings), self.settings, catalogue, today)
 
@@ -227,7 +228,8 @@ class Search:
         name = str(event["candidate"])
         await self._note(event, name)
         outcome, reason = str(event["outcome"]), str(event["reason"])
-        self.refusals.add(str(event["category"]), name, outcome, reason, self.clock())
+        refusal = str(event["category"]), name, outcome, reason, self.clock()
+        await asyncio.to_thread(self.refusals.add, *refusal)
         return event
 
     async def judge(
@@ -313,7 +315,8 @@ class Search:
         self, sources: Sequence[Source], category: str, refresh: bool
     ) -> list[Answer]:
         """In the order of `sources`; what failed is answered from memory, and says so."""
-        stored = {s.name: self.cache.get(s.name, category) for s in sources if s.cached}
+        remote = {source.name for source in sources if source.cached}
+        stored = await asyncio.to_thread(self.cache.of, category, remote)
         now = self.clock()
         fresh = {
             name: answer
@@ -321,8 +324,8 @@ class Search:
             if answer and not refresh and now - answer.at < FRESH_S
         }
         asked = await ask_all([s for s in sources if s.name not in fresh], category, self.clock)
-        remote = {source.name for source in sources if source.cached}
-        self.cache.put(category, [a for a in asked if a.source in remote and not a.problem])
+        heard = [a for a in asked if a.source in remote and not a.problem]
+        await asyncio.to_thread(self.cache.put, category, heard)
         answers = fresh | {answer.source: answer for answer in asked}
         for name, answer in answers.items():
             if answer.problem and (last := stored.get(name)):

@@ -71,7 +71,7 @@ def write_config(folder: Path, base_url: str) -> None:
             }
             for name in names
         ],
-        "priorities": dict.fromkeys(CATEGORIES, order),
+        "priorities": {category: list(order) for category in CATEGORIES},
         "fallback": {"provider": "cheap", "start": "hedged"},
         "ranking": {"explore_min": 0.0, "explore_max": 0.0},
     }

@@ -260,7 +260,7 @@ class Upstream:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
 
     async def __aenter__(self) -> Upstream:
-        loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             self._connect, "127.0.0.1", self._port, backlog=2048
         )

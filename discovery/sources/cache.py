@@ -1,4 +1,4 @@
-"""What the sources said lately, and what was refused, in two files of the data folder.
+"""What the sources said lately, and what was refused, in two files of the data folder. Blocks.
 
 Both are conveniences: one that is missing, broken or of another version is as good as empty.
 """
@@ -8,18 +8,24 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from discovery.sources.source import Answer
 
+if TYPE_CHECKING:
+    from discovery.candidates import Candidate
+
 FRESH_S = 6 * 3600.0
 REFUSED_S = {"worse": 30 * 86_400.0, "refused": 30 * 86_400.0, "unusable": 86_400.0}
 """How long a refusal is remembered, by its outcome: what did not answer may do so tomorrow."""
 _VERSION = 1
+_CHANGING = threading.Lock()
+"""Held from the reading of a file to its writing: several searches of a process may run."""
 
 
 class AnswerCache:
@@ -28,18 +34,24 @@ class AnswerCache:
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "discovery-cache.json"
 
-    def get(self, source: str, category: str) -> Answer | None:
-        stored = read_entries(self.path).get(f"{source}/{category}")
-        try:
-            return Answer.model_validate(stored) if stored else None
-        except ValidationError:
-            return None
+    def of(self, category: str, sources: Iterable[str]) -> dict[str, Answer | None]:
+        """By source; None for one of which nothing is known."""
+        entries = read_entries(self.path)
+        return {source: _answer(entries.get(f"{source}/{category}")) for source in sources}
 
     def put(self, category: str, answers: Iterable[Answer]) -> None:
-        content = read_entries(self.path)
-        for answer in answers:
-            content[f"{answer.source}/{category}"] = answer.model_dump(mode="json")
-        write_entries(self.path, content)
+        with _CHANGING:
+            content = read_entries(self.path)
+            for answer in answers:
+                content[f"{answer.source}/{category}"] = answer.model_dump(mode="json")
+            write_entries(self.path, content)
+
+
+def _answer(stored: object) -> Answer | None:
+    try:
+        return Answer.model_validate(stored) if stored else None
+    except ValidationError:
+        return None
 
 
 class Refusals:
@@ -51,16 +63,22 @@ class Refusals:
     def add(self, category: str, key: str, outcome: str, reason: str, now: float) -> None:
         """Remember a refusal, if its outcome is one to remember."""
         if outcome in REFUSED_S:
-            content = read_entries(self.path)
-            content[f"{category}/{key}"] = {"until": now + REFUSED_S[outcome], "reason": reason}
-            write_entries(self.path, content)
+            with _CHANGING:
+                content = read_entries(self.path)
+                content[f"{category}/{key}"] = {"until": now + REFUSED_S[outcome], "reason": reason}
+                write_entries(self.path, content)
 
-    def get(self, category: str, key: str, now: float) -> str | None:
-        """Why it was refused lately; None if it was not."""
-        stored = read_entries(self.path).get(f"{category}/{key}")
-        if not isinstance(stored, dict) or not isinstance(stored.get("until"), int | float):
-            return None
-        return str(stored.get("reason")) if now < stored["until"] else None
+    def among(self, category: str, candidates: Iterable[Candidate], now: float) -> dict[str, str]:
+        """By key, why those of them were refused lately that were."""
+        entries = read_entries(self.path)
+        found = {c.key: _refusal(entries.get(f"{category}/{c.key}"), now) for c in candidates}
+        return {key: reason for key, reason in found.items() if reason is not None}
+
+
+def _refusal(stored: object, now: float) -> str | None:
+    if not isinstance(stored, dict) or not isinstance(stored.get("until"), int | float):
+        return None
+    return str(stored.get("reason")) if now < stored["until"] else None
 
 
 def read_entries(path: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Server:
     process: psutil.Process
     upstream: Upstream
     log: Path
+    clone: Path
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
@@ -64,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(process, f"{url}/ok", log)
-            yield Server(url, psutil.Process(process.pid), upstream, log)
+            yield Server(url, psutil.Process(process.pid), upstream, log, clone)
         finally:
             process.terminate()
             process.wait(30)

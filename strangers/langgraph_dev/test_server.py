@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 from langgraph_sdk import get_client
+from langgraph_sdk.errors import ConflictError, NotFoundError
 
 from strangers.langgraph_dev.conftest import ANSWER, Server
 from tests.upstream import FAULTS, Behaviour
@@ -115,27 +115,48 @@ async def test_wrong_input_is_one_clear_error(server: Server, case: str) -> None
     assert named in ended["__error__"]["message"], ended
 
 
-async def test_a_run_that_another_one_replaces_leaves_nothing_behind(server: Server) -> None:
+ENDS = {
+    "enqueue": ["Slow?", "Quick?"],
+    "interrupt": ["Slow?", "Quick?"],
+    "rollback": ["Quick?"],
+}
+"""The questions in the thread after the second of two runs at once, by its strategy."""
+
+
+@pytest.mark.parametrize("strategy", ENDS)
+async def test_two_runs_at_once_in_a_thread_end_as_the_server_ends_them(
+    server: Server, strategy: Any
+) -> None:
     client = get_client(url=server.url)
     thread = (await client.threads.create())["thread_id"]
-    healthy = Behaviour(text=ANSWER)
-    server.upstream.behave("scripted", Behaviour(hang="before_headers"), healthy)
-    aborted = server.upstream.aborted
+    aborted, release = server.upstream.aborted, asyncio.Event()
+    slow = Behaviour(text="Slow.", gates={-1: release})
+    server.upstream.behave("scripted", slow, Behaviour(text=ANSWER))
+    server.upstream.behave("cheap", Behaviour(hang="before_headers"))
     calls = len(server.upstream.calls("scripted"))
-    await client.runs.create(thread, "router", input={"prompt": "Slow?"})
+    first = (await client.runs.create(thread, "router", input={"prompt": "Slow?"}))["run_id"]
     while len(server.upstream.calls("scripted")) == calls:  # noqa: ASYNC110 - of another thread
         await asyncio.sleep(0.02)
-    with pytest.raises(httpx.HTTPStatusError, match="409"):
-        await client.runs.wait(
-            thread, "router", input={"prompt": "Quick?"}, multitask_strategy="reject"
-        )
-    state: Any = await client.runs.wait(
-        thread, "router", input={"prompt": "Quick?"}, multitask_strategy="rollback"
-    )
-    server.upstream.behave("scripted", healthy)
-    humans = [m["content"] for m in state["messages"] if m["type"] == "human"]
-    assert humans == ["Quick?"]
-    assert server.upstream.aborted > aborted, "the call of the replaced run was ended"
+    given = {"prompt": "Quick?"}
+    with pytest.raises(ConflictError):
+        await client.runs.create(thread, "router", input=given, multitask_strategy="reject")
+    second = await client.runs.create(thread, "router", input=given, multitask_strategy=strategy)
+    if strategy == "enqueue":
+        server.upstream.loop.call_soon_threadsafe(release.set)
+    state: Any = await client.runs.join(thread, second["run_id"])
+    server.upstream.behave("cheap", Behaviour(text="The fallback answers."))
+    said = [m["content"] for m in state["messages"]]
+    answers = ["Slow.", ANSWER] if strategy == "enqueue" else [ANSWER]
+    assert [text for text in said if text in ENDS[strategy]] == ENDS[strategy]
+    assert [text for text in said if text not in ENDS[strategy]] == answers
+    if strategy == "rollback":
+        with pytest.raises(NotFoundError):
+            await client.runs.get(thread, first)
+    else:
+        ended = {"enqueue": "success", "interrupt": "interrupted"}[strategy]
+        assert (await client.runs.get(thread, first))["status"] == ended
+    if strategy != "enqueue":
+        assert server.upstream.aborted > aborted, "the call of the run that ended was ended"
 
 
 async def test_the_knowledge_base_is_there(server: Server) -> None:

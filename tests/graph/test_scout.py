@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from langgraph.types import Command
 
 from config.editor import providers_in, set_trial
@@ -18,6 +21,7 @@ from config.errors import UsageError
 from config.models import Settings
 from discovery.search import Search
 from discovery.triggers import Trigger
+from graph.router import Router
 from graph.scout import (
     ScoutGraph,
     build_scout,
@@ -207,6 +211,53 @@ async def test_an_answer_that_is_none_leaves_the_question_open(scouted: Scouted)
     assert "share" in asked["error"]
     await scouted.run(Command(resume=True))
     assert scouted.appended()
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """The configuration of simulated hosts, with two questions for a trial."""
+    shutil.copytree(ROOT / "config" / "demo", tmp_path / "config")
+    probes = yaml.safe_load((ROOT / "config" / "probes" / "technical.yaml").read_text())
+    probes["probes"] = probes["probes"][:2]
+    (tmp_path / "config" / "probes").mkdir()
+    (tmp_path / "config" / "probes" / "technical.yaml").write_text(yaml.safe_dump(probes))
+    return tmp_path
+
+
+async def test_in_python_a_search_is_run_asked_and_answered_by_another_router(demo: Path) -> None:
+    thread: Any = {"configurable": {"thread_id": "mine"}}
+    folders = demo / "config", demo / "data"
+    async with Router.from_config(*folders, environ={}, dotenv=None) as router:
+        state = await router.scout.ainvoke({"category": "technical"}, thread)
+        assert state["__interrupt__"][0].value["question"] == "Append this model?"
+    async with Router.from_config(*folders, environ={}, dotenv=None) as router:
+        ended = await router.scout.ainvoke(Command(resume=True), thread)
+        assert ended["outcome"] == "on trial"
+    assert [e["name"] for e in providers_in(demo / "config") if e.get("added")] == [
+        ended["provider"]
+    ]
+
+
+async def test_a_router_searches_by_itself_where_its_configuration_says_so(demo: Path) -> None:
+    written = yaml.safe_load((demo / "config" / "providers.yaml").read_text())
+    written["scout"] = {"new_entries": True, "review": False}
+    (demo / "config" / "providers.yaml").write_text(yaml.safe_dump(written))
+    entries = {
+        category: {"at": 0.0, "sources": {"catalogue": []} if category == "technical" else {}}
+        for category in written["priorities"]
+    }
+    (demo / "data" / "scout").mkdir(parents=True)
+    seen = {"version": 1, "entries": entries}
+    (demo / "data" / "scout" / "seen.json").write_text(json.dumps(seen))
+    folders = demo / "config", demo / "data"
+    async with Router.from_config(*folders, environ={}, dotenv=None) as router:
+        rows: list[Any] = []
+        async with asyncio.timeout(60):
+            while True:
+                if rows := await router.services.log.audits("discovery.appended"):
+                    break
+                await asyncio.sleep(0.05)
+    assert rows[0]["detail"]["category"] == "technical"
 
 
 STEPS = ["search", "score", "probe 5", "decided", "try", "__interrupt__", "appended", "append"]
