@@ -140,7 +140,9 @@ def _request(name: str, state: State, services: Services, runtime: Runtime[Conte
             turn = Turn.begin(state, runtime.context, services, runtime.stream_writer)
         else:
             turn = Turn.resume(state, services, runtime.stream_writer)
-        request = Request.begin(turn.asked, turn.emit, request_id=turn.run_id)
+        request = Request.begin(
+            turn.asked, turn.emit, request_id=turn.run_id, clock=services.log.now
+        )
         request.turn = turn
         if name != "classify":
             request.route = state["route"]

@@ -110,7 +110,13 @@ class Runs:
         if request_id and any(r.request_id == request_id for r in services.races.values()):
             raise UsageError(f"a request {request_id} is already running", "request_id")
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        request = Request.begin(asked, events.put_nowait, request_id=request_id, came_at=came_at)
+        request = Request.begin(
+            asked,
+            events.put_nowait,
+            request_id=request_id,
+            came_at=came_at,
+            clock=services.log.now,
+        )
         request.meeting.decided.add_done_callback(lambda _: on_decided())
         self.prompts.note(request.request_id, asked.prompt)
         run = Run(services, graph, request, self._settle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from config.models import Cost
@@ -39,7 +38,7 @@ class Attempt:
         self.host = provider.host
         self.role: Role = role
         self.seq = len(request.attempts)
-        self.at = time.time()
+        self.at = request.clock()
         self.prefix = ""
         """What the caller had been shown before a continuation."""
         self.parts: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,8 +97,9 @@ class Request:
     meeting: Rendezvous
     run_id: str
     """Ours, new for each run."""
-    at: float = field(default_factory=time.time)
-    """Unix time in seconds when the run began."""
+    at: float
+    """Unix time in seconds when the run began, by the log's clock."""
+    clock: Callable[[], float]
     route: Route | None = None  # classify
     retrieval: Retrieval | None = None  # fallback
     opinion: asyncio.Task[str | None] | None = None
@@ -120,11 +121,15 @@ class Request:
         *,
         request_id: str | None = None,
         came_at: float | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> Request:
-        """A run that begins now; a caller's `request_id` is what events and the log call it."""
+        """A run that begins now; a caller's `request_id` is what events and the log call it.
+
+        `clock` is the log's: Unix seconds.
+        """
         run_id = uuid.uuid4().hex
         meeting = Rendezvous(request_id or run_id, sink, came_at=came_at)
-        return cls(asked=asked, meeting=meeting, run_id=run_id, needs=asked.needs())
+        return cls(asked, meeting, run_id, clock(), clock, needs=asked.needs())
 
     @property
     def request_id(self) -> str:

@@ -7,7 +7,6 @@ providers do is shared through the rows of the log.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -28,6 +27,8 @@ class Hints(Protocol):
     async def hint(self, name: str, detail: Mapping[str, object]) -> None: ...
 
     async def hints(self) -> dict[str, dict[str, Any]]: ...
+
+    def now(self) -> float: ...
 
 
 class CooldownSync:
@@ -56,13 +57,13 @@ class CooldownSync:
                 continue
             if self._heard.get(name) != (note["at"], breaker):
                 self._heard[name] = (note["at"], breaker)
-                wait_s = note["wait_s"] - self._age_s(name, note["at"])
+                wait_s = note["wait_s"] - self._age_s(name, note["at"], log.now())
                 if wait_s > 0:
                     routing.hear(name, Wait(wait_s, bool(note.get("misconfigured"))))
         self._seen = {key.removeprefix(PREFIX): note["at"] for key, note in notes.items()}
 
-    def _age_s(self, name: str, at: float) -> float:
+    def _age_s(self, name: str, at: float, now: float) -> float:
         """How old a note is. The clocks of two machines differ, so theirs is a last resort."""
-        age_s = max(0.0, time.time() - at)
+        age_s = max(0.0, now - at)
         new = self._seen is not None and self._seen.get(name) != at
         return min(age_s, NEWS_S) if new else age_s

@@ -119,6 +119,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
             config_problem,
             *_budget_problems(services.routing),
             _log_problem(services),
+            services.log.clock_problem,
             PROVISIONAL if services.routing.provisional else None,
             knowledge.problem,
             *_unknown_words(services),

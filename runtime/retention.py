@@ -8,7 +8,6 @@ over everything.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 
 from config.models import Settings
@@ -41,7 +40,7 @@ async def prune(
     settings: Settings, log: InteractionLog, *, now: float | None = None, rest_s: float = 0.0
 ) -> Pruned:
     """Apply `retention`. Raises StorageError; what went by then is gone for good."""
-    oldest_at = (time.time() if now is None else now) - settings.retention.days * DAY_S
+    oldest_at = (log.now() if now is None else now) - settings.retention.days * DAY_S
     baseline, left, gone = await log.baseline(), await log.count(), 0
     ranking = ranking_of(settings)
     if baseline is not None:

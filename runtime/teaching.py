@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -74,7 +73,7 @@ async def teach(
         return await take_back(services, lesson, by)
     row = TaughtRow(
         id=lesson,
-        at=time.time(),
+        at=services.log.now(),
         category=category,
         request_id=request_id,
         prompt=prompt,
@@ -90,7 +89,11 @@ async def take_back(services: Services, lesson: str, by: str = NOBODY) -> Taught
     row = next((r for r in await services.log.taught() if r["id"] == lesson and _stands(r)), None)
     if row is None:
         raise NotFoundError("nothing was taught about this prompt, or it was taken back already")
-    gone: dict[str, object] = {**row["detail"], "taken_back_by": by, "taken_back_at": time.time()}
+    gone: dict[str, object] = {
+        **row["detail"],
+        "taken_back_by": by,
+        "taken_back_at": services.log.now(),
+    }
     await services.log.teach(TaughtRow(**{**row, "detail": gone}))
     await follow(services)
     return _listed(row)

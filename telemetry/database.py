@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,12 @@ class UnreachableError(StorageError):
 class Database:
     """One writing engine, one reading engine, and the differences between the two dialects."""
 
-    def __init__(self, url: URL, where: str) -> None:
+    def __init__(self, url: URL, where: str, clock: Callable[[], float] = time.time) -> None:
+        """`clock` is this machine's: Unix seconds, right or wrong."""
         self.where = where
+        self.offset_s = 0.0
+        """What the database's clock is ahead of ours, as last measured; for SQLite it is ours."""
+        self._clock = clock
         self.prepared = False
         self._url = url
         self._file: tuple[int, int] | None = None
@@ -130,17 +135,33 @@ class Database:
         return int(connection.execute(newest).scalar_one())
 
     def window(self, connection: Connection) -> tuple[int, int]:
-        """(low, high) of this snapshot: all below `low` is committed, nothing reaches `high`."""
+        """(low, high) of this snapshot: all below `low` is committed, nothing reaches `high`.
+
+        Every reader that follows the log asks for it, so the clocks are compared here.
+        """
         if self.is_sqlite:
             following = self.stamp(connection)
             return following, following
+        asked_at = self._clock()
         row = connection.execute(
             text(
-                "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint"
-                " FROM pg_current_snapshot() s"
+                "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint,"
+                " extract(epoch from clock_timestamp())::float8 FROM pg_current_snapshot() s"
             )
         ).one()
+        self._set_clock(row[2], asked_at)
         return int(row[0]), int(row[1])
+
+    def now(self) -> float:
+        """The database's time, in Unix seconds: replicas whose clocks differ agree on it."""
+        return self._clock() + self.offset_s
+
+    def _set_clock(self, theirs: float, asked_at: float) -> None:
+        """Half of the round trip is what the answer may be wrong by."""
+        heard_at = self._clock()
+        found = theirs - (asked_at + heard_at) / 2
+        if abs(found - self.offset_s) > (heard_at - asked_at) / 2:
+            self.offset_s = found
 
     def close(self) -> None:
         self.writing.dispose()

@@ -30,6 +30,9 @@ LOOK_S = 0.25
 OWN_ROWS_S = READ_S
 """How long a read waits for rows that were written before it: until it is clear that it is vain."""
 
+CLOCK_S = 2.0
+"""A machine whose clock is further off is named in `/health`."""
+
 HAND_ON_S = 10.0
 """How long a command waits for rows that an earlier process left in the spool."""
 
@@ -65,14 +68,16 @@ class InteractionLog:
         *,
         text: bool = False,
         wait_s: float | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> InteractionLog:
         """The log at that address, by default the SQLite file `router.db` in the data folder.
 
         `text` stores prompts and answers too. Raises StorageError, and never overwrites a file
         that is not a healthy database. With `wait_s` a database that does not answer in so many
-        seconds is no error: rows wait in the data folder's spool until it does.
+        seconds is no error: rows wait in the data folder's spool until it does. `clock` is this
+        machine's.
         """
-        database = Database(*locate(database_url, data_dir))
+        database = Database(*locate(database_url, data_dir), clock)
         if wait_s is None:
             database.prepare()
         log = cls(database, data_dir / "spool", text=text)
@@ -89,6 +94,22 @@ class InteractionLog:
     def problem(self) -> str | None:
         """Why rows do not reach the database now; None when they do."""
         return self._writer.problem
+
+    def now(self) -> float:
+        """The log's time in Unix seconds: the database's, which all replicas share."""
+        return self._database.now()
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Why this machine's clock is to be set, as a sentence; None while it is right enough."""
+        ahead_s = -self._database.offset_s
+        if abs(ahead_s) <= CLOCK_S:
+            return None
+        word = "ahead of" if ahead_s > 0 else "behind"
+        return (
+            f"this machine's clock is {abs(ahead_s):.0f} s {word} the database's: rows are given"
+            " the database's time; let the machine set its clock (NTP)"
+        )
 
     @property
     def backlog(self) -> Backlog:
@@ -140,7 +161,7 @@ class InteractionLog:
         told = f"{kind}|{subject}|{once}"
         row = {
             "id": uuid.uuid4().hex if once is None else uuid.uuid5(uuid.NAMESPACE_OID, told).hex,
-            "at": time.time(),
+            "at": self.now(),
             "kind": kind,
             "subject": subject,
             "detail": tables.dump(detail),
@@ -149,7 +170,7 @@ class InteractionLog:
 
     async def hint(self, name: str, detail: Mapping[str, object]) -> None:
         """Leave a note for the other replicas, replacing the last one of that name."""
-        row = {"name": name, "at": time.time(), "detail": tables.dump(detail)}
+        row = {"name": name, "at": self.now(), "detail": tables.dump(detail)}
         await self._writer.submit(Job(hints=[row]))
 
     async def prune(
@@ -176,7 +197,7 @@ class InteractionLog:
 
     async def teach(self, example: TaughtRow) -> None:
         """Store a correction of the classifier, in place of the one of the same id."""
-        row = {"at": time.time(), "request_id": None, "prompt": None, **example}
+        row = {"at": self.now(), "request_id": None, "prompt": None, **example}
         row["detail"] = tables.dump(example.get("detail") or {})
         job = Job(taught=[tables.encode(tables.taught, row, text=True)])
         await self._writer.submit(job, PATIENT_S)
@@ -246,7 +267,7 @@ class InteractionLog:
 
     async def spent_today(self, now: float | None = None) -> dict[str, float]:
         """USD that each provider cost since midnight UTC; what is unknown is not in it."""
-        moment = time.time() if now is None else now
+        moment = self.now() if now is None else now
         return await self._read(queries.spent, moment - moment % 86_400)
 
     async def close(self) -> None:

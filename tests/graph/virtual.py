@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -188,6 +189,7 @@ class MemoryLog:
         self.rows: list[dict[str, Any]] = []
         self.revisions: list[dict[str, Any]] = []
         self.problem: str | None = None
+        self.clock_problem: str | None = None
         self.backlog = Backlog(0, 0, 0)
         self.spent: dict[str, float] = {}
         self.corrections: dict[str, Any] = {}
@@ -203,8 +205,11 @@ class MemoryLog:
     async def revise(self, attempt: Any) -> None:
         self.revisions.append(dict(attempt))
 
-    async def audit(self, kind: str, subject: str, detail: Any) -> None:
+    async def audit(self, kind: str, subject: str, detail: Any, once: str | None = None) -> None:
         pass
+
+    def now(self) -> float:
+        return time.time()
 
     async def hint(self, name: str, detail: Any) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,9 @@ async def test_clocks_that_differ_do_not_make_fresh_news_old(settings: Settings)
 
         async def hints(self) -> dict[str, dict[str, Any]]:
             return dict(notes)
+
+        def now(self) -> float:
+            return time.time()
 
     here, there = Replica(settings, Skewed()), Replica(settings, Skewed())
     await there.exchange()

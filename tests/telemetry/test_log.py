@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from config.errors import NotFoundError, StorageError
 from telemetry.log import InteractionLog
 from telemetry.records import InteractionRow
+from tests.telemetry.postgres import PostgresServer
 from tests.telemetry.rows import attempt, request
 
 
@@ -24,7 +27,7 @@ async def changes(log: InteractionLog, cursor: int | None) -> tuple[dict[str, In
 
 
 def stored_bytes(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.iterdir())
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 async def test_a_request_comes_back_as_it_was_written(log: InteractionLog) -> None:
@@ -233,3 +236,29 @@ async def test_texts_are_stored_only_when_asked(tmp_path: Path, text: bool) -> N
     assert (row["attempts"][0].get("text") == "a secret") is text
     await log.close()
     assert (b"secret" in stored_bytes(tmp_path)) is text
+
+
+async def test_rows_have_the_databases_time_whatever_the_clock_of_a_replica_says(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.database()
+    right = InteractionLog.open(url, tmp_path / "right")
+    wrong = InteractionLog.open(url, tmp_path / "wrong", clock=lambda: time.time() + 600)
+    for log in (right, wrong):
+        await log.position()  # as every start does
+    assert abs(wrong.now() - right.now()) < 60
+    assert right.clock_problem is None
+    assert re.search(r"clock is \d\d\d s ahead of the database's", wrong.clock_problem or "")
+    await wrong.audit("test", "wrong", {})
+    await right.audit("test", "right", {})
+    at = {row["subject"]: row["at"] for row in await right.audits("test")}
+    assert abs(at["wrong"] - at["right"]) < 60
+    for log in (right, wrong):
+        await log.close()
+
+
+async def test_what_several_replicas_note_is_there_once(log: InteractionLog) -> None:
+    for _ in range(2):
+        await log.audit("reranked", "technical", {"after": ["a"]}, "1")
+    await log.audit("reranked", "technical", {"after": ["a"]}, "2")
+    assert len(await log.audits("reranked")) == 2
