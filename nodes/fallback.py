@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Coroutine
 
 from nodes.classify import begin_race
-from nodes.grounding import continuation, fallback_messages, source_of
+from nodes.grounding import as_it_is, continuation, fallback_messages, source_of
 from providers.base import ProviderError
-from providers.messages import text_of
 from race.attempt import branch_of, skip
 from race.call import call, call_options, permit
 from race.permits import Refused
 from race.rendezvous import cancel
-from race.request import Asked, Request
+from race.request import Request
 from race.services import Services
 from race.state import Branch, Source, State
 from vectorstore.passages import Retrieval
@@ -56,16 +55,6 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     if usable and name is not None and services.routing.allows(name):
         await meeting.may_start.wait()
     await _answer(services, request, found, given)
-
-
-def as_it_is(asked: Asked, needs: frozenset[str]) -> bool:
-    """The conversation goes to whoever stands by as it is, without passages: it needs more than
-    words, or the user's own words are not all that there is to answer."""
-    if needs or not asked.plain:
-        return True
-    return bool(asked.conversation) and (
-        asked.conversation[-1]["role"] != "user" or text_of(asked.conversation[-1]) != asked.prompt
-    )
 
 
 async def _stand_by(services: Services, request: Request, given: list[Source]) -> None:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from providers.base import Message, estimate_tokens
-from providers.messages import written
+from providers.messages import text_of, written
+from race.request import Asked
 from race.state import Source
 from vectorstore.keywords import words
 from vectorstore.passages import Passage, Retrieval
@@ -18,6 +19,9 @@ INSTRUCTION = (
 )
 CONTINUE = "Continue: {last}"
 """So short because small models understand it more often than an explanation."""
+
+KNOWLEDGE_ANSWERS = "the knowledge base holds the answer"
+"""Why the embedded LLaMA is not asked without passages."""
 
 ANCHOR_WORDS = 6
 """The last words of the shown text, from which a continuation is asked for."""
@@ -54,6 +58,16 @@ def fallback_messages(
         Message(role="system", content=INSTRUCTION),
         Message(role="user", content=content),
     ], sources
+
+
+def as_it_is(asked: Asked, needs: frozenset[str]) -> bool:
+    """The conversation goes to whoever stands by as it is, without passages: it needs more than
+    words, or the user's own words are not all that there is to answer."""
+    if needs or not asked.plain:
+        return True
+    return bool(asked.conversation) and (
+        asked.conversation[-1]["role"] != "user" or text_of(asked.conversation[-1]) != asked.prompt
+    )
 
 
 def supported(answer: str, question: str, sources: Sequence[Source]) -> bool:

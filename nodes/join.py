@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from config.models import Limits
-from nodes.grounding import supported
+from nodes.grounding import KNOWLEDGE_ANSWERS, supported
 from race.actions import Side
 from race.request import Asked, Request
 from race.services import Services
@@ -172,6 +172,8 @@ def why_primary(primary: Branch) -> str | None:
 def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
     """Why the fallback answered: what became of each provider that was asked before it."""
     name = fallback.get("provider")
+    if any(row.get("detail") == KNOWLEDGE_ANSWERS for row in primary.get("attempts", [])):
+        return f"{KNOWLEDGE_ANSWERS}, so {name} answered from it"
     if _was_overtaken(primary):
         *before, last = primary["attempts"]
         waiting = f"{last['provider']} was being asked when {name} was ready"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nodes.classify import begin_race
+from nodes.grounding import KNOWLEDGE_ANSWERS, as_it_is
 from nodes.log import revise
 from providers.base import ProviderError
 from race import opinion
@@ -85,6 +86,10 @@ async def _ask(services: Services, request: Request) -> None:
     """Call the order's providers until one answers or waiting is no longer free."""
     await opinion.settle(services, request)
     meeting, order = request.meeting, _candidates(services, request)
+    if order and await _knowledge_is_better(services, request, order[0]):
+        skip(request, services.providers.get(order[0]), "primary", KNOWLEDGE_ANSWERS)
+        meeting.failed("primary", "no_provider")
+        return
     granted, tried = _first(services, request, order), list[str]()
     if granted is None:
         meeting.failed("primary", "no_provider")
@@ -102,6 +107,25 @@ async def _ask(services: Services, request: Request) -> None:
             meeting.refused()
             return
         granted = await _after(services, request, order, tried, failure)
+
+
+async def _knowledge_is_better(services: Services, request: Request, preferred: str) -> bool:
+    """The embedded LLaMA is all there is, and confident passages are found: it answers from them.
+
+    It knows little by itself, and would invent. A provider that the caller named answers as asked.
+    """
+    behind, meeting = request.standby, request.meeting
+    if request.asked.provider or behind is None or as_it_is(request.asked, request.needs):
+        return False
+    if not services.providers.shares_embedded(preferred, behind):
+        return False
+    ttft_s = services.settings.limits_for(request.routed["category"]).ttft_s
+    try:
+        async with asyncio.timeout(ttft_s / 2):
+            await meeting.passages_known.wait()
+    except TimeoutError:
+        return False
+    return request.retrieval is not None and request.retrieval.confident
 
 
 def _candidates(services: Services, request: Request) -> list[str]:

@@ -42,6 +42,7 @@ class Rendezvous:
         self._logprobs: dict[Side, list[Logprob]] = {}
         self.decided: asyncio.Future[Decide] = self._loop.create_future()
         self.may_start = asyncio.Event()
+        self.passages_known = asyncio.Event()
         self.hedged = False
         self.continue_asked = asyncio.Event()
         self._continue_from: str | None = None
@@ -129,6 +130,7 @@ class Rendezvous:
 
     def passages_found(self, *, confident: bool) -> None:
         """Retrieval is in; see `Race.passages_found`."""
+        self.passages_known.set()
         self._feed(self._race().passages_found(self.now(), confident=confident))
 
     def done(self, side: Side) -> None:

@@ -22,6 +22,7 @@ from tests.graph.virtual import (
     on_virtual_time,
     whole,
 )
+from vectorstore.passages import Retrieval
 
 
 def primary(*script: Call) -> Scripted:
@@ -458,5 +459,30 @@ def test_a_provider_that_fell_behind_in_an_outage_is_tried_again_after_it():
         assert "P" in texts[15:]
         assert sum(at < 60.0 for at in down.called_at) <= 8
         await stage.router.aclose(0)
+
+    on_virtual_time(play())
+
+
+def test_the_knowledge_base_answers_where_the_embedded_model_is_all_there_is() -> None:
+    async def play():
+        p, f = primary(whole(300, "Invented.")), fallback(whole(300, "The sky is blue."))
+        played = await Stage(p, f, retrieval=SURE, shared=True).play()
+        assert (played.text, len(p.calls), len(f.calls)) == ("The sky is blue.", 0, 1)
+        assert [source["source"] for source in played.answer["sources"]] == ["sky.md"]
+        assert played.answer["why"] == (
+            "the knowledge base holds the answer, so fallback answered from it"
+        )
+
+    on_virtual_time(play())
+
+
+@pytest.mark.parametrize(
+    ("found", "how"), [(Retrieval(), {}), (SURE, {"provider": "primary"})], ids=["unsure", "named"]
+)
+def test_the_embedded_model_answers_plainly_else(found: Retrieval, how: dict[str, str]) -> None:
+    async def play():
+        p, f = primary(whole(300, "P")), fallback(whole(300, "F"))
+        played = await Stage(p, f, retrieval=found, shared=True).play(**how)
+        assert (played.text, len(f.calls)) == ("P", 0)
 
     on_virtual_time(play())
