@@ -107,7 +107,7 @@ async def _ask(services: Services, request: Request, name: str) -> str | None:
         return None
     settings, provider = services.settings, services.providers.get(name)
     attempt = Attempt(request, provider, "classifier")
-    messages = _messages(settings.categories, request.asked.prompt)
+    messages = question(settings.categories, request.asked.prompt)
     attempt.begin(granted, settings.provider(name).cost, messages)
     options = CallOptions(max_tokens=MOST_TOKENS, temperature=0.0, extra=_schema(services, name))
     try:
@@ -157,7 +157,8 @@ def category_in(text: str, categories: Mapping[str, Category]) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def _messages(categories: Mapping[str, Category], prompt: str) -> Sequence[Message]:
+def question(categories: Mapping[str, Category], prompt: str) -> Sequence[Message]:
+    """What a model is asked about a prompt."""
     defined = "\n".join(
         f"- {name}: {category.description}" for name, category in categories.items()
     )
@@ -178,9 +179,14 @@ def _schema(services: Services, name: str) -> dict[str, object]:
     """The reply's form, for a provider that is declared to keep to one."""
     if "json_schema" not in (services.settings.provider(name).capabilities or ()):
         return {}
+    return reply_form(list(services.settings.categories))
+
+
+def reply_form(names: Sequence[str]) -> dict[str, object]:
+    """What makes a host that can keep a reply to one of these categories."""
     schema = {
         "type": "object",
-        "properties": {"category": {"type": "string", "enum": list(services.settings.categories)}},
+        "properties": {"category": {"type": "string", "enum": list(names)}},
         "required": ["category"],
         "additionalProperties": False,
     }

@@ -30,7 +30,11 @@ APART = 8
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("data/training"), help="for what is kept")
-    parser.add_argument("--epochs", type=int, default=Plan.epochs)
+    parser.add_argument("--epochs", type=int, default=Plan().epochs)
+    parser.add_argument("--out", type=Path, default=MODEL, help="the folder of the results")
+    parser.add_argument(
+        "--every", type=int, default=1, help="learn from every so many-th prompt only, for a trial"
+    )
     parser.add_argument(
         "--temperature", type=float, default=0.92, help="near what the first stage prints"
     )
@@ -43,14 +47,15 @@ def main() -> int:
     apart = [one for one in writers if zlib.crc32(one.encode()) % APART == 0]
     known, held = data.held_out(prompts, apart)
     first, last = arguments.work / "measured.npz", arguments.work / "final.npz"
+    known, held = known[:: arguments.every], held[:: arguments.every]
     if "measured" in stages:
         plan = replace(Plan(), epochs=arguments.epochs)
         _tune(plan, [prompts[row] for row in known], [prompts[row] for row in held], None, first)
     if "final" in stages:
-        plan = replace(Plan(), epochs=1, rate=Plan.rate / 2, seed=1)
-        _tune(plan, prompts, [], Tuned.load(first.read_bytes()), last)
+        plan = replace(Plan(), epochs=1, rate=Plan().rate / 2, seed=1)
+        _tune(plan, prompts[:: arguments.every], [], Tuned.load(first.read_bytes()), last)
     if "fitted" in stages:
-        export.write(Tuned.load(last.read_bytes()), arguments.temperature, MODEL)
+        export.write(Tuned.load(last.read_bytes()), arguments.temperature, arguments.out)
     return 0
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.classification import (
     TARGETS,
+    by_language,
     calibration_error,
     cases,
     judge,
@@ -83,6 +84,11 @@ def test_it_reaches_its_targets_on_prompts_never_trained_on(classifier: Classifi
     assert judged.right.mean() >= TARGETS["accuracy"]
     assert macro_f1(judged) >= TARGETS["macro F1"]
     assert calibration_error(judged) <= 0.08
+
+
+def test_other_languages_are_understood_as_well(classifier: Classifier) -> None:
+    found = by_language(classifier).values()
+    assert sum(right for right, _ in found) >= 0.9 * sum(count for _, count in found)
 
 
 def test_no_measured_prompt_is_an_example() -> None:
