@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.conftest import SettingsFor
 from tests.upstream import Behaviour, Upstream
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -38,6 +39,22 @@ def test_bring_your_key_measures_the_embedded_llama_and_a_real_api(tmp_path: Pat
     assert "llama-api (primary)" in texts
     assert "Answered by the real API." in texts
     assert "a-key" not in texts
+
+
+def test_build_on_it_runs_over_a_model_that_calls_tools(settings_for: SettingsFor) -> None:
+    with Upstream.in_thread() as capable:
+        for model in ("first", "second", "cheap"):
+            capable.behave(model, Behaviour(text="It is Lisbon.", capable=True))
+        settings = settings_for(capable)
+        folders = (
+            f"CONFIG, DATA = Path({str(settings.config_dir)!r}), Path({str(settings.data_dir)!r})"
+        )
+        texts = run(NOTEBOOKS / "build_on_it.ipynb", folders)
+    assert "4 messages in the thread" in texts
+    assert "answer.classify" in texts
+    assert "answered" in texts
+    assert "22 degrees and sunny in Lisbon" in texts
+    assert "no answer" not in texts
 
 
 def run(path: Path, parameters: str) -> str:
