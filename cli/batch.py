@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.batch_file import Item, Results, read_items, read_results
+from api.bulk import Bulk
+from api.server import create_app
+from cli.batch_file import Item, Known, Line, Prompts, Results, is_error
 from config.errors import ConfigError, NoAnswerError, RouterError, StorageError, UsageError
 from graph.router import Router
 from race.state import Answer
 from telemetry.console import Terminal
 
+AHEAD = 256
+"""Results that may wait for an earlier one, in memory."""
+BUCKET = 1.02
+"""Times are counted in steps of 2%, so that the median needs no list of them."""
 CONCURRENCY = 4
 """The embedded LLaMA answers four at once; a remote API takes more."""
 
@@ -27,51 +37,166 @@ def run(args: argparse.Namespace) -> int:
     if concurrency < 1:
         raise UsageError("--concurrency takes a number from 1", "concurrency")
     router = Router.from_config(args.config, args.data)
-    items = read_items(args.batch)
+    prompts = Prompts(args.batch)
     out = args.out or args.batch.with_name(args.batch.stem + ".results.jsonl")
     if out.resolve() == args.batch.resolve():
         raise UsageError(f"--out {out} is the input file; name another one", "out")
-    known = read_results(out) if args.resume else []
-    results = Results(out, items, known)
+    known = Known(out, resume=args.resume)
+    results, tally = Results(out), Tally()
     try:
-        asyncio.run(_answer_all(router, results, concurrency))
+        asyncio.run(Run(router, prompts, known, results, tally).all(concurrency))
     except KeyboardInterrupt:
-        results.close()
-        left = len(items) - len(results.done)
+        results.close(known.rest())
+        left = prompts.count - tally.prompts
         print(f"stopped; {left} prompts left: go on with --resume", file=sys.stderr)
         return 130
     results.close()
-    _summary(results)
-    return 1 if any(r["error"] for r in results.done.values()) else 0
+    known.close()
+    tally.print(out)
+    return 1 if tally.errors else 0
 
 
-async def _answer_all(router: Router, results: Results, concurrency: int) -> None:
-    queue = list(reversed(results.todo))
-    bar = Progress(
-        TextColumn("Prompts"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Terminal(stderr=True),
-    )
-    async with router:
-        with bar:
-            task = bar.add_task("", total=len(results.items), completed=len(results.done))
+class Run:
+    """One pass over the file: at most `AHEAD` lines are read beyond the first that is not done."""
 
-            async def worker() -> None:
-                while queue:
-                    item = queue.pop()
-                    results.add(item, await _answer(router, item))
-                    bar.advance(task)
+    def __init__(
+        self, router: Router, prompts: Prompts, known: Known, results: Results, tally: Tally
+    ) -> None:
+        self._router = router
+        self._known = known
+        self._results = results
+        self._tally = tally
+        self._total = prompts.count
+        self._items = enumerate(prompts)
+        self._moved = asyncio.Condition()
 
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(concurrency, len(queue))):
-                    group.create_task(worker())
+    async def all(self, concurrency: int) -> None:
+        """Answer every line, `concurrency` at once."""
+        bar = Progress(
+            TextColumn("Prompts"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Terminal(stderr=True),
+        )
+        async with AsyncExitStack() as stack:
+            service = create_app(self._router)
+            await stack.enter_async_context(service.router.lifespan_context(service))
+            keys = self._router.settings.environment.api_keys
+            bulk = Bulk(service, keys[0].get_secret_value() if keys else None)
+            stack.push_async_callback(bulk.close)
+            with bar:
+                advance = partial(bar.advance, bar.add_task("", total=self._total))
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(min(concurrency, self._total)):
+                            group.create_task(self._work(bulk, advance))
+                except* RouterError as errors:
+                    raise errors.exceptions[0] from None
+
+    async def _work(self, bulk: Bulk, advance: Callable[[], None]) -> None:
+        for place, item in self._items:
+            async with self._moved:
+                while place >= self._results.written + AHEAD:
+                    await self._moved.wait()
+            line = self._known.take(item) or await self._answer(bulk, item)
+            async with self._moved:
+                self._results.add(place, line)
+                self._moved.notify_all()
+            self._tally.add(line)
+            advance()
+
+    async def _answer(self, bulk: Bulk, item: Item) -> Line:
+        if item.request is not None:
+            return dict(await bulk.answer(item.request))
+        return await _answer(self._router, item)
 
 
-async def _answer(router: Router, item: Item) -> dict[str, Any]:
+class Tally:
+    """What the summary shows, in a few numbers however long the file is."""
+
+    def __init__(self) -> None:
+        self.prompts = self.errors = 0
+        self._by_category: dict[str, Category] = {}
+
+    def add(self, line: Line) -> None:
+        self.prompts += 1
+        self.errors += is_error(line)
+        figures = _figures_of(line)
+        name = str(figures.get("category") or "–")
+        self._by_category.setdefault(name, Category()).add(figures, error=is_error(line))
+
+    def print(self, out: Path) -> None:
+        title = f"{self.prompts} prompts → {os.path.relpath(out)}"
+        table = Table(title=title, title_justify="left")
+        for column in (
+            "category",
+            "prompts",
+            "primary",
+            "fallback",
+            "errors",
+            "median s",
+            "cost $",
+        ):
+            table.add_column(column, justify="left" if column == "category" else "right")
+        for name in sorted(self._by_category):
+            table.add_row(name, *self._by_category[name].cells())
+        Terminal().print(table)
+
+
+class Category:
+    """The figures of one category."""
+
+    def __init__(self) -> None:
+        self._roles: Counter[object] = Counter()
+        self._times: Counter[int] = Counter()
+        self._cost, self._unknown = 0.0, False
+        self._prompts = self._errors = 0
+
+    def add(self, figures: Mapping[str, object], *, error: bool) -> None:
+        self._prompts += 1
+        self._errors += error
+        self._roles[figures.get("role")] += 1
+        if isinstance(took := figures.get("latency_ms"), int | float) and took > 0:
+            self._times[round(math.log(took) / math.log(BUCKET))] += 1
+        cost = figures.get("cost_usd")
+        if isinstance(cost, int | float):
+            self._cost += cost
+        elif figures.get("role"):
+            self._unknown = True
+
+    def cells(self) -> tuple[str, ...]:
+        return (
+            str(self._prompts),
+            str(self._roles["primary"]),
+            str(self._roles["fallback"]),
+            str(self._errors),
+            self._median(),
+            f"{self._cost:.6f}" + (" + unknown" if self._unknown else ""),
+        )
+
+    def _median(self) -> str:
+        half, seen = self._times.total() // 2, 0
+        for bucket in sorted(self._times):
+            seen += self._times[bucket]
+            if seen > half:
+                return f"{BUCKET**bucket / 1000:.2f}"
+        return "–"
+
+
+def _figures_of(line: Line) -> Mapping[str, object]:
+    """Those of the router's answer, in either form of a result."""
+    if "custom_id" not in line:
+        return line
+    found: object = line
+    for name in ("response", "body", "router"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+async def _answer(router: Router, item: Item) -> Line:
     """One line of the output; a prompt that fails is a line with its error."""
-    line: dict[str, Any] = {"line": item.line, "id": item.id, "prompt": item.prompt}
+    line: Line = {"line": item.line, "id": item.id, "prompt": item.prompt}
     if item.problem:
         return {**line, **_NOTHING, "error": item.problem}
     try:
@@ -86,12 +211,12 @@ async def _answer(router: Router, item: Item) -> dict[str, Any]:
     return {**line, **_figures(answer), "error": None}
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(
+_NOTHING: Line = dict.fromkeys(
     ("category", "confidence", "answer", "provider", "role", "request_id", "latency_ms", "cost_usd")
 )
 
 
-def _figures(answer: Answer) -> dict[str, Any]:
+def _figures(answer: Answer) -> Line:
     return {
         "category": answer.category,
         "confidence": round(answer.confidence, 4),
@@ -106,27 +231,3 @@ def _figures(answer: Answer) -> dict[str, Any]:
         "sources": [source["source"] for source in answer.sources],
         "note": answer.note,
     }
-
-
-def _summary(results: Results) -> None:
-    title = f"{len(results.items)} prompts → {os.path.relpath(results.out)}"
-    table = Table(title=title, title_justify="left")
-    for column in ("category", "prompts", "primary", "fallback", "errors", "median s", "cost $"):
-        table.add_column(column, justify="left" if column == "category" else "right")
-    lines = list(results.done.values())
-    for category in sorted({str(line.get("category") or "–") for line in lines}):
-        mine = [line for line in lines if str(line.get("category") or "–") == category]
-        roles = Counter(line.get("role") for line in mine)
-        times = sorted(line["latency_ms"] for line in mine if line.get("latency_ms") is not None)
-        costs = [line.get("cost_usd") for line in mine if line.get("role")]
-        known = [cost for cost in costs if cost is not None]
-        table.add_row(
-            category,
-            str(len(mine)),
-            str(roles["primary"]),
-            str(roles["fallback"]),
-            str(sum(1 for line in mine if line["error"])),
-            f"{times[len(times) // 2] / 1000:.2f}" if times else "–",
-            f"{sum(known):.6f}" + ("" if len(known) == len(costs) else " + unknown"),
-        )
-    Terminal().print(table)

@@ -1,48 +1,81 @@
-"""The files of `--batch`: prompts in, results out, nothing lost between the two."""
+"""The files of `--batch`: prompts in, results out, read and written as it goes, nothing lost."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from api.bulk import failed
 from config.errors import StorageError, UsageError
 
-Line = dict[str, Any]
+Line = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One prompt; `problem` says why the line cannot be asked."""
+    """One line of the input; `problem` says why it cannot be asked."""
 
     line: int  # in the input file, from 1
-    prompt: str
+    prompt: str = ""
     id: str | None = None
     category: str | None = None
+    request: Mapping[str, object] | None = None
+    """The whole line where it has OpenAI's batch form."""
     problem: str | None = None
 
-
-def read_items(path: Path) -> list[Item]:
-    """One prompt a line; JSONL if the first line that is not blank is a JSON object."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}", "batch") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}", "batch") from error
-    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines:
-        raise UsageError(f"{path} holds no prompt; write one a line", "batch")
-    jsonl = lines[0][1].startswith("{") and isinstance(_parse(lines[0][1]), dict)
-    return [_item(n, line) if jsonl else Item(n, line) for n, line in lines]
+    @property
+    def key(self) -> bytes:
+        """What an earlier result of the same line has in common with it."""
+        if self.request is not None:
+            return _digest("openai", self.request.get("custom_id"), None)
+        return _digest("prompt", self.id, self.prompt)
 
 
-def _parse(line: str) -> Any:
+class Prompts:
+    """The lines of a file that are not blank, as often as they are asked for; never all at once.
+
+    One prompt a line; JSONL if the first of them is a JSON object: `prompt` with optional `id` and
+    `category`, or OpenAI's `custom_id`, `method`, `url` and `body`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """UsageError where the file cannot be read or holds nothing."""
+        self._path = path
+        self.count, self._jsonl = 0, False
+        try:
+            for _, line in self._lines():
+                self.count += 1
+                if self.count == 1:
+                    self._jsonl = isinstance(_parse(line), dict)
+        except FileNotFoundError:
+            raise UsageError(f"there is no file {path}", "batch") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read as UTF-8 text: {error}", "batch") from error
+        if not self.count:
+            raise UsageError(f"{path} holds no prompt; write one a line", "batch")
+
+    def __iter__(self) -> Iterator[Item]:
+        for number, line in self._lines():
+            yield _item(number, line) if self._jsonl else Item(number, line)
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        with self._path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if stripped := line.strip():
+                    yield number, stripped
+
+
+def _parse(line: str) -> object:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -50,6 +83,8 @@ def _item(number: int, line: str) -> Item:
     value = _parse(line)
     if not isinstance(value, dict):
         return Item(number, line, problem=f"line {number} is not a JSON object")
+    if "custom_id" in value and "prompt" not in value:
+        return Item(number, request=value)
     prompt, category = value.get("prompt"), value.get("category")
     name = None if value.get("id") is None else str(value["id"])
     if not isinstance(prompt, str) or not prompt.strip():
@@ -59,19 +94,68 @@ def _item(number: int, line: str) -> Item:
     return Item(number, prompt, name, category)
 
 
-def read_results(out: Path) -> list[Line]:
-    """What earlier runs wrote, a cut one included; lines that are no result are passed over."""
-    found: dict[int, Line] = {}
-    for path in (out, _partial(out)):
-        if not path.exists():
-            continue
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            value = _parse(line)
-            if not isinstance(value, dict) or not isinstance(value.get("line"), int):
-                continue
-            if value["line"] not in found or not value.get("error"):
-                found[value["line"]] = value
-    return list(found.values())
+def is_error(line: Mapping[str, object]) -> bool:
+    """A result that `--resume` tries again."""
+    return failed(line) if "custom_id" in line else bool(line.get("error"))
+
+
+class Known:
+    """What earlier runs have answered, a killed one included: an index on disk over their files.
+
+    Lines that are no result, or an error, are passed over.
+    """
+
+    def __init__(self, out: Path, *, resume: bool) -> None:
+        files = [path for path in (out, _set_aside(out)) if path.exists()] if resume else []
+        self._open = [path.open("rb") for path in files]
+        self._index = sqlite3.connect("")  # a temporary file, gone when it is closed
+        self._index.execute("CREATE TABLE known(line PRIMARY KEY, key, file, at)")
+        self._index.execute("CREATE INDEX by_key ON known(key)")
+        for number, file in enumerate(self._open):
+            at = 0
+            for raw in file:
+                self._note(raw, number, at)
+                at += len(raw)
+
+    def _note(self, raw: bytes, file: int, at: int) -> None:
+        value = _parse(raw.decode("utf-8", "replace"))
+        if not isinstance(value, dict) or is_error(value):
+            return
+        if "custom_id" in value:
+            line, key = str(value["custom_id"]), _digest("openai", value["custom_id"], None)
+        elif isinstance(value.get("line"), int):
+            line, key = value["line"], _digest("prompt", value.get("id"), value.get("prompt"))
+        else:
+            return
+        row = (line, key, file, at)
+        self._index.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", row)
+
+    def take(self, item: Item) -> Line | None:
+        """The result of the same line, once; None where it has none."""
+        found = self._index.execute(
+            "SELECT rowid, file, at FROM known WHERE key = ? ORDER BY rowid LIMIT 1", (item.key,)
+        ).fetchone()
+        if found is None:
+            return None
+        self._index.execute("DELETE FROM known WHERE rowid = ?", (found[0],))
+        line = self._read(*found[1:])
+        return line if item.request is not None else {**line, "line": item.line}
+
+    def rest(self) -> Iterator[Line]:
+        """What was not taken, in the order of the files."""
+        for file, at in self._index.execute("SELECT file, at FROM known ORDER BY file, at"):
+            yield self._read(file, at)
+
+    def close(self) -> None:
+        self._index.close()
+        for file in self._open:
+            file.close()
+
+    def _read(self, file: int, at: int) -> Line:
+        self._open[file].seek(at)
+        value = _parse(self._open[file].readline().decode("utf-8", "replace"))
+        assert isinstance(value, dict)
+        return value
 
 
 class Results:
@@ -81,44 +165,32 @@ class Results:
     that was there before, and `--resume` finds what it had done.
     """
 
-    def __init__(self, out: Path, items: list[Item], known: list[Line]) -> None:
+    def __init__(self, out: Path) -> None:
         self.out = out
-        self.items = items
-        self.done: dict[int, Line] = {}
-        earlier: dict[tuple[str | None, str], list[Line]] = {}
-        for line in known:
-            if not line.get("error"):
-                earlier.setdefault((line.get("id"), str(line.get("prompt"))), []).append(line)
-        for item in items:
-            if answered := earlier.get((item.id, item.prompt)):
-                self.done[item.line] = {**answered.pop(0), "line": item.line}
-        self._waiting = [item.line for item in items][::-1]
+        self.written = 0
+        """Lines that stand in the file, in the order of the input."""
+        self._waiting: dict[int, Line] = {}
         try:
             self._file: TextIO = _partial(out).open("w", encoding="utf-8")
         except OSError as error:
             raise StorageError(f"{out} cannot be written: {error.strerror}") from error
-        self._flush()
 
-    @property
-    def todo(self) -> list[Item]:
-        return [item for item in self.items if item.line not in self.done]
+    def add(self, place: int, line: Line) -> None:
+        """The result of the input's line number `place`, blank ones not counted, from 0."""
+        self._waiting[place] = line
+        while (following := self._waiting.pop(self.written, None)) is not None:
+            self._write(following)
+            self.written += 1
 
-    def add(self, item: Item, line: Line) -> None:
-        self.done[item.line] = line
-        self._flush()
-
-    def close(self) -> None:
-        """Write what is done but stood behind a gap, and put the file in its place."""
-        for number in reversed(self._waiting):
-            if number in self.done:
-                self._write(self.done[number])
-        self._waiting.clear()
+    def close(self, rest: Iterable[Line] = ()) -> None:
+        """Write what is done but stood behind a gap, and `rest`; put the file in its place."""
+        for place in sorted(self._waiting):
+            self._write(self._waiting[place])
+        for line in rest:
+            self._write(line)
         self._file.close()
         os.replace(_partial(self.out), self.out)
-
-    def _flush(self) -> None:
-        while self._waiting and self._waiting[-1] in self.done:
-            self._write(self.done[self._waiting.pop()])
+        _before(self.out).unlink(missing_ok=True)
 
     def _write(self, line: Line) -> None:
         try:
@@ -128,5 +200,24 @@ class Results:
             raise StorageError(f"{self.out} cannot be written: {error.strerror}") from error
 
 
+def _set_aside(out: Path) -> Path:
+    """What runs that were killed had done, in a file that this run does not write."""
+    before = _before(out)
+    if _partial(out).exists():
+        with _partial(out).open("rb") as cut, before.open("ab") as kept:
+            shutil.copyfileobj(cut, kept)
+            kept.write(b"\n")  # a line that was cut is no beginning of another
+        _partial(out).unlink()
+    return before
+
+
 def _partial(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
+
+
+def _before(out: Path) -> Path:
+    return out.with_name(out.name + ".before")
+
+
+def _digest(kind: str, name: object, text: object) -> bytes:
+    return hashlib.blake2b(json.dumps([kind, name, text]).encode(), digest_size=16).digest()

@@ -252,3 +252,55 @@ def test_nothing_that_a_model_or_a_host_says_controls_the_terminal(run: Run, ser
         assert said
         assert not [c for c in said if c not in "\n\t" and (ord(c) < 32 or 127 <= ord(c) < 160)]
         assert "abcdef0123456789" not in said
+
+
+def test_batch_takes_and_gives_openai_s_form(run: Run, served: Upstream, tmp_path: Path):
+    served.behave("first", Behaviour(text="fine"))
+    chat = {"model": "auto", "messages": [{"role": "user", "content": "One?"}]}
+    lines = [
+        {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": chat},
+        {"prompt": "Two?", "id": "b"},
+        {"custom_id": "c", "method": "POST", "url": "/v1/chat/completions", "body": {}},
+        {"custom_id": "d", "method": "POST", "url": "/v1/models", "body": {}},
+        {"custom_id": "e", "method": "POST", "url": "/v1/responses", "body": {"input": "Hi?"}},
+    ]
+    prompts = tmp_path / "in.jsonl"
+    prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = run("--batch", str(prompts))
+    first, second, third, fourth, fifth = results(tmp_path / "in.results.jsonl")
+    assert done.code == 1
+    assert first["response"]["status_code"] == 200
+    assert first["response"]["body"]["choices"][0]["message"]["content"] == "fine"
+    assert first["response"]["body"]["router"]["provider"] == "first"
+    assert (second["id"], second["answer"]) == ("b", "fine")
+    assert (third["custom_id"], third["response"]["status_code"]) == ("c", 400)
+    assert third["response"]["body"]["error"]["type"] == "invalid_request_error"
+    assert fourth["response"] is None
+    assert "`url`" in fourth["error"]["message"]
+    assert fifth["response"]["body"]["object"] == "response"
+    asked = len(served.calls())
+    again = run("--batch", str(prompts), "--resume")
+    assert again.code == 1
+    assert results(tmp_path / "in.results.jsonl")[0] == first
+    assert len(served.calls()) == asked, "what was answered is not asked again"
+
+
+def test_a_batch_that_was_killed_twice_keeps_what_all_runs_had_done(
+    run: Run, served: Upstream, tmp_path: Path
+):
+    served.behave("first", Behaviour(text="new"))
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("One?\nTwo?\nThree?\nFour?\n")
+    out = tmp_path / "prompts.results.jsonl"
+
+    def line(number: int, prompt: str, run: str) -> str:
+        kept = {"line": number, "id": None, "prompt": prompt, "answer": run, "error": None}
+        return json.dumps(kept) + "\n"
+
+    out.write_text(line(4, "Four?", "first run"))
+    Path(f"{out}.before").write_text(line(1, "One?", "second run"))
+    Path(f"{out}.partial").write_text(line(3, "Three?", "third run") + '{"line": 2, "pro')
+    assert run("--batch", str(prompts), "--resume").code == 0
+    answers = [one["answer"] for one in results(out)]
+    assert answers == ["second run", "new", "third run", "first run"]
+    assert sorted(p.name for p in tmp_path.glob("prompts.*")) == [out.name, prompts.name]
