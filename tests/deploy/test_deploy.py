@@ -77,7 +77,7 @@ def test_the_cluster_s_providers_are_a_valid_configuration(tmp_path: Path) -> No
     shutil.copy(DEPLOY / "kubernetes/base/providers.yaml", tmp_path / "config")
     secret = next(documents(DEPLOY / "kubernetes/secret.example.yaml"))["stringData"]
     settings = load(tmp_path / "config", tmp_path / "data", environ=secret, dotenv=None)
-    assert [p.name for p in settings.providers if p.disabled is None][0] == "llama-api"
+    assert next(p.name for p in settings.providers if p.disabled is None) == "llama-api"
 
 
 def exported() -> set[str]:
