@@ -22,13 +22,24 @@ EVERYBODY = 10
 
 
 class Keys:
-    """The keys of `ROUTER_API_KEYS`, kept as digests."""
+    """The keys of `ROUTER_API_KEYS`, kept as digests; changed ones count without a restart."""
 
-    def __init__(self, keys: Iterable[SecretStr]) -> None:
-        self._digests = [_digest(key.get_secret_value()) for key in keys]
+    def __init__(self, current: Callable[[], Iterable[SecretStr]]) -> None:
+        """Whether keys are asked for at all is settled here: a service never opens by an edit."""
+        self._current = current
+        self._read = current()
+        self._kept = [_digest(key.get_secret_value()) for key in self._read]
 
     def __bool__(self) -> bool:
         return bool(self._digests)
+
+    @property
+    def _digests(self) -> list[bytes]:
+        keys = self._current()
+        if self._kept and keys and keys is not self._read:
+            self._read = keys
+            self._kept = [_digest(key.get_secret_value()) for key in keys]
+        return self._kept
 
     def accept(self, request: Request) -> bool:
         """True for a known key, and for everybody where no keys are set.

@@ -96,7 +96,7 @@ def create_app(
 
 def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: float) -> None:
     environment = router.settings.environment
-    keys = Keys(environment.api_keys)
+    keys = Keys(lambda: router.settings.environment.api_keys)
     locked = [] if not keys else [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
     limited = [Depends(RateLimit().require)] if environment.space_id is not None else []
     dialects = [

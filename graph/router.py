@@ -77,7 +77,8 @@ class Router:
         `share` is how many processes divide the admission's limits between them.
         """
         read = partial(load, config, data, environ=environ, dotenv=dotenv)
-        return cls(read(), watched=ConfigWatcher(Path(config), read), share=share)
+        keys = Path(dotenv) if dotenv is not None else None
+        return cls(read(), watched=ConfigWatcher(Path(config), read, keys), share=share)
 
     # -- life ---------------------------------------------------------------------------------
 

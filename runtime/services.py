@@ -181,11 +181,13 @@ FILES = ("providers.yaml", "categories.yaml")
 
 
 class ConfigWatcher:
-    """The configuration's files: `changed` is true once for every edit."""
+    """The configuration's files and the `.env` file: `changed` is true once for every edit."""
 
-    def __init__(self, config_dir: Path, read: Callable[[], Settings]) -> None:
+    def __init__(
+        self, config_dir: Path, read: Callable[[], Settings], dotenv: Path | None = None
+    ) -> None:
         self.read = read
-        self._config_dir = config_dir
+        self._files = [*(config_dir / name for name in FILES), *([dotenv] if dotenv else [])]
         self._seen = self._signature()
 
     def changed(self) -> bool:
@@ -197,9 +199,9 @@ class ConfigWatcher:
 
     def _signature(self) -> Signature:
         found = []
-        for name in FILES:
+        for file in self._files:
             try:
-                status = (self._config_dir / name).stat()
+                status = file.stat()
             except OSError:
                 found.append((0, 0))
             else:

@@ -6,7 +6,9 @@ import asyncio
 from pathlib import Path
 
 import yaml
+from starlette.requests import Request
 
+from api.access import Keys
 from graph.router import Router
 from tests.conftest import SettingsFor
 from tests.upstream import Behaviour, Upstream
@@ -14,7 +16,7 @@ from tests.upstream import Behaviour, Upstream
 
 async def until(condition) -> None:
     """The router looks at its files once a second: an event that only it knows of."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a file was edited; nothing announces it
             await asyncio.sleep(0.02)
 
@@ -48,3 +50,32 @@ async def test_a_broken_edit_keeps_the_old_configuration_and_says_so(
         assert (await router.answer("Is everything well?")).provider == "first"
         path.write_text(good)
         await until(lambda: router.health()["status"] == "ok")
+
+
+async def test_a_key_that_is_changed_in_env_counts_without_a_restart(
+    upstream: Upstream, settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    settings_for(upstream)
+    path = tmp_path / "config" / "providers.yaml"
+    written = yaml.safe_load(path.read_text())
+    host = written["providers"][0]["host"]
+    written["hosts"][host]["api_key_env"] = "SOME_KEY"
+    path.write_text(yaml.safe_dump(written))
+    keys = tmp_path / ".env"
+    keys.write_text("SOME_KEY=sk-old-000000000000\nROUTER_API_KEYS=mine-old\n")
+    async with Router.from_config(
+        tmp_path / "config", tmp_path / "data", environ={}, dotenv=keys
+    ) as router:
+        asked = Request({"type": "http", "headers": [(b"authorization", b"Bearer mine-new")]})
+        access = Keys(lambda: router.settings.environment.api_keys)
+        assert not access.accept(asked)
+        await router.answer("Is everything well?", category="general")
+        assert upstream.calls("first")[-1].headers["authorization"] == "Bearer sk-old-000000000000"
+        keys.write_text("SOME_KEY=sk-new-0000000000000\nROUTER_API_KEYS=mine-new\n")
+        await until(lambda: access.accept(asked))
+        await router.answer("Is everything well?", category="general")
+        assert upstream.calls("first")[-1].headers["authorization"] == "Bearer sk-new-0000000000000"
+        keys.write_text("SOME_KEY=sk-new-0000000000000\nROUTER_API_KEYS=\n")
+        await until(lambda: not router.settings.environment.api_keys)
+        asked = Request({"type": "http", "headers": [(b"authorization", b"Bearer stranger")]})
+        assert not access.accept(asked), "an edit opens no service"
