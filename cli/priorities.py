@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import sys
-from typing import Any
 
 from rich.table import Table
 
@@ -14,7 +13,7 @@ from config.loader import load
 from config.redaction import json_text
 from race.routing_state import RoutingState
 from runtime.learning import Learning, reread
-from runtime.reports import PROVISIONAL, priorities
+from runtime.reports import PROVISIONAL, CategoryOrder, priorities
 from telemetry.console import Terminal
 from telemetry.log import InteractionLog
 
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _read(args: argparse.Namespace) -> dict[str, Any]:
+async def _read(args: argparse.Namespace) -> dict[str, CategoryOrder]:
     """From the log alone: nothing is classified, so no model is loaded."""
     settings = load(args.config, args.data)
     log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
@@ -57,13 +56,12 @@ async def _read(args: argparse.Namespace) -> dict[str, Any]:
         await log.close()
 
 
-def _table(category: str, standing: dict[str, Any]) -> Table:
+def _table(category: str, standing: CategoryOrder) -> Table:
     declared = " > ".join(standing["declared"]) or "no provider is enabled"
     title = f"[bold]{category}[/bold]  declared: {declared}"
     table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0))
     for name in COLUMNS:
-        justify: Any = "left" if name == "provider" else "right"
-        table.add_column(name, justify=justify, no_wrap=True)
+        table.add_column(name, justify="left" if name == "provider" else "right", no_wrap=True)
     for place, row in enumerate(standing["providers"], 1):
         trial = f" (trial {row['trial']:.0%})" if row["trial"] else ""
         table.add_row(

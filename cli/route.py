@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from config.redaction import json_text
 from graph.router import Router
+from race.state import Route
 
 
 def run(args: argparse.Namespace) -> int:
@@ -16,11 +17,11 @@ def run(args: argparse.Namespace) -> int:
         route = router.route(args.route)
     finally:
         router.close()
-    print(json_text(json.dumps(route, ensure_ascii=False)) if args.json else render(dict(route)))
+    print(json_text(json.dumps(route, ensure_ascii=False)) if args.json else render(route))
     return 0
 
 
-def render(route: dict[str, Any]) -> str:
+def render(route: Route) -> str:
     """A route as lines for a person."""
     probabilities = sorted(route["probabilities"].items(), key=lambda item: -item[1])
     lines = [
@@ -29,9 +30,15 @@ def render(route: dict[str, Any]) -> str:
         "           " + "  ".join(f"{name} {share:.2f}" for name, share in probabilities),
     ]
     evidence = route["evidence"]
-    for rule in evidence.get("rules", []):
+    for rule in _listed(evidence.get("rules")):
         lines.append(f"rule       {rule}")
-    for near in evidence.get("nearest", []):
-        lines.append(f"nearest    {near['similarity']:.2f} {near['category']}: {near['example']}")
+    for near in _listed(evidence.get("nearest")):
+        if isinstance(near, Mapping):
+            place = f"{near['similarity']:.2f} {near['category']}"
+            lines.append(f"nearest    {place}: {near['example']}")
     lines.append("order      " + (" > ".join(route["order"]) or "no provider is enabled"))
     return "\n".join(lines)
+
+
+def _listed(evidence: object) -> Sequence[object]:
+    return evidence if isinstance(evidence, list | tuple) else ()

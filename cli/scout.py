@@ -34,15 +34,16 @@ async def go(search: Search, given: Given, thread: str) -> int:
         shown = -1
         async for event in run_scout(graph, given, thread):
             if event["type"] == "downloading":
-                tenth = 10 * int(event["done"]) // max(int(event["total"]), 1)
+                tenth = 10 * event["done"] // max(event["total"], 1)
                 if tenth == shown:
                     continue
                 shown = tenth
             print(render_event(event), file=sys.stderr)
         if asked := await question(graph, thread):
+            entry = asked["entry"]
+            named = f"{entry['name']} at {entry['host']}" if entry else ""
             print(
-                f"{asked['question']} {asked['entry']['name']} at {asked['entry']['host']}:"
-                f" --approve {thread} or --refuse {thread}",
+                f"{asked['question']} {named}: --approve {thread} or --refuse {thread}",
                 file=sys.stderr,
             )
             return 0

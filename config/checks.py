@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from config.environment import wrong_url
@@ -35,7 +35,11 @@ def foreign_keys(file: YamlFile) -> Iterator[Mistake]:
     """Keys that must not be written, whatever their value: secrets, and what the loader fills."""
     for section, resolved in _RESOLVED.items():
         entries = file.data.get(section)
-        pairs = entries.items() if isinstance(entries, dict) else enumerate(entries or ())
+        pairs = (
+            entries.items()
+            if isinstance(entries, dict)
+            else enumerate(entries if isinstance(entries, list) else ())
+        )
         for place, entry in pairs:
             for key in entry if isinstance(entry, dict) else ():
                 loc = (section, place, key)
@@ -129,7 +133,7 @@ def priorities(
 
 
 def named_elsewhere(
-    file: YamlFile, data: dict[str, Any], names: set[str], categories: YamlFile
+    file: YamlFile, data: Mapping[str, Any], names: set[str], categories: YamlFile
 ) -> Iterator[Mistake]:
     """Providers and categories that fallback, budget and limits name."""
     fallback = data["fallback"]["provider"]

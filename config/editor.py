@@ -11,20 +11,21 @@ from typing import Any
 from config.catalogue import CATALOGUE_FILE
 from config.errors import NotFoundError
 from config.journal import Change
-from config.writer import PROVIDERS, Step, Writer
+from config.writer import PROVIDERS, Entries, Step, Writer
 from config.yaml_file import YamlFile
 from config.yaml_splice import insert_item, remove_item, set_key
 
 
-def providers_in(config_dir: Path) -> list[dict[str, Any]]:
+def providers_in(config_dir: Path) -> list[dict[str, object]]:
     """The providers' entries as the file has them now. Raises ConfigError as the loader does."""
-    return list(YamlFile(config_dir / PROVIDERS).data.get("providers") or [])
+    entries = YamlFile(config_dir / PROVIDERS).data.get("providers")
+    return list(entries) if isinstance(entries, list) else []
 
 
 def append_provider(
     config_dir: Path,
     data_dir: Path,
-    entry: Mapping[str, Any],
+    entry: Mapping[str, object],
     categories: Mapping[str, int | None],
     note: str,
     *,
@@ -36,7 +37,7 @@ def append_provider(
     """
     name = str(entry["name"])
 
-    def edit(text: str, data: Any) -> str:
+    def edit(text: str, data: Entries) -> str:
         text = insert_item(text, ("providers",), dict(entry))
         data["providers"].append(copy.deepcopy(dict(entry)))
         for category, position in categories.items():
@@ -56,7 +57,7 @@ def remove_provider(
     Raises NotFoundError when it is not there any more, ConfigError as `append_provider` does.
     """
 
-    def edit(text: str, data: Any) -> str:
+    def edit(text: str, data: Entries) -> str:
         index = _index(data, name)
         text = remove_item(text, ("providers",), index)
         del data["providers"][index]
@@ -84,7 +85,7 @@ def set_trial(
     """
     trial = None if share is None else {"share": share}
 
-    def edit(text: str, data: Any) -> str:
+    def edit(text: str, data: Entries) -> str:
         index = _index(data, name)
         text = set_key(text, ("providers", index), "trial", trial)
         data["providers"][index].pop("trial", None)
@@ -104,7 +105,7 @@ class Assignment:
 
     path: tuple[str | int, ...]
     key: str
-    value: Any
+    value: object
 
 
 def refresh(
@@ -121,13 +122,13 @@ def refresh(
     Raises NotFoundError when a provider is not there any more, ConfigError as `append_provider`.
     """
 
-    def edit(text: str, data: Any) -> str:
+    def edit(text: str, data: Entries) -> str:
         for one in assignments:
             path = one.path
             if path[0] == "providers":
                 path = ("providers", _index(data, str(path[1])), *path[2:])
             text = set_key(text, path, one.key, one.value)
-            place = data
+            place: Any = data
             for part in path:
                 place = place[part]
             place.pop(one.key, None)
@@ -147,7 +148,7 @@ def undo(config_dir: Path, data_dir: Path, *, step: Step = lambda _: None) -> st
     return max(writers, key=lambda writer: writer.latest()).undo()
 
 
-def _index(data: Any, name: str) -> int:
+def _index(data: Entries, name: str) -> int:
     for index, provider in enumerate(data["providers"]):
         if provider["name"] == name:
             return index

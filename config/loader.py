@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, TypeAdapter
 
@@ -117,25 +117,29 @@ def _typed(
     """Both files as objects; ConfigError with the first mistake of either."""
     sections = {key: value for key, value in file.data.items() if value is not None}
     limits = sections.get("limits")
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     if isinstance(limits, dict):
         own = {key: value for key, value in limits.items() if isinstance(value, dict)}
         sections["limits"] = {key: value for key, value in limits.items() if key not in own}
     foreign = list(checks.foreign_keys(file))
     raw, wrong = validate(file, _ProvidersFile, sections)
-    overrides, wrong_limits = validate(file, _Overrides, own, ("limits",))
-    kinds, wrong_kinds = validate(categories, _Categories, categories.data)
+    found_limits = validate(file, _Overrides, own, ("limits",))
+    found_kinds = validate(categories, _Categories, categories.data)
+    (overrides, wrong_limits), (kinds, wrong_kinds) = found_limits, found_kinds
     reported = {mistake.line for mistake in foreign}
     here = [*checks.duplicate_keys(file), *foreign]
     here += [mistake for mistake in (*wrong, *wrong_limits) if mistake.line not in reported]
     here.sort(key=lambda mistake: mistake.line)
     refuse([*here, *checks.duplicate_keys(categories), *wrong_kinds])
+    assert raw is not None
+    assert overrides is not None
+    assert kinds is not None
     refuse(_cross_checked(file, sections | {"limits": limits}, raw, categories))
     return raw, overrides, kinds
 
 
 def _cross_checked(
-    file: YamlFile, data: dict[str, Any], raw: _ProvidersFile, categories: YamlFile
+    file: YamlFile, data: dict[str, object], raw: _ProvidersFile, categories: YamlFile
 ) -> list[Mistake]:
     names = {provider.name for provider in raw.providers}
     return [

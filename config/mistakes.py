@@ -6,13 +6,15 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TypeVar, get_args, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.errors import ConfigError
 from config.yaml_file import Loc, YamlFile
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"known are {', '.join(f'`{n}`' for n in names)}" if names else "none is known"
 
 
+@overload
 def validate(
-    file: YamlFile, schema: type[Any] | TypeAdapter[Any], data: object, base: Loc = ()
-) -> tuple[Any, list[Mistake]]:
+    file: YamlFile, schema: type[T], data: object, base: Loc = ...
+) -> tuple[T | None, list[Mistake]]: ...
+
+
+@overload
+def validate(
+    file: YamlFile, schema: TypeAdapter[T], data: object, base: Loc = ...
+) -> tuple[T | None, list[Mistake]]: ...
+
+
+def validate(
+    file: YamlFile, schema: type[T] | TypeAdapter[T], data: object, base: Loc = ()
+) -> tuple[T | None, list[Mistake]]:
     """The typed object, or None and what is wrong with `data`, which lies at `base` of the file.
 
     Types are strict (`yes` is no number), but a list may stand for a tuple, as YAML knows none.

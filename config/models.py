@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -117,12 +117,12 @@ class Provider(Model):
     """Context window in tokens, where known."""
     instructions: str | None = None
     """System message put before the caller's own."""
-    extra: dict[str, Any] = {}
+    extra: dict[str, object] = {}
     """More fields of the request's body, sent as they are: what one host knows and others do not,
     such as `reasoning_effort`. The caller's win."""
     simulation: Simulation | None = None
     added: str | None = None
-    evidence: dict[str, Any] | None = None
+    evidence: dict[str, object] | None = None
     trial: Trial | None = None
 
     resolved_model: str = Field(default="", exclude=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from filelock import FileLock, Timeout
 from ruamel.yaml.error import YAMLError
@@ -28,10 +28,21 @@ from config.journal import Change, Journal, sync_folder
 from config.loader import load
 from config.yaml_splice import plain
 
+T = TypeVar("T")
+
 LOCK_WAIT_S = 10.0
 Step = Callable[[str], None]
-"""Told the name of each step just done; tests kill the process there."""
-Edit = Callable[[str, Any], str]
+"""Called with the name of each step just done; tests kill the process there."""
+
+
+class Entries(TypedDict):
+    """What the application changes of `providers.yaml`."""
+
+    providers: list[dict[str, object]]
+    priorities: dict[str, list[str]]
+
+
+Edit = Callable[[str, Entries], str]
 """Gets the text and its values, changes the values and returns the text that says the same."""
 
 
@@ -193,7 +204,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _unshared(data: Any) -> Any:
+def _unshared(data: object) -> Any:
     """A copy in which an aliased list is a list of its own: an edit must not show twice."""
     if isinstance(data, dict):
         return {key: _unshared(value) for key, value in data.items()}

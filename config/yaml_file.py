@@ -41,7 +41,7 @@ class YamlFile:
         self.duplicates: list[tuple[int, str, int]] = []
         """(line, key, line of its first use)."""
         self._lines: dict[Loc, int] = {}
-        self.data: dict[str, Any] = {}
+        self.data: dict[str, object] = {}
         self._read()
 
     def _read(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from config.models import THINK_S, Provider, Settings
 from config.probe_sets import load_probes
@@ -16,11 +16,12 @@ from discovery import download
 from discovery.calls import Contender, Journal, Reply, smoke
 from discovery.candidates import Candidate
 from discovery.download import fetch
-from discovery.entry import Deployment, entry_for, fields_for, provider_for
+from discovery.entry import Deployment, Entry, Evidence, entry_for, fields_for, provider_for
+from discovery.events import Answered, Chosen, Decided, Incumbent, Probe, Smoke, Step, TrialEvent
 from discovery.result import SearchResult
 from discovery.sources.hub_client import HubPlace
 from discovery.sources.source import Gguf, SourceError
-from discovery.trial import SHARES, Event, Rules, Verdict, compare
+from discovery.trial import SHARES, Rules, Verdict, compare
 from providers.registry import Providers
 
 
@@ -37,7 +38,7 @@ class Adoption:
     """Whom it was compared with."""
     journal: Journal | None = None
 
-    async def attempt(self) -> AsyncGenerator[Event]:
+    async def attempt(self) -> AsyncGenerator[TrialEvent]:
         """Fetch it if need be and try it; nothing is written to the configuration.
 
         The last event is `decided`, with the `entry` to append where it may be, or `refused`.
@@ -58,16 +59,17 @@ class Adoption:
                 if isinstance(event, Verdict):
                     verdict = event
                 else:
-                    thinks = thinks or bool(event.get("thought"))
-                    yield self._event(**event)
+                    thinks = thinks or (event["type"] == "smoke" and event["thought"])
+                    yield event
         entry = None
         if verdict.outcome in SHARES:
             entry = self._entry(place, verdict, thinks=thinks)
         else:
             await asyncio.to_thread(self._discard, place)
-        yield self._event("decided", **asdict(verdict), entry=entry)
+        decided = {"type": "decided", **self._step(), **asdict(verdict), "entry": entry}
+        yield cast("Decided", decided)
 
-    async def _placed(self) -> AsyncGenerator[Event | Deployment]:
+    async def _placed(self) -> AsyncGenerator[TrialEvent | Deployment]:
         """Where it is served: at the cheapest host, else here, once its weights are here."""
         if self.candidate.offers:
             offer = self.candidate.offers[0]
@@ -81,14 +83,30 @@ class Adoption:
             async with aclosing(fetch(gguf, self.settings.data_dir, self.hub)) as steps:
                 async for step in steps:
                     if isinstance(step, Path):
-                        yield self._event("downloaded", file=str(step), sha256=gguf.sha256)
+                        yield {
+                            "type": "downloaded",
+                            **self._step(),
+                            "file": str(step),
+                            "sha256": gguf.sha256,
+                        }
                         yield Deployment(host, str(step))
                     else:
-                        yield self._event("downloading", done=step.done, total=step.total)
+                        yield {
+                            "type": "downloading",
+                            **self._step(),
+                            "done": step.done,
+                            "total": step.total,
+                        }
         except SourceError as error:
-            yield self._event("refused", reason=str(error), outcome="not tried")
+            yield {
+                "type": "refused",
+                "candidate": self.candidate.key,
+                "category": self.category,
+                "reason": str(error),
+                "outcome": "not tried",
+            }
 
-    async def _tried(self, tried: Provider) -> AsyncGenerator[Event | Verdict]:
+    async def _tried(self, tried: Provider) -> AsyncGenerator[Smoke | Incumbent | Probe | Verdict]:
         """Smoke call and comparison, with connections that end with the trial."""
         ours = self.providers
         known = self.settings.model_copy(update={"providers": (*self.settings.providers, tried)})
@@ -99,7 +117,7 @@ class Adoption:
                 providers.get(tried.name), tried, thinks=thinks, journal=self.journal
             )
             answer = await smoke(contender)
-            yield {"type": "smoke", **_summary(answer)}
+            yield {"type": "smoke", **self._step(), **_summary(answer)}
             if answer.error:
                 yield Verdict("unusable", f"it does not answer: {answer.error}")
                 return
@@ -109,7 +127,9 @@ class Adoption:
         finally:
             await providers.close()
 
-    async def _compared(self, mine: Contender, tried: Provider) -> AsyncGenerator[Event | Verdict]:
+    async def _compared(
+        self, mine: Contender, tried: Provider
+    ) -> AsyncGenerator[Incumbent | Probe | Verdict]:
         """Against the first trusted provider that answers."""
         probes = await asyncio.to_thread(load_probes, self.settings.config_dir, self.category)
         trusted = self.trusted()
@@ -124,7 +144,12 @@ class Adoption:
             )
             answer = await smoke(theirs)
             if answer.error:
-                yield {"type": "incumbent", "provider": self.incumbent.name, **_summary(answer)}
+                yield {
+                    "type": "incumbent",
+                    **self._step(),
+                    "provider": self.incumbent.name,
+                    **_summary(answer),
+                }
                 continue
             rules = self._rules(tried, self.incumbent)
             async with aclosing(compare(mine, theirs, probes.probes, rules)) as events:
@@ -132,7 +157,7 @@ class Adoption:
                     if isinstance(event, Verdict):
                         verdict = event
                     else:
-                        yield event
+                        yield {"type": "probe", **self._step(), **event}
             if verdict.outcome != "not tried":
                 yield verdict
                 return
@@ -158,7 +183,7 @@ class Adoption:
         able = (p for p in order if p.trial is None)
         return [p for p in able if self.providers.unavailable(p.name) is None]
 
-    def _entry(self, place: Deployment, verdict: Verdict, *, thinks: bool) -> dict[str, Any]:
+    def _entry(self, place: Deployment, verdict: Verdict, *, thinks: bool) -> Entry:
         day = datetime.fromtimestamp(self.result.now, UTC).date().isoformat()
         fields = fields_for(self.candidate, place, self.settings, thinks=thinks)
         return entry_for(fields, day, self._evidence(verdict), SHARES[verdict.outcome])
@@ -169,11 +194,11 @@ class Adoption:
         if place.offer is None and place.model not in used:
             Path(place.model).unlink(missing_ok=True)
 
-    def _evidence(self, verdict: Verdict) -> dict[str, Any]:
+    def _evidence(self, verdict: Verdict) -> Evidence:
         """What a person who finds the entry should know of how it came there."""
         known, incumbent = self.candidate.evidence, self.incumbent
         local = not self.candidate.offers
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "category": self.category,
             "score": round(self.candidate.score.total, 3),
             "sources": list(self.candidate.sources),
@@ -189,13 +214,15 @@ class Adoption:
             },
             "simulated": True if verdict.simulated else None,
         }
-        return {name: fact for name, fact in facts.items() if fact is not None}
+        known_facts = {name: fact for name, fact in facts.items() if fact is not None}
+        return cast("Evidence", known_facts)
 
-    def _chosen(self, host: str, model: str) -> Event:
-        return self._event("chosen", name=self.candidate.name, host=host, model=model)
+    def _chosen(self, host: str, model: str) -> Chosen:
+        name = self.candidate.name
+        return {"type": "chosen", **self._step(), "name": name, "host": host, "model": model}
 
-    def _event(self, type: str, **fields: Any) -> Event:  # noqa: A002
-        return {"type": type, "candidate": self.candidate.key, "category": self.category, **fields}
+    def _step(self) -> Step:
+        return {"candidate": self.candidate.key, "category": self.category}
 
 
 def _fits(gguf: Gguf) -> None:
@@ -211,7 +238,7 @@ def _origin(gguf: Gguf) -> dict[str, str]:
     return {"repository": gguf.repository, "revision": gguf.revision, "sha256": gguf.sha256}
 
 
-def _summary(answer: Reply) -> dict[str, Any]:
+def _summary(answer: Reply) -> Answered:
     return {
         "ok": answer.error is None,
         "thought": answer.thought,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from config.evidence import Evidence as PublicEvidence
 from config.evidence import Figure, load_evidence, weights_for
@@ -38,7 +38,7 @@ class Offer:
     model: str
     cost: Cost | None = None
     context: int | None = None
-    simulation: dict[str, Any] | None = None
+    simulation: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

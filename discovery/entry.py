@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Required
+
+from typing_extensions import TypedDict
 
 from config.models import Provider, Settings, Simulation
 from discovery.candidates import Candidate, Offer
@@ -51,9 +53,55 @@ def provider_for(candidate: Candidate, place: Deployment, settings: Settings) ->
     return provider.model_copy(update={"resolved_model": place.model, "simulation": simulation})
 
 
+class TrialShare(TypedDict):
+    """A provider on trial gets this share of its category's traffic."""
+
+    share: float
+
+
+class Compared(TypedDict):
+    """The figures of the trial that an entry came from."""
+
+    outcome: str
+    against: str | None
+    probes: int
+    difference: list[float]
+    """Lower bound, mean and upper bound."""
+    cost_usd: float | None
+
+
+class Evidence(TypedDict, total=False):
+    """Why an entry was taken in."""
+
+    category: str
+    score: float
+    sources: list[str]
+    weights: dict[str, str]
+    licence: str
+    released: str
+    trial: Required[Compared]
+    simulated: bool
+
+
+class Entry(TypedDict, total=False):
+    """An entry of `providers.yaml`, as the search writes it."""
+
+    name: Required[str]
+    host: Required[str]
+    model: Required[str]
+    cost: dict[str, float]
+    max_tokens: int
+    capabilities: list[str]
+    context: int
+    simulation: dict[str, object]
+    added: str
+    evidence: Evidence
+    trial: TrialShare
+
+
 def fields_for(
     candidate: Candidate, place: Deployment, settings: Settings, *, thinks: bool = False
-) -> dict[str, Any]:
+) -> Entry:
     """Host, model, price and limits; what is unknown is left out.
 
     `thinks` is what its trial showed; what is known to think always needs no trial for that.
@@ -62,7 +110,7 @@ def fields_for(
     embedded = settings.hosts[place.host].kind == "llama_cpp"
     cost = place.offer.cost if place.offer else None
     context = (place.offer and place.offer.context) or candidate.evidence.context
-    fields: dict[str, Any] = {
+    fields: Entry = {
         "name": name_for(candidate.key, [p.name for p in settings.providers]),
         "host": place.host,
         "model": place.model,
@@ -71,11 +119,10 @@ def fields_for(
         fields["cost"] = {"input": 0, "output": 0}
     elif cost is not None:
         fields["cost"] = cost.model_dump(mode="json", exclude_none=True)
-    fields["max_tokens"] = 256 if embedded else THINKING_TOKENS if thinks else MAX_TOKENS
+    most = 256 if embedded else THINKING_TOKENS if thinks else MAX_TOKENS
+    fields["max_tokens"] = min(most, context // 2) if thinks and context else most
     if thinks:
         fields["capabilities"] = ["reasoning"]
-        if context:
-            fields["max_tokens"] = min(fields["max_tokens"], context // 2)
     if context and not embedded:
         fields["context"] = context
     if place.offer and place.offer.simulation:
@@ -83,8 +130,6 @@ def fields_for(
     return fields
 
 
-def entry_for(
-    fields: Mapping[str, Any], day: str, evidence: Mapping[str, Any], share: float
-) -> dict[str, Any]:
+def entry_for(fields: Entry, day: str, evidence: Evidence, share: float) -> Entry:
     """What is written: the tried provider with when and why it came, on trial."""
-    return {**fields, "added": day, "evidence": dict(evidence), "trial": {"share": share}}
+    return {**fields, "added": day, "evidence": evidence, "trial": {"share": share}}

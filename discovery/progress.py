@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from discovery.events import (
+    Appended,
+    Decided,
+    Downloading,
+    Probe,
+    Smoke,
+    TrialEvent,
+)
 from discovery.identity import clean
-from discovery.trial import Event
 
 
-def render_event(event: Event) -> str:
+def render_event(event: TrialEvent) -> str:
     """What happened, in a sentence; the event's type where it is none of the search's."""
-    tell = _TELL.get(event["type"])
-    return clean(tell(event) if tell else str(event["type"]), 400)
+    return clean(_sentence(event), 400)
 
 
-def _chosen(event: Event) -> str:
-    return f"trying {event['name']} at {event['host']} ({event['model']})"
+def _sentence(event: TrialEvent) -> str:
+    if event["type"] == "chosen":
+        return f"trying {event['name']} at {event['host']} ({event['model']})"
+    if event["type"] == "question":
+        return f"{event['name']}: " + " ".join(event["questions"])
+    if event["type"] == "downloading":
+        return _downloading(event)
+    if event["type"] == "downloaded":
+        return f"downloaded and checked: {event['file']} (sha256 {event['sha256'][:12]}…)"
+    if event["type"] == "smoke":
+        return _smoke(event)
+    if event["type"] == "incumbent":
+        name, error = event["provider"], event["error"]
+        return f"{name} does not answer, so the next one is compared: {error}"
+    if event["type"] == "probe":
+        return _probe(event)
+    if event["type"] == "decided":
+        return _decided(event)
+    if event["type"] == "appended":
+        return _appended(event)
+    if event["type"] == "refused":
+        return f"not appended: {event['reason']}"
+    return str(event["type"])
 
 
-def _downloading(event: Event) -> str:
+def _downloading(event: Downloading) -> str:
     done, total = event["done"], event["total"]
     return f"downloading: {100 * done // total}% of {total / 1e6:,.0f} MB"
 
 
-def _downloaded(event: Event) -> str:
-    return f"downloaded and checked: {event['file']} (sha256 {event['sha256'][:12]}…)"
-
-
-def _smoke(event: Event) -> str:
+def _smoke(event: Smoke) -> str:
     if not event["ok"]:
         return f"it does not answer: {event['error']}"
     return f"it answers, first token after {event['ttft_ms']:,.0f} ms"
 
 
-def _incumbent(event: Event) -> str:
-    return f"{event['provider']} does not answer, so the next one is compared: {event['error']}"
-
-
-def _question(event: Event) -> str:
-    return f"{event['name']}: " + " ".join(event["questions"])
-
-
-def _probe(event: Event) -> str:
+def _probe(event: Probe) -> str:
     tried, incumbent = event["tried"], event["incumbent"]
     scores = f"{tried['score']:.2f} against {incumbent['score']:.2f}"
     bounds = f"{event['difference']:+.2f} ({event['lower']:+.2f} to {event['upper']:+.2f})"
@@ -50,31 +63,13 @@ def _probe(event: Event) -> str:
     return f"{place} {event['id']}: {scores}, difference so far {bounds}{failed}"
 
 
-def _decided(event: Event) -> str:
+def _decided(event: Decided) -> str:
     cost = "an unknown cost" if event["cost_usd"] is None else f"${event['cost_usd']:.4f}"
     kind = " (a simulation)" if event["simulated"] else ""
     reason, probes = event["reason"], event["probes"]
     return f"{event['outcome']}{kind} after {probes} probes and {cost}: {reason}"
 
 
-def _appended(event: Event) -> str:
+def _appended(event: Appended) -> str:
     share = f"{event['share']:.0%} of the traffic of {event['category']}"
     return f"appended as {event['provider']} to {event['file']}, on trial with {share}"
-
-
-def _refused(event: Event) -> str:
-    return f"not appended: {event['reason']}"
-
-
-_TELL: dict[str, Callable[[Event], str]] = {
-    "chosen": _chosen,
-    "downloading": _downloading,
-    "downloaded": _downloaded,
-    "smoke": _smoke,
-    "incumbent": _incumbent,
-    "question": _question,
-    "probe": _probe,
-    "decided": _decided,
-    "appended": _appended,
-    "refused": _refused,
-}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from config.catalogue import Catalogue, CatalogueEntry
 from config.editor import Assignment
@@ -130,7 +129,7 @@ def _no_longer_gone(
 
 def _price(
     written: Cost | None, listed: Cost | None, today: date, host: str
-) -> tuple[str, dict[str, Any]] | None:
+) -> tuple[str, dict[str, object]] | None:
     """What to say and to write of a price; None where the host names none or it is of today."""
     if listed is None:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from config.models import Model
 from discovery.candidates import Candidate
@@ -105,9 +104,9 @@ def render_table(result: SearchResult, *, shown: int = SHOWN) -> str:
     return "\n".join(lines)
 
 
-def as_json(result: SearchResult) -> dict[str, Any]:
+def as_json(result: SearchResult) -> dict[str, object]:
     """The whole result as plain values; dates as ISO 8601."""
-    whole: dict[str, Any] = json.loads(json.dumps(asdict(result), default=_plain))
+    whole: dict[str, object] = json.loads(json.dumps(asdict(result), default=_plain))
     best = result.best()
     return whole | {"best": best.key if best else None}
 

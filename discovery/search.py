@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import cast
 
 from config import editor
 from config.catalogue import Catalogue, load_catalogue
@@ -20,6 +20,8 @@ from discovery import download
 from discovery.adopt import Adoption
 from discovery.calls import Journal
 from discovery.candidates import Candidate, join
+from discovery.entry import Entry
+from discovery.events import Appended, Question, Refused, TrialEvent
 from discovery.refresh import Difference, differences, listings
 from discovery.result import SearchResult
 from discovery.sources.arena import ArenaSource
@@ -30,7 +32,7 @@ from discovery.sources.hub import HubSource
 from discovery.sources.hub_client import HubPlace
 from discovery.sources.openrouter import BASE_URL, OpenRouterSource
 from discovery.sources.source import Answer, Source, ask_all
-from discovery.trial import Decision, Event, verdict
+from discovery.trial import Decision, verdict
 from providers.registry import Providers
 from routing.ranking.standings import Standing
 
@@ -131,7 +133,7 @@ class Search:
         candidate: str | Candidate | None = None,
         *,
         accepted: Collection[str] = (),
-    ) -> AsyncGenerator[Event]:
+    ) -> AsyncGenerator[TrialEvent]:
         """Try a candidate (None: the most promising) and append it if it is not worse.
 
         Events: those of `attempt`, and last `appended` or `refused` with a `reason`; close the
@@ -157,7 +159,7 @@ class Search:
         *,
         accepted: Collection[str] = (),
         journal: Journal | None = None,
-    ) -> AsyncGenerator[Event]:
+    ) -> AsyncGenerator[TrialEvent]:
         """Try a candidate against the category's incumbent; the configuration stays as it is.
 
         Events: `chosen`, `downloading`, `downloaded`, `smoke`, `incumbent` (one that does not
@@ -171,12 +173,17 @@ class Search:
         chosen = _choose(result, candidate)
         if chosen is None:
             reason = "no candidate is new, served by an enabled host and free of a refusal"
-            row = {"candidate": None, "category": category, "reason": reason}
-            yield {"type": "refused", **row, "outcome": "not tried"}
+            yield {
+                "type": "refused",
+                "candidate": None,
+                "category": category,
+                "reason": reason,
+                "outcome": "not tried",
+            }
             return
         if open_ := [q for q in chosen.questions if q not in accepted]:
             row = {"candidate": chosen.key, "category": category, "name": chosen.name}
-            yield {"type": "question", **row, "questions": open_}
+            yield cast("Question", {"type": "question", **row, "questions": open_})
             reason = f"its licence must be agreed to first: {open_[0]}"
             yield await self.refuse({**row, "reason": reason, "outcome": "not tried"})
             return
@@ -191,12 +198,12 @@ class Search:
                 await self._note(event, chosen.key)
                 yield event
 
-    async def append(self, category: str, candidate: str, entry: Mapping[str, Any]) -> Event:
+    async def append(self, category: str, candidate: str, entry: Entry) -> Appended:
         """Put an entry that `attempt` gave into the configuration, on trial and last in the order.
 
         Returns the `appended` event. Raises ConfigError when the file cannot be changed.
         """
-        share = float(entry["trial"]["share"])
+        share = entry["trial"]["share"]
         outcome = entry["evidence"]["trial"]["outcome"]
         change = await asyncio.to_thread(
             editor.append_provider,
@@ -206,7 +213,7 @@ class Search:
             {category: None},
             f"found for {category}, {outcome} in its trial",
         )
-        event: Event = {
+        event: Appended = {
             "type": "appended",
             "candidate": candidate,
             "category": category,
@@ -217,14 +224,14 @@ class Search:
         await self._note(event, candidate)
         return event
 
-    async def _note(self, event: Event, candidate: str) -> None:
+    async def _note(self, event: TrialEvent, candidate: str) -> None:
         if event["type"] in _AUDITED:
             subject = str(event.get("provider") or candidate)
             await self.audit(f"discovery.{event['type']}", subject, event)
 
-    async def refuse(self, row: Mapping[str, Any]) -> Event:
+    async def refuse(self, row: Mapping[str, object]) -> Refused:
         """Remember a refusal, so that the next search tries another one."""
-        event: Event = {**row, "type": "refused"}
+        event = cast("Refused", {**row, "type": "refused"})
         name = str(event["candidate"])
         await self._note(event, name)
         outcome, reason = str(event["outcome"]), str(event["reason"])

@@ -11,13 +11,14 @@ import random
 import statistics
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from config.models import THINK_S
 from config.probe_sets import Probe
 from discovery.calls import Contender, Reply, ask
 from discovery.checks import grade
 from discovery.confidence import PairedDifference
+from discovery.events import Figures, Side
 from routing.ranking.standings import Standing
 
 ENOUGH = 20
@@ -70,7 +71,6 @@ def verdict(
 
 
 Outcome = Literal["better", "worse", "undecided", "unusable", "not tried"]
-Event = dict[str, Any]
 
 FAILURES = 3
 """So many calls in a row that fail end the trial."""
@@ -204,8 +204,8 @@ Scored = tuple[Reply, float]
 
 async def compare(
     candidate: Contender, incumbent: Contender, probes: Sequence[Probe], rules: Rules
-) -> AsyncGenerator[Event | Verdict]:
-    """An event for each pair as it is judged, and the verdict last."""
+) -> AsyncGenerator[Figures | Verdict]:
+    """The figures of each pair as it is judged, and the verdict last."""
     order = list(probes)
     random.Random(rules.seed).shuffle(order)
     tally = _Tally(rules, PairedDifference(rules.alpha))
@@ -215,7 +215,7 @@ async def compare(
         pairs = await _all_pairs(candidate, incumbent, batch, rules)
         for number, (probe, (mine, theirs)) in enumerate(zip(batch, pairs, strict=True), start + 1):
             tally.add(probe, mine, theirs)
-            yield _event(number, len(order), probe, mine, theirs, tally)
+            yield _figures(number, len(order), probe, mine, theirs, tally)
             if (ended := ended or tally.ended()) is not None:
                 break
         if ended is not None:
@@ -274,10 +274,10 @@ async def _scored(contender: Contender, probe: Probe) -> Scored:
     return reply, grade(probe, reply.text)
 
 
-def _event(
+def _figures(
     number: int, of: int, probe: Probe, mine: Scored, theirs: Scored, tally: _Tally
-) -> Event:
-    def side(scored: Scored) -> dict[str, Any]:
+) -> Figures:
+    def side(scored: Scored) -> Side:
         reply, score = scored
         return {
             "score": round(score, 3),
@@ -289,7 +289,6 @@ def _event(
         }
 
     return {
-        "type": "probe",
         "number": number,
         "of": of,
         "id": probe.id,

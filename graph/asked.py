@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from config.errors import NotFoundError, UsageError
 from config.models import Settings
@@ -39,7 +39,7 @@ def checked(
     options: Options | None = None,
     rewindable: bool = True,
     *,
-    messages: Sequence[Mapping[str, Any]] | None = None,
+    messages: Sequence[Mapping[str, object]] | None = None,
     wishes: Wishes | None = None,
 ) -> Asked:
     """The request; UsageError or NotFoundError say what is wrong with it.
@@ -86,9 +86,9 @@ def checked_provider(settings: Settings, name: object) -> str | None:
 
 def with_tools(
     options: Options | None,
-    tools: Sequence[Mapping[str, Any]] | None,
+    tools: Sequence[Mapping[str, object]] | None,
     tool_choice: object,
-    response_format: Mapping[str, Any] | None,
+    response_format: Mapping[str, object] | None,
 ) -> Options:
     """The options with these among what goes to the provider as it is."""
     extra: dict[str, object] = dict((options or {}).get("extra") or {})

@@ -91,7 +91,7 @@ class ChatRouter(BaseChatModel):
         return "llm-router"
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:
+    def _identifying_params(self) -> dict[str, object]:
         return {"model_name": self.model_name, "base_url": self.base_url}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -168,8 +168,8 @@ class ChatRouter(BaseChatModel):
         return self._transport
 
     def _payload(
-        self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]
-    ) -> dict[str, Any]:
+        self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, object]
+    ) -> dict[str, object]:
         """The request in OpenAI's form; what a call is given wins."""
         return {
             "model": self.model_name,
@@ -184,9 +184,9 @@ class ChatRouter(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[dict[str, object] | type | Callable[..., Any] | BaseTool],
         *,
-        tool_choice: str | dict[str, Any] | bool | None = None,
+        tool_choice: str | dict[str, object] | bool | None = None,
         strict: bool | None = None,
         parallel_tool_calls: bool | None = None,
         **kwargs: Any,
@@ -202,7 +202,7 @@ class ChatRouter(BaseChatModel):
 
     def with_structured_output(
         self,
-        schema: dict[str, Any] | type | None = None,
+        schema: dict[str, object] | type | None = None,
         *,
         method: Method = "json_schema",
         include_raw: bool = False,
@@ -239,7 +239,7 @@ def _result(message: AIMessage) -> ChatResult:
     return ChatResult(generations=[generation], llm_output=message.response_metadata)
 
 
-def _choice(given: str | dict[str, Any] | bool, names: list[str]) -> str | dict[str, Any]:
+def _choice(given: str | dict[str, object] | bool, names: list[str]) -> str | dict[str, object]:
     if isinstance(given, dict):
         return given
     if given is True or given == "any":
@@ -251,9 +251,9 @@ def _choice(given: str | dict[str, Any] | bool, names: list[str]) -> str | dict[
     raise ValueError(f"`tool_choice` {given!r} is none of the tools {', '.join(names)}")
 
 
-def _json_schema(schema: Any, strict: bool | None) -> dict[str, Any]:
+def _json_schema(schema: Any, strict: bool | None) -> dict[str, object]:
     function = convert_to_openai_function(schema, strict=strict)
-    held: dict[str, Any] = {"name": function["name"], "schema": function["parameters"]}
+    held: dict[str, object] = {"name": function["name"], "schema": function["parameters"]}
     if function.get("description"):
         held["description"] = function["description"]
     if strict is not None:
@@ -265,13 +265,13 @@ def _is_class(schema: object) -> bool:
     return isinstance(schema, type) and is_basemodel_subclass(schema)
 
 
-def _tool_parser(schema: Any, name: str) -> Runnable[Any, Any]:
+def _tool_parser(schema: object, name: str) -> Runnable[Any, Any]:
     if _is_class(schema):
         return PydanticToolsParser(tools=[schema], first_tool_only=True)
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-def _text_parser(schema: Any) -> Runnable[Any, Any]:
+def _text_parser(schema: object) -> Runnable[Any, Any]:
     return PydanticOutputParser(pydantic_object=schema) if _is_class(schema) else JsonOutputParser()
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
 
 from config.errors import NoAnswerError
 from graph.asked import target_of
 from graph.langchain_messages import ABOUT, Chunks, about, logprobs_of, message_of, usage_of
 from graph.router import Router
-from race.events import Event
+from race.events import CallPiece, Event
 from race.state import Answer, Options, Wishes
 from race.wishes import AUTO
 
@@ -92,7 +93,7 @@ class InProcess:
     async def aclose(self) -> None:
         """Nothing: the router is its owner's."""
 
-    async def _read(self, payload: Payload) -> Any:
+    async def _read(self, payload: Payload) -> AsyncGenerator[AIMessageChunk]:
         events = self._router.stream(**self._arguments(payload), rewindable=False)
         made: Chunks | None = None
         async with aclosing(events):
@@ -145,13 +146,13 @@ def _failure(done: Future[None]) -> BaseException | None:
     return asyncio.CancelledError() if done.cancelled() else done.exception()
 
 
-def _metadata(answer: Answer) -> dict[str, Any]:
+def _metadata(answer: Answer) -> dict[str, object]:
     reason = "tool_calls" if answer.tool_calls else answer.finish_reason or "stop"
     facts = {**about(answer), **logprobs_of(answer.logprobs)}
     return {"model_name": answer.provider, "finish_reason": reason, **facts}
 
 
-def _usage(answer: Answer) -> Any:
+def _usage(answer: Answer) -> UsageMetadata | None:
     return usage_of(answer.tokens_in, answer.tokens_out)
 
 
@@ -227,7 +228,9 @@ def _read_whole(done: dict[str, Any]) -> AIMessage:
     return message_of(choice["message"], metadata, counted)
 
 
-def _http_metadata(model: object, reason: object, router: Mapping[str, Any]) -> dict[str, Any]:
+def _http_metadata(
+    model: object, reason: object, router: Mapping[str, object]
+) -> dict[str, object]:
     said = {name: router.get(name) for name in ABOUT} if router else {}
     return {"model_name": model, "finish_reason": reason, **said}
 
@@ -243,8 +246,8 @@ class _ChunkReader:
     def __init__(self) -> None:
         self._chunks = Chunks("")
         self._begun = False
-        self._metadata: dict[str, Any] = {}
-        self._chances: list[dict[str, Any]] = []
+        self._metadata: dict[str, object] = {}
+        self._chances: list[dict[str, object]] = []
         self._usage: Mapping[str, Any] = {}
 
     def read(self, chunk: dict[str, Any]) -> Iterator[AIMessageChunk]:
@@ -270,7 +273,7 @@ class _ChunkReader:
         return self._chunks.last({**self._metadata, **logprobs_of(self._chances)}, counted)
 
 
-def _piece(call: Mapping[str, Any]) -> Any:
+def _piece(call: Mapping[str, Any]) -> CallPiece:
     function = call.get("function") or {}
     return {
         "index": call.get("index") or 0,

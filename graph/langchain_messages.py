@@ -24,7 +24,7 @@ ABOUT = ("request_id", "category", "confidence", "provider", "role", "cost_usd",
 """What of the `router` object is in a message's `response_metadata`."""
 
 
-def openai_messages(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+def openai_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
     """The messages as OpenAI's clients send them: names, pictures, calls and results included."""
     return [made for message in messages for made in _openai(message)]
 
@@ -51,7 +51,7 @@ def _openai(message: BaseMessage) -> list[dict[str, Any]]:
     return made
 
 
-def about(answer: Answer) -> dict[str, Any]:
+def about(answer: Answer) -> dict[str, object]:
     """An answer's `router` object, as far as messages carry it."""
     return {name: getattr(answer, name) for name in ABOUT}
 
@@ -62,7 +62,7 @@ def logprobs_of(content: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def message_of(
-    message: Mapping[str, Any], metadata: dict[str, Any], usage: UsageMetadata | None
+    message: Mapping[str, Any], metadata: dict[str, object], usage: UsageMetadata | None
 ) -> AIMessage:
     """An assistant's message in OpenAI's form as LangChain's."""
     calls, invalid = _calls(message.get("tool_calls") or [])
@@ -85,7 +85,7 @@ def usage_of(tokens_in: int | None, tokens_out: int | None) -> UsageMetadata | N
     )
 
 
-def _calls(raw: Sequence[Mapping[str, Any]]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+def _calls(raw: Sequence[Mapping[str, object]]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     calls: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
     for call in raw:
@@ -128,7 +128,7 @@ class Chunks:
             )
         return AIMessageChunk(content="", id=self._id, tool_call_chunks=chunks)
 
-    def last(self, metadata: dict[str, Any], usage: UsageMetadata | None) -> AIMessageChunk:
+    def last(self, metadata: dict[str, object], usage: UsageMetadata | None) -> AIMessageChunk:
         return AIMessageChunk(
             content="",
             id=self._id,

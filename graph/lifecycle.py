@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -173,7 +173,7 @@ class Portal:
         self._portal: BlockingPortal | None = None
         self._thread = ExitStack()
 
-    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """The work's result; Ctrl-C cancels the work."""
         running = self.start(work)
         try:
@@ -182,7 +182,7 @@ class Portal:
             running.cancel()
             raise
 
-    def start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+    def start(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
         """Begin work, without waiting for it."""
         with self._lock:
             if self._portal is None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from config.errors import NoAnswerError, StorageError
 from config.loader import load
@@ -155,10 +162,10 @@ class Router:
         category: str | None = None,
         provider: str | None = None,
         *,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        messages: Sequence[Mapping[str, object]] | None = None,
+        tools: Sequence[Mapping[str, object]] | None = None,
         tool_choice: object = None,
-        response_format: Mapping[str, Any] | None = None,
+        response_format: Mapping[str, object] | None = None,
         options: Options | None = None,
         wishes: Wishes | None = None,
         request_id: str | None = None,
@@ -196,10 +203,10 @@ class Router:
         category: str | None = None,
         provider: str | None = None,
         *,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        messages: Sequence[Mapping[str, object]] | None = None,
+        tools: Sequence[Mapping[str, object]] | None = None,
         tool_choice: object = None,
-        response_format: Mapping[str, Any] | None = None,
+        response_format: Mapping[str, object] | None = None,
         options: Options | None = None,
         wishes: Wishes | None = None,
         request_id: str | None = None,
@@ -247,7 +254,7 @@ class Router:
         category: str | None = None,
         provider: str | None = None,
         *,
-        messages: Sequence[Mapping[str, Any]] | None = None,
+        messages: Sequence[Mapping[str, object]] | None = None,
         options: Options | None = None,
         wishes: Wishes | None = None,
     ) -> Route:
@@ -271,11 +278,11 @@ class Router:
         async for answer in self.services.late.subscribe():
             yield answer
 
-    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run on the one event loop that code without a loop shares; Ctrl-C cancels the work."""
         return self._portal.run(work)
 
-    def start_task(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+    def start_task(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
         """Begin work on that loop, without waiting for it."""
         return self._portal.start(work)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import structlog
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -23,10 +24,11 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from config.errors import UsageError
+from discovery.events import TrialEvent
 from discovery.search import Search
 from discovery.triggers import Trigger
 from nodes import scouting
-from nodes.scouting import ScoutInput, ScoutOutput, ScoutState
+from nodes.scouting import Review, ScoutInput, ScoutOutput, ScoutState
 
 Find = Callable[[], Awaitable[Search]]
 """The search over the configuration in force."""
@@ -129,25 +131,25 @@ async def _said(state: ScoutState) -> str:
 
 
 async def run_scout(
-    graph: ScoutGraph, given: ScoutInput | Command[Any] | None, thread: str
-) -> AsyncGenerator[dict[str, Any]]:
+    graph: ScoutGraph, given: ScoutInput | Command[str] | None, thread: str
+) -> AsyncGenerator[TrialEvent]:
     """Run a thread until its end or its question; the events of its trial as they happen.
 
     `given` is a new search, a `Command(resume=…)` that answers the question, or None to go on
     where a process was ended. Each step is on disk before the next begins. Raises UsageError for
     a thread that has nothing to go on with.
     """
-    config: Any = {"configurable": {"thread_id": thread}}
+    config = RunnableConfig(configurable={"thread_id": thread})
     state = await graph.aget_state(config)
     if not isinstance(given, dict) and not state.next:
         raise UsageError(f"there is no search `{thread}` that waits", "thread")
     stream = graph.astream(given, config, stream_mode="custom", durability="sync")
-    async with aclosing(cast("AsyncGenerator[dict[str, Any]]", stream)) as events:
+    async with aclosing(cast("AsyncGenerator[TrialEvent]", stream)) as events:
         async for event in events:
             yield event
 
 
-async def question(graph: ScoutGraph, thread: str) -> dict[str, Any] | None:
+async def question(graph: ScoutGraph, thread: str) -> Review | None:
     """What the thread asks a person, if it waits for an answer."""
     state = await graph.aget_state({"configurable": {"thread_id": thread}})
     asked = [interrupt.value for interrupt in state.interrupts]

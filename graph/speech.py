@@ -98,7 +98,7 @@ class Speech:
     def _finish(
         self,
         run: CallbackManagerForLLMRun,
-        metadata: dict[str, Any],
+        metadata: dict[str, object],
         message: AIMessage | None = None,
     ) -> None:
         content: Any = {"type": "text", "text": self._shown}

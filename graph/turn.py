@@ -8,8 +8,8 @@ their conversation with them and have no turn.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -29,7 +29,7 @@ from graph.speech import Speech
 from providers.base import Message
 from race.late import LateAnswers
 from race.services import Services
-from race.state import Chosen, Context, Options, State
+from race.state import AnswerDict, Chosen, Context, Options, State
 
 if TYPE_CHECKING:
     from langgraph.types import StreamWriter
@@ -44,13 +44,15 @@ AMENDED = "amended_by"
 class Turn:
     """What one run was asked, and what its host gets to see of it while it runs and at its end."""
 
-    def __init__(self, asked: Asked, brought: list[dict[str, Any]], writer: StreamWriter) -> None:
+    def __init__(
+        self, asked: Asked, brought: list[dict[str, object]], writer: StreamWriter
+    ) -> None:
         self.asked = asked
         self.run_id = uuid.uuid4().hex
         self.speech = Speech(self.run_id, HumanMessage(asked.prompt))
         self._brought = brought
         self._writer = writer
-        self._answer: Mapping[str, Any] | None = None
+        self._answer: AnswerDict | None = None
 
     @classmethod
     def begin(
@@ -69,7 +71,9 @@ class Turn:
         said = _amended(state.get("messages") or [], amended)
         asked = _asked(state, said, chosen, services.settings)
         # As dictionaries: LangGraph's `messages` stream repeats every message that a node returns.
-        new = [{"role": "user", "content": asked.prompt}] if state.get("prompt") is not None else []
+        new: list[dict[str, object]] = []
+        if state.get("prompt") is not None:
+            new.append({"role": "user", "content": asked.prompt})
         return cls(asked, [*map(_as_dict, amended), *new], writer)
 
     @classmethod
@@ -106,9 +110,8 @@ class Turn:
         """What the first node adds: the new messages, and no outputs of the turn before."""
         asked = self.asked
         chosen = Chosen(category=asked.category, provider=asked.provider, options=asked.options)
-        update: Any = dict.fromkeys(("primary", "fallback", "answer", "logged", "cause"))
-        update |= {"messages": self._brought, "chosen": chosen}
-        return cast("State", update)
+        gone = dict.fromkeys(("primary", "fallback", "answer", "logged", "cause"))
+        return cast("State", {**gone, "messages": self._brought, "chosen": chosen})
 
     def _answered(self) -> State:
         """What the last node adds: the answer as a message; NoAnswerError if there is none."""
@@ -122,7 +125,7 @@ class Turn:
         return State(messages=[message])
 
 
-def answer_message(answer: Mapping[str, Any], message_id: str | None = None) -> AIMessage:
+def answer_message(answer: AnswerDict, message_id: str | None = None) -> AIMessage:
     """The answer as LangChain's users expect it: usage apart, the router's facts in metadata."""
     tokens_in, tokens_out = answer["tokens_in"], answer["tokens_out"]
     usage: UsageMetadata | None = None
@@ -130,19 +133,20 @@ def answer_message(answer: Mapping[str, Any], message_id: str | None = None) -> 
         usage = UsageMetadata(
             input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
         )
-    facts = (
-        "category",
-        "confidence",
-        "provider",
-        "role",
-        "cost_usd",
-        "request_id",
-        "finish_reason",
-    )
-    metadata = {name: answer[name] for name in facts} | {"model_name": answer["model"]}
-    for name in ("why", "note"):
-        if answer[name]:
-            metadata[name] = answer[name]
+    metadata: dict[str, object] = {
+        "category": answer["category"],
+        "confidence": answer["confidence"],
+        "provider": answer["provider"],
+        "role": answer["role"],
+        "cost_usd": answer["cost_usd"],
+        "request_id": answer["request_id"],
+        "finish_reason": answer["finish_reason"],
+        "model_name": answer["model"],
+    }
+    if answer["why"]:
+        metadata["why"] = answer["why"]
+    if answer["note"]:
+        metadata["note"] = answer["note"]
     said = {"content": answer["text"], "tool_calls": answer.get("tool_calls")}
     message = message_of(said, metadata, usage)
     message.id = message_id
@@ -171,7 +175,7 @@ def _amend(message: AnyMessage, late: LateAnswer) -> AnyMessage:
     return message.model_copy(update={"content": text, "response_metadata": metadata})
 
 
-def _as_dict(message: AnyMessage) -> dict[str, Any]:
+def _as_dict(message: AnyMessage) -> dict[str, object]:
     kept = ("id", "content", "response_metadata", "tool_calls")
     return {"role": "assistant", **{name: getattr(message, name) for name in kept}}
 
@@ -187,7 +191,7 @@ def _chosen(state: State, context: Context) -> Chosen:
         options["max_tokens"] = most
     if (temperature := context.get("temperature")) is not None:
         options["temperature"] = temperature
-    extra: dict[str, Any] = {
+    extra: dict[str, object] = {
         name: value
         for name in ("tools", "tool_choice", "response_format")
         if (value := context.get(name)) is not None
@@ -206,7 +210,6 @@ def _asked(
 ) -> Asked:
     """The prompt, or the last message, with what was said before it."""
     prompt, before = state.get("prompt"), list(messages)
-    about: Any = chosen
     if prompt is None:
         if not before:
             raise UsageError("give `messages` that end with the user's, or a `prompt`", "messages")
@@ -215,9 +218,9 @@ def _asked(
                 f"the last of `messages` must be the user's, not of type {before[-1].type}",
                 "messages",
             )
-        return checked(settings, None, messages=openai_messages(before), **about)
+        return checked(settings, None, messages=openai_messages(before), **chosen)
     history = _history(state) if state.get("history") else _plain(before)
-    return checked(settings, prompt, history, **about)
+    return checked(settings, prompt, history, **chosen)
 
 
 def _history(state: State) -> list[Message]:
@@ -230,7 +233,7 @@ def _history(state: State) -> list[Message]:
         ) from None
 
 
-def _plain(messages: Sequence[Any]) -> list[Message]:
+def _plain(messages: Sequence[object]) -> list[Message]:
     """In OpenAI's form; what has no text is left out."""
     given = convert_to_openai_messages(messages, text_format="string")
     return [

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import NotRequired
 
 from filelock import FileLock, Timeout
 from langgraph.types import interrupt
@@ -19,6 +19,8 @@ from config import editor
 from config.errors import UsageError
 from config.models import Settings
 from discovery.calls import Journal
+from discovery.entry import Entry
+from discovery.events import Decided, TrialEvent
 from discovery.search import Search
 
 QUESTION = "Append this model?"
@@ -37,12 +39,30 @@ class ScoutInput(TypedDict, total=False):
     """False appends what passes its trial without asking."""
 
 
+class Ranked(TypedDict):
+    """A candidate that was found."""
+
+    key: str
+    name: str
+    score: float
+    sources: list[str]
+
+
+class Review(TypedDict):
+    """What a person is asked."""
+
+    question: str
+    entry: Entry | None
+    evidence: dict[str, object]
+    error: NotRequired[str]
+
+
 class ScoutState(ScoutInput, total=False):
     """One writer for each key."""
 
-    candidates: list[dict[str, Any]]  # search: best first
+    candidates: list[Ranked]  # search: best first
     chosen: str | None  # score, or a review that wants another one
-    decided: dict[str, Any] | None  # try: the verdict, with the entry to append
+    decided: Decided | None  # try: the verdict, with the entry to append
     approved: bool | None  # review
     outcome: str | None  # the last step's: appended, refused, on trial, promoted, rolled back
     reason: str | None
@@ -52,7 +72,7 @@ class ScoutState(ScoutInput, total=False):
 class ScoutOutput(TypedDict, total=False):
     """What came of it."""
 
-    candidates: list[dict[str, Any]]
+    candidates: list[Ranked]
     chosen: str | None
     outcome: str | None
     reason: str | None
@@ -65,7 +85,7 @@ async def search(state: ScoutState, find: Search) -> ScoutState:
     if not isinstance(category, str):
         raise UsageError("give the `category` that a better model is searched for", "category")
     result = await find.search(category)
-    rows = [
+    rows: list[Ranked] = [
         {"key": c.key, "name": c.name, "score": round(c.score.total, 3), "sources": list(c.sources)}
         for c in result.candidates[:20]
     ]
@@ -85,7 +105,7 @@ async def score(state: ScoutState, find: Search) -> ScoutState:
 
 
 async def attempt(
-    state: ScoutState, find: Search, emit: Callable[[Any], None], thread: str | None
+    state: ScoutState, find: Search, emit: Callable[[TrialEvent], None], thread: str | None
 ) -> ScoutState:
     """Try it; calls that were finished before a crash are not made again."""
     journal = None
@@ -97,26 +117,28 @@ async def attempt(
         accepted=state.get("accepted") or (),
         journal=journal,
     )
-    last: dict[str, Any] = {}
+    last: TrialEvent | None = None
     async with aclosing(events) as heard:
         async for event in heard:
             emit(event)
             last = event
-    if last["type"] == "decided" and last["entry"] is None:
-        last = await find.refuse({**last, "reason": last["reason"]})
+    if last is not None and last["type"] == "decided":
+        if last["entry"] is not None:
+            return {"decided": last}
+        last = await find.refuse(last)
         emit(last)
-    if last["type"] == "refused":
-        return {"decided": None, "outcome": "refused", "reason": last["reason"]}
-    return {"decided": last}
+    reason = last["reason"] if last is not None and last["type"] == "refused" else None
+    return {"decided": None, "outcome": "refused", "reason": reason}
 
 
 async def review(state: ScoutState, find: Search) -> ScoutState:
     """Stop and ask a person: yes, no, another candidate, or another share of the traffic."""
-    decided = state["decided"] or {}
+    decided = state["decided"]
+    assert decided is not None
     if not state.get("review", True):
         return {"approved": True}
     evidence = {name: value for name, value in decided.items() if name not in ("type", "entry")}
-    asked = {"question": QUESTION, "entry": decided["entry"], "evidence": evidence}
+    asked: Review = {"question": QUESTION, "entry": decided["entry"], "evidence": evidence}
     while True:
         said = interrupt(asked)
         if wrong := await _unknown(said, state["category"], find):
@@ -129,7 +151,8 @@ async def review(state: ScoutState, find: Search) -> ScoutState:
 
 async def refuse(state: ScoutState, find: Search, thread: str | None) -> ScoutState:
     """A person said no: the next search tries another one."""
-    decided = state["decided"] or {}
+    decided = state["decided"]
+    assert decided is not None
     reason = "a person refused it"
     row = {"candidate": decided["candidate"], "category": state["category"], "reason": reason}
     await find.refuse({**row, "outcome": "refused"})
@@ -138,11 +161,13 @@ async def refuse(state: ScoutState, find: Search, thread: str | None) -> ScoutSt
 
 
 async def append(
-    state: ScoutState, find: Search, emit: Callable[[Any], None], thread: str | None
+    state: ScoutState, find: Search, emit: Callable[[TrialEvent], None], thread: str | None
 ) -> ScoutState:
     """Into the configuration, on trial; an entry that is there already is not added again."""
-    decided = state["decided"] or {}
+    decided = state["decided"]
+    assert decided is not None
     entry = decided["entry"]
+    assert entry is not None
     there = await asyncio.to_thread(_there, find.settings, entry)
     if there is None:
         event = await find.append(state["category"], decided["candidate"], entry)
@@ -192,7 +217,7 @@ async def _unknown(said: object, category: str, find: Search) -> str | None:
     return None if result.servable(candidate) else f"`{name}` is served by no enabled host"
 
 
-def _answered(said: object, decided: dict[str, Any]) -> ScoutState | None:
+def _answered(said: object, decided: Decided) -> ScoutState | None:
     """What the answer means; None where it is no answer."""
     if said is True or said == "approve":
         return {"approved": True}
@@ -203,12 +228,14 @@ def _answered(said: object, decided: dict[str, Any]) -> ScoutState | None:
         return {"chosen": said["candidate"], "accepted": accepted, "approved": None}
     share = said.get("share") if isinstance(said, dict) else None
     if isinstance(share, int | float) and 0 < share <= 1:
-        entry = {**decided["entry"], "trial": {"share": float(share)}}
+        entry = decided["entry"]
+        assert entry is not None
+        entry = {**entry, "trial": {"share": float(share)}}
         return {"approved": True, "decided": {**decided, "entry": entry}}
     return None
 
 
-def _there(settings: Settings, entry: dict[str, Any]) -> dict[str, Any] | None:
+def _there(settings: Settings, entry: Entry) -> dict[str, object] | None:
     """The entry of the same model at the same host, if the application has appended one."""
     return next(
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from config.models import Capability
@@ -46,7 +47,7 @@ _CALLERS_OWN = re.compile(
 """The refusal is of this request's schema or messages, not of such requests."""
 
 
-def refused_capability(status: int, body: bytes, sent: dict[str, Any]) -> Capability | None:
+def refused_capability(status: int, body: bytes, sent: dict[str, object]) -> Capability | None:
     """The capability that a refusal of this request names; only what it asked for can be meant."""
     if status not in _STATUSES:
         return None
@@ -57,7 +58,7 @@ def refused_capability(status: int, body: bytes, sent: dict[str, Any]) -> Capabi
     return next((asked for asked in asked_of(sent) if _ABOUT[asked].search(said)), None)
 
 
-def asked_of(sent: dict[str, Any]) -> list[Capability]:
+def asked_of(sent: Mapping[str, Any]) -> list[Capability]:
     """What a request's body asks of a model."""
     asked: list[Capability] = ["tools"] if sent.get("tools") else []
     form = (sent.get("response_format") or {}).get("type")

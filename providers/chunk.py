@@ -47,7 +47,7 @@ class Bounds:
         return cls(len(body) + OVERHEAD_TOKENS, (max_tokens or 0) + HIDDEN_TOKENS)
 
 
-def parsed(data: bytes) -> Any:
+def parsed(data: bytes) -> object:
     """The JSON value, or NOT_JSON.
 
     What the strict parser refuses is read once more as browsers' parsers would: `NaN`, halves of
@@ -66,18 +66,18 @@ def parsed(data: bytes) -> Any:
         return NOT_JSON
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     """An object; ValueError for a name with bytes that are no text: what it held would be lost."""
     if not all(name.isascii() or name.isprintable() for name, _ in pairs):
         raise ValueError("a member's name is no text")
     return dict(pairs)
 
 
-def content_of(message: Mapping[str, Any]) -> str:
+def content_of(message: Mapping[str, object]) -> str:
     return text_of(message.get("content")) or text_of(message.get("refusal"))
 
 
-def reasoning_of(message: Mapping[str, Any]) -> str:
+def reasoning_of(message: Mapping[str, object]) -> str:
     """The thoughts beside the content, and those of its typed parts."""
     for name in _REASONING:
         if said := text_of(message.get(name), thoughts=True):
@@ -102,11 +102,11 @@ def text_of(value: object, *, thoughts: bool = False) -> str:
     return ""
 
 
-def usage_of(holder: Mapping[str, Any], bounds: Bounds) -> Usage | None:
+def usage_of(holder: Mapping[str, object], bounds: Bounds) -> Usage | None:
     """What the provider counted, if it can be true; Groq puts it elsewhere while it streams."""
     value = holder.get("usage")
-    if value is None and isinstance(holder.get("x_groq"), dict):
-        value = holder["x_groq"].get("usage")
+    if value is None and isinstance(groq := holder.get("x_groq"), dict):
+        value = groq.get("usage")
     if not isinstance(value, dict):
         return None
     for name_in, name_out in _USAGE:
@@ -135,7 +135,7 @@ MAX_TOP = 20
 """The most likely tokens that can be asked for in each place (OpenAI's API reference)."""
 
 
-def logprobs_of(choice: Mapping[str, Any]) -> tuple[Logprob, ...]:
+def logprobs_of(choice: Mapping[str, object]) -> tuple[Logprob, ...]:
     """Those of a choice in OpenAI's form; whatever else stands there is nothing."""
     held = choice.get("logprobs")
     content = held.get("content") if isinstance(held, dict) else None

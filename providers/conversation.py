@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from config.errors import UsageError
 from providers.messages import AudioPart, FilePart, ImagePart, Message, Part, TextPart, ToolCall
@@ -74,7 +73,7 @@ def _message(raw: object, where: str) -> Message:
     return message
 
 
-def _pair(found: Sequence[Message], raw: Sequence[Any]) -> None:
+def _pair(found: Sequence[Message], raw: Sequence[object]) -> None:
     """Give each call an id, and each result that of its call; UsageError for a result of none.
 
     The same messages get the same ids, whoever reads them.
@@ -89,7 +88,9 @@ def _pair(found: Sequence[Message], raw: Sequence[Any]) -> None:
                     made_up.add(call["id"])
             pending = list(calls)
         elif message["role"] == "tool":
-            call_of = _answered(message["tool_call_id"], raw[place].get("name"), pending, made_up)
+            given = raw[place]
+            name = given.get("name") if isinstance(given, Mapping) else None
+            call_of = _answered(message["tool_call_id"], name, pending, made_up)
             if call_of is not None:
                 pending.remove(call_of)
                 message["tool_call_id"] = call_of["id"]
@@ -112,7 +113,7 @@ def _answered(
     return next(named, open_calls[0] if open_calls else None)
 
 
-def _content(raw: Mapping[str, Any], role: str, where: str) -> str | list[Part]:
+def _content(raw: Mapping[str, object], role: str, where: str) -> str | list[Part]:
     content = raw.get("content")
     if isinstance(content, str):
         return content

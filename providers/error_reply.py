@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from providers.vendor_words import ERROR_WORDS, normal
 
@@ -148,14 +147,14 @@ def _fine(code: object) -> bool:
     return code is None or str(code).strip().lower() in _FINE
 
 
-def _says_of_an_error(event: dict[str, Any]) -> bool:
+def _says_of_an_error(event: dict[str, object]) -> bool:
     said = event.get("message", event.get("msg"))
     if not isinstance(said, str):
         return False
     return not _fine(event.get("code", event.get("status_code"))) or bool(ERROR_WORDS.search(said))
 
 
-def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:
+def _objects(value: object, depth: int) -> Iterator[dict[str, object]]:
     """The objects that say something of the error, the outermost first."""
     if depth > _DEEPEST:
         return
@@ -177,7 +176,7 @@ def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:
             yield from _objects(inner.get(name), depth + 1)
 
 
-def _words(entry: dict[str, Any]) -> str:
+def _words(entry: dict[str, object]) -> str:
     for name in _WORDS:
         value = entry.get(name)
         if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("{", "[{")):
@@ -185,7 +184,7 @@ def _words(entry: dict[str, Any]) -> str:
     return ""
 
 
-def _codes(entry: dict[str, Any]) -> Iterator[str]:
+def _codes(entry: dict[str, object]) -> Iterator[str]:
     yield from (name for name in entry if name.endswith("exception"))  # Bedrock
     for name in _CODES & entry.keys():
         value = entry[name]
@@ -194,11 +193,11 @@ def _codes(entry: dict[str, Any]) -> Iterator[str]:
             yield normal(str(value).rpartition("#")[2])
 
 
-def _param(entry: dict[str, Any]) -> str:
+def _param(entry: dict[str, object]) -> str:
     if isinstance(entry.get("param"), str):
         return str(entry["param"])
-    if isinstance(entry.get("loc"), list):  # FastAPI, pydantic
-        return ".".join(str(part) for part in entry["loc"] if part != "body")
+    if isinstance(loc := entry.get("loc"), list):  # FastAPI, pydantic
+        return ".".join(str(part) for part in loc if part != "body")
     return ""
 
 

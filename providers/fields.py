@@ -7,7 +7,6 @@ if its host lists it under `passes`, and is refused by name else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from config.errors import UsageError
 
@@ -51,13 +50,13 @@ def asks_nothing(value: object) -> bool:
 
 
 def sorted_out(
-    unknown: Mapping[str, Any], passes: frozenset[str]
-) -> tuple[dict[str, Any], list[str]]:
+    unknown: Mapping[str, object], passes: frozenset[str]
+) -> tuple[dict[str, object], list[str]]:
     """What of the unknown fields goes to hosts that know it, and the names of what is ignored.
 
     `passes`: what any enabled host lists. Raises UsageError for the first that is neither.
     """
-    passed: dict[str, Any] = {}
+    passed: dict[str, object] = {}
     ignored: list[str] = []
     for name, value in unknown.items():
         if asks_nothing(value):

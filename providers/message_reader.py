@@ -92,7 +92,7 @@ class MessageReader:
         self._has_text = self._has_text or bool(text.strip())
         return text
 
-    def read(self, event: dict[str, Any]) -> Iterator[Delta]:
+    def read(self, event: dict[str, object]) -> Iterator[Delta]:
         """The deltas of one chunk or of a whole completion; raises ProviderError."""
         choices = event.get("choices")
         if choices is None and (wrapped := _wrapped(event)) is not None:
@@ -136,7 +136,7 @@ class MessageReader:
 
     # -- one chunk --------------------------------------------------------------------------------
 
-    def _choice(self, choice: dict[str, Any]) -> Iterator[Delta]:
+    def _choice(self, choice: dict[str, object]) -> Iterator[Delta]:
         self.progress += 1
         meaning = self._words.meaning(choice.get("finish_reason"))
         if meaning in ("error", "content_filter"):
@@ -154,7 +154,7 @@ class MessageReader:
         if meaning is not None:
             yield from self._finish(meaning)
 
-    def _fields(self, message: object) -> dict[str, Any]:
+    def _fields(self, message: object) -> dict[str, object]:
         if isinstance(message, str):
             return {"content": message}
         if message is None or isinstance(message, dict):
@@ -162,7 +162,7 @@ class MessageReader:
         raise self._malformed()
 
     def _part(
-        self, delta: dict[str, Any], meaning: FinishMeaning | None, *, grown: bool = False
+        self, delta: dict[str, object], meaning: FinishMeaning | None, *, grown: bool = False
     ) -> Iterator[Delta]:
         """What this chunk adds; a delta that repeats all that was said is held back until it is
         known whether anything follows, for the last chunk of some hosts is such a one."""
@@ -178,7 +178,9 @@ class MessageReader:
         if delta.get("tool_calls") or delta.get("function_call"):
             yield from self._calling(delta, grown=grown)
 
-    def _message(self, message: dict[str, Any], meaning: FinishMeaning | None) -> Iterator[Delta]:
+    def _message(
+        self, message: dict[str, object], meaning: FinishMeaning | None
+    ) -> Iterator[Delta]:
         """A whole message. At the end of a stream it repeats what the deltas said; some hosts send
         one in each chunk, as far as it got or its newest part alone."""
         content = content_of(message)
@@ -228,7 +230,7 @@ class MessageReader:
             self._count(reasoning)
             yield Delta(reasoning=reasoning)
 
-    def _calling(self, delta: dict[str, Any], *, grown: bool) -> Iterator[Delta]:
+    def _calling(self, delta: dict[str, object], *, grown: bool) -> Iterator[Delta]:
         before = len(self._calls)
         pieces = self._calls.read(delta, grown=grown)
         if len(self._calls) > MOST_CALLS:
@@ -273,7 +275,7 @@ class MessageReader:
         return self._place.error("bad_reply", "sent a malformed event in its stream")
 
 
-def _wrapped(event: dict[str, Any]) -> dict[str, Any] | None:
+def _wrapped(event: dict[str, object]) -> dict[str, object] | None:
     """The completion in the envelope that some gateways put around everything."""
     held = (event.get(name) for name in ("data", "result", "response", "output"))
     return next((v for v in held if isinstance(v, dict) and v.get("choices")), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -136,7 +136,7 @@ class OpenAIChat:
         return Place(self.name, self.host, address.base_url, address.key, key_env)
 
     async def _ask(
-        self, address: Address, place: Place, wanted: dict[str, Any]
+        self, address: Address, place: Place, wanted: dict[str, object]
     ) -> tuple[aiohttp.ClientResponse, Bounds]:
         """The response to a chat request, good for reading, and what it can have cost at most."""
         refused = self.pool.refusals.get(self.model, frozenset())
@@ -217,7 +217,7 @@ def _headers(place: Place, declared: dict[str, str], body: bytes | None) -> dict
     return headers
 
 
-def _most(wanted: dict[str, Any]) -> int | None:
+def _most(wanted: dict[str, object]) -> int | None:
     most = wanted.get("max_completion_tokens", wanted.get("max_tokens"))
     return most if isinstance(most, int) else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from config.models import Provider
 from providers.base import CallOptions, Message
@@ -50,9 +49,9 @@ _WAYS = {"stream_options": r"stream_options|include_usage"}
 
 def payload(
     provider: Provider, messages: Sequence[Message], options: CallOptions
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The request's body: the provider's settings, then the caller's, which win."""
-    chosen: dict[str, Any] = {
+    chosen: dict[str, object] = {
         "max_tokens": _first(options.max_tokens, provider.max_tokens),
         "temperature": _first(options.temperature, provider.temperature),
         "top_p": _first(options.top_p, provider.top_p),
@@ -90,7 +89,7 @@ def _sent(message: Message) -> Message:
     return message
 
 
-def without(wanted: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+def without(wanted: dict[str, object], refused: frozenset[str]) -> dict[str, object]:
     """The body without what the model refuses; a renamed parameter goes under its other name,
     unless that is refused too."""
     kept = {name: value for name, value in wanted.items() if name not in refused}
@@ -100,7 +99,7 @@ def without(wanted: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
     return kept
 
 
-def refusals(status: int, body: bytes, sent: dict[str, Any]) -> frozenset[str]:
+def refusals(status: int, body: bytes, sent: dict[str, object]) -> frozenset[str]:
     """Which spare parameters a refusal names, so that the call can be asked without them."""
     if status not in (400, 404, 405, 422, 501):
         return frozenset()

@@ -11,7 +11,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from providers.base import ToolCallDelta
 from providers.chunk import NOT_JSON, parsed
@@ -82,7 +81,9 @@ class ToolCalls:
         """A call has no name, so that nobody can make it."""
         return not all(call.name for call in self._calls)
 
-    def read(self, message: Mapping[str, Any], *, grown: bool = False) -> tuple[ToolCallDelta, ...]:
+    def read(
+        self, message: Mapping[str, object], *, grown: bool = False
+    ) -> tuple[ToolCallDelta, ...]:
         """The new pieces in a delta, or, where `grown`, in a message that repeats what came before.
 
         One of the older `function_call` is a call as well.
@@ -155,7 +156,7 @@ def _is_another(call: _Call, piece: _Piece) -> bool:
     )
 
 
-def _pieces(message: Mapping[str, Any]) -> list[_Piece | None]:
+def _pieces(message: Mapping[str, object]) -> list[_Piece | None]:
     calls = message.get("tool_calls")
     if isinstance(calls, dict):
         calls = [calls]

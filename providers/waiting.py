@@ -188,7 +188,7 @@ def _number(text: str) -> float | None:
     return float(text) if re.fullmatch(rf"\s*{_NUMBER}\s*", text) else None
 
 
-def _protobuf(duration: dict[str, Any]) -> float | None:
+def _protobuf(duration: dict[str, object]) -> float | None:
     """`google.protobuf.Duration` written as an object."""
     seconds, nanos = duration.get("seconds", 0), duration.get("nanos", 0)
     whole, rest = _number(str(seconds)), _number(str(nanos))

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import structlog
 from typing_extensions import TypedDict
@@ -28,6 +28,13 @@ KNOWN: frozenset[str] = frozenset(get_args(Capability))
 _KINDS_WITHOUT = frozenset({"simulated", "llama_cpp"})
 """Hosts whose models answer in words alone unless their entry declares more: scripted ones, and the
 embedded LLaMA, whose server as it is started here answers offers of tools with text."""
+
+
+class Refusal(TypedDict):
+    """What a host said when it refused, and when."""
+
+    at: float  # Unix time in seconds
+    words: str
 
 
 class Known(TypedDict):
@@ -48,7 +55,7 @@ class Capabilities:
         self._clock = clock
         self._file = settings.data_dir / FILE
         self._keys = {p.name: _key(settings, p.name) for p in settings.providers}
-        self._learned: dict[str, dict[str, dict[str, Any]]] = _read(self._file)
+        self._learned: dict[str, dict[str, Refusal]] = _read(self._file)
 
     def lacks(self, name: str, needs: Collection[str]) -> str | None:
         """Why the provider cannot do what is needed, as a phrase; None if it may.
@@ -78,7 +85,7 @@ class Capabilities:
         """By capability, what the host said when it refused; what is a week old is forgotten."""
         found = self._learned.get(self._keys.get(name, ""), {})
         since = self._clock() - FORGET_S
-        return {what: str(entry["words"]) for what, entry in found.items() if entry["at"] > since}
+        return {what: entry["words"] for what, entry in found.items() if entry["at"] > since}
 
     def about(self, name: str) -> Known:
         """For people: what is declared, and what was learned."""
@@ -92,7 +99,7 @@ class Capabilities:
     def learn(self, name: str, lacks: Capability, words: str) -> None:
         """Remember a refusal; a folder that cannot be written costs the memory of it alone."""
         self._learned = {**_read(self._file), **self._learned}
-        entry = {"at": self._clock(), "words": words[:300]}
+        entry = Refusal(at=self._clock(), words=words[:300])
         self._learned.setdefault(self._keys[name], {})[lacks] = entry
         logger.info("capability_refused", provider=name, lacks=lacks, words=words[:300])
         try:
@@ -111,7 +118,7 @@ def _key(settings: Settings, name: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def _read(file: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def _read(file: Path) -> dict[str, dict[str, Refusal]]:
     """What is kept; nothing where there is none or it is damaged: it is learned again."""
     found: object = None
     with contextlib.suppress(OSError, ValueError):
@@ -120,7 +127,7 @@ def _read(file: Path) -> dict[str, dict[str, dict[str, Any]]]:
         return {}
     return {
         str(key): {
-            what: entry
+            what: Refusal(at=entry["at"], words=str(entry.get("words")))
             for what, entry in entries.items()
             if what in KNOWN
             and isinstance(entry, dict)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from providers.base import Logprob
 from race.actions import Side
-from race.state import OrderChange, Route
+from race.state import AnswerDict, OrderChange, Route
 from telemetry.records import Outcome, Role
 
 
@@ -109,7 +109,7 @@ class Logged(Stamped):
 
 class Answered(Stamped):
     type: Literal["answered"]
-    answer: dict[str, Any]  # `Answer.from_dict` makes an Answer of it
+    answer: AnswerDict  # `Answer.from_dict` makes an Answer of it
 
 
 class Reranked(Stamped, OrderChange):

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from config.models import Category
 from providers.base import CallOptions, Delta, Message, ProviderError
@@ -147,7 +146,7 @@ def category_in(text: str, categories: Mapping[str, Category]) -> str | None:
     found = re.search(r"\{.*?\}", text, re.DOTALL)
     if found is not None:
         try:
-            said: Any = json.loads(found.group())
+            said: object = json.loads(found.group())
         except ValueError:
             said = None
         if isinstance(said, dict) and said.get("category") in categories:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TypeVar
 
 import structlog
 
@@ -17,6 +17,8 @@ from providers.base import Logprob, ToolCallDelta
 from race.actions import Action, Call, Calls, Continue, Decide, Say, Side, StartFallback, Switch
 from race.events import CallPiece, Event, Switched, Thought, Token, ToolCalls
 from race.machine import Race
+
+T = TypeVar("T")
 
 Sink = Callable[[Event], None]
 
@@ -154,7 +156,7 @@ class Rendezvous:
         cancels the work and waits for its clean-up.
         """
         task = asyncio.create_task(work, name=f"{side}-{self.request_id}")
-        waiting: set[asyncio.Future[Any]] = {task, self.decided}
+        waiting: set[asyncio.Future[None] | asyncio.Future[Decide]] = {task, self.decided}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if task.done() and not task.cancelled() and (bug := task.exception()):
@@ -294,7 +296,7 @@ class Rendezvous:
         self._feed(self._race().tick(self.now()))
 
 
-async def cancel(task: asyncio.Task[Any]) -> None:
+async def cancel(task: asyncio.Task[T]) -> None:
     """Cancel a task and wait until its clean-up has run, even if we are cancelled meanwhile."""
     task.cancel()
     interrupted = False

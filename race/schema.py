@@ -63,7 +63,7 @@ def checked(form: object) -> None:
     _well_formed(schema)
 
 
-def _well_formed(schema: Mapping[str, Any]) -> None:
+def _well_formed(schema: Mapping[str, object]) -> None:
     """Raise UsageError for what is no schema of the draft that it names, by default 2020-12."""
     import jsonschema
 
@@ -76,7 +76,7 @@ def _well_formed(schema: Mapping[str, Any]) -> None:
         raise UsageError("the schema is nested too deeply", "response_format") from error
 
 
-def _draft(schema: Mapping[str, Any]) -> Any:
+def _draft(schema: Mapping[str, object]) -> Any:
     """jsonschema's validator for the draft that a schema names."""
     import jsonschema
 
@@ -99,7 +99,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2, thread_name_prefix="schema")
 
 
-def _fault(form: Mapping[str, Any], text: str) -> str | None:
+def _fault(form: Mapping[str, object], text: str) -> str | None:
     try:
         value = json.loads(text, parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
@@ -113,7 +113,7 @@ def _no_json(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _validated(schema: Mapping[str, Any], value: object) -> str | None:
+def _validated(schema: Mapping[str, object], value: object) -> str | None:
     import jsonschema
     import referencing
 
@@ -165,11 +165,13 @@ def _timed(base: Any) -> Any:
     return jsonschema.validators.extend(base, keywords)
 
 
-Check = Callable[[Any, Any, Any, Any], Any]
+Check = Callable[[Any, object, object, object], Iterable[object] | None]
 
 
 def _watched(check: Check) -> Check:
-    def watched(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    def watched(
+        validator: object, value: object, instance: object, schema: object
+    ) -> Iterator[object]:
         if time.monotonic() > _deadline.at:
             raise _SlowError
         yield from check(validator, value, instance, schema) or ()
@@ -177,15 +179,17 @@ def _watched(check: Check) -> Check:
     return watched
 
 
-def _pattern(_: Any, pattern: Any, instance: Any, __: Any) -> Iterator[Any]:
+def _pattern(_: object, pattern: object, instance: object, __: object) -> Iterator[object]:
     import jsonschema
 
     if isinstance(instance, str) and not _found(str(pattern), instance):
         yield jsonschema.ValidationError(f"does not match {str(pattern)[:60]!r}")
 
 
-def _pattern_properties(validator: Any, patterns: Any, instance: Any, _: Any) -> Iterator[Any]:
-    if isinstance(instance, dict):
+def _pattern_properties(
+    validator: Any, patterns: object, instance: object, _: object
+) -> Iterator[object]:
+    if isinstance(instance, dict) and isinstance(patterns, dict):
         for pattern, schema in patterns.items():
             for name, value in instance.items():
                 if _found(str(pattern), name):
@@ -200,7 +204,7 @@ def _found(pattern: str, text: str) -> bool:
         return True
 
 
-def _schema(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _schema(form: Mapping[str, object]) -> Mapping[str, object] | None:
     inner = form.get("json_schema")
     schema = inner.get("schema") if isinstance(inner, Mapping) else None
     return schema if isinstance(schema, Mapping) else None
@@ -214,7 +218,7 @@ def _check_depth(value: object, depth: int = 0) -> None:
             _check_depth(inner, depth + 1)
 
 
-def _schemas(schema: object) -> Iterator[Mapping[str, Any]]:
+def _schemas(schema: object) -> Iterator[Mapping[str, object]]:
     """The schema and all those in it. Names of properties, examples, constants and defaults are
     the caller's data, whatever they look like."""
     if not isinstance(schema, Mapping):

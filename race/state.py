@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import EphemeralValue
@@ -16,7 +16,7 @@ from providers.messages import ToolCall
 from telemetry.records import AttemptRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 
 class Options(TypedDict, total=False):
@@ -148,10 +148,10 @@ class Context(TypedDict, total=False):
     provider: str | None
     max_tokens: int | None
     temperature: float | None
-    tools: list[dict[str, Any]] | None
+    tools: list[dict[str, object]] | None
     """In OpenAI's form, as are the next two."""
-    tool_choice: str | dict[str, Any] | None
-    response_format: dict[str, Any] | None
+    tool_choice: str | dict[str, object] | None
+    response_format: dict[str, object] | None
 
 
 class Chosen(TypedDict):
@@ -174,6 +174,38 @@ class State(Input, total=False):
     logged: bool  # log: the commit succeeded
     cause: str | None  # log: why the order should be looked at again
     reranked: OrderChange | None  # rerank
+
+
+class AnswerDict(TypedDict):
+    """An `Answer` as events and JSON carry it."""
+
+    request_id: str
+    text: str
+    category: str
+    confidence: float
+    provider: str | None
+    model: str | None
+    role: Literal["primary", "fallback"] | None
+    attempts: list[AttemptRow]
+    cost_usd: float | None
+    latency_ms: float
+    ttft_ms: float | None
+    success: bool
+    error: str | None
+    error_kind: str | None
+    why: str | None
+    note: str | None
+    finish_reason: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    sources: list[Source]
+    grounded: bool
+    retry_after_s: float | None
+    tool_calls: list[ToolCall]
+    reasoning: str
+    logprobs: list[Logprob]
+    evidence: dict[str, object]
+    probabilities: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +246,13 @@ class Answer:
     """The model's thoughts, as far as its host shows them."""
     logprobs: list[Logprob] = field(default_factory=list)
     """Of the answer's tokens, where they were asked for and the host has them."""
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, object] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> AnswerDict:
         """Its fields; what they hold is shared, not copied."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return cast("AnswerDict", {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Answer:
+    def from_dict(cls, values: AnswerDict) -> Answer:
         return cls(**values)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from config.models import Settings
 from race.breaker import Breaker
 from race.permits import Wait
 from race.routing_state import RoutingState, identity
+from telemetry.records import HintRow
 
 PREFIX = "wait:"
 NEWS_S = 2.0
@@ -26,7 +27,7 @@ class Hints(Protocol):
 
     async def hint(self, name: str, detail: Mapping[str, object]) -> None: ...
 
-    async def hints(self) -> dict[str, dict[str, Any]]: ...
+    async def hints(self) -> dict[str, HintRow]: ...
 
     def now(self) -> float: ...
 

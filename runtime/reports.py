@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from typing_extensions import TypedDict
 
@@ -91,15 +91,36 @@ class Health(TypedDict):
     budget: BudgetHealth
 
 
+class ProviderOrder(TypedDict):
+    """A provider's place in a category's order (`routing.ranking.standings.Standing`)."""
+
+    provider: str
+    position: int
+    declared_position: int
+    mean: float
+    low: float
+    high: float
+    p_best: float
+    n: int
+    success: float | None
+    quality: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+    cost_usd: float | None
+    liked: int
+    disliked: int
+    trial: float | None
+
+
 class CategoryOrder(TypedDict):
     """A category's declared and learned order with the figures behind it."""
 
     declared: list[str]
     learned: list[str]
-    providers: list[dict[str, Any]]  # in the learned order: `routing.ranking.standings.Standing`
+    providers: list[ProviderOrder]  # in the learned order
     observations: int
     changes: int
-    last_change: dict[str, Any] | None  # `routing.ranking.standings.Change`
+    last_change: dict[str, object] | None  # `routing.ranking.standings.Change`
 
 
 def health(services: Services, gate: Gate, config_problem: str | None = None) -> Health:
@@ -162,19 +183,19 @@ async def priorities(
     """
     await routing.ready(log)
     await routing.catch_up(log)
-    told: dict[str, CategoryOrder] = {}
+    found: dict[str, CategoryOrder] = {}
     for category in settings.categories:
         standings = routing.ranking.standings(category)
         change = standings.last_change
-        told[category] = {
+        found[category] = {
             "declared": list(settings.order(category)),
             "learned": [entry.provider for entry in standings.entries],
-            "providers": [asdict(entry) for entry in standings.entries],
+            "providers": [cast("ProviderOrder", asdict(entry)) for entry in standings.entries],
             "observations": standings.observations,
             "changes": standings.changes,
             "last_change": asdict(change) if change else None,
         }
-    return told
+    return found
 
 
 def _provider(services: Services, provider: Provider) -> ProviderHealth:

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 import structlog
 from rich.console import Console
@@ -52,7 +52,7 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
     root.setLevel(max(logging.getLevelName(level), logging.WARNING))
 
 
-def _finish(_logger: Any, _method: str, line: Any) -> str:
+def _finish(_logger: object, _method: str, line: object) -> str:
     return log_line(str(line))
 
 
@@ -73,7 +73,7 @@ class _Stderr:
     def __init__(self) -> None:
         self._lossy = _Lossy(sys.stderr)
 
-    def __call__(self, *_: Any) -> Any:
+    def __call__(self, *_: object) -> structlog.PrintLogger:
         if self._lossy.file is not sys.stderr:
             self._lossy = _Lossy(sys.stderr)
         return structlog.PrintLogger(file=cast(TextIO, self._lossy))
@@ -120,7 +120,7 @@ class _Stream:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.rich_proxied_file, name)
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     URL,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from config.errors import StorageError
@@ -169,7 +169,7 @@ class Database:
 
     def _engine(self, url: URL, begin: str, size: int) -> Engine:
         if not self.is_sqlite:
-            level: Any = "READ COMMITTED" if size == 1 else "REPEATABLE READ"
+            level: IsolationLevel = "READ COMMITTED" if size == 1 else "REPEATABLE READ"
             return create_engine(
                 url,
                 pool_size=size,
@@ -181,7 +181,7 @@ class Database:
         engine = create_engine(url, pool_size=size, max_overflow=0)
 
         @event.listens_for(engine, "connect")
-        def _prepare(connection: Any, _record: object) -> None:
+        def _prepare(connection: DBAPIConnection, _record: object) -> None:
             connection.isolation_level = None  # the driver must not begin on its own
             for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
                 connection.execute(f"PRAGMA {pragma}").close()

@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from config.errors import NotFoundError, StorageError
 from telemetry import queries, tables
 from telemetry.database import Database, locate
 from telemetry.keeper import Keeper
 from telemetry.queries import Readers
-from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
+from telemetry.records import AttemptRow, AuditRow, HintRow, InteractionRow, TaughtRow
 from telemetry.spool import Spool
 from telemetry.transaction import Job, Prune
 from telemetry.writer import PATIENT_S, READ_S, Writer
@@ -257,7 +257,7 @@ class InteractionLog:
         """Audit rows of that kind or those kinds, newest first."""
         return await self._read(queries.audits, kind, subject, limit)
 
-    async def hints(self) -> dict[str, dict[str, Any]]:
+    async def hints(self) -> dict[str, HintRow]:
         """The notes of all replicas by name; each has `at` beside its own fields."""
         return await self._read(queries.hints)
 
@@ -282,7 +282,7 @@ class InteractionLog:
         self._readers.close()
 
     def _attempt(self, attempt: AttemptRow, **inherited: object) -> tables.Row:
-        row = cast("Mapping[str, Any]", attempt)
+        row = cast("Mapping[str, object]", attempt)
         return tables.encode(tables.attempts, row, text=self._text, revision=0, **inherited)
 
     async def _read(self, query: Callable[..., T], *args: object) -> T:

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from telemetry.database import Database
-from telemetry.records import AttemptRow, AuditRow, InteractionRow, TaughtRow
+from telemetry.records import AttemptRow, AuditRow, HintRow, InteractionRow, TaughtRow
 from telemetry.tables import attempts as tried
 from telemetry.tables import audits as audited
 from telemetry.tables import baselines, decode, interactions, steps
@@ -34,7 +34,7 @@ class Readers:
         self._ended = ended
         self._left = threads
         self._guard = threading.Lock()
-        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name=f"log-reader-{n}", daemon=True)
             for n in range(threads)
@@ -42,10 +42,21 @@ class Readers:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Callable[..., T], *args: Any) -> Future[T]:
+    def submit(self, work: Callable[..., T], *args: object) -> Future[T]:
         """Run `work` in one of the threads; a future that is cancelled before that never runs."""
         future: Future[T] = Future()
-        self._queue.put((future, lambda: work(*args)))
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                found = work(*args)
+            except BaseException as error:  # raised again where the read was asked for
+                future.set_exception(error)
+            else:
+                future.set_result(found)
+
+        self._queue.put(run)
         return future
 
     def close(self, timeout_s: float = 1.0) -> None:
@@ -56,16 +67,8 @@ class Readers:
             thread.join(timeout_s)
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            future, work = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                found = work()
-            except BaseException as error:  # raised again where the read was asked for
-                future.set_exception(error)
-            else:
-                future.set_result(found)
+        while (read := self._queue.get()) is not None:
+            read()
         with self._guard:
             self._left -= 1
             last = self._left == 0
@@ -100,7 +103,7 @@ class Baseline(NamedTuple):
     at: float
     request_id: str
     requests: int
-    detail: dict[str, Any]
+    detail: dict[str, object]
 
 
 class Cursor(int):
@@ -215,10 +218,10 @@ def audits(
         ]
 
 
-def hints(database: Database) -> dict[str, dict[str, Any]]:
+def hints(database: Database) -> dict[str, HintRow]:
     with database.read() as connection:
         return {
-            row.name: {**json.loads(row.detail), "at": row.at}
+            row.name: cast(HintRow, {**json.loads(row.detail), "at": row.at})
             for row in connection.execute(select(hinted))
         }
 
@@ -239,11 +242,11 @@ def spent(database: Database, since_at: float) -> dict[str, float]:
         return {p: float(usd) for p, usd in connection.execute(query).all() if usd is not None}
 
 
-def _by_id(ids: Sequence[str]) -> Select[Any]:
+def _by_id(ids: Sequence[str]) -> Select[tuple[object, ...]]:
     return select(interactions).where(interactions.c.request_id.in_(ids))
 
 
-def _joined(connection: Connection, query: Select[Any]) -> list[InteractionRow]:
+def _joined(connection: Connection, query: Select[tuple[object, ...]]) -> list[InteractionRow]:
     """The rows of that query on `interactions`, each with its attempts in their order."""
     rows = [cast(InteractionRow, decode(dict(r))) for r in connection.execute(query).mappings()]
     by_id = {row["request_id"]: row for row in rows}

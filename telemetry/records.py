@@ -81,6 +81,15 @@ class AuditRow(TypedDict):
     detail: dict[str, object]
 
 
+class HintRow(TypedDict, total=False):
+    """A note for other replicas: the cooldown that a host asked for."""
+
+    at: float  # Unix time in seconds
+    by: str  # the replica
+    of: str  # the identity of the provider that it was written of
+    wait_s: float
+
+
 class TaughtRow(TypedDict, total=False):
     """A correction of the classifier; unique by `id`, a later one of that id replaces it."""
 

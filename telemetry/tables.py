@@ -151,7 +151,7 @@ TEXTS = frozenset({"prompt", "answer", "text"})
 Row = dict[str, Any]
 
 
-def encode(table: Table, row: Mapping[str, Any], *, text: bool, **defaults: object) -> Row:
+def encode(table: Table, row: Mapping[str, object], *, text: bool, **defaults: object) -> Row:
     """A row as the database takes it, with every column present.
 
     Raises TypeError for a field that the table does not have: a misspelt key must not be lost.
@@ -172,7 +172,7 @@ def encode(table: Table, row: Mapping[str, Any], *, text: bool, **defaults: obje
     return values
 
 
-def decode(row: Mapping[str, Any]) -> Row:
+def decode(row: Mapping[str, object]) -> Row:
     """A row as `records` describes it; texts that were not stored are left out."""
     values = {
         name: value
@@ -180,7 +180,7 @@ def decode(row: Mapping[str, Any]) -> Row:
         if name not in OWN and not (value is None and name in TEXTS)
     }
     if values.get("evidence") is not None:
-        values["evidence"] = json.loads(values["evidence"])
+        values["evidence"] = json.loads(str(values["evidence"]))
     return values
 
 
@@ -189,7 +189,7 @@ def dump(value: object) -> str:
     return str(_clean(json.dumps(value, ensure_ascii=True, sort_keys=True)))
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: object) -> object:
     """Without what a database refuses: NUL, lone surrogates, NaN and infinities."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

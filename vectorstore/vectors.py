@@ -7,14 +7,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import httpx
 import numpy as np
 
 from config.errors import StorageError
@@ -159,11 +160,11 @@ class VectorStore:
         )
 
 
-def _sessions(client: Client) -> list[Any]:
+def _sessions(client: Client) -> list[httpx.Client]:
     """The HTTP sessions of a client, by which it reaches its server; none when embedded."""
     servers = [getattr(owner, "_server", None) for owner in (client, client._admin_client)]
     sessions = [getattr(server, "_session", None) for server in servers]
-    return [session for session in sessions if session is not None]
+    return [session for session in sessions if isinstance(session, httpx.Client)]
 
 
 def _heartbeat(url: str, timeout_s: float) -> None:
@@ -201,7 +202,7 @@ class Dense:
         self._url = url
         self._store: VectorStore | None = None
         self._retry_at = 0.0
-        self._running: Future[Any] | None = None
+        self._busy: Callable[[], bool] = lambda: False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge-vectors")
 
     def ask(
@@ -211,13 +212,13 @@ class Dense:
 
         With `renew` vectors of another version are opened again first.
         """
-        if self._running is not None and not self._running.done():
+        if self._busy():
             return None  # it hangs: nobody waits for it twice
         if time.monotonic() < self._retry_at:
             return None
         opening = self._store is None and self._url is None
         asked = self._thread.submit(self._do, version, work, renew)
-        self._running = asked
+        self._busy = lambda: not asked.done()
         try:
             found = asked.result(max(wait_s, OPEN_S) if opening else wait_s)
         except Late:
@@ -234,7 +235,7 @@ class Dense:
     def look(self, version: int) -> None:
         """Notice that a server is silent or gone, and that what was lost is back."""
         if self._url is not None or self.problem is not None:
-            if self._running is not None and not self._running.done():
+            if self._busy():
                 return
             if time.monotonic() >= self._retry_at:
                 self.ask(version, lambda store: store.ping(), renew=False)

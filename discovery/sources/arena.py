@@ -45,23 +45,22 @@ class ArenaSource:
     def _search(self, until: float) -> list[Found]:
         wanted = {b.arena: name for name, b in self.known.benchmarks.items() if b.arena}
         subsets = {place.split("/")[0] for place in wanted}
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, dict[str, object]]] = {}
         with bounded(Bounds(self.place.endpoint, until, elsewhere=True)):
             rows = [(subset, row) for subset in sorted(subsets) for row in self._rows(subset)]
         for subset, row in rows:
             benchmark = wanted.get(f"{subset}/{row.get('category')}")
             model = str(row.get("model_name"))
             if benchmark and (name := self._hub_name(model)):
-                about = found.setdefault(name, {"figures": {}})
-                about["figures"].setdefault(benchmark, self._figure(row))
-        described = ({"id": name, **about} for name, about in found.items())
+                found.setdefault(name, {}).setdefault(benchmark, self._figure(row))
+        described = ({"id": name, "figures": figures} for name, figures in found.items())
         return read(described, lambda one: {"source": self.name, "evidence_only": True, **one})
 
     def _hub_name(self, model: str) -> str | None:
         """The hub's name, or the arena's own where it names a LLaMA."""
         return self.known.arena_names.get(model) or (model if family(model).llama else None)
 
-    def _figure(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _figure(self, row: Mapping[str, Any]) -> dict[str, object]:
         low, high = row.get("rating_lower"), row.get("rating_upper")
         return {
             "value": round(float(row["rating"]), 1),
@@ -70,7 +69,7 @@ class ArenaSource:
             "source": f"https://huggingface.co/datasets/{REPOSITORY}",
         }
 
-    def _rows(self, subset: str) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, subset: str) -> Iterator[Mapping[str, object]]:
         import pyarrow
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -87,7 +86,7 @@ class ArenaSource:
                     token=self.place.key,
                     cache_dir=folder,
                 )
-                rows: Iterable[Mapping[str, Any]] = parquet.read_table(path).to_pylist()
+                rows: Iterable[Mapping[str, object]] = parquet.read_table(path).to_pylist()
         except (HfHubHTTPError, LocalEntryNotFoundError):
             raise SourceError(f"{self.name}: {file} is not at {self.place.endpoint}") from None
         except (pyarrow.ArrowInvalid, OSError):

@@ -9,9 +9,9 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -81,7 +81,7 @@ def _refusal(stored: object, now: float) -> str | None:
     return str(stored.get("reason")) if now < stored["until"] else None
 
 
-def read_entries(path: Path) -> dict[str, Any]:
+def read_entries(path: Path) -> dict[str, object]:
     """What `write_entries` wrote; nothing where that is missing, broken or of another version."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -93,7 +93,7 @@ def read_entries(path: Path) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def write_entries(path: Path, entries: dict[str, Any]) -> None:
+def write_entries(path: Path, entries: Mapping[str, object]) -> None:
     """Atomic; a folder that cannot be written costs the next search its speed, and no more."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

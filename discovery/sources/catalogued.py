@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.catalogue import Catalogue, CatalogueEntry
 from discovery.scoring import size_value
@@ -27,7 +27,7 @@ class CatalogueSource:
     async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
         return read(self.catalogue.entries, self._fields)
 
-    def _fields(self, entry: CatalogueEntry) -> dict[str, Any]:
+    def _fields(self, entry: CatalogueEntry) -> dict[str, object]:
         ids = list(entry.ids.values())
         return {
             "source": self.name,
@@ -51,7 +51,7 @@ class CatalogueSource:
         }
 
 
-def simulated(entry: CatalogueEntry, host: str) -> Mapping[str, Any]:
+def simulated(entry: CatalogueEntry, host: str) -> Mapping[str, object]:
     """An invented model at a simulated host, which lists what the catalogue says it has.
 
     Its script follows from the invented size, so that the bigger one of two is the better one and

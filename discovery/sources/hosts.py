@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.catalogue import Catalogue
 from config.models import Host, Provider, Settings
@@ -56,7 +56,7 @@ class ModelsSource:
         listed = entries(self.name, reply, "data", "models")
         return read(filter(makes_text, listed), self._fields)
 
-    def _fields(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def _fields(self, entry: Mapping[str, object]) -> dict[str, object]:
         details = [entry, *_places(entry)]
         also = entry.get("hugging_face_id") or entry.get("root")
         free = str(entry.get("id")).lower().endswith((":free", "-free"))
@@ -87,9 +87,9 @@ class OllamaSource:
         reply = await get_json(http, self.name, f"{root}/api/tags")
         return read(entries(self.name, reply, "models"), self._fields)
 
-    def _fields(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def _fields(self, entry: Mapping[str, object]) -> dict[str, object]:
         details = entry.get("details")
-        known: Mapping[str, Any] = details if isinstance(details, dict) else {}
+        known: Mapping[str, object] = details if isinstance(details, dict) else {}
         size = _SIZE.fullmatch(str(known.get("parameter_size", "")).strip())
         return {
             "source": self.name,
@@ -117,14 +117,14 @@ class OwnSource:
 
     async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
         mine = [p for p in self.settings.providers if p.host == self.host_name and not p.disabled]
-        listed: dict[str, Mapping[str, Any]] = {}
+        listed: dict[str, Mapping[str, object]] = {}
         if self.settings.hosts[self.host_name].kind == "simulated":
             entries = (e for e in self.catalogue.entries if self.host_name in e.ids)
             listed = {e.ids[self.host_name]: simulated(e, self.host_name) for e in entries}
         listed |= {p.resolved_model: self._fields(p) for p in mine}
         return read(listed.values(), dict)
 
-    def _fields(self, provider: Provider) -> Mapping[str, Any]:
+    def _fields(self, provider: Provider) -> Mapping[str, object]:
         return {
             "source": self.name,
             "host": self.host_name,
@@ -171,12 +171,12 @@ def _positive(value: object) -> int | None:
     return int(found) if found is not None and found >= 1 else None
 
 
-def _context(entry: Mapping[str, Any]) -> int | None:
+def _context(entry: Mapping[str, object]) -> int | None:
     names = ("context_length", "context_window", "max_model_len", "max_context_length")
     return next((n for name in names if (n := _positive(entry.get(name)))), None)
 
 
-def _places(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _places(entry: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
     """The services behind one entry of a router that lists them (Hugging Face)."""
     listed = entry.get("providers")
     for place in listed if isinstance(listed, list) else ():
@@ -184,10 +184,11 @@ def _places(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield place
 
 
-def makes_text(entry: Mapping[str, Any]) -> bool:
+def makes_text(entry: Mapping[str, object]) -> bool:
     """Leaves out what says of itself that it makes pictures, speech or vectors."""
     architecture = entry.get("architecture")
     made = architecture.get("output_modalities") if isinstance(architecture, dict) else None
-    made = made or entry.get("output_modalities") or ["text"]
+    made = made or entry.get("output_modalities")
+    makes = made if made and isinstance(made, list | str) else ["text"]
     kind = entry.get("type", "chat")
-    return "text" in made and kind in ("chat", "language", "model", "code", None)
+    return "text" in makes and kind in ("chat", "language", "model", "code", None)

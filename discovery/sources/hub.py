@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -35,7 +35,7 @@ _EXPAND = (
     "sha",
     "tags",
 )
-_QUERIES: tuple[dict[str, Any], ...] = (
+_QUERIES: tuple[dict[str, object], ...] = (
     {"filter": "llama", "pipeline_tag": "text-generation", "sort": "trending_score"},
     {"filter": "llama", "pipeline_tag": "text-generation", "sort": "downloads"},
     {"filter": "gguf", "search": "llama", "sort": "downloads"},
@@ -92,7 +92,7 @@ class HubSource:
                 raise SourceError(str(error), list(found.values())) from error
         return found
 
-    def _list(self, api: HfApi, query: Mapping[str, Any]) -> Iterable[Found]:
+    def _list(self, api: HfApi, query: Mapping[str, object]) -> Iterable[Found]:
         listed = api.list_models(**query, limit=PAGE, expand=list(_EXPAND))  # type: ignore[arg-type]
         return read(_whole(listed), _fields)
 
@@ -116,7 +116,7 @@ class HubSource:
         return list(found.values())
 
 
-def _queries(category: str) -> Iterable[dict[str, Any]]:
+def _queries(category: str) -> Iterable[dict[str, object]]:
     yield from _QUERIES
     if category in SEARCH_WORDS:
         yield {**_QUERIES[0], "search": SEARCH_WORDS[category]}
@@ -130,7 +130,7 @@ def _whole(listed: Iterable[ModelInfo]) -> Iterable[ModelInfo]:
         return
 
 
-def _fields(info: ModelInfo) -> dict[str, Any]:
+def _fields(info: ModelInfo) -> dict[str, object]:
     tags = [tag for tag in info.tags or () if isinstance(tag, str)]
     gguf = info.gguf if isinstance(info.gguf, dict) else {}
     config = info.config if isinstance(info.config, dict) else {}

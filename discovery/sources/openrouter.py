@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from discovery.sources.hosts import cost, makes_text, number
@@ -55,9 +55,9 @@ class OpenRouterSource:
         return target
 
 
-def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(entry: Mapping[str, object]) -> dict[str, object]:
     architecture = entry.get("architecture")
-    made: Mapping[str, Any] = architecture if isinstance(architecture, dict) else {}
+    made: Mapping[str, object] = architecture if isinstance(architecture, dict) else {}
     tokenizer = str(made.get("tokenizer") or "").lower()
     created = number(entry.get("created"))
     also = entry.get("hugging_face_id")

@@ -99,7 +99,7 @@ class Found(Model):
     """Whether the source knows figures of it and nothing else: no candidate by that."""
     gated: bool = False
     gguf: Gguf | None = None
-    simulation: dict[str, Any] | None = None
+    simulation: dict[str, object] | None = None
     note: Annotated[str, BeforeValidator(lambda text: clean(text, 200))] | None = None
     as_of: str | None = None
     """The date of what is said here, where it is not today's."""
@@ -194,7 +194,7 @@ async def get_json(
         raise SourceError(f"{what} sent something that is not JSON") from None
 
 
-def entries(what: str, reply: object, *keys: str) -> list[Mapping[str, Any]]:
+def entries(what: str, reply: object, *keys: str) -> list[Mapping[str, object]]:
     """The list of objects in a reply, bare or under one of these keys; SourceError without one."""
     listed = (
         next((reply[k] for k in keys if k in reply), None) if isinstance(reply, dict) else reply
@@ -204,7 +204,7 @@ def entries(what: str, reply: object, *keys: str) -> list[Mapping[str, Any]]:
     return [entry for entry in listed if isinstance(entry, dict)]
 
 
-def read(listed: Iterable[T], describe: Callable[[T], Mapping[str, Any]]) -> list[Found]:
+def read(listed: Iterable[T], describe: Callable[[T], Mapping[str, object]]) -> list[Found]:
     """The entries that make sense; one that does not (an id with spaces) is nobody's model."""
     found = []
     for entry in listed:

@@ -10,7 +10,8 @@ import pytest
 from config.models import Cost, Settings
 from config.probe_sets import Probe, load_probes
 from discovery.calls import Contender, ask, smoke
-from discovery.trial import Event, Rules, Verdict, compare
+from discovery.events import Figures
+from discovery.trial import Rules, Verdict, compare
 from providers.base import ChatProvider
 from providers.registry import Providers
 from tests.conftest import SettingsFor
@@ -53,7 +54,7 @@ async def trial(
     incumbent: Contender,
     probes: tuple[Probe, ...] = PROBES,
     rules: Rules = RULES,
-) -> tuple[list[Event], Verdict]:
+) -> tuple[list[Figures], Verdict]:
     steps = [step async for step in compare(candidate, incumbent, probes, rules)]
     *events, verdict = steps
     assert isinstance(verdict, Verdict)

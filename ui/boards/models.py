@@ -10,6 +10,7 @@ import gradio as gr
 from langgraph.types import Command
 
 from config.errors import RouterError
+from discovery.events import TrialEvent
 from discovery.trial import verdict
 from graph.scout import new_thread, run_scout, unfinished
 from nodes.scouting import ScoutInput
@@ -226,9 +227,7 @@ async def waiting(service: ChatService) -> dict[str, object]:
     return {"questions": found}
 
 
-async def _frames(
-    first: str, run: AsyncGenerator[dict[str, Any]]
-) -> AsyncIterator[dict[str, object]]:
+async def _frames(first: str, run: AsyncGenerator[TrialEvent]) -> AsyncIterator[dict[str, object]]:
     """The steps of a run of the search's graph, as they grow."""
     steps: list[dict[str, object]] = [_step("running", first)]
     yield {"steps": list(steps), "over": False}
