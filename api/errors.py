@@ -25,6 +25,9 @@ from race.state import Answer
 ANTHROPIC = "/v1/messages"
 """Where Anthropic's dialect is spoken."""
 
+NO_THREADS = "thread_unsupported_request"
+"""Anthropic's code by which its clients know to send the whole conversation each time."""
+
 _ANTHROPIC = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -64,7 +67,10 @@ class Problem:
 
     def anthropic(self, request_id: str | None) -> dict[str, object]:
         """The same in Anthropic's shape, whose types follow the status."""
-        error = {"type": _ANTHROPIC.get(self.status, "api_error"), "message": self.message}
+        kind = _ANTHROPIC.get(self.status, "api_error")
+        error: dict[str, object] = {"type": kind, "message": self.message}
+        if self.code == NO_THREADS:
+            error["details"] = {"error_code": self.code, "unsupported": [self.param]}
         if self.code in ("overloaded", "shutting_down"):
             error["type"] = "overloaded_error"
         body: dict[str, object] = {"type": "error", "error": error, "request_id": request_id}

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from api.errors import NO_THREADS, invalid
 from api.listing import resolve
 from api.messages_answer import MessageEvents
 from api.openapi import STREAMED, AnthropicError, Documented, RouterObject, body_of, errors
@@ -145,6 +146,9 @@ def translated(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Tr
     request = read(MessagesRequest, body)
     given = request.model_extra or {}
     extra = {name: value for name, value in given.items() if not asks_nothing(value)}
+    if "thread" in extra:
+        said = "`thread` is not supported here, as nothing is stored: send all messages"
+        raise invalid(said, "thread", NO_THREADS)
     chat = {name: value for name, value in extra.items() if name not in NOTED}
     same = {"model", "max_tokens", "stream", "temperature", "top_p", "metadata"}
     chat |= request.model_dump(include=same, exclude_none=True)
@@ -180,18 +184,16 @@ def _wishes(request: MessagesRequest, chat: dict[str, Any]) -> None:
 
 
 def _tools(request: MessagesRequest, found: Translation) -> None:
-    tools = []
     for place, tool in enumerate(request.tools or []):
         where, kind = f"tools[{place}]", tool.get("type") or "custom"
         if kind == "custom":
-            tools.append({"type": "function", "function": _function(tool, where)})
+            found.functions.append(_function(tool, where))
         elif str(kind).startswith(DROPPED_TOOLS):
             found.ignored.append(f"{where} ({str(kind)[:60]})")
         else:
             raise unsupported(f"{where}.type", kind)
-    if not tools:
+    if not found.functions:
         return
-    found.body["tools"] = tools
     choice = request.tool_choice or {}
     if choice.get("disable_parallel_tool_use"):
         found.body["parallel_tool_calls"] = False

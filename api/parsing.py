@@ -145,8 +145,11 @@ def _format(request: ChatRequest, body: dict[str, object]) -> dict[str, object]:
     form = request.response_format
     if form is None or form.type == "text":
         return {}
-    checked(body["response_format"])
-    return {"response_format": body["response_format"]}
+    asked = body["response_format"]
+    if form.value:
+        asked = {"type": "json_schema", "json_schema": {"name": "answer", "schema": form.value}}
+    checked(asked)
+    return {"response_format": asked}
 
 
 def _logprobs(request: ChatRequest) -> dict[str, object]:

@@ -6,7 +6,7 @@ Each request brings its whole conversation: what an earlier response said comes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
@@ -51,6 +51,9 @@ DROPPED_TOOLS = ("web_search", "local_shell", "image_generation", "tool_search",
 DROPPED_ITEMS = ("web_search_call", "image_generation_call", "local_shell_call",
                  "code_interpreter_call", "tool_search_call", "compaction")  # fmt: skip
 """What OpenAI's servers did themselves in an old turn."""
+
+LOGPROBS = "message.output_text.logprobs"
+"""What `include` calls them."""
 
 REPEATED = ("instructions", "max_output_tokens", "metadata", "parallel_tool_calls",
             "prompt_cache_key", "reasoning", "safety_identifier", "temperature", "text", "top_p",
@@ -122,8 +125,8 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
 def repeated(body: dict[str, Any], found: Translation) -> dict[str, Any]:
     """What a response says of its request, with the tools that were passed on."""
     echo = {name: body[name] for name in REPEATED if body.get(name) is not None}
-    functions = [tool["function"] for tool in _offered(found)]
-    tools = [{"type": "function", "strict": None, "parameters": None, **f} for f in functions]
+    blank = {"type": "function", "strict": None, "parameters": None}
+    tools = [{**blank, **function} for function in found.functions]
     chosen = body.get("tool_choice")
     return {
         "parallel_tool_calls": True,
@@ -149,7 +152,8 @@ def translated(body: dict[str, Any]) -> Translation:
     found = Translation(chat, NAMES, [name for name in extra if name in NOTED])
     if request.max_output_tokens is not None:
         chat["max_tokens"] = request.max_output_tokens
-    if request.top_logprobs or "message.output_text.logprobs" in (extra.get("include") or ()):
+    include = extra.get("include")
+    if request.top_logprobs or (isinstance(include, list) and LOGPROBS in include):
         chat |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
     _wishes(request, chat)
     _tools(request, found)
@@ -178,29 +182,22 @@ def _wishes(request: ResponsesRequest, chat: dict[str, Any]) -> None:
 
 
 def _tools(request: ResponsesRequest, found: Translation) -> None:
-    tools = []
     for place, tool in enumerate(request.tools or []):
         kind = str(tool.get("type"))
         if kind == "function":
             kept = ("name", "description", "parameters", "strict")
-            function = {name: tool[name] for name in kept if tool.get(name) is not None}
-            tools.append({"type": "function", "function": function})
+            given = {name: tool[name] for name in kept if tool.get(name) is not None}
+            found.functions.append(given)
         elif kind.startswith(DROPPED_TOOLS):
             found.ignored.append(f"tools[{place}] ({kind[:60]})")
         else:
             raise unsupported(f"tools[{place}].type", tool.get("type"))
-    if not tools:
+    if not found.functions:
         return
-    found.body["tools"] = tools
     if request.parallel_tool_calls is not None:
         found.body["parallel_tool_calls"] = request.parallel_tool_calls
     if (choice := request.tool_choice) is not None:
         found.body["tool_choice"] = _choice(choice, found)
-
-
-def _offered(found: Translation) -> list[dict[str, Any]]:
-    """The tools that were passed on, in the chat body's form."""
-    return cast(list[dict[str, Any]], found.body.get("tools", []))
 
 
 def _choice(choice: str | dict[str, Any], found: Translation) -> str | dict[str, Any]:
@@ -213,8 +210,7 @@ def _choice(choice: str | dict[str, Any], found: Translation) -> str | dict[str,
         case "allowed_tools":
             tools = enumerate(list_at(choice.get("tools"), "tool_choice.tools"))
             named = {object_at(t, f"tool_choice.tools[{n}]").get("name") for n, t in tools}
-            offered = _offered(found)
-            found.body["tools"] = [t for t in offered if t["function"].get("name") in named]
+            found.functions = [f for f in found.functions if f.get("name") in named]
             return text_at(choice.get("mode"), "tool_choice.mode")
     raise unsupported("tool_choice.type", choice.get("type"))
 

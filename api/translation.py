@@ -33,6 +33,8 @@ class Translation:
     """The caller's names of the chat body's parameters, where they differ."""
     ignored: list[str] = field(default_factory=list)
     """What of the request was left out, for the answer's note."""
+    functions: list[dict[str, object]] = field(default_factory=list)
+    """What the model may call, in OpenAI's form."""
     messages: list[dict[str, object]] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     """Where in the caller's body each message comes from."""
@@ -46,8 +48,11 @@ class Translation:
 
         `passes`: the fields that any enabled host takes beside OpenAI's.
         """
+        body: dict[str, object] = {**self.body, "messages": self.messages}
+        if self.functions:
+            body["tools"] = [{"type": "function", "function": one} for one in self.functions]
         try:
-            asked = parse({**self.body, "messages": self.messages}, passes)
+            asked = parse(body, passes)
         except (RefusedError, UsageError) as error:
             raise self._renamed(error) from None
         return replace(asked, ignored=(*asked.ignored, *self.ignored))

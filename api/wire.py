@@ -120,6 +120,9 @@ class JsonSchema(Wire):
 class ResponseFormat(Wire):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+    value: dict[str, object] | None = Field(
+        default=None, description="A schema, as text-generation-inference's clients send it."
+    )
 
 
 class MaxPrice(Wire):

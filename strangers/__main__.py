@@ -10,7 +10,7 @@ for each state of the lock; a second run installs nothing. All suites find one r
 `$ROUTER_URL`, with the configuration of `strangers.service`.
 
     python -m strangers                 every suite; exit 1 if one fails
-    python -m strangers openai_python   one of them
+    python -m strangers python_clients  one of them
     python -m strangers --lock NAME     writes the suite's requirements.txt anew from its .in
 """
 

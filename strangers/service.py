@@ -36,7 +36,7 @@ def running_service() -> Iterator[Mapping[str, str]]:
     with Upstream.in_thread() as upstream, tempfile.TemporaryDirectory() as folder:
         upstream.behave("scripted", Behaviour(capable=True))
         upstream.behave("broken", FAULTS["500"])
-        upstream.behave("cut", FAULTS["cut"])
+        upstream.behave("cut", Behaviour(tokens=60, capable=True, cut_after=3))
         upstream.behave("cheap", Behaviour(text="The fallback answers.", capable=True))
         write_config(Path(folder) / "config", upstream.base_url)
         port = free_port()
@@ -74,6 +74,7 @@ def write_config(folder: Path, base_url: str) -> None:
         "priorities": {category: list(order) for category in CATEGORIES},
         "fallback": {"provider": "cheap", "start": "hedged"},
         "ranking": {"explore_min": 0.0, "explore_max": 0.0},
+        "breaker": {"failures": 1_000_000, "share": 1.0, "window": 1_000_000},
     }
     folder.mkdir(parents=True)
     (folder / "providers.yaml").write_text(yaml.safe_dump(providers))

@@ -140,6 +140,20 @@ async def test_errors_have_anthropics_shape_and_raise_its_types(
     assert "error" in (await service.http.get("/v1/nothing")).json()
 
 
+async def test_a_client_that_wants_a_stored_thread_goes_on_without(
+    client: anthropic.AsyncAnthropic,
+) -> None:
+    @anthropic.beta_async_tool
+    async def get_weather(location: str) -> str:
+        """The weather somewhere."""
+        return f"sunny in {location}"
+
+    runner = client.beta.messages.tool_runner(**ASK, tools=[get_weather])
+    [block] = (await runner.until_done()).content
+    assert block.type == "text"
+    assert block.text == "The tools say: sunny in Lisbon"
+
+
 async def test_tokens_are_counted(client: anthropic.AsyncAnthropic, upstream: Upstream) -> None:
     asked = {"model": "auto", "messages": ASKED}
     short = (await client.messages.count_tokens(**asked)).input_tokens
@@ -211,6 +225,7 @@ def test_a_request_becomes_the_one_request() -> None:
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
         ({"stop_sequences": ["a", "b", "c", "d", "e"]}, "stop_sequences"),
         ({"container": "c1"}, "container"),
+        ({"thread": {"type": "create"}}, "thread"),
         ({"max_tokens": 0}, "max_tokens"),
     ],
 )  # fmt: skip
