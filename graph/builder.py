@@ -7,6 +7,7 @@ classify┤            ├─ join ── log ──?── rerank
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -14,11 +15,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl, Runtime
 
+from config.errors import RouterError
 from graph.turn import Turn
 from nodes.classify import classify
 from nodes.fallback import fallback
 from nodes.join import join
-from nodes.log import log
+from nodes.log import log, record_unanswered
 from nodes.primary import primary
 from nodes.rerank import rerank
 from race.events import NodePhase, Phase
@@ -46,6 +48,8 @@ _TOLD = {
     "rerank": "reranked",
 }
 """The key of a node's output that its `node` event carries."""
+
+LEFT = "the caller left before the answer was complete"
 
 PAUSED_S = 300.0
 """A run of the bare graph that rests between two nodes for so long (its host interrupted it) is
@@ -95,8 +99,9 @@ def bound(node: Node, services: Services) -> Bound:
     name = node.__name__
 
     async def run(state: State, runtime: Runtime[Context]) -> State:
-        request = _request(name, state, services, runtime)
+        request = await _request(name, state, services, runtime)
         request.idle_since = None
+        request.running += 1
         _emit(request, name, "started")
         try:
             update = await node(state, services, request)
@@ -107,7 +112,11 @@ def bound(node: Node, services: Services) -> Bound:
         except BaseException as error:
             _emit(request, name, "failed", error=str(error) or type(error).__name__)
             leave(services, request)
+            request.running -= 1
+            request.broken = request.broken or error
+            await _record_broken(services, request)
             raise
+        request.running -= 1
         request.idle_since = request.meeting.now()
         if name == "rerank" or (name == "log" and not update.get("cause")):
             leave(services, request)
@@ -115,6 +124,20 @@ def bound(node: Node, services: Services) -> Bound:
 
     run.__name__ = name
     return run
+
+
+async def _record_broken(services: Services, request: Request) -> None:
+    """The row of a run that its host ended, or that failed by a bug, once no node of it is under
+    way. The runs of requests record their own; what was refused before it was routed has none."""
+    broken = request.broken
+    if request.turn is None or request.running or request.logged or request.route is None:
+        return
+    if isinstance(broken, RouterError):
+        return
+    left = isinstance(broken, asyncio.CancelledError)
+    why = LEFT if left else f"the router failed: {type(broken).__name__}: {broken}"
+    request.logged = True
+    await record_unanswered(services, request, why, left=left)
 
 
 def leave(services: Services, request: Request) -> None:
@@ -130,14 +153,16 @@ def run_key(runtime: Runtime[Context]) -> RunKey:
     return runtime.control, place.rpartition("|")[0]
 
 
-def _request(name: str, state: State, services: Services, runtime: Runtime[Context]) -> Request:
+async def _request(
+    name: str, state: State, services: Services, runtime: Runtime[Context]
+) -> Request:
     """This run's request. The bare graph's first node begins it: from the caller's values, and
     where the run begins in the middle, at a checkpoint, from what its state says was found."""
     key = run_key(runtime)
     request = services.races.get(key)
     if request is None:
         if name == "classify":
-            turn = Turn.begin(state, runtime.context, services, runtime.stream_writer)
+            turn = await Turn.begin(state, runtime.context, services, runtime.stream_writer)
         else:
             turn = Turn.resume(state, services, runtime.stream_writer)
         request = Request.begin(

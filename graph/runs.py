@@ -10,7 +10,7 @@ import structlog
 from langgraph.runtime import RunControl
 
 from config.errors import NoAnswerError, RouterError, UsageError
-from graph.builder import Graph, leave, run_through
+from graph.builder import LEFT, Graph, leave, run_through
 from nodes.log import record_unanswered
 from race.events import Event
 from race.rendezvous import cancel
@@ -20,7 +20,6 @@ from runtime.teaching import RecentPrompts
 
 logger = structlog.get_logger()
 
-LEFT = "the caller left before the answer was complete"
 CLOSED = "the router was closed before the answer was complete"
 
 

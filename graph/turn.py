@@ -7,8 +7,10 @@ their conversation with them and have no turn.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from langchain_core.messages import (
@@ -21,24 +23,28 @@ from langchain_core.messages import (
 from langchain_core.messages.ai import UsageMetadata
 from langgraph.config import get_config
 
-from config.errors import NoAnswerError, UsageError
+from config.errors import NoAnswerError, NotFoundError, StorageError, UsageError
 from config.models import Settings
 from graph.asked import checked
 from graph.langchain_messages import message_of, openai_messages
 from graph.speech import Speech
 from providers.base import Message
-from race.late import LateAnswers
 from race.services import Services
 from race.state import AnswerDict, Chosen, Context, Options, State
 
 if TYPE_CHECKING:
     from langgraph.types import StreamWriter
 
-    from race.events import Event, LateAnswer
+    from race.events import Event
     from race.request import Asked
+    from telemetry.log import InteractionLog
 
 AMENDED = "amended_by"
 """In the metadata of an answer: the provider whose late answer it was amended with."""
+LOOKED_UP = 4
+"""Answers of a conversation that are looked up in the log, the newest ones."""
+LOOKED_UP_S = 2.0
+"""How long a turn waits for that."""
 
 
 class Turn:
@@ -55,7 +61,7 @@ class Turn:
         self._answer: AnswerDict | None = None
 
     @classmethod
-    def begin(
+    async def begin(
         cls,
         state: State,
         context: Context | None,
@@ -67,7 +73,7 @@ class Turn:
         Raises UsageError or NotFoundError in one sentence that names what is wrong.
         """
         chosen = _chosen(state, context or {})
-        amended = amendments(state.get("messages") or [], services.late)
+        amended = await amendments(state.get("messages") or [], services)
         said = _amended(state.get("messages") or [], amended)
         asked = _asked(state, said, chosen, services.settings)
         # As dictionaries: LangGraph's `messages` stream repeats every message that a node returns.
@@ -153,25 +159,44 @@ def answer_message(answer: AnswerDict, message_id: str | None = None) -> AIMessa
     return message
 
 
-def amendments(messages: Sequence[AnyMessage], late: LateAnswers) -> list[AnyMessage]:
+async def amendments(messages: Sequence[AnyMessage], services: Services) -> list[AnyMessage]:
     """Answers of the fallback in this conversation whose primary came after all, amended.
 
-    Each keeps its id and what its reader saw; the late answer stands below it.
+    Each keeps its id and what its reader saw; the late answer stands below it. Its text is in this
+    process, or with `log.text` in the log, which is asked for the newest few and not waited for.
     """
     found: list[AnyMessage] = []
+    unknown: list[AnyMessage] = []
     for message in messages:
         metadata = message.response_metadata
         if message.type != "ai" or metadata.get("role") != "fallback" or AMENDED in metadata:
             continue
-        answer = late.answer(str(metadata.get("request_id")))
+        answer = services.late.answer(str(metadata.get("request_id")))
         if answer is not None:
-            found.append(_amend(message, answer))
+            found.append(_amend(message, answer["provider"], answer["text"]))
+        else:
+            unknown.append(message)
+    if unknown and services.settings.log.text:
+        found += await _from_the_log(unknown[-LOOKED_UP:], services.log)
     return found
 
 
-def _amend(message: AnyMessage, late: LateAnswer) -> AnyMessage:
-    text = f"{message.text}\n\n{late['provider']} answered later:\n\n{late['text']}"
-    metadata = {**message.response_metadata, AMENDED: late["provider"]}
+async def _from_the_log(messages: Sequence[AnyMessage], log: InteractionLog) -> list[AnyMessage]:
+    found: list[AnyMessage] = []
+    with suppress(StorageError, TimeoutError):  # the turn is answered without them
+        async with asyncio.timeout(LOOKED_UP_S):
+            for message in messages:
+                with suppress(NotFoundError):
+                    row = await log.get(str(message.response_metadata.get("request_id")))
+                    late = next((a for a in row["attempts"] if a["outcome"] == "late"), None)
+                    if late is not None and late["text"]:
+                        found.append(_amend(message, late["provider"], late["text"]))
+    return found
+
+
+def _amend(message: AnyMessage, provider: str, late: str) -> AnyMessage:
+    text = f"{message.text}\n\n{provider} answered later:\n\n{late}"
+    metadata = {**message.response_metadata, AMENDED: provider}
     return message.model_copy(update={"content": text, "response_metadata": metadata})
 
 

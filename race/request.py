@@ -112,6 +112,9 @@ class Request:
     logged: bool = False  # log: its row is written, or was tried to be
     idle_since: float | None = None  # between two nodes, on the meeting's clock
     turn: Turn | None = None  # where the run's host keeps the conversation
+    running: int = 0
+    """Nodes of it that are under way."""
+    broken: BaseException | None = None  # the first thing that ended a node of it
 
     @classmethod
     def begin(

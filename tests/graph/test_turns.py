@@ -12,8 +12,11 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 from config.errors import NoAnswerError, RouterError
 from graph.builder import build
+from graph.router import Router
 from providers.base import Delta, ToolCallDelta
+from tests.conftest import SettingsFor
 from tests.graph.virtual import HANGS, Call, Scripted, Stage, fails, on_virtual_time, whole
+from tests.upstream import Behaviour, Upstream
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
@@ -164,6 +167,79 @@ def test_a_late_answer_is_folded_in_at_the_next_turn() -> None:
         assert set(said) == {messages[-1].id}, "the amendment is no part of what is spoken now"
         again = await graph.ainvoke({"prompt": "So?"}, THREAD)
         assert again["messages"][1].content == messages[1].content, "once"
+
+    on_virtual_time(play())
+
+
+@pytest.mark.parametrize("text", [True, False], ids=["with log.text", "without"])
+async def test_a_late_answer_of_another_process_is_read_back_from_the_log_where_that_has_it(
+    settings_for: SettingsFor, upstream: Upstream, text: bool
+) -> None:
+    settings = settings_for(upstream, log={"text": text}, limits={"ttft_s": 0.1})
+    gate = asyncio.Event()
+    better = Behaviour(text="the better answer", gates={-1: gate})
+    upstream.behave("first", better, Behaviour(text="two"))
+    upstream.behave("cheap", Behaviour(text="F"))
+    saver = InMemorySaver()
+
+    async def turn(prompt: str) -> Any:
+        async with Router(settings) as router:
+            graph = build(router.services)
+            graph.checkpointer = saver
+            state = await graph.ainvoke({"prompt": prompt, "category": "general"}, THREAD)
+            gate.set()  # closing waits for what comes late
+        return state["messages"]
+
+    assert (await turn("Why?"))[1].content == "F"
+    amended = "F\n\nfirst answered later:\n\nthe better answer"
+    assert (await turn("And?"))[1].content == (amended if text else "F")
+
+
+def test_a_picture_stands_in_the_thread_once_and_in_no_other_value() -> None:
+    async def play():
+        picture = "data:image/png;base64,AAAA"
+        parts = [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": picture}},
+        ]
+        p = primary(whole(20, "one"), whole(20, "two"))
+        graph = in_a_thread(Stage(p, fallback(whole(90, "F")), capabilities=("images",)))
+        await graph.ainvoke({"messages": [{"role": "user", "content": parts}]}, THREAD)
+        await graph.ainvoke({"prompt": "And?"}, THREAD)
+        async for snapshot in graph.aget_state_history(THREAD):
+            others = {k: v for k, v in snapshot.values.items() if k != "messages"}
+            assert picture not in str(others)
+            assert str(snapshot.values.get("messages", "")).count(picture) <= 1
+
+    on_virtual_time(play())
+
+
+def test_a_run_that_its_host_cancels_is_logged_as_left() -> None:
+    async def play():
+        stage = Stage(primary(HANGS), fallback(HANGS))
+        run = asyncio.create_task(stage.router.graph.ainvoke({"prompt": "Why?"}))
+        await asyncio.sleep(1)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        [row] = stage.log.rows
+        assert (row["stopped"], row["success"]) == (True, False)
+        assert {a["outcome"] for a in row["attempts"]} == {"cancelled"}
+        assert {a["role"] for a in row["attempts"]} == {"primary", "fallback"}
+        assert stage.services.races == {}
+
+    on_virtual_time(play())
+
+
+def test_a_run_that_is_cancelled_after_its_row_is_written_has_one_row() -> None:
+    async def play():
+        stage = Stage(primary(whole(20, "P")), fallback(HANGS))
+        async for mode, part in stage.router.graph.astream(
+            {"prompt": "Why?"}, stream_mode=["custom", "updates"]
+        ):
+            if mode == "custom" and part["type"] == "logged":
+                break
+        assert len(stage.log.rows) == 1
 
     on_virtual_time(play())
 
