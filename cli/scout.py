@@ -7,7 +7,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from langgraph.types import Command
 
@@ -20,7 +19,7 @@ from nodes.scouting import ScoutInput
 from providers.registry import Providers
 from telemetry.log import InteractionLog
 
-Given = ScoutInput | Command[Any] | None
+Given = ScoutInput | Command[str] | None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,9 +40,9 @@ async def go(search: Search, given: Given, thread: str) -> int:
             print(render_event(event), file=sys.stderr)
         if asked := await question(graph, thread):
             entry = asked["entry"]
-            named = f"{entry['name']} at {entry['host']}" if entry else ""
             print(
-                f"{asked['question']} {named}: --approve {thread} or --refuse {thread}",
+                f"{asked['question']} {entry['name']} at {entry['host']}:"
+                f" --approve {thread} or --refuse {thread}",
                 file=sys.stderr,
             )
             return 0

@@ -7,7 +7,6 @@ import asyncio
 import getpass
 import json
 from pathlib import Path
-from typing import Any
 
 from config.errors import UsageError
 from graph.router import Router
@@ -42,7 +41,7 @@ def _read(path: Path, categories: list[str]) -> list[tuple[str, str | None]]:
 
 def _correction(where: str, line: str, categories: list[str]) -> tuple[str, str | None]:
     try:
-        found: Any = json.loads(line)
+        found: object = json.loads(line)
     except ValueError:
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):

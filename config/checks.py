@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from config.environment import wrong_url
 from config.mistakes import Mistake, nearest
@@ -133,22 +132,27 @@ def priorities(
 
 
 def named_elsewhere(
-    file: YamlFile, data: Mapping[str, Any], names: set[str], categories: YamlFile
+    file: YamlFile, data: Mapping[str, object], names: set[str], categories: YamlFile
 ) -> Iterator[Mistake]:
     """Providers and categories that fallback, budget and limits name."""
-    fallback = data["fallback"]["provider"]
+    fallback = str(_section(data, "fallback")["provider"])
     if fallback not in names:
         text = f"names the unknown provider `{fallback}`: {nearest(fallback, names)}"
         yield _at(file, ("fallback", "provider"), text)
-    asked = (data.get("classifier") or {}).get("ask")
+    asked = _section(data, "classifier").get("ask")
     if asked is not None and asked not in names:
-        text = f"names the unknown provider `{asked}`: {nearest(asked, names)}"
+        text = f"names the unknown provider `{asked}`: {nearest(str(asked), names)}"
         yield _at(file, ("classifier", "ask"), text)
-    for name in (data.get("budget") or {}).get("providers", {}):
+    for name in _section(_section(data, "budget"), "providers"):
         if name not in names:
             yield _at(
                 file, ("budget", "providers", name), f"is no provider: {nearest(name, names)}"
             )
-    for key, value in (data.get("limits") or {}).items():
+    for key, value in _section(data, "limits").items():
         if isinstance(value, dict) and key not in categories.data:
             yield _at(file, ("limits", key), f"is no category: {nearest(key, categories.data)}")
+
+
+def _section(data: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = data.get(name)
+    return found if isinstance(found, Mapping) else {}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar, cast
 
 from filelock import FileLock, Timeout
 from ruamel.yaml.error import YAMLError
@@ -144,7 +144,7 @@ class Writer:
         by_hand = f"{self.path}: cannot be edited by the application here"
         try:
             text = before.removeprefix(bom).decode()
-            wanted = _unshared(plain(text))
+            wanted = cast("Entries", _unshared(plain(text)))
             after = edit(text, wanted)
             if plain(after) != wanted:
                 raise ConfigError(f"{by_hand} (a YAML alias or tag is in the way): write it out")
@@ -204,7 +204,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _unshared(data: object) -> Any:
+def _unshared(data: object) -> object:
     """A copy in which an aliased list is a list of its own: an edit must not show twice."""
     if isinstance(data, dict):
         return {key: _unshared(value) for key, value in data.items()}

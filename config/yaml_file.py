@@ -134,12 +134,9 @@ class YamlFile:
     def describe(self, loc: Loc) -> str:
         """`providers.llama-70b.cost.input`: a list's entry goes by its `name` if it has one."""
         words: list[str] = []
-        value: Any = self.data
+        value: object = self.data
         for part in loc:
-            try:
-                value = value[part]
-            except (KeyError, IndexError, TypeError):
-                value = None
+            value = _within(value, part)
             name = value.get("name") if isinstance(part, int) and isinstance(value, dict) else None
             if isinstance(part, int) and not isinstance(name, str):
                 words[-1:] = [f"{words[-1] if words else ''}[{part}]"]
@@ -167,3 +164,12 @@ def _broken(error: yaml.MarkedYAMLError) -> str:
         f"{line}: broken YAML{column}{within}: {problem}; check indentation, colons, quotes and"
         " brackets here and on the line above"
     )
+
+
+def _within(value: object, part: str | int) -> object:
+    """A member or an entry; None where there is none."""
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
+        return value[part]
+    return None

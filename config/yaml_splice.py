@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -27,7 +26,7 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 _ALIAS = re.compile(r"\s*:\s*\*[^\s,\]}]+")
 
 
-def plain(text: str) -> Any:
+def plain(text: str) -> object:
     """The document's values as plain Python objects."""
     return YAML(typ="safe", pure=True).load(text)
 

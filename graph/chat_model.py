@@ -25,13 +25,17 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from graph.chat_transport import InProcess, OverHttp, Transport
 from graph.langchain_messages import openai_messages
 from graph.router import Router
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
+
+
+Structured = dict[str, object] | BaseModel
+"""An answer to a schema."""
 
 
 class ChatRouter(BaseChatModel):
@@ -94,10 +98,10 @@ class ChatRouter(BaseChatModel):
     def _identifying_params(self) -> dict[str, object]:
         return {"model_name": self.model_name, "base_url": self.base_url}
 
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: object) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "llm-router"
-        params["ls_model_name"] = kwargs.get("model") or self.model_name
+        params["ls_model_name"] = str(kwargs.get("model") or self.model_name)
         if self.temperature is not None:
             params["ls_temperature"] = self.temperature
         if self.max_tokens is not None:
@@ -113,7 +117,7 @@ class ChatRouter(BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> ChatResult:
         return _result(self._door.whole(self._payload(messages, stop, kwargs)))
 
@@ -122,7 +126,7 @@ class ChatRouter(BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> ChatResult:
         return _result(await self._door.awhole(self._payload(messages, stop, kwargs)))
 
@@ -131,7 +135,7 @@ class ChatRouter(BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Iterator[ChatGenerationChunk]:
         for message in self._door.pieces(self._payload(messages, stop, kwargs)):
             chunk = ChatGenerationChunk(message=message)
@@ -144,7 +148,7 @@ class ChatRouter(BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AsyncIterator[ChatGenerationChunk]:
         async for message in self._door.apieces(self._payload(messages, stop, kwargs)):
             chunk = ChatGenerationChunk(message=message)
@@ -184,12 +188,12 @@ class ChatRouter(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, object] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[dict[str, object] | type | Callable[..., object] | BaseTool],
         *,
         tool_choice: str | dict[str, object] | bool | None = None,
         strict: bool | None = None,
         parallel_tool_calls: bool | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer these tools. `tool_choice`: a tool's name, `auto`, `none`, `any` or `required`
         (True), or OpenAI's object."""
@@ -208,7 +212,7 @@ class ChatRouter(BaseChatModel):
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
+    ) -> Runnable[LanguageModelInput, Structured]:
         """Answers as the schema says: a pydantic class gives its instances, all else dicts."""
         if schema is None and method != "json_mode":
             raise ValueError("`schema` is needed, but for `json_mode`")
@@ -265,19 +269,21 @@ def _is_class(schema: object) -> bool:
     return isinstance(schema, type) and is_basemodel_subclass(schema)
 
 
-def _tool_parser(schema: object, name: str) -> Runnable[Any, Any]:
+def _tool_parser(schema: object, name: str) -> Runnable[AIMessage, Structured]:
     if _is_class(schema):
         return PydanticToolsParser(tools=[schema], first_tool_only=True)
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-def _text_parser(schema: object) -> Runnable[Any, Any]:
+def _text_parser(schema: object) -> Runnable[AIMessage, Structured]:
     return PydanticOutputParser(pydantic_object=schema) if _is_class(schema) else JsonOutputParser()
 
 
 def _parsed(
-    model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[Any, Any], include_raw: bool
-) -> Runnable[LanguageModelInput, Any]:
+    model: Runnable[LanguageModelInput, AIMessage],
+    parser: Runnable[AIMessage, Structured],
+    include_raw: bool,
+) -> Runnable[LanguageModelInput, Structured]:
     if not include_raw:
         return model | parser
     tried = RunnablePassthrough.assign(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
@@ -43,6 +43,16 @@ class Transport(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class _Arguments(TypedDict):
+    """What `Router.answer` and `Router.stream` take."""
+
+    messages: Sequence[Mapping[str, object]]
+    category: str | None
+    provider: str | None
+    options: Options
+    wishes: Wishes
 
 
 class InProcess:
@@ -102,7 +112,7 @@ class InProcess:
                 if (chunk := _chunk(event, made)) is not None:
                     yield chunk
 
-    def _arguments(self, payload: Payload) -> dict[str, Any]:
+    def _arguments(self, payload: Payload) -> _Arguments:
         wishes = Wishes(**(payload.get("provider") or {}))
         if payload.get("models"):
             wishes["models"] = payload["models"]
@@ -219,7 +229,7 @@ def _sent(payload: Payload) -> dict[str, Any]:
     return {**known, "extra_body": {n: v for n, v in given.items() if n not in known}}
 
 
-def _read_whole(done: dict[str, Any]) -> AIMessage:
+def _read_whole(done: Payload) -> AIMessage:
     choice, router = done["choices"][0], done.get("router") or {}
     metadata = _http_metadata(done.get("model"), choice.get("finish_reason"), router)
     metadata |= logprobs_of(_chances(choice))
@@ -235,7 +245,7 @@ def _http_metadata(
     return {"model_name": model, "finish_reason": reason, **said}
 
 
-def _chances(choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _chances(choice: Payload) -> list[dict[str, object]]:
     """The log probabilities of a choice's tokens."""
     return (choice.get("logprobs") or {}).get("content") or []
 
@@ -248,9 +258,9 @@ class _ChunkReader:
         self._begun = False
         self._metadata: dict[str, object] = {}
         self._chances: list[dict[str, object]] = []
-        self._usage: Mapping[str, Any] = {}
+        self._usage: Mapping[str, int] = {}
 
-    def read(self, chunk: dict[str, Any]) -> Iterator[AIMessageChunk]:
+    def read(self, chunk: Payload) -> Iterator[AIMessageChunk]:
         if not self._begun:
             self._begun, self._chunks = True, Chunks(f"lc_{chunk.get('id')}")
         self._usage = chunk.get("usage") or self._usage
@@ -273,7 +283,7 @@ class _ChunkReader:
         return self._chunks.last({**self._metadata, **logprobs_of(self._chances)}, counted)
 
 
-def _piece(call: Mapping[str, Any]) -> CallPiece:
+def _piece(call: Payload) -> CallPiece:
     function = call.get("function") or {}
     return {
         "index": call.get("index") or 0,

@@ -56,7 +56,7 @@ def about(answer: Answer) -> dict[str, object]:
     return {name: getattr(answer, name) for name in ABOUT}
 
 
-def logprobs_of(content: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def logprobs_of(content: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """For a message's metadata, as OpenAI's own client has them; nothing where there are none."""
     return {"logprobs": {"content": list(content), "refusal": None}} if content else {}
 

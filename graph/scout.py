@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from langchain_core.runnables import RunnableConfig
@@ -33,7 +33,7 @@ from nodes.scouting import Review, ScoutInput, ScoutOutput, ScoutState
 Find = Callable[[], Awaitable[Search]]
 """The search over the configuration in force."""
 ScoutGraph = CompiledStateGraph[ScoutState, None, ScoutInput, ScoutOutput]
-Saver = BaseCheckpointSaver[Any]
+Saver = BaseCheckpointSaver[str]
 
 logger = structlog.get_logger()
 
@@ -174,7 +174,7 @@ class Unfinished:
     thread: str
     category: str
     chosen: str | None
-    question: dict[str, Any] | None
+    question: Review | None
 
 
 async def unfinished(graph: ScoutGraph) -> list[Unfinished]:

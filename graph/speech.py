@@ -18,6 +18,7 @@ from langchain_core.tracers.base import BaseTracer
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForLLMRun
     from langchain_core.runnables import RunnableConfig
+    from langchain_protocol.protocol import TextContentBlock, TextDelta
 
 NAME = "router"
 
@@ -85,14 +86,14 @@ class Speech:
     def _begin(self, manager: CallbackManager) -> CallbackManagerForLLMRun:
         [run] = manager.on_chat_model_start({"name": NAME}, [[self._prompt]], name=NAME)
         run.on_stream_event({"event": "message-start", "role": "ai", "id": self.message_id})
-        content: Any = {"type": "text", "text": ""}
+        content: TextContentBlock = {"type": "text", "text": ""}
         run.on_stream_event({"event": "content-block-start", "index": 0, "content": content})
         return run
 
     def _say(self, run: CallbackManagerForLLMRun, text: str) -> None:
         chunk = ChatGenerationChunk(message=AIMessageChunk(content=text, id=self.message_id))
         run.on_llm_new_token(text, chunk=chunk)
-        delta: Any = {"type": "text-delta", "text": text}
+        delta: TextDelta = {"type": "text-delta", "text": text}
         run.on_stream_event({"event": "content-block-delta", "index": 0, "delta": delta})
 
     def _finish(
@@ -101,7 +102,7 @@ class Speech:
         metadata: dict[str, object],
         message: AIMessage | None = None,
     ) -> None:
-        content: Any = {"type": "text", "text": self._shown}
+        content: TextContentBlock = {"type": "text", "text": self._shown}
         run.on_stream_event({"event": "content-block-finish", "index": 0, "content": content})
         event: Any = {"event": "message-finish", "metadata": metadata}
         if message is not None and message.usage_metadata:

@@ -52,7 +52,7 @@ class Review(TypedDict):
     """What a person is asked."""
 
     question: str
-    entry: Entry | None
+    entry: Entry
     evidence: dict[str, object]
     error: NotRequired[str]
 
@@ -138,7 +138,9 @@ async def review(state: ScoutState, find: Search) -> ScoutState:
     if not state.get("review", True):
         return {"approved": True}
     evidence = {name: value for name, value in decided.items() if name not in ("type", "entry")}
-    asked: Review = {"question": QUESTION, "entry": decided["entry"], "evidence": evidence}
+    entry = decided["entry"]
+    assert entry is not None
+    asked: Review = {"question": QUESTION, "entry": entry, "evidence": evidence}
     while True:
         said = interrupt(asked)
         if wrong := await _unknown(said, state["category"], find):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from config.models import Capability
 from providers.error_reply import ErrorReply, error_in_body
@@ -58,15 +57,16 @@ def refused_capability(status: int, body: bytes, sent: dict[str, object]) -> Cap
     return next((asked for asked in asked_of(sent) if _ABOUT[asked].search(said)), None)
 
 
-def asked_of(sent: Mapping[str, Any]) -> list[Capability]:
+def asked_of(sent: Mapping[str, object]) -> list[Capability]:
     """What a request's body asks of a model."""
     asked: list[Capability] = ["tools"] if sent.get("tools") else []
-    form = (sent.get("response_format") or {}).get("type")
+    given, messages = sent.get("response_format"), sent.get("messages")
+    form = given.get("type") if isinstance(given, Mapping) else None
     asked += ["json_schema"] if form == "json_schema" else []
     asked += ["json_object"] if form == "json_object" else []
     parts = {
         part.get("type")
-        for message in sent["messages"]
+        for message in (messages if isinstance(messages, list) else ())
         if isinstance(message.get("content"), list)
         for part in message["content"]
     }

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -66,7 +66,7 @@ def parsed(data: bytes) -> object:
         return NOT_JSON
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, object]:
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object; ValueError for a name with bytes that are no text: what it held would be lost."""
     if not all(name.isascii() or name.isprintable() for name, _ in pairs):
         raise ValueError("a member's name is no text")

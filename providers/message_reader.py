@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from config.models import FinishMeaning
 from providers.base import Delta, ProviderError, Usage
@@ -58,7 +57,7 @@ class MessageReader:
         """An answer that says something and has ended: what follows cannot spoil it."""
         return self.finished and (self._has_text or bool(self._calls))
 
-    def plain(self, event: Any) -> str | None:
+    def plain(self, event: object) -> str | None:
         """The text of a chunk that holds nothing else, as nearly all do, at a third of the cost;
         None: `read` it."""
         if type(event) is not dict or not _PLAIN_EVENT.isdisjoint(event) or event.get("usage"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from config.errors import UsageError
 
@@ -21,10 +20,10 @@ _NAME = re.compile(r"[a-zA-Z0-9_.:-]{1,128}")
 _CHOICES = {"none": "none", "auto": "auto", "required": "required", "any": "required"}
 _SCHEMAS = ("parameters", "input_schema")
 
-Tool = Mapping[str, Any]
+Tool = Mapping[str, object]
 
 
-def tool_offers(request: Mapping[str, Any]) -> dict[str, Any]:
+def tool_offers(request: Mapping[str, object]) -> dict[str, object]:
     """`tools`, `tool_choice` and `parallel_tool_calls` as they go to a provider; nothing where no
     tool is offered. Tools that are in OpenAI's form already are passed on as they came.
 
@@ -39,7 +38,7 @@ def tool_offers(request: Mapping[str, Any]) -> dict[str, Any]:
     read, choice = _chosen(request.get(field), read, field)
     if not read:
         return {}
-    found: dict[str, Any] = {"tools": read}
+    found: dict[str, object] = {"tools": read}
     if choice is not None:
         found["tool_choice"] = choice
     parallel = request.get("parallel_tool_calls")
@@ -69,8 +68,9 @@ def _tool(given: object, where: str) -> Tool:
         said = repr(kind)[:60]
         message = f"`{where}.type`: {said} is not supported here; it can be 'function'"
         raise UsageError(message, f"{where}.type", "unsupported_value")
-    tool: Tool = {"type": "function", "function": _function(given)} if flat else given
-    _check(tool["function"], where if flat else f"{where}.function")
+    function = _function(given) if flat else given["function"]
+    tool: Tool = {"type": "function", "function": function} if flat else given
+    _check(function, where if flat else f"{where}.function")
     return tool if kind or flat else {**given, "type": "function"}
 
 
@@ -79,7 +79,7 @@ def _bare(given: Tool) -> bool:
     return "name" in given and any(name in given for name in _SCHEMAS)
 
 
-def _function(given: Tool) -> dict[str, Any]:
+def _function(given: Tool) -> dict[str, object]:
     parameters = next((given[name] for name in _SCHEMAS if given.get(name) is not None), None)
     kept = {name: given.get(name) for name in ("name", "description", "strict")}
     found = {**kept, "parameters": parameters}
@@ -136,13 +136,13 @@ def _allowed(given: Tool, tools: list[Tool], field: str) -> tuple[list[Tool], ob
     mode = inner.get("mode") or "auto"
     if mode not in _CHOICES:
         raise UsageError(f"`{field}.mode`: {mode!r:.60} can be 'auto' or 'required'", field)
-    return [tool for tool in tools if tool["function"]["name"] in names], _CHOICES[mode]
+    return [tool for tool in tools if _name(tool) in names], _CHOICES[mode]
 
 
 def _offered(name: str, tools: Sequence[Tool], field: str) -> None:
     if not tools:
         raise UsageError(f"`{field}` goes with `tools` only", field)
-    if name not in {tool["function"]["name"] for tool in tools}:
+    if name not in {_name(tool) for tool in tools}:
         raise UsageError(f"`{field}` names {name[:60]!r}, a tool that is not in `tools`", field)
 
 

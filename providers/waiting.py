@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 LONGEST_WAIT_S = 86_400.0
 
@@ -195,7 +194,7 @@ def _protobuf(duration: dict[str, object]) -> float | None:
     return None if whole is None or rest is None else whole + rest / 1e9
 
 
-def _members(value: object, depth: int) -> Iterable[tuple[str, Any]]:
+def _members(value: object, depth: int) -> Iterable[tuple[str, object]]:
     if depth > 6:
         return
     if isinstance(value, dict):

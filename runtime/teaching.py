@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from config.errors import NotFoundError, UsageError
 from race.services import Services
@@ -130,7 +130,7 @@ async def _prompt_of(
         return prompt, given
     if len(given) <= 64 and not any(character.isspace() for character in given):
         try:
-            row: Any = await services.log.get(given)
+            row = await services.log.get(given)
         except NotFoundError:
             return given, None
         if not row.get("prompt"):

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
@@ -178,7 +178,7 @@ def client() -> httpx2.AsyncClient:
 
 async def get_json(
     http: httpx2.AsyncClient, what: str, url: str, headers: Mapping[str, str] | None = None
-) -> Any:
+) -> object:
     """The JSON at an address; SourceError where the answer is anything else."""
     async with http.stream("GET", url, headers=headers) as response:
         if response.status_code != 200:
