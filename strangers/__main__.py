@@ -2,8 +2,9 @@
 
 Each folder beside this file is a suite. One with a `requirements.txt` (a lock: every version
 pinned) is run by pytest in a virtual environment of its own; one with a `package-lock.json` is run
-by `node --test` over modules that npm installs without their scripts. A suite whose tests import
-the project lists `-r ../../requirements.txt` in its lock's source, `requirements.in`.
+by `node --test` over modules that npm installs without their scripts, and finds this checkout at
+`$PROJECT`. A suite whose tests import the project lists `-r ../../requirements.txt` in its lock's
+source, `requirements.in`.
 
 Environments live outside the checkout, in `$STRANGERS_CACHE` (default `~/.cache/llm-router`), one
 for each state of the lock; a second run installs nothing. All suites find one running service at
@@ -83,7 +84,7 @@ def run(names: Sequence[str]) -> int:
 
 def run_suite(suite: Path, variables: Mapping[str, str]) -> bool:
     """Whether the suite's tests pass, with `variables` added to the environment."""
-    environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT), "PROJECT": str(ROOT)}
     if (suite / "package.json").exists():
         environment["PATH"] = f"{node_bin()}{os.pathsep}{environment['PATH']}"
         modules = npm_environment(suite)
