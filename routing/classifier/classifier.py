@@ -104,11 +104,12 @@ class Classifier:
         """
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        learned = copy(self)
-        readings = [self._reader.read(one.prompt) for one in self.lessons.known]
+        learned, lessons = copy(self), self.lessons
+        assert lessons.vectors is not None  # else they are not `behind`
+        readings = [self._reader.read(one.prompt) for one in lessons.known]
         with threadpool_limits(1):
-            logits = np.array([self._logits(one, None)[0] for one in readings])
-            learned.lessons = self.lessons.generalised(logits)
+            logits = [self._logits(*one)[0] for one in zip(readings, lessons.vectors, strict=True)]
+            learned.lessons = lessons.generalised(np.array(logits))
         return learned
 
     def forget(self) -> None:
@@ -240,10 +241,13 @@ class Classifier:
         return Space(self._weights.vectors, columns)
 
     def _taught(self, lessons: Sequence[Lesson]) -> np.ndarray | None:
-        """The vectors of lessons, where there is a model."""
+        """The vectors of lessons, where there is a model; what is known is not made again."""
         if self._embed is None or not lessons:
             return None
-        return np.array([self._vector(self.embedded(one.prompt)) for one in lessons])
+        before = self.lessons.vectors
+        known = {} if before is None else dict(zip(self.lessons.known, before, strict=True))
+        made = [known[x] if x in known else self._vector(self.embedded(x.prompt)) for x in lessons]
+        return np.array(made)
 
     def _embedding(self, text: str) -> np.ndarray:
         assert self._embed is not None  # as `load` and `train` see to

@@ -137,7 +137,7 @@ class Lessons:
         """Lessons for a category that is not configured stay silent."""
         self.known = tuple(known)
         self._names = tuple(names)
-        self._vectors = vectors
+        self.vectors = vectors
         self._space = space
         self._kinds = kinds
         self._looked = space.look(vectors) if space and vectors is not None else None
@@ -164,7 +164,7 @@ class Lessons:
         assert self._looked is not None  # else they are not `behind`
         assert self._space is not None
         kinds = learn_kinds(self._looked, self._columns, logits, self._space.examples)
-        return Lessons(self.known, self._names, self._vectors, self._space, kinds)
+        return Lessons(self.known, self._names, self.vectors, self._space, kinds)
 
     def followed_by(self, lessons: Sequence[Lesson], vectors: np.ndarray | None) -> Lessons:
         """Other lessons; what these have in common counts on while none of them is missing."""

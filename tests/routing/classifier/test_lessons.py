@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +96,21 @@ def test_lessons_outlive_the_classifier_that_they_corrected(small: Classifier) -
     assert not live.teach([BOIL])
     live.replace(Classifier.train(SMALL, embed, MODEL))
     assert live.classify(BOIL.prompt).category == "technical"
+
+
+def test_a_lesson_more_costs_the_vector_of_that_lesson_alone() -> None:
+    texts: list[str] = []
+
+    def counted(asked: Sequence[str]) -> np.ndarray:
+        texts.extend(asked)
+        return embed(asked)
+
+    taught = Classifier.train(SMALL, counted, MODEL).with_lessons([BOIL])
+    taught.forget()
+    del texts[:]
+    more = taught.with_lessons([BOIL, Lesson("2", "How long do I bake bread?", "technical")])
+    assert texts == ["How long do I bake bread?"]
+    assert len(more.lessons.known) == 2
 
 
 def test_what_a_model_said_is_recalled_for_like_prompts_alone(small: Classifier) -> None:
