@@ -17,6 +17,8 @@ from telemetry.keeper import Keeper
 from telemetry.queries import Readers
 from telemetry.records import AttemptRow, AuditRow, HintRow, InteractionRow, TaughtRow
 from telemetry.spool import Spool
+from telemetry.traffic import Part
+from telemetry.traffic import traffic as traffic_of
 from telemetry.transaction import Job, Prune
 from telemetry.writer import PATIENT_S, READ_S, Writer
 
@@ -207,6 +209,14 @@ class InteractionLog:
     ) -> list[InteractionRow]:
         """The newest requests with their attempts, newest first; all of them with None."""
         return await self._read(queries.recent, limit, category)
+
+    async def page(self, wanted: queries.Wanted, limit: int, skip: int = 0) -> list[InteractionRow]:
+        """The requests that are wanted, in their order, after so many that are skipped."""
+        return await self._read(queries.page, wanted, limit, skip)
+
+    async def traffic(self, start: float, end: float, parts: int) -> list[Part]:
+        """What passed through from `start` to `end` (Unix seconds), in so many parts."""
+        return await self._read(traffic_of, start, end, parts)
 
     async def get(self, request_id: str) -> InteractionRow:
         """One request with its attempts; NotFoundError if there is none."""

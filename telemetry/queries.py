@@ -10,10 +10,11 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar, cast
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, not_, or_, select
 
 from telemetry.database import Database
 from telemetry.records import AttemptRow, AuditRow, HintRow, InteractionRow, TaughtRow
@@ -89,6 +90,52 @@ def recent(database: Database, limit: int | None, category: str | None) -> list[
         query = query.where(interactions.c.category == category)
     with database.read() as connection:
         return _joined(connection, query.limit(limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which requests, and in which order; what is None or empty narrows nothing."""
+
+    category: str | None = None
+    outcome: str | None = None
+    """`answered`, `fallback`, `failed`, `stopped`, `liked` or `disliked`."""
+    start: float | None = None
+    end: float | None = None
+    """Unix seconds; the end is not within."""
+    order: str = "newest"
+    """`newest`, `oldest`, `slowest` or `dearest`; the last two know no value as the least."""
+
+
+_ORDERS = {
+    "newest": (interactions.c.at.desc(), interactions.c.request_id.desc()),
+    "oldest": (interactions.c.at, interactions.c.request_id),
+    "slowest": (func.coalesce(interactions.c.latency_ms, -1).desc(), interactions.c.at.desc()),
+    "dearest": (func.coalesce(interactions.c.cost_usd, -1).desc(), interactions.c.at.desc()),
+}
+_STOPPED = func.coalesce(interactions.c.stopped, False)
+_OUTCOMES = {
+    "answered": interactions.c.success,
+    "fallback": and_(interactions.c.success, interactions.c.fallback_used),
+    "failed": and_(not_(interactions.c.success), not_(_STOPPED)),
+    "stopped": _STOPPED,
+    "liked": interactions.c.liked,
+    "disliked": not_(interactions.c.liked),
+}
+
+
+def page(database: Database, wanted: Wanted, limit: int, skip: int = 0) -> list[InteractionRow]:
+    """So many of the requests that are wanted, after so many that are skipped."""
+    query = select(interactions).order_by(*_ORDERS[wanted.order])
+    if wanted.category:
+        query = query.where(interactions.c.category == wanted.category)
+    if wanted.outcome:
+        query = query.where(_OUTCOMES[wanted.outcome])
+    if wanted.start is not None:
+        query = query.where(interactions.c.at >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(interactions.c.at < wanted.end)
+    with database.read() as connection:
+        return _joined(connection, query.limit(limit).offset(skip))
 
 
 def get(database: Database, request_id: str) -> InteractionRow | None:

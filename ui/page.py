@@ -34,6 +34,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
     from ui.boards.knowledge import knowledge_tab
     from ui.boards.log import log_tab
     from ui.boards.models import models_tab
+    from ui.boards.overview import overview_tab
     from ui.boards.priorities import priorities_tab
     from ui.boards.providers import providers_tab
     from ui.boards.route import route_tab
@@ -52,6 +53,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
         top = widget("header", header(router), elem_id="top")
         with gr.Tabs(elem_id="tabs"):
             chat_tab(demo, service)
+            overview_tab(service)
             priorities_tab(service)
             log_tab(service)
             providers_tab(service)

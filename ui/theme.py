@@ -16,6 +16,7 @@ SCRIPTS = (
     "shell",
     "chats",
     "address",
+    "overview",
     "priorities",
     "log",
     "providers",

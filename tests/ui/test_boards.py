@@ -94,7 +94,7 @@ def test_bars_move_when_the_order_changes_and_the_reason_is_told(visitor: Visito
 def test_the_log_is_searched_filtered_and_opened(visitor: Visitor):
     request = visitor.answered("Why does a zebra have stripes?", "swift")
     visitor.tab("Log")
-    visitor.page.get_by_label("Search").fill("zebra stripes")
+    visitor.page.locator("#log-search").fill("zebra stripes")
     expect(visitor.page.locator("#log-rows .rt-link")).to_have_count(1)
     visitor.page.locator("#log-rows .rt-link").click()
     visitor.page.wait_for_selector(f'#replay .rt-view[data-phase=done][data-request="{request}"]')
@@ -121,8 +121,8 @@ def states_in(visitor: Visitor, picture: str) -> list[str]:
 def test_failed_requests_are_filtered(visitor: Visitor):
     write(visitor.site, rows_of("broken", "failed", 2, "technical"))
     visitor.tab("Log")
-    visitor.choose("log-outcome", "failed")
-    visitor.page.get_by_label("Search").fill("broken")
+    visitor.page.locator("#log-outcome").select_option("failed")
+    visitor.page.locator("#log-search").fill("broken")
     visitor.page.wait_for_selector('#log-rows .rt-state[data-state="failed"]')
     others = visitor.page.locator("#log-rows td .rt-state:not([data-state=failed])")
     expect(others).to_have_count(0)
@@ -132,7 +132,7 @@ def test_failed_requests_are_filtered(visitor: Visitor):
 def test_the_log_is_taken_along_as_jsonl_and_csv(visitor: Visitor):
     visitor.answered("What do quokkas eat?", "swift")
     visitor.tab("Log")
-    visitor.page.get_by_label("Search").fill("quokkas")
+    visitor.page.locator("#log-search").fill("quokkas")
     expect(visitor.page.locator("#log-rows .rt-link")).to_have_count(1)
     with visitor.page.expect_download() as download:
         visitor.page.locator("#export-jsonl").click()

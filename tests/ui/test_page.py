@@ -17,6 +17,7 @@ HOSTILE = """Hello <script>window.owned = 1</script><img src=x onerror="window.o
 <p style="position:fixed;inset:0">overlay</p> the end"""
 
 BOARDS = {
+    "Overview": "#overview .rt-tile",
     "Priorities": "#priorities .rt-rank",
     "Log": "#log-rows .rt-link",
     "Providers": "#providers .rt-provider-card",
@@ -234,8 +235,16 @@ def sideways(visitor: Visitor) -> int:
     return visitor.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
 
 
-def test_prompts_are_not_kept_in_the_browser(visitor: Visitor):
+def test_prompts_are_kept_in_the_list_of_conversations_alone_and_go_with_it(visitor: Visitor):
     visitor.answered("A very secret prompt", "swift")
+    kept = visitor.page.evaluate("() => [{...localStorage}, {...sessionStorage}]")
+    holding = [key for place in kept for key, text in place.items() if "secret" in text]
+    assert [key.split(":")[0] for key in holding] == ["router-chat"]
+    visitor.page.locator("#chats summary").click()
+    delete = visitor.page.get_by_label("Delete: A very secret prompt")
+    delete.click()
+    delete.click()
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(0)
     kept = visitor.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "secret" not in kept
 

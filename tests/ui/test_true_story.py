@@ -39,7 +39,7 @@ def test_a_stopped_answer_is_stopped_in_chat_panel_and_log(visitor: Visitor):
     request = visitor.see("stopped")
     expect(visitor.node("log")).to_have_attribute("data-state", "done")
     visitor.tab("Log")
-    visitor.choose("log-outcome", "stopped")
+    visitor.page.locator("#log-outcome").select_option("stopped")
     row = visitor.page.locator(f'#log-rows tr[data-id="{request}"]')
     expect(row.locator(".rt-state")).to_have_text("stopped")
     expect(row.locator(".rt-state")).to_have_attribute("data-state", "cancelled")

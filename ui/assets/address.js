@@ -1,17 +1,24 @@
-// Each board, request and conversation has an address: #/log/<request>, #/chat/<conversation>.
+// Each board, request and conversation has an address: #/log/<request>?outcome=failed, #/chat/<id>.
 // Back and Forward go through them, and a bookmark leads to where it was made.
 (() => {
   const openers = {}; // by board, what opens one of its items; a board comes when it is first drawn
+  const askers = {}; // by board, what takes the filters of an address
   let begun = false;
   let applying = false;
 
   const slug = (tab) => tab.textContent.trim().toLowerCase();
   const tabs = () => [...document.querySelectorAll('#tabs [role="tab"]')];
-  const parts = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const address = () => location.hash.replace(/^#\/?/, "").split("?");
+  const parts = () => address()[0].split("/").map(decodeURIComponent);
 
-  function go(board, item = "") {
+  function query(board) {
+    return parts()[0] === board ? Object.fromEntries(new URLSearchParams(address()[1])) : {};
+  }
+
+  function go(board, item = "", filters = {}) {
     if (applying) return;
-    const to = `#/${board}${item ? `/${encodeURIComponent(item)}` : ""}`;
+    const asked = new URLSearchParams(filters).toString();
+    const to = `#/${board}${item ? `/${encodeURIComponent(item)}` : ""}${asked ? `?${asked}` : ""}`;
     if (location.hash === to) return;
     // A conversation has its name from its first prompt on, at the place where it was begun.
     const same = board === "chat" && parts()[0] === "chat" && !parts()[1];
@@ -23,6 +30,7 @@
     if (!board) return;
     const tab = tabs().find((one) => slug(one) === board);
     if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
+    askers[board]?.(query(board));
     open(board, item);
   }
 
@@ -34,8 +42,9 @@
   }
 
   // A board that can open one of its items says how; what the address names is opened then.
-  function offer(board, opener) {
+  function offer(board, opener, asker) {
     openers[board] = opener;
+    askers[board] = asker;
     const [wanted, item] = parts();
     if (wanted === board) setTimeout(() => open(board, item));
   }
@@ -51,5 +60,5 @@
     apply();
   }
 
-  RouterPage.address = { begin, go, offer };
+  RouterPage.address = { begin, go, offer, query };
 })();

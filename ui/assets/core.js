@@ -139,8 +139,9 @@ window.RouterPage = (() => {
     new IntersectionObserver((seen) => {
       clearInterval(timer);
       if (!seen[seen.length - 1].isIntersecting) return;
-      trigger(refresh);
-      if (every) timer = setInterval(() => document.hidden || trigger(refresh), every);
+      const ask = () => trigger(refresh, host.asks); // what a view wants, where it can want anything
+      ask();
+      if (every) timer = setInterval(() => document.hidden || ask(), every);
     }).observe(element);
   }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from config.errors import RouterError
+from telemetry.queries import Wanted
 from telemetry.records import InteractionRow
 from ui import export, wording
 from ui.blocks import AT_ONCE, STREAMED, widget
@@ -23,9 +26,13 @@ from ui.run import FRAME_S
 from ui.view import View
 
 EVERY_S = 3.0
-SEARCHED = 2_000
-"""The newest requests that a search looks through."""
+SEARCHED = 20_000
+"""Requests that a search for words looks through, a bunch at a time."""
+BUNCH = 2_000
 SHOWN = 100
+"""Requests on a page."""
+MOST_PAGES = 10_000
+MOST_EXPORTED = 2_000_000
 REPLAY_S = 3.0
 """A replay runs at its real speed, or faster if it would take longer than this."""
 
@@ -33,51 +40,78 @@ KEPT_S = 600.0
 """How long an exported file stays on the server."""
 SAVE = "() => requestAnimationFrame(() => document.querySelector('#export-file').click())"
 
-OUTCOMES = ("all", "answered", "by the fallback", "failed", "stopped", "liked", "disliked")
+OUTCOMES = {
+    "answered": "answered",
+    "fallback": "by the fallback",
+    "failed": "failed",
+    "stopped": "stopped",
+    "liked": "liked",
+    "disliked": "disliked",
+}
+ORDERS = ("newest", "oldest", "slowest", "dearest")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the page's filters let through, as they stand in its address."""
+
+    wanted: Wanted = field(default_factory=Wanted)
+    words: tuple[str, ...] = ()
+    page: int = 0
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> Filters:
+        """What is no filter narrows nothing: an address may be older than the page."""
+        outcome, order = str(given.get("outcome")), str(given.get("order"))
+        wanted = Wanted(
+            category=str(given.get("category") or "") or None,
+            outcome=outcome if outcome in OUTCOMES else None,
+            start=_number(given.get("from")),
+            end=_number(given.get("to")),
+            order=order if order in ORDERS else "newest",
+        )
+        page = int(_number(given.get("page")) or 0)
+        words = str(given.get("words") or "").lower().split()
+        return cls(wanted, tuple(words), min(max(page, 0), MOST_PAGES))
+
+
+def _number(given: object) -> float | None:
+    try:
+        number = float(str(given))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def log_tab(service: ChatService) -> None:
     with gr.Tab("Log", id="log"):
-        with gr.Row(elem_classes="rt-filters"):
-            words = gr.Textbox(
-                label="Search",
-                placeholder="Model, prompt, error",
-                max_lines=1,
-                elem_id="log-search",
-            )
-            category = gr.Dropdown(_categories(service), value="", label="Category")
-            outcome = gr.Dropdown(
-                list(OUTCOMES), value="all", label="Outcome", elem_id="log-outcome"
-            )
-            jsonl = gr.Button("Export JSONL", elem_id="export-jsonl", min_width=120)
-            csv = gr.Button("Export CSV", elem_id="export-csv", min_width=120)
-            file = gr.DownloadButton("File", elem_id="export-file", visible="hidden")
+        file = gr.DownloadButton("File", elem_id="export-file", visible="hidden")
         with gr.Row(elem_classes="rt-log-row"):
             with gr.Column(scale=6, min_width=320):
-                rows = widget("log", None, elem_id="log-rows", every_s=EVERY_S)
+                rows = widget(
+                    "log", None, elem_id="log-rows", every_s=EVERY_S, events=("jsonl", "csv")
+                )
             with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
                 shown = widget("picture", empty(), elem_id="replay")
-    filters: list[gr.Textbox | gr.Dropdown] = [words, category, outcome]
-    _connect(service, filters, rows, shown)
-    _connect_export(service, filters, {"jsonl": jsonl, "csv": csv}, file)
+    _connect(service, rows, shown)
+    for kind, export_rows in (("jsonl", rows.jsonl), ("csv", rows.csv)):
+        export_rows(_exporter(service, kind), None, file, **AT_ONCE).then(None, None, None, js=SAVE)
 
 
-def _categories(service: ChatService) -> list[tuple[str, str]]:
-    return [("all", ""), *((name, name) for name in service.router.settings.categories)]
-
-
-def _connect(
-    service: ChatService, filters: Sequence[gr.Textbox | gr.Dropdown], rows: Any, shown: gr.HTML
-) -> None:
-    async def refresh(words: str, category: str, outcome: str) -> object:
+def _connect(service: ChatService, rows: Any, shown: gr.HTML) -> None:
+    async def look(event: gr.EventData) -> object:
+        filters = Filters.of(event._data or {})
         try:
-            found = await select(service, words, category, outcome)
+            found = await select(service, filters, SHOWN + 1)
         except RouterError as error:
-            return {"rows": [], "found": 0, "problem": str(error)}
+            return {"rows": [], "problem": str(error)}
         return {
             "rows": [line(row, service) for row in found[:SHOWN]],
-            "found": len(found),
-            "narrowed": bool(words or category or outcome != "all"),
+            "page": filters.page,
+            "more": len(found) > SHOWN,
+            "narrowed": filters != Filters(),
+            "categories": list(service.router.settings.categories),
+            "outcomes": OUTCOMES,
             "problem": service.router.services.log.problem,
         }
 
@@ -87,32 +121,22 @@ def _connect(
         async for frame in replayed(row, service):
             yield frame
 
-    rows.refresh(refresh, filters, rows, **AT_ONCE)
-    for one in filters:
-        one.change(refresh, filters, rows, trigger_mode="always_last", **AT_ONCE)
+    rows.refresh(look, None, rows, trigger_mode="always_last", **AT_ONCE)
     rows.select(open_one, None, shown, trigger_mode="multiple", **STREAMED)
 
 
-def _connect_export(
-    service: ChatService,
-    filters: Sequence[gr.Textbox | gr.Dropdown],
-    buttons: dict[str, gr.Button],
-    file: gr.DownloadButton,
-) -> None:
+def _exporter(service: ChatService, kind: str) -> Callable[[gr.EventData], Awaitable[str]]:
     """What the filters let through, as a file that the browser saves at once."""
 
-    def writer(kind: str) -> Callable[[str, str, str], Awaitable[str]]:
-        async def write(words: str, category: str, outcome: str) -> str:
-            found = await select(service, words, category, outcome, limit=None)
-            file = await asyncio.to_thread(_write, found, kind)
-            forget = partial(shutil.rmtree, file.parent, ignore_errors=True)
-            asyncio.get_running_loop().call_later(KEPT_S, forget)
-            return str(file)
+    async def write(event: gr.EventData) -> str:
+        filters = replace(Filters.of(event._data or {}), page=0)
+        found = await select(service, filters, None)
+        file = await asyncio.to_thread(_write, found, kind)
+        forget = partial(shutil.rmtree, file.parent, ignore_errors=True)
+        asyncio.get_running_loop().call_later(KEPT_S, forget)
+        return str(file)
 
-        return write
-
-    for kind, button in buttons.items():
-        button.click(writer(kind), filters, file, **AT_ONCE).then(None, None, None, js=SAVE)
+    return write
 
 
 def _write(rows: list[InteractionRow], kind: str) -> Path:
@@ -123,16 +147,27 @@ def _write(rows: list[InteractionRow], kind: str) -> Path:
     return file
 
 
-async def select(
-    service: ChatService, words: str, category: str, outcome: str, limit: int | None = SEARCHED
-) -> list[InteractionRow]:
-    """The newest requests that match all filters, newest first."""
-    rows = await service.router.interactions(limit=limit, category=category or None)
-    wanted = (words or "").lower().split()
-    return [row for row in rows if _is(row, outcome) and matches(row, wanted)]
+async def select(service: ChatService, filters: Filters, limit: int | None) -> list[InteractionRow]:
+    """So many of the page's requests; with None all that the filters let through.
+
+    Words are looked for in the SEARCHED requests that come first in the order.
+    """
+    log, skip = service.router.services.log, filters.page * SHOWN
+    if limit is None:
+        found = await log.page(filters.wanted, MOST_EXPORTED)
+        return [row for row in found if matches(row, filters.words)]
+    if not filters.words:
+        return await log.page(filters.wanted, limit, skip)
+    matched: list[InteractionRow] = []
+    for start in range(0, SEARCHED, BUNCH):
+        rows = await log.page(filters.wanted, BUNCH, start)
+        matched += [row for row in rows if matches(row, filters.words)]
+        if len(rows) < BUNCH or len(matched) >= skip + limit:
+            break
+    return matched[skip : skip + limit]
 
 
-def matches(row: InteractionRow, words: list[str]) -> bool:
+def matches(row: InteractionRow, words: Sequence[str]) -> bool:
     """Every word occurs somewhere in what the row says."""
     if not words:
         return True
@@ -142,20 +177,6 @@ def matches(row: InteractionRow, words: list[str]) -> bool:
         searched += [attempt.get(k) for k in ("provider", "model", "outcome", "error", "detail")]
     text = " ".join(str(one) for one in searched if one).lower()
     return all(word in text for word in words)
-
-
-def _is(row: InteractionRow, outcome: str) -> bool:
-    match outcome:
-        case "answered":
-            return row["success"]
-        case "by the fallback" | "failed" | "stopped":
-            return outcome_of(row) == outcome
-        case "liked":
-            return row.get("liked") is True
-        case "disliked":
-            return row.get("liked") is False
-        case _:
-            return True
 
 
 _STATES = {
