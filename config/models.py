@@ -169,8 +169,9 @@ class Ranking(Model):
     """Weights of the learned order; `providers.yaml` says what each does."""
 
     latency_weight: Share = 0.2
-    """What an endlessly slow first token takes off the reward; half of it at `latency_scale_s`."""
-    latency_scale_s: float = Field(default=2.0, gt=0)
+    """What endless waiting takes off the reward; half of it where it is as usual."""
+    latency_scale_s: float | None = Field(default=None, gt=0)
+    """The time to the first token that is usual; None: what the category is used to."""
     cost_weight: Share = 0.1
     """What an endlessly dear answer takes off the reward; half of it at `cost_scale_usd`."""
     cost_scale_usd: float = Field(default=0.002, gt=0)
@@ -187,8 +188,8 @@ class Ranking(Model):
     prior_strength: float = Field(default=4.0, gt=0)
     """How many observations the declared order is worth."""
     explore_min: Share = 0.02
-    explore_max: Share = 0.10
-    margin: Share = 0.02
+    explore_max: Share = 0.50
+    margin: Share = 0.001
     """By how much a provider's reward must be better before it moves up."""
     every: int = Field(default=10, ge=1)
     """Rerank at the latest after this many new observations of a category."""

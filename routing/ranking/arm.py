@@ -13,8 +13,11 @@ CLAIM = 2.0
 QUALITY_DEVIATION = 0.5
 """Of a quality, before it is measured: the most there can be, where each is right or wrong."""
 
+TIME_DEVIATION = 0.5
+"""Of the logarithm of a time, before it is measured."""
+
 SHARE_DEVIATION = 0.1
-"""Of a latency or a cost share, as a part of its weight, before it is measured."""
+"""Of a cost share, as a part of its weight, before it is measured."""
 
 OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
@@ -31,7 +34,6 @@ class Arm:
     __slots__ = (
         "at",
         "cost",
-        "declared",
         "disliked",
         "expected",
         "floor",
@@ -39,12 +41,10 @@ class Arm:
         "half",
         "healthy",
         "known",
-        "latency",
-        "lead",
-        "lead_weight",
         "liked",
         "liking",
         "n",
+        "pace",
         "paid",
         "prior",
         "quality",
@@ -52,15 +52,15 @@ class Arm:
         "settled",
         "success",
         "usd",
+        "usual",
+        "wait",
         "weight",
     )
 
     def __init__(self, place: int, weights: Ranking) -> None:
         self.generation = 0
-        self.prior = self.declared = Prior.declared(place, weights)
+        self.prior = Prior.declared(place, weights)
         self.floor = 0.0  # what its place in the declared order claims (see `credit`)
-        self.lead = 0.0  # mean reward beyond what the category gives anybody
-        self.lead_weight = 0.0
         self.at = 0.0
         self.n = 0
         self.weight = 0.0  # of the n observations, with forgetting
@@ -77,17 +77,16 @@ class Arm:
         self.success = Trace.rate(reward.NEUTRAL_SUCCESS, 2.0 * weights.prior_strength)
         self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
         self.quality = Trace.amount(QUALITY_DEVIATION)
-        self.latency = Trace.amount(SHARE_DEVIATION * weights.latency_weight)
+        self.usual = reward.Usual()  # for the category, as of its last rerank
+        self.wait = Trace.amount(TIME_DEVIATION)  # for the first token, and
+        self.pace = Trace.amount(TIME_DEVIATION)  # of each further one, as logarithms of seconds
         self.cost = Trace.amount(SHARE_DEVIATION * weights.cost_weight)
 
     def copy(self, generation: int) -> Arm:
         other = Arm.__new__(Arm)
         other.generation = generation
-        other.declared = self.declared
         other.prior = self.prior
         other.floor = self.floor
-        other.lead = self.lead
-        other.lead_weight = self.lead_weight
         other.at = self.at
         other.n = self.n
         other.weight = self.weight
@@ -104,12 +103,22 @@ class Arm:
         other.success = self.success.copy()
         other.liking = self.liking.copy()
         other.quality = self.quality.copy()
-        other.latency = self.latency.copy()
+        other.usual = self.usual
+        other.wait = self.wait.copy()
+        other.pace = self.pace.copy()
         other.cost = self.cost.copy()
         return other
 
-    def add(self, seen: Observation, success: float, weights: Ranking, count: int) -> float:
-        """Take in an attempt that succeeded so far; `count` is the category's, this included.
+    def add(
+        self,
+        seen: Observation,
+        success: float,
+        took: reward.Usual | None,
+        weights: Ranking,
+        count: int,
+    ) -> float:
+        """Take in an attempt that succeeded so far and took so long; `count` is the category's,
+        this included.
 
         Returns the reward that it earned, unknown parts at their neutral value.
         """
@@ -143,10 +152,39 @@ class Arm:
         if seen.quality is not None:
             quality = seen.quality
             self.quality.add(quality, keep, fast, count)
-        if seen.ttft_ms is not None:
-            latency = reward.latency_share(seen.ttft_ms, weights)
-            self.latency.add(latency, keep, fast, count)
+        if took is not None and took.wait is not None:
+            self.wait.add(took.wait, keep, fast, count)
+            if took.pace is not None:
+                self.pace.add(took.pace, keep, fast, count)
+            latency = reward.latency_share(took.wait, took.pace, self.usual, weights)
         return reward.reward(success, quality, reward.liking(liking, weights), latency, cost)
+
+    def slow(self, weights: Ranking, count: int) -> float:
+        """The latency share to expect."""
+        if not self.wait.seen:
+            return reward.NEUTRAL_SHARE * weights.latency_weight
+        pace = self.pace.level(count) if self.pace.seen else None
+        return reward.latency_share(self.wait.level(count), pace, self.usual, weights)
+
+    def slowness(self, weights: Ranking, count: int) -> Estimate:
+        """The same with its variance, by the delta method: the slope of t / (t + usual) over the
+        logarithm of t is s (1 - s)."""
+        slow, variance = self.slow(weights, count), 0.0
+        both = self.pace.seen and self.usual.pace is not None
+        for trace, usual in ((self.wait, self.usual.wait), (self.pace, self.usual.pace)):
+            if trace.seen and usual is not None:
+                known = trace.estimate(count)
+                share = reward.latency_share(
+                    known.mean, None, reward.Usual(usual), weights
+                ) / max(weights.latency_weight, 1e-9)
+                slope = weights.latency_weight * share * (1.0 - share) * (0.5 if both else 1.0)
+                variance += slope * slope * known.variance
+        return Estimate(slow, variance)
+
+    def used_to(self, usual: reward.Usual) -> None:
+        """What the category is used to is another time."""
+        self.usual = usual
+        self.settled = self.known = None
 
     def expect(self, prior: Prior) -> None:
         self.prior = prior
@@ -170,20 +208,11 @@ class Arm:
         if not self.n:
             return max(self.prior.mean, self.floor)
         success, quality, liking = self.success, self.quality, self.liking
-        latency, cost = self.latency, self.cost
-        slow, dear = weights.latency_weight, weights.cost_weight
-        liked = liking.level(count) if liking.seen else reward.NEUTRAL_LIKING
-        own = reward.reward(
-            success.level(count),
-            quality.level(count) if quality.seen else reward.NEUTRAL_QUALITY,
-            1.0 - weights.feedback_weight * (1.0 - liked),
-            latency.level(count) if latency.seen else reward.NEUTRAL_SHARE * slow,
-            cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
-        )
+        cost, dear, own = self.cost, weights.cost_weight, self.own(weights, count)
         prior = self.prior
         expected = prior.mean
         if cost.seen:  # one answer tells its price, though it hardly tells how good it is
-            priced = prior.blind * self.paid / (self.paid + 1.0)
+            priced = self.paid / (self.paid + 1.0)
             expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
         mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
         if self.floor:
@@ -193,11 +222,25 @@ class Arm:
             success.usual >= RETURN
             and quality.usual >= RETURN
             and liking.usual >= RETURN
-            and latency.usual >= RETURN
+            and self.wait.usual >= RETURN
+            and self.pace.usual >= RETURN
             and cost.usual >= RETURN
         ):
             self.settled = mean
         return mean
+
+    def own(self, weights: Ranking, count: int) -> float:
+        """The reward by its own answers alone."""
+        success, quality, liking = self.success, self.quality, self.liking
+        cost, dear = self.cost, weights.cost_weight
+        liked = liking.level(count) if liking.seen else reward.NEUTRAL_LIKING
+        return reward.reward(
+            success.level(count),
+            quality.level(count) if quality.seen else reward.NEUTRAL_QUALITY,
+            1.0 - weights.feedback_weight * (1.0 - liked),
+            self.slow(weights, count),
+            cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
+        )
 
     def parts(self, weights: Ranking, count: int) -> tuple[Estimate, ...]:
         """Estimates of success, quality, share liked, latency share and cost share.
@@ -206,13 +249,12 @@ class Arm:
         often would not make it known.
         """
         success, quality, liking = self.success, self.quality, self.liking
-        latency, cost = self.latency, self.cost
-        slow, dear = weights.latency_weight, weights.cost_weight
+        cost, dear = self.cost, weights.cost_weight
         return (
             success.estimate(count) if success.seen else SUCCESS,
             quality.estimate(count) if quality.seen else QUALITY,
             liking.estimate(count) if liking.seen else LIKING,
-            latency.estimate(count) if latency.seen else Estimate(reward.NEUTRAL_SHARE * slow, 0.0),
+            self.slowness(weights, count),
             cost.estimate(count) if cost.seen else Estimate(reward.NEUTRAL_SHARE * dear, 0.0),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import NamedTuple
 
 from config.models import Ranking
@@ -14,8 +15,6 @@ class Course:
     """One category: its order, and what was there at its last rerank."""
 
     __slots__ = (
-        "base",
-        "base_weight",
         "below",
         "cause",
         "changes",
@@ -25,7 +24,10 @@ class Course:
         "generation",
         "last",
         "order",
+        "paces",
         "reranks",
+        "usual",
+        "waits",
     )
 
     def __init__(self, order: tuple[str, ...]) -> None:
@@ -33,8 +35,9 @@ class Course:
         self.order = order
         self.count = 0  # observations so far
         self.fresh = 0  # of them since the last rerank
-        self.base = 0.0  # mean reward, less each provider's lead elsewhere
-        self.base_weight = 0.0
+        self.usual = reward.Usual()  # as of the last rerank
+        self.waits = (0.0, 0.0)  # weight and mean of the logarithms of what its answers took
+        self.paces = (0.0, 0.0)
         self.first = 0.0  # the mean of the first at the last rerank, and
         self.below = 0.0  # the best mean of the others
         self.cause = ""
@@ -47,8 +50,9 @@ class Course:
         other.generation = generation
         other.count = self.count
         other.fresh = self.fresh
-        other.base = self.base
-        other.base_weight = self.base_weight
+        other.usual = self.usual
+        other.waits = self.waits
+        other.paces = self.paces
         other.first = self.first
         other.below = self.below
         other.cause = self.cause
@@ -57,6 +61,38 @@ class Course:
         other.last = self.last
         return other
 
+
+    def took(self, took: reward.Usual, weights: Ranking) -> None:
+        """Get used to an answer that took so long."""
+        keep = weights.forgetting
+        if took.wait is not None:
+            self.waits = _after(self.waits, took.wait, keep)
+        if took.pace is not None:
+            self.paces = _after(self.paces, took.pace, keep)
+
+    def used_to(self, weights: Ranking) -> reward.Usual:
+        """What it is used to now; what it was before where that is as good as the same."""
+        fixed = weights.latency_scale_s
+        wait = log(fixed) if fixed is not None else self.waits[1] if self.waits[0] else None
+        pace = self.paces[1] if self.paces[0] else None
+        if _moved(self.usual.wait, wait) or _moved(self.usual.pace, pace):
+            self.usual = reward.Usual(wait, pace)
+        return self.usual
+
+
+def _after(mean: tuple[float, float], value: float, keep: float) -> tuple[float, float]:
+    weight = mean[0] * keep + 1.0
+    return weight, mean[1] + (value - mean[1]) / weight
+
+
+def _moved(before: float | None, now: float | None) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return abs(before - now) > SAME
+
+
+SAME = 0.02
+"""Two times that differ by less (as a share) are the same to whoever waits."""
 
 FIT = 20
 """How much health is remembered at most; each success adds one to it."""

@@ -8,26 +8,18 @@ from dataclasses import dataclass, field
 from config.models import Ranking
 from routing.ranking.posterior import Belief, expected_gain
 
-UNSURE = 0.7
-"""Probability of another one being best from which on more of it changes nothing; what is explored
-grows with its square, so that a small doubt costs little and a real one is soon settled."""
-
-WORTHWHILE = 0.03
+WORTHWHILE = 0.005
 """Reward that another one may be expected to gain, from which on more of it changes nothing: two
 that are known to be nearly alike are not worth being told apart."""
 
 LEAST = 0.005
 """Weight of a hopeless provider among those that may be explored: none is forgotten for good."""
 
-FAR = 0.1
-"""Reward behind the first from which on that weight falls, with the square of the distance."""
+SHARP = 2.0
+"""Power of the probability of being best by which is explored."""
 
-SLACK = 0.15
-"""Reward that trying another costs in any case: of two as likely to be best, the one that is
-expected to lose less is tried more often."""
-
-CHEAP = 0.02
-"""Of the dearest price; below it, dearer and cheaper are tried alike."""
+TRUSTED = 8.0
+"""Answers of a category until which the order is believed more than what chance says of it."""
 
 
 @dataclass(slots=True)
@@ -41,6 +33,8 @@ class Served:
     p_best: dict[str, float]
     beliefs: dict[str, Belief]
     reranks: int
+    count: int
+    """Answers of the category so far."""
     _gains: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def gains(self, first: str) -> Mapping[str, float]:
@@ -58,32 +52,26 @@ class Served:
 def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str, float]:
     """The probability of each to be asked; the first of `ranked` is the one to exploit.
 
-    How much is explored lies between `explore_min` and `explore_max`, by how likely another one is
-    the best and by what it may be expected to gain. Who is explored is drawn by its probability of
-    being best over what trying it is expected to lose, and the less often, the dearer it is than
-    the first.
+    Each by the square of its probability of being the best (Thompson sampling would take that
+    itself: more than some thousand requests ever pay back), but the others together no more than
+    the ceiling and no less than `explore_min`, and the less, the less they may be expected to gain.
     """
     if len(ranked) == 1:
         return {ranked[0]: 1.0}
-    first = ranked[0]
-    top, price = served.means[first], served.costs[first] + CHEAP
-    weights = {}
-    others = 0.0
-    for name in ranked[1:]:
-        behind = max(0.0, top - served.means[name])
-        hope = max(served.p_best[name], LEAST * (FAR / (FAR + behind)) ** 2)
-        others += hope
-        dearer = max(1.0, (served.costs[name] + CHEAP) / price)
-        weights[name] = hope / ((behind + SLACK) * dearer)
-    unsure = others / (max(served.p_best[first], LEAST) + others)
-    least, most = config.explore_min, config.explore_max
+    first, others = ranked[0], ranked[1:]
+    hopes = {name: max(served.p_best[name], LEAST) ** SHARP for name in others}
+    whole = sum(hopes.values())
     gains = served.gains(first)
-    gain = max(gains[name] for name in ranked[1:])
-    doubt = min(1.0, unsure / UNSURE) ** 2 * min(1.0, gain / WORTHWHILE)
-    explore = least + (most - least) * doubt
-    whole = sum(weights.values())
-    shares = {name: explore * weight / whole for name, weight in weights.items()}
-    return {first: 1.0 - explore, **shares}
+    gain = min(1.0, max(gains[name] for name in others) / WORTHWHILE)
+    doubt = gain * whole / (max(served.p_best[first], LEAST) ** SHARP + whole)
+    explore = min(max(doubt, config.explore_min), ceiling(served, config))
+    return {first: 1.0 - explore, **{n: explore * hope / whole for n, hope in hopes.items()}}
+
+
+def ceiling(served: Served, config: Ranking) -> float:
+    """How much may be explored: at first little, for somebody declared the order."""
+    known = min(1.0, served.count / TRUSTED)
+    return config.explore_max * (0.2 + 0.8 * known)
 
 
 def draw(chances: Mapping[str, float], rng_value: float) -> str:

@@ -16,13 +16,14 @@ from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm
 from routing.ranking.course import UNTRIED, WELL, Course, Pulse
-from routing.ranking.evidence import NOTED
+from typing import NamedTuple
+
+import numpy as np
+from routing.ranking.evidence import NOTED, PRIOR_STEP, Prior
+from routing.ranking.pooling import OWN, pool
 from routing.ranking.posterior import settle
 from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
-
-KNOWN = 60.0
-"""Observations of a provider in a category beyond which its prior is left as it is."""
 
 TRIED = 8.0
 """Observations from which a provider's place in the declared order claims nothing any more."""
@@ -34,6 +35,25 @@ _GENERATIONS = itertools.count(1)
 changed, for the other still keeps it."""
 
 
+REPOOL = 100
+"""Answers after which what the categories say of each other is renewed at the latest."""
+
+CLAIMED = 0.1
+"""What the last of a declared order may be claimed to be worse than its first."""
+
+MOST = 100.0
+"""Answers that the other categories are worth, at most."""
+
+
+class Pooling(NamedTuple):
+    """What is known over all categories."""
+
+    count: int = 0  # answers so far
+    due: int = 1  # from so many on the priors are renewed
+    noise: float = 0.1  # variance of one reward
+    own: float = OWN**2  # see `routing.ranking.pooling`
+
+
 @dataclass(slots=True)
 class Snapshot:
     """The state at a moment. What it holds is copied before it is changed."""
@@ -41,7 +61,7 @@ class Snapshot:
     arms: dict[tuple[str, str], Arm]
     courses: dict[str, Course]
     pulses: dict[str, Pulse]
-    leads: dict[str, tuple[float, float]]
+    pooling: Pooling
 
 
 class Ledger:
@@ -63,20 +83,27 @@ class Ledger:
             for place, name in enumerate(order)
         }
         self.pulses: dict[str, Pulse] = {}
-        self.leads: dict[str, tuple[float, float]] = {}  # weight and sum, over all categories
-        self.several = len(self.courses) > 1
+        self.pooling = Pooling()
+        names = list(dict.fromkeys(name for order in self.declared.values() for name in order))
+        self._claims = np.zeros((len(self.declared), len(names)))
+        self._cells = []
+        for row, (category, order) in enumerate(self.declared.items()):
+            step = min(PRIOR_STEP, CLAIMED / max(1, len(order) - 1))
+            for place, name in enumerate(order):
+                self._claims[row, names.index(name)] = -step * place
+                self._cells.append((row, names.index(name), (category, name)))
         self.generation = next(_GENERATIONS)
 
     def snapshot(self) -> Snapshot:
         self.generation = next(_GENERATIONS)
-        return Snapshot(dict(self.arms), dict(self.courses), dict(self.pulses), dict(self.leads))
+        return Snapshot(dict(self.arms), dict(self.courses), dict(self.pulses), self.pooling)
 
     def restore(self, snapshot: Snapshot) -> None:
         self.generation = next(_GENERATIONS)
         self.arms = dict(snapshot.arms)
         self.courses = dict(snapshot.courses)
         self.pulses = dict(snapshot.pulses)
-        self.leads = dict(snapshot.leads)
+        self.pooling = snapshot.pooling
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Take over a state that other settings may have made: what it knows of providers and
@@ -91,7 +118,7 @@ class Ledger:
                 kept = [name for name in course.order if name in declared]
                 course.order = (*kept, *(name for name in declared if name not in kept))
         self.pulses = dict(snapshot.pulses)
-        self.leads = dict(snapshot.leads)
+        self.pooling = snapshot.pooling
 
     def step(self, seen: Observation) -> Sequence[Change]:
         """Take in the next row; the new orders that it brought, without their reasons."""
@@ -117,19 +144,26 @@ class Ledger:
         if arm.reranked != course.reranks:  # its first since the last rerank: what was expected
             arm.reranked = course.reranks
             mean, variance = arm.value(self.weights, course.count)
-            arm.half = max(Z90 * sqrt(variance), self.weights.margin / 2)
+            arm.half = max(Z90 * sqrt(variance), NOTED)
             arm.expected = mean
         course.count += 1
         course.fresh += 1
-        earned = arm.add(seen, success, self.weights, course.count)
-        if self.several:
-            self._compare(seen.provider, earned, arm, course)
-        if course.fresh >= self.weights.every:
+        took = reward.felt(seen, course.usual) if success > 0.0 else None
+        if took is not None:
+            course.took(took, self.weights)
+            if course.usual.wait is None:
+                arm.used_to(course.used_to(self.weights))
+        earned = arm.add(seen, success, took, self.weights, course.count)
+        off = earned - arm.mean(self.weights, course.count)
+        count, noise = self.pooling.count + 1, self.pooling.noise
+        noise += (off * off - noise) / min(count + 10.0, 1_000.0)
+        self.pooling = self.pooling._replace(count=count, noise=noise)
+        if count >= self.pooling.due:
+            self._pool()
+        if course.fresh >= min(self.weights.every, 1 + course.count // 4):
             return "evidence"
-        mean, margin = arm.mean(self.weights, course.count), self.weights.margin
-        leads = seen.provider == course.order[0]
-        overtakes = mean < course.below - margin if leads else mean > course.first + margin
-        return "interval" if overtakes or abs(mean - arm.expected) > arm.half else ""
+        mean = arm.mean(self.weights, course.count)
+        return "interval" if abs(mean - arm.expected) > arm.half else ""
 
     def _is_back(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
@@ -154,9 +188,11 @@ class Ledger:
         course.reranks += 1
         ranked = [name for name in course.order if name not in self.on_trial]
         held = [name for name in course.order if name in self.on_trial]
-        if self.several:
-            self._expect(category, ranked, course)
         self._credit(category, course)
+        usual = course.used_to(self.weights)
+        for name in ranked:
+            if self.arms[category, name].usual is not usual:
+                self._arm(category, name).used_to(usual)
         arms = {name: self.arms[category, name] for name in ranked}
         weights, count = self.weights, course.count
         means = {
@@ -193,43 +229,27 @@ class Ledger:
 
     # -- what one category says of another ----------------------------------------------------
 
-    def _compare(self, provider: str, earned: float, arm: Arm, course: Course) -> None:
-        """Tell apart what the category gives anybody and what the provider has beyond that."""
-        course.base_weight = course.base_weight * self.weights.forgetting + 1.0
-        course.base += (earned - arm.prior.lead - course.base) / course.base_weight
-        weight, leads = self.leads.get(provider, (0.0, 0.0))
-        weight -= arm.lead_weight
-        leads -= arm.lead_weight * arm.lead
-        arm.lead_weight = arm.weight
-        arm.lead += (earned - course.base - arm.lead) / arm.weight
-        self.leads[provider] = (weight + arm.weight, leads + arm.weight * arm.lead)
-
-    def _expect(self, category: str, ranked: Sequence[str], course: Course) -> None:
-        """Renew the priors of those of which little is known here, by what is known elsewhere."""
-        base = self._base(course)
-        for provider in ranked:
-            arm = self.arms[category, provider]
-            if arm.weight > KNOWN:
-                continue
-            weight, leads = self.leads.get(provider, (0.0, 0.0))
-            weight -= arm.lead_weight
-            if weight < 1.0:
-                continue
-            lead = (leads - arm.lead_weight * arm.lead) / weight
-            if arm.declared.moved(arm.prior, base, lead, weight):
-                prior = arm.declared.informed(base, lead, weight)
-                self._arm(category, provider).expect(prior)
-
-    def _base(self, course: Course) -> float:
-        """What the category gives anybody; what all categories do, while little is known of it."""
-        total = overall = 0.0
-        for other in self.courses.values():
-            total += other.base_weight
-            overall += other.base_weight * other.base
-        if not total:
-            return 0.0
-        known = course.base_weight / (course.base_weight + self.weights.prior_strength)
-        return known * course.base + (1.0 - known) * overall / total
+    def _pool(self) -> None:
+        """Renew what is expected of each provider in each category without its answers there."""
+        total = self.pooling.count
+        self.pooling = self.pooling._replace(due=total + 1 + min(total // 10, REPOOL))
+        weight, mean = np.zeros(self._claims.shape), np.zeros(self._claims.shape)
+        for row, column, key in self._cells:
+            arm = self.arms[key]
+            if arm.n:
+                weight[row, column] = arm.weight
+                mean[row, column] = arm.own(self.weights, self.courses[key[0]].count)
+        noise = self.pooling.noise
+        pooled = pool(weight, mean, self._claims, noise, self.pooling.own)
+        self.pooling = self.pooling._replace(own=pooled.own)
+        for row, column, key in self._cells:
+            expected = Prior(
+                float(pooled.mean[row, column]),
+                float(pooled.variance[row, column]),
+                min(noise / float(pooled.variance[row, column]), MOST),
+            )
+            if expected.moved(self.arms[key].prior):
+                self._arm(*key).expect(expected)
 
     # -- copied before it is changed ----------------------------------------------------------
 

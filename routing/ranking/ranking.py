@@ -192,6 +192,7 @@ class Ranking:
             p_best=dict(zip(arms, best_probabilities(beliefs), strict=True)) if values else {},
             beliefs=dict(zip(arms, beliefs, strict=True)),
             reranks=course.reranks,
+            count=course.count,
         )
 
     def _leaning(self, served: Served, lean: float) -> Sequence[str]:

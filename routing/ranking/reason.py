@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import log
 from statistics import fmean
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def _attempts(
         mine = found.get(seen.provider)
         if mine is None or seen.category != category or seen.role != "primary":
             continue
-        if len(mine) < enough and reward.of(seen, weights) is not None:
+        if len(mine) < enough and reward.success(seen.outcome, seen.error, weights) is not None:
             mine.append(seen)
             if all(len(each) >= enough for each in found.values()):
                 break
@@ -86,7 +87,8 @@ def _shift(provider: str, tries: list[Observation], weights: Ranking) -> Shift |
         last, before = tries[-span:], tries[:-span][-SPANS[-1] :]
         if len(last) < span or len(before) < SPANS[0]:
             continue
-        by = _mean_reward(last, weights) - _mean_reward(before, weights)
+        usual = _usual(tries)
+        by = _mean_reward(last, weights, usual) - _mean_reward(before, weights, usual)
         if abs(by) * span**0.5 > clearest:
             clearest = abs(by) * span**0.5
             best = Shift(provider, by, before, last)
@@ -96,7 +98,7 @@ def _shift(provider: str, tries: list[Observation], weights: Ranking) -> Shift |
 def _moved(shift: Shift, weights: Ranking) -> str:
     """The part of the reward that moved most, in its own unit."""
     candidates = []
-    for part in _parts(weights):
+    for part in _parts(weights, _usual([*shift.before, *shift.last])):
         before, last = _known(part, shift.before), _known(part, shift.last)
         if before and last:
             was, now = fmean(before), fmean(last)
@@ -110,7 +112,7 @@ def _known(part: Part, tries: Sequence[Observation]) -> list[float]:
     return [value for seen in tries if (value := part.value(seen)) is not None]
 
 
-def _parts(weights: Ranking) -> tuple[Part, ...]:
+def _parts(weights: Ranking, usual: reward.Usual) -> tuple[Part, ...]:
     return (
         Part("success", "{:.2f}", lambda s: reward.success(s.outcome, s.error, weights), float),
         Part("quality", "{:.2f}", lambda s: s.quality, float),
@@ -124,7 +126,7 @@ def _parts(weights: Ranking) -> tuple[Part, ...]:
             "first token",
             "{:.2f} s",
             lambda s: None if s.ttft_ms is None else s.ttft_ms / 1_000,
-            lambda seconds: reward.latency_share(seconds * 1_000, weights),
+            lambda seconds: reward.latency_share(log(max(seconds, 1e-3)), None, usual, weights),
         ),
         Part(
             "cost",
@@ -141,10 +143,12 @@ def _comparison(rose: str, fell: str, tries: dict[str, list[Observation]], weigh
     if not tries[rose] or not tries[fell]:
         known = tries[rose] or tries[fell]
         who = rose if tries[rose] else fell
-        return f"{who} earned {_mean_reward(known, weights):.2f} over its last {len(known)}"
+        earned = _mean_reward(known, weights, _usual(known))
+        return f"{who} earned {earned:.2f} over its last {len(known)}"
+    usual = _usual([*tries[rose], *tries[fell]])
     for span in reversed(SPANS):
         better, worse = tries[rose][-span:], tries[fell][-span:]
-        won, lost = _mean_reward(better, weights), _mean_reward(worse, weights)
+        won, lost = _mean_reward(better, weights, usual), _mean_reward(worse, weights, usual)
         if won > lost:
             return (
                 f"reward {won:.2f} against {lost:.2f}"
@@ -153,8 +157,16 @@ def _comparison(rose: str, fell: str, tries: dict[str, list[Observation]], weigh
     return "by what is usual for them rather than by their last attempts"
 
 
-def _mean_reward(tries: Sequence[Observation], weights: Ranking) -> float:
-    return fmean(reward.of(seen, weights) or 0.0 for seen in tries)
+def _mean_reward(tries: Sequence[Observation], weights: Ranking, usual: reward.Usual) -> float:
+    return fmean(reward.of(seen, weights, usual) or 0.0 for seen in tries)
+
+
+def _usual(tries: Sequence[Observation]) -> reward.Usual:
+    """What these took in the geometric mean."""
+    took = [t for seen in tries if (t := reward.felt(seen, reward.Usual())) is not None]
+    waits = [t.wait for t in took if t.wait is not None]
+    paces = [t.pace for t in took if t.pace is not None]
+    return reward.Usual(fmean(waits) if waits else None, fmean(paces) if paces else None)
 
 
 def _p95(tries: Sequence[Observation]) -> str:

@@ -5,11 +5,13 @@
 success        1 for an answer in time, `late_credit` for one that came too late, 0 for a failure
 quality        heuristic quality in [0, 1], where it was measured
 liking         1, or 1 − `feedback_weight` after a thumb down
-latency share  `latency_weight` × t / (t + `latency_scale_s`), t the time to the first token
+latency share  `latency_weight` × the mean of t / (t + usual t), for t the time to the first token
+               and for t the time per output token
 cost share     `cost_weight` × min(1, c / 2 `cost_scale_usd`), c the cost of the attempt in USD
 
-Both shares are half their weight at their scale and never more than it, so that one very slow or
-dear answer cannot outweigh many good ones. The cost share is linear up to there: a dollar weighs
+Usual is what the category is used to, so that 90 ms against 450 ms weigh as much as 0.9 s against
+4.5 s. Both shares are half their weight at their scale and never more than it, so that one very
+slow or dear answer cannot outweigh many good ones. The cost share is linear up to there: a dollar weighs
 the same wherever it is spent, else dear and cheap models are mixed at a loss. What is unknown is
 taken at a neutral value, not at its best: a provider without a price is not free.
 """
@@ -17,6 +19,7 @@ taken at a neutral value, not at its best: a provider without a price is not fre
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import exp, log
 from typing import Any, NamedTuple
 
 from config.models import Ranking
@@ -40,6 +43,7 @@ class Observation(NamedTuple):
     liked: bool | None = None
     propensity: float | None = None
     revision: int = 0
+    tokens_out: int | None = None
 
 
 def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
@@ -68,6 +72,7 @@ def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
                 liked=liked if get("served") else None,
                 propensity=get("propensity"),
                 revision=get("revision") or 0,
+                tokens_out=get("tokens_out"),
             )
 
 
@@ -95,10 +100,52 @@ def success(outcome: str, error: str | None, weights: Ranking) -> float | None:
     return 0.0
 
 
-def latency_share(ttft_ms: float, weights: Ranking) -> float:
-    """What the wait for the first token takes off the reward."""
-    seconds = max(0.0, ttft_ms) / 1_000
-    return weights.latency_weight * seconds / (seconds + weights.latency_scale_s)
+class Usual(NamedTuple):
+    """What a category is used to: natural logarithms of seconds, None while nothing is known."""
+
+    wait: float | None = None
+    pace: float | None = None
+
+
+SHORTEST_MS = 1.0
+"""No wait is taken for shorter: a clock that says 0 ms has not measured."""
+
+WHOLE = 0.95
+"""An answer whose first token took so much of its whole time came in one piece."""
+
+
+def felt(seen: Observation, usual: Usual) -> Usual | None:
+    """The logarithms of an attempt's time to the first token and time per output token; None
+    where nothing was measured.
+
+    An answer that came whole has no time per token: its total over what is usual for an answer of
+    that length counts for both.
+    """
+    if seen.ttft_ms is None:
+        return None
+    wait = log(max(seen.ttft_ms, SHORTEST_MS) / 1_000)
+    tokens, total_ms = seen.tokens_out or 0, seen.latency_ms
+    if tokens < 2 or total_ms is None:
+        return Usual(wait)
+    if seen.ttft_ms < WHOLE * total_ms:
+        return Usual(wait, log((total_ms - seen.ttft_ms) / 1_000 / (tokens - 1)))
+    if usual.wait is None or usual.pace is None:
+        return Usual(wait)
+    expected_s = exp(usual.wait) + (tokens - 1) * exp(usual.pace)
+    slower = log(max(total_ms, SHORTEST_MS) / 1_000 / expected_s)
+    return Usual(usual.wait + slower, usual.pace + slower)
+
+
+def latency_share(wait: float, pace: float | None, usual: Usual, weights: Ranking) -> float:
+    """What waiting takes off the reward; both as logarithms of seconds."""
+    share = _share(wait, usual.wait)
+    if pace is not None and usual.pace is not None:
+        share = 0.5 * (share + _share(pace, usual.pace))
+    return weights.latency_weight * share
+
+
+def _share(took: float, usual: float | None) -> float:
+    return NEUTRAL_SHARE if usual is None else 1.0 / (1.0 + exp(min(usual - took, 50.0)))
 
 
 def cost_share(cost_usd: float, weights: Ranking) -> float:
@@ -116,16 +163,17 @@ def reward(success: float, quality: float, liking: float, latency: float, cost: 
     return success * max(0.0, quality * liking - latency - cost)
 
 
-def of(seen: Observation, weights: Ranking) -> float | None:
+def of(seen: Observation, weights: Ranking, usual: Usual) -> float | None:
     """The reward of one attempt on its own, unknown parts at their neutral value."""
     succeeded = success(seen.outcome, seen.error, weights)
     if succeeded is None:
         return None
     slow, dear = weights.latency_weight * NEUTRAL_SHARE, weights.cost_weight * NEUTRAL_SHARE
+    took = felt(seen, usual)
     return reward(
         succeeded,
         NEUTRAL_QUALITY if seen.quality is None else seen.quality,
         liking(NEUTRAL_LIKING if seen.liked is None else float(seen.liked), weights),
-        slow if seen.ttft_ms is None else latency_share(seen.ttft_ms, weights),
+        slow if took is None else latency_share(took.wait or 0.0, took.pace, usual, weights),
         dear if seen.cost_usd is None else cost_share(seen.cost_usd, weights),
     )

@@ -13,15 +13,15 @@ from typing import Any
 from routing.ranking.arm import Arm
 from routing.ranking.course import Course, Pulse
 from routing.ranking.evidence import Estimate, Prior, Trace
-from routing.ranking.ledger import Snapshot
-from routing.ranking.reward import Observation
+from routing.ranking.ledger import Pooling, Snapshot
+from routing.ranking.reward import Observation, Usual
 from routing.ranking.standings import Change
 
 Key = tuple[float, str, int]
 """(at, request_id, seq): a place in the fold's order."""
 
 _SLOTTED: dict[str, type[Any]] = {c.__name__: c for c in (Arm, Course, Trace)}
-_TUPLES: dict[str, type[Any]] = {c.__name__: c for c in (Pulse, Estimate, Prior)}
+_TUPLES: dict[str, type[Any]] = {c.__name__: c for c in (Pulse, Pooling, Estimate, Prior, Usual)}
 _DATA: dict[str, type[Any]] = {c.__name__: c for c in (Snapshot, Change)}
 
 
