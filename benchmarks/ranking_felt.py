@@ -9,14 +9,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import exp, log
+from itertools import pairwise
+from math import log
 
 import numpy as np
 
 from benchmarks.bandits import Bandit
 from config.models import Ranking as Weights
-from routing.ranking.reward import Observation
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import Observation
 
 Array = np.ndarray
 
@@ -117,15 +118,13 @@ LIKED = np.array([[0.95, 0.60, 0.70], [0.70, 0.90, 0.60], [0.50, 0.70, 0.90]])
 """Model by category."""
 
 
-def liking_drift(seed: int, told: float = 1.0) -> World:
+def liking_drift(seed: int) -> World:
     """A thumb after each answer, in three categories; the first model is bad in its best one in the
     middle half."""
     rng, cuts, requests = np.random.default_rng(seed), (500, 1_500), 2_000
     category = rng.integers(0, 3, requests)
     share = LIKED.T[category].copy()
-    share[:, 0] = np.where(
-        category == 0, steps(requests, cuts, (0.95, 0.20, 0.95)), share[:, 0]
-    )
+    share[:, 0] = np.where(category == 0, steps(requests, cuts, (0.95, 0.20, 0.95)), share[:, 0])
     return World(
         name="liked .95 → .20",
         models=("first", "second", "third"),
@@ -168,9 +167,7 @@ class Played:
 
     def phases(self, cuts: Sequence[int]) -> list[float]:
         bounds = [0, *cuts, len(self.right)]
-        return [
-            float(self.right[a:b].mean()) for a, b in zip(bounds, bounds[1:], strict=False)
-        ]
+        return [float(self.right[a:b].mean()) for a, b in pairwise(bounds)]
 
 
 Choose = Callable[[int], int]

@@ -15,22 +15,21 @@ import numpy as np
 
 from benchmarks.bandits import Bandit
 from config.models import Ranking as Weights
-from routing.ranking.reward import Observation
 from routing.ranking.ranking import Ranking
+from routing.ranking.reward import Observation
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """`reward` and `cost` are arrays of prompt by model; `category` and `cell` one value each."""
+    """`reward` and `cost` are arrays of prompt by model; `category` one value each."""
 
     name: str
     models: tuple[str, ...]
     category: Array
     reward: Array
     cost: Array
-    cell: Array | None = None
 
     def __len__(self) -> int:
         return len(self.category)
@@ -45,7 +44,6 @@ class Prompts:
             category=self.category[order],
             reward=self.reward[order][:, arms],
             cost=self.cost[order][:, arms],
-            cell=None if self.cell is None else self.cell[order],
         )
 
     @property
@@ -55,9 +53,7 @@ class Prompts:
     @property
     def oracle(self) -> float:
         """The best model of each category, known beforehand."""
-        total = sum(
-            self.reward[self.category == c].sum(0).max() for c in np.unique(self.category)
-        )
+        total = sum(self.reward[self.category == c].sum(0).max() for c in np.unique(self.category))
         return float(total / len(self))
 
 
@@ -125,7 +121,8 @@ class Run:
         """Prompt by prompt, the reward beyond what the same model earns on any prompt: the
         control has the same models in the same shares, and so the same bill, with the prompts
         shuffled."""
-        return self.earned - self.prompts.reward.mean(0)[self.chosen]
+        found: Array = self.earned - self.prompts.reward.mean(0)[self.chosen]
+        return found
 
 
 SILENT = Weights(latency_weight=0.0, cost_weight=0.0)
@@ -140,26 +137,15 @@ def learn(prompts: Prompts, seed: int, weights: Weights = SILENT) -> Run:
     chosen = np.zeros(len(prompts), dtype=int)
     for t in range(len(prompts)):
         category = str(prompts.category[t])
-        cell = None if prompts.cell is None else str(prompts.cell[t])
-        choice = choose(ranking, category, prompts.models, float(draws[t]), cell)
+        choice = ranking.choose(category, prompts.models, float(draws[t])).order[0]
         arm = chosen[t] = number[choice]
-        ranking.update(
-            observed(t, category, choice, prompts.reward[t, arm], prompts.cost[t, arm], cell)
-        )
+        ranking.update(observed(t, category, choice, prompts.reward[t, arm], prompts.cost[t, arm]))
         if ranking.due(category):
             ranking.rerank(category)
     return Run(prompts.reward[np.arange(len(prompts)), chosen], chosen, prompts)
 
 
-def choose(
-    ranking: Ranking, category: str, models: Sequence[str], draw: float, cell: str | None
-) -> str:
-    return ranking.choose(category, models, draw).order[0]
-
-
-def observed(
-    t: int, category: str, model: str, reward: float, cost: float, cell: str | None
-) -> Observation:
+def observed(t: int, category: str, model: str, reward: float, cost: float) -> Observation:
     return Observation(
         at=float(t),
         request_id=f"{t:08d}",

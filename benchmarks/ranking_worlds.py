@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import exp
+from math import exp, log
 from random import Random
 from typing import Protocol
 
 from config.models import Ranking as Weights
-from routing.ranking.ranking import Ranking, reward
+from routing.ranking import reward
+from routing.ranking.ranking import Ranking
 from routing.ranking.reward import Observation
 
 CATEGORY = "technical"
@@ -62,23 +63,15 @@ class World:
     def worth(self, model: str, t: int, weights: Weights) -> float:
         """The expected reward; a user's taste counts whether or not it is told."""
         does = self.behaviour(model, t)
-        latency = _mean_latency_share(does, weights)
+        latency = reward.latency_share(log(does.ttft_s), None, USUAL, weights)
         cost = reward.cost_share(does.cost_usd, weights)
         liked = does.right if self.judged else reward.NEUTRAL_LIKING
         liking = reward.liking(liked, weights)
         return reward.reward(does.success, reward.NEUTRAL_QUALITY, liking, latency, cost)
 
 
-_shares: dict[tuple[float, float, float, float], float] = {}
-
-
-def _mean_latency_share(does: Behaviour, weights: Weights) -> float:
-    key = (does.ttft_s, does.jitter, weights.latency_weight, weights.latency_scale_s)
-    if key not in _shares:
-        rng = Random(0)
-        waits = [1_000 * does.ttft_s * exp(does.jitter * rng.gauss(0, 1)) for _ in range(2_000)]
-        _shares[key] = sum(reward.latency_share(w, weights) for w in waits) / len(waits)
-    return _shares[key]
+USUAL = reward.Usual(log(1.0))
+"""What regret is measured by, whatever a policy makes the users used to."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,7 @@ class MovingAverage:
         return max(self.averages, key=lambda name: self.averages[name])
 
     def learn(self, seen: Observation) -> None:
-        earned = reward.of(seen, self.weights) or 0.0
+        earned = reward.of(seen, self.weights, USUAL) or 0.0
         old = self.averages[seen.provider]
         self.averages[seen.provider] = earned if old == 2.0 else old + 0.1 * (earned - old)
 

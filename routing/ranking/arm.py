@@ -174,9 +174,9 @@ class Arm:
         for trace, usual in ((self.wait, self.usual.wait), (self.pace, self.usual.pace)):
             if trace.seen and usual is not None:
                 known = trace.estimate(count)
-                share = reward.latency_share(
-                    known.mean, None, reward.Usual(usual), weights
-                ) / max(weights.latency_weight, 1e-9)
+                share = reward.latency_share(known.mean, None, reward.Usual(usual), weights) / max(
+                    weights.latency_weight, 1e-9
+                )
                 slope = weights.latency_weight * share * (1.0 - share) * (0.5 if both else 1.0)
                 variance += slope * slope * known.variance
         return Estimate(slow, variance)

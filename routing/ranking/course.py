@@ -35,11 +35,11 @@ class Course:
         self.order = order
         self.count = 0  # observations so far
         self.fresh = 0  # of them since the last rerank
+        self.first = 0.0  # the mean of the first at the last rerank, and
+        self.below = 0.0  # the best mean of the others
         self.usual = reward.Usual()  # as of the last rerank
         self.waits = (0.0, 0.0)  # weight and mean of the logarithms of what its answers took
         self.paces = (0.0, 0.0)
-        self.first = 0.0  # the mean of the first at the last rerank, and
-        self.below = 0.0  # the best mean of the others
         self.cause = ""
         self.reranks = 0
         self.changes = 0
@@ -50,17 +50,16 @@ class Course:
         other.generation = generation
         other.count = self.count
         other.fresh = self.fresh
+        other.first = self.first
+        other.below = self.below
         other.usual = self.usual
         other.waits = self.waits
         other.paces = self.paces
-        other.first = self.first
-        other.below = self.below
         other.cause = self.cause
         other.reranks = self.reranks
         other.changes = self.changes
         other.last = self.last
         return other
-
 
     def took(self, took: reward.Usual, weights: Ranking) -> None:
         """Get used to an answer that took so long."""

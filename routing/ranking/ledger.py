@@ -11,17 +11,17 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
 
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm
 from routing.ranking.course import UNTRIED, WELL, Course, Pulse
-from typing import NamedTuple
-
-import numpy as np
 from routing.ranking.evidence import NOTED, PRIOR_STEP, Prior
 from routing.ranking.pooling import OWN, pool
-from routing.ranking.posterior import settle
+from routing.ranking.posterior import belief, settle
 from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
 
@@ -48,7 +48,7 @@ MOST = 100.0
 class Pooling(NamedTuple):
     """What is known over all categories."""
 
-    count: int = 0  # answers so far
+    answers: int = 0  # so far
     due: int = 1  # from so many on the priors are renewed
     noise: float = 0.1  # variance of one reward
     own: float = OWN**2  # see `routing.ranking.pooling`
@@ -131,6 +131,8 @@ class Ledger:
                 cause = self._learn(seen, success)
                 if cause:
                     causes.setdefault(category, cause)
+                if self.pooling.answers >= self.pooling.due:
+                    causes = dict.fromkeys(self._pool(), "evidence") | causes
         if not causes:
             return ()
         recovered = seen.provider if back else None
@@ -155,15 +157,15 @@ class Ledger:
                 arm.used_to(course.used_to(self.weights))
         earned = arm.add(seen, success, took, self.weights, course.count)
         off = earned - arm.mean(self.weights, course.count)
-        count, noise = self.pooling.count + 1, self.pooling.noise
+        count, noise = self.pooling.answers + 1, self.pooling.noise
         noise += (off * off - noise) / min(count + 10.0, 1_000.0)
-        self.pooling = self.pooling._replace(count=count, noise=noise)
-        if count >= self.pooling.due:
-            self._pool()
+        self.pooling = self.pooling._replace(answers=count, noise=noise)
         if course.fresh >= min(self.weights.every, 1 + course.count // 4):
             return "evidence"
         mean = arm.mean(self.weights, course.count)
-        return "interval" if abs(mean - arm.expected) > arm.half else ""
+        leads, off = seen.provider == course.order[0], abs(mean - arm.expected)
+        overtakes = mean < course.below if leads else mean > course.first
+        return "interval" if off > (NOTED if overtakes else arm.half) else ""
 
     def _is_back(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
@@ -200,7 +202,7 @@ class Ledger:
             for name, arm in arms.items()
         }
         first = settle(
-            ranked, means, lambda name: arms[name].value(weights, count).variance, weights.margin
+            ranked, means, lambda name: belief(arms[name], weights, count)[0][2], weights.margin
         )
         after = (*first, *held)
         course.first = means.get(after[0], 0.0)
@@ -229,9 +231,10 @@ class Ledger:
 
     # -- what one category says of another ----------------------------------------------------
 
-    def _pool(self) -> None:
-        """Renew what is expected of each provider in each category without its answers there."""
-        total = self.pooling.count
+    def _pool(self) -> set[str]:
+        """Renew what is expected of each provider in each category without its answers there; the
+        categories in which that is something else now."""
+        total = self.pooling.answers
         self.pooling = self.pooling._replace(due=total + 1 + min(total // 10, REPOOL))
         weight, mean = np.zeros(self._claims.shape), np.zeros(self._claims.shape)
         for row, column, key in self._cells:
@@ -239,7 +242,7 @@ class Ledger:
             if arm.n:
                 weight[row, column] = arm.weight
                 mean[row, column] = arm.own(self.weights, self.courses[key[0]].count)
-        noise = self.pooling.noise
+        noise, moved = self.pooling.noise, set[str]()
         pooled = pool(weight, mean, self._claims, noise, self.pooling.own)
         self.pooling = self.pooling._replace(own=pooled.own)
         for row, column, key in self._cells:
@@ -250,6 +253,8 @@ class Ledger:
             )
             if expected.moved(self.arms[key].prior):
                 self._arm(*key).expect(expected)
+                moved.add(key[0])
+        return moved
 
     # -- copied before it is changed ----------------------------------------------------------
 

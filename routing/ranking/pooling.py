@@ -22,11 +22,8 @@ OWN = 0.12
 GUESS = 20.0
 """and how many pairs of provider and category that is worth."""
 
-LEAD = 0.12
+LEAD = 0.2
 """Standard deviation of a provider's lead over the others."""
-
-HOPE = 0.25
-"""What a provider that was never asked is expected to be better than it is likely to be."""
 
 SWEEPS = 2
 
@@ -58,7 +55,7 @@ def pool(weight: Array, mean: Array, declared: Array, noise: float, own: float) 
         gain = trust * (mean - base[:, None])
         lead = (gain.sum(0) + declared.mean(0) / LEAD**2) / (trust.sum(0) + 1.0 / LEAD**2)
     others = trust.sum(0) - trust + 1.0 / LEAD**2
-    elsewhere = (gain.sum(0) - gain + (HOPE + declared) / LEAD**2) / others
+    elsewhere = (gain.sum(0) - gain + declared / LEAD**2) / others
     expected = base[:, None] + elsewhere
     return Pooled(expected, own + 1.0 / others, _own(seen, mean - base[:, None] - lead, error, own))
 

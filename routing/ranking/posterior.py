@@ -52,6 +52,7 @@ def _doubt(arm: Arm, weights: Ranking, count: int) -> tuple[float, float]:
     share = arm.weight / (arm.weight + arm.prior.weight)
     worth = max(0.0, quality * liking - latency - cost)
     found, widest = (1.0, 0.0), 0.0
+
     def slower(trace: Trace, usual: float | None) -> float:
         by = reward.latency_share(trace.mean, None, reward.Usual(usual), weights)
         by -= reward.latency_share(trace.fast, None, reward.Usual(usual), weights)
@@ -97,8 +98,9 @@ def best_probabilities(beliefs: Sequence[Belief]) -> list[float]:
     if len(places) > POINTS:
         places = places[np.linspace(0, len(places) - 1, POINTS).astype(int)]
     below = _below(places, weight, mean, deviation)
-    middle = np.log(np.maximum(_below(0.5 * (places[1:] + places[:-1]), weight, mean, deviation),
-                               1e-300))
+    middle = np.log(
+        np.maximum(_below(0.5 * (places[1:] + places[:-1]), weight, mean, deviation), 1e-300)
+    )
     others = np.exp(middle.sum(0) - middle)
     found = (np.diff(below, axis=1) * others).sum(1)
     whole = float(found.sum())
@@ -118,10 +120,12 @@ def _below(places: Array, weight: Array, mean: Array, deviation: Array) -> Array
 def _normal(z: Array) -> Array:
     """The normal distribution function, within 1e-7 (Abramowitz and Stegun, 26.2.17)."""
     t = 1.0 / (1.0 + 0.2316419 * np.abs(z))
-    tail = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (
-        -1.821255978 + t * 1.330274429))))
+    tail = t * (
+        0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
+    )
     tail *= np.exp(-0.5 * z * z) / _ROOT2PI
-    return np.where(z > 0, 1.0 - tail, tail)
+    found: Array = np.where(z > 0, 1.0 - tail, tail)
+    return found
 
 
 def expected_gain(other: Belief, first: Belief) -> float:
@@ -149,7 +153,8 @@ def settle(
     """The new order: one moves ahead of another only if it is better by enough.
 
     Enough is what chance alone gives one of n in n + 1 times at most, by the standard error of the
-    difference, and the margin at least. From the first place on, the one that held it stays unless
+    one that moves up, and the margin at least: whether the first may yet prove better is for
+    exploration to find out. Behind it both errors count. From the first place on, the one that held it stays unless
     the best of the rest beats it.
     """
     best_behind = -1.0
@@ -170,7 +175,8 @@ def settle(
             while best in settled:
                 best = next(by_mean)
             ahead = means[best] - means[first]
-            moves = ahead > margin and ahead > errors * sqrt(variance(best) + variance(first))
+            doubt = variance(best) + (variance(first) if settled else 0.0)
+            moves = ahead > margin and ahead > errors * sqrt(doubt)
             settled[best if moves else first] = None
             errors = _errors(len(order) ** 2)
     return tuple(settled)

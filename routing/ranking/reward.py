@@ -11,9 +11,9 @@ cost share     `cost_weight` × min(1, c / 2 `cost_scale_usd`), c the cost of th
 
 Usual is what the category is used to, so that 90 ms against 450 ms weigh as much as 0.9 s against
 4.5 s. Both shares are half their weight at their scale and never more than it, so that one very
-slow or dear answer cannot outweigh many good ones. The cost share is linear up to there: a dollar weighs
-the same wherever it is spent, else dear and cheap models are mixed at a loss. What is unknown is
-taken at a neutral value, not at its best: a provider without a price is not free.
+slow or dear answer cannot outweigh many good ones. The cost share is linear up to there: a dollar
+weighs the same wherever it is spent, else dear and cheap models are mixed at a loss. What is
+unknown is taken at a neutral value, not at its best: a provider without a price is not free.
 """
 
 from __future__ import annotations

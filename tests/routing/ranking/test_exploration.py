@@ -23,6 +23,7 @@ def served(**beliefs: tuple[float, float]) -> Served:
         p_best=dict(zip(parts, best_probabilities(list(parts.values())), strict=True)),
         beliefs=parts,
         reranks=1,
+        count=1_000,
     )
 
 
@@ -31,7 +32,7 @@ def explored(state: Served) -> float:
 
 
 def test_two_that_are_known_to_be_alike_are_not_worth_telling_apart() -> None:
-    alike = served(first=(0.8, 1e-4), second=(0.8, 1e-4))
+    alike = served(first=(0.8, 1e-7), second=(0.8, 1e-7))
     assert alike.p_best["second"] == pytest.approx(0.5)
     assert explored(alike) < 0.04
 

@@ -381,8 +381,10 @@ def test_the_choice_is_drawn_with_the_probability_that_it_states() -> None:
 
 
 def test_exploration_stays_between_its_floor_and_its_ceiling() -> None:
-    unsure = shares(ranking())
-    assert 1 - unsure["model-a"] == pytest.approx(WEIGHTS.explore_max, abs=0.02)
+    untried = shares(ranking())
+    assert 1 - untried["model-a"] == pytest.approx(0.2 * WEIGHTS.explore_max, abs=0.02)
+    unsure = shares(ranking(everyone(9, ttft_ms=400.0)))
+    assert 0.2 < 1 - unsure["model-a"] <= WEIGHTS.explore_max + 0.002
     rows = everyone(900)
     assert 1 - shares(ranking(rows))["model-a"] == pytest.approx(WEIGHTS.explore_min, abs=0.002)
 
