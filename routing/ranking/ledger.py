@@ -35,7 +35,7 @@ _GENERATIONS = itertools.count(1)
 changed, for the other still keeps it."""
 
 
-REPOOL = 100
+REPOOL = 500
 """Answers after which what the categories say of each other is renewed at the latest."""
 
 CLAIMED = 0.1
@@ -201,9 +201,15 @@ class Ledger:
             name: arm.mean(weights, count) if arm.settled is None else arm.settled
             for name, arm in arms.items()
         }
-        first = settle(
-            ranked, means, lambda name: belief(arms[name], weights, count)[0][2], weights.margin
-        )
+
+        def known(name: str) -> float:
+            """The variance within a state, where it is not sure which one the provider is in."""
+            arm = arms[name]
+            if arm.settled is not None:
+                return arm.value(weights, count).variance
+            return belief(arm, weights, count)[0][2]
+
+        first = settle(ranked, means, known, weights.margin)
         after = (*first, *held)
         course.first = means.get(after[0], 0.0)
         course.below = max((means[name] for name in ranked if name != after[0]), default=0.0)

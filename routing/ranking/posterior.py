@@ -154,8 +154,8 @@ def settle(
 
     Enough is what chance alone gives one of n in n + 1 times at most, by the standard error of the
     one that moves up, and the margin at least: whether the first may yet prove better is for
-    exploration to find out. Behind it both errors count. From the first place on, the one that held it stays unless
-    the best of the rest beats it.
+    exploration to find out. Behind it both errors count. From the first place on, the one that
+    held it stays unless the best of the rest beats it.
     """
     best_behind = -1.0
     for name in reversed(order):  # nearly always nothing moves, and that is quickly seen
@@ -168,6 +168,7 @@ def settle(
         return tuple(order)
     errors = _errors(len(order))  # of the first place; of the others there are more to compare
     settled: dict[str, None] = {}
+    known = cache(variance)
     by_mean = iter(sorted(order, key=means.__getitem__, reverse=True))
     best = next(by_mean)
     for first in order:
@@ -175,8 +176,9 @@ def settle(
             while best in settled:
                 best = next(by_mean)
             ahead = means[best] - means[first]
-            doubt = variance(best) + (variance(first) if settled else 0.0)
-            moves = ahead > margin and ahead > errors * sqrt(doubt)
+            moves = ahead > margin and (
+                ahead > errors * sqrt(known(best) + (known(first) if settled else 0.0))
+            )
             settled[best if moves else first] = None
             errors = _errors(len(order) ** 2)
     return tuple(settled)
