@@ -90,7 +90,7 @@ class Progress:
     total: int
 
 
-Tell = Callable[[Progress | None], None]
+Report = Callable[[Progress | None], None]
 
 
 def place_of(gguf: Gguf, data_dir: Path) -> Path:
@@ -111,15 +111,15 @@ async def fetch(
     stop = threading.Event()
     job = _Download(gguf, place_of(gguf, data_dir), hub or HubPlace(), stop, pause_s)
 
-    def tell(progress: Progress | None) -> None:
+    def report(progress: Progress | None) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             loop.call_soon_threadsafe(queue.put_nowait, progress)
 
     def work() -> None:
         try:
-            job.run(tell)
+            job.run(report)
         finally:
-            tell(None)
+            report(None)
 
     running = asyncio.create_task(asyncio.to_thread(work))
     try:
@@ -173,14 +173,14 @@ class _Download:
         self.stop, self.pause_s = stop, pause_s
         self._percent = -1
 
-    def run(self, tell: Tell) -> None:
+    def run(self, report: Report) -> None:
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.target}.lock", timeout=0.2):
                 if not (self.target.is_file() and self._right(_Part(self.target))):
                     part = _Part(self.target.with_name(f"{self.target.name}.part"))
                     self._room(part)
-                    self._fetch(part, tell)
+                    self._fetch(part, report)
                 model_files.expect(self.target, self.gguf.sha256)
         except Timeout:
             raise SourceError(f"{self.gguf.file} is being downloaded by another process") from None
@@ -199,13 +199,13 @@ class _Download:
                 f" {free / 1e9:.1f} GB free: make room, or name another folder with --data"
             )
 
-    def _fetch(self, part: _Part, tell: Tell) -> None:
+    def _fetch(self, part: _Part, report: Report) -> None:
         failures = 0
         with bounded(Bounds(self.hub.endpoint, time.time() + LONGEST_S, elsewhere=True)):
             while part.size < self.gguf.size:
                 before = part.size
                 try:
-                    self._stream(part, tell)
+                    self._stream(part, report)
                 except RefusedError:
                     raise
                 except SourceError:
@@ -215,7 +215,7 @@ class _Download:
                     self.stop.wait(self.pause_s)
         self._finish(part)
 
-    def _stream(self, part: _Part, tell: Tell) -> None:
+    def _stream(self, part: _Part, report: Report) -> None:
         """One request for what is missing; returns early where the server ends early."""
         import httpx2
         from huggingface_hub import get_session, hf_hub_url
@@ -235,7 +235,7 @@ class _Download:
                     for chunk in response.iter_bytes():
                         self._check(part.size + len(chunk))
                         part.write(file, chunk)
-                        self._tell(part.size, tell)
+                        self._report(part.size, report)
         except httpx2.TransportError as error:
             raise SourceError(f"hub: {gguf.file} broke off ({type(error).__name__})") from None
         if before <= part.size < gguf.size:
@@ -255,11 +255,11 @@ class _Download:
         if size > self.gguf.size:
             raise RefusedError(f"hub: {self.gguf.file} is larger than the hub had said")
 
-    def _tell(self, size: int, tell: Tell) -> None:
+    def _report(self, size: int, report: Report) -> None:
         percent = size * 100 // self.gguf.size
         if percent != self._percent:
             self._percent = percent
-            tell(Progress(size, self.gguf.size))
+            report(Progress(size, self.gguf.size))
 
     def _finish(self, part: _Part) -> None:
         with part.path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The one door to the search for better models: find, try, append, take back."""
+"""The entry to the search for better models: find, try, append, take back."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class ChatRouter(BaseChatModel):
     _transport: Transport | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
-    def _one_door(self) -> Self:
+    def _router_or_url(self) -> Self:
         if (self.router is None) == (self.base_url is None):
             raise ValueError("give `router` or `base_url`; `from_config` makes a router")
         return self
@@ -119,7 +119,7 @@ class ChatRouter(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> ChatResult:
-        return _result(self._door.whole(self._payload(messages, stop, kwargs)))
+        return _result(self._carrier.whole(self._payload(messages, stop, kwargs)))
 
     async def _agenerate(
         self,
@@ -128,7 +128,7 @@ class ChatRouter(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> ChatResult:
-        return _result(await self._door.awhole(self._payload(messages, stop, kwargs)))
+        return _result(await self._carrier.awhole(self._payload(messages, stop, kwargs)))
 
     def _stream(
         self,
@@ -137,7 +137,7 @@ class ChatRouter(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> Iterator[ChatGenerationChunk]:
-        for message in self._door.pieces(self._payload(messages, stop, kwargs)):
+        for message in self._carrier.pieces(self._payload(messages, stop, kwargs)):
             chunk = ChatGenerationChunk(message=message)
             if run_manager and isinstance(message.content, str):
                 run_manager.on_llm_new_token(message.content, chunk=chunk)
@@ -150,14 +150,14 @@ class ChatRouter(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for message in self._door.apieces(self._payload(messages, stop, kwargs)):
+        async for message in self._carrier.apieces(self._payload(messages, stop, kwargs)):
             chunk = ChatGenerationChunk(message=message)
             if run_manager and isinstance(message.content, str):
                 await run_manager.on_llm_new_token(message.content, chunk=chunk)
             yield chunk
 
     @property
-    def _door(self) -> Transport:
+    def _carrier(self) -> Transport:
         if self._transport is None:
             if self.router is not None:
                 self._transport = InProcess(self.router)

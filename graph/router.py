@@ -1,4 +1,4 @@
-"""The one front door: Python, the page, the service and the command line all come through here."""
+"""`Router`, the entry for everybody: Python, the page, the service and the command line."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class AnswerReader:
         )
         self._events = EventReader()
         self._any_event = False
-        self._head: bytes | None = b""  # the first bytes, while they are too few to be told
+        self._head: bytes | None = b""  # the first bytes, while they are too few to tell the form
         self._json: bytearray | None = None  # JSON without events: what is not read yet
         self._by_line = True
         self._bytes = 0

@@ -14,7 +14,7 @@ _WORDS = (
     "errormsg", "err_msg", "errmsg", "error_description", "description", "faultstring", "title",
     "error", "exception", "raw",
 )  # fmt: skip
-"""Members that hold the sentence, the most telling first."""
+"""Members that hold the sentence, the most specific first."""
 _CODES = frozenset(
     {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "status_code",
      "http_code", "__type", "errortype", "statuscode", "errcode", "err_no",

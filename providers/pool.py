@@ -135,7 +135,7 @@ class Pool:
 
 @dataclass(slots=True)
 class Sending:
-    """Told of a request while it is sent: pass it as `trace_request_ctx`."""
+    """Notified of a request while it is sent: pass it as `trace_request_ctx`."""
 
     reused: bool = False
     """It was written into a connection that had served an earlier one."""

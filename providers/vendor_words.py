@@ -266,7 +266,7 @@ ERROR_WORDS = _words(
 
 
 def kind_of_codes(codes: Iterable[str]) -> ErrorKind | None:
-    """The kind that the most telling of these codes stands for."""
+    """The kind that the most specific of these codes stands for."""
     named = {word for code in codes for word in (fused(code), _bare(code))}
     found = {CODES[word] for word in named & CODES.keys()}
     return next((kind for kind in _CODES if kind in found), None)
@@ -289,5 +289,5 @@ def wants_credit(status: int | None, codes: frozenset[str], words: str) -> bool:
         return True
     if status == 402:
         return not CAN_PAY_LESS.search(words)
-    told = status is None or status in REFUSING or status in (401, 429)
-    return told and CREDIT_WORDS.search(words) is not None
+    by_status = status is None or status in REFUSING or status in (401, 429)
+    return by_status and CREDIT_WORDS.search(words) is not None

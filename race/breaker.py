@@ -86,7 +86,7 @@ class Breaker:
         self._state: State = "closed"
         self._retry_at = 0.0
         self._openings = 0
-        self._told = False
+        self._wait_is_hosts = False
         self._probe_until: float | None = None
         self._opened_at = 0.0
         self._asked_at = 0.0
@@ -127,7 +127,7 @@ class Breaker:
 
     def told_to_wait(self, now: float) -> bool:
         """The host itself named the time until which it is not to be asked."""
-        return self._told and self.state(now) == "open"
+        return self._wait_is_hosts and self.state(now) == "open"
 
     def misconfigured(self, now: float) -> bool:
         """The host refused the key or the model: it will, until someone mends that."""
@@ -172,7 +172,7 @@ class Breaker:
         if not counts:
             self.release(now)
         elif not ok and retry_after_s is not None:
-            self._open(now, f"asked to wait {retry_after_s:.4g} s", retry_after_s, told=True)
+            self._open(now, f"asked to wait {retry_after_s:.4g} s", retry_after_s, by_host=True)
         elif state == "half_open":
             if ok and not slow:
                 self._close(now)
@@ -188,7 +188,7 @@ class Breaker:
                 self._open(now, why)
 
     def release(self, now: float) -> None:
-        """The call was cancelled before it could tell: another may go through in its place.
+        """The call was cancelled before it showed anything: another may go through in its place.
 
         After a forced call the breaker waits on, for the time that was left.
         """
@@ -208,7 +208,7 @@ class Breaker:
 
     def _due(self, now: float) -> bool:
         """Whether an open provider may be asked once more."""
-        if self._told and now < self._retry_at:
+        if self._wait_is_hosts and now < self._retry_at:
             return False
         if self._busy(now):
             return True
@@ -225,7 +225,7 @@ class Breaker:
         return self._probe_until is not None and now < self._probe_until
 
     def _open(
-        self, now: float, why: str, wait_s: float | None = None, *, told: bool = False
+        self, now: float, why: str, wait_s: float | None = None, *, by_host: bool = False
     ) -> None:
         if self._state != "open":
             self._openings += 1
@@ -233,7 +233,7 @@ class Breaker:
         if wait_s is None:
             wait_s = min(self._config.open_s * self._openings, self._config.open_max_s)
         self._retry_at = max(self._retry_at, now + min(wait_s, RETRY_AFTER_MAX_S))
-        self.why, self._told = why, told
+        self.why, self._wait_is_hosts = why, by_host
         self._change("open", now, why)
 
     def _close(self, now: float) -> None:

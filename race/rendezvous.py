@@ -26,7 +26,7 @@ logger = structlog.get_logger()
 
 
 class Rendezvous:
-    """Carries out a race's actions on the running event loop and tells the caller of them.
+    """Carries out a race's actions on the running event loop and gives the caller its events.
 
     Belongs to one event loop and one request. `sink` receives each event of `Router.stream`, in
     order, and must not block.

@@ -1,4 +1,4 @@
-"""Which language a text is in, as far as its script and its commonest words tell."""
+"""Which language a text is in, as far as its script and its commonest words show."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _SCRIPTS = {
 
 
 LATIN = 12
-"""Latin letters that show the script of a prompt whose language its words do not tell."""
+"""Latin letters that show the script of a prompt whose language its words do not show."""
 
 
 def same_language(prompt: str, text: str) -> bool:
-    """Whether the answer is in the prompt's language, as far as either tells."""
+    """Whether the answer is in the prompt's language, as far as either shows."""
     asked, given = language(prompt), language(text)
     if asked and given:
         return asked == given

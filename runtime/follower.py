@@ -40,7 +40,7 @@ FOLLOW_S = 1.0
 
 
 class Follower:
-    """Looks once a second; an error is told once and the next look may succeed."""
+    """Looks once a second; an error is logged once and the next look may succeed."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Follower:
         await self._current().knowledge.look()
 
     async def _take_in_changes(self) -> None:
-        """An edit of the configuration is taken in without a restart; an invalid one is told of."""
+        """An edit of the configuration is taken in without a restart; an invalid one reported."""
         if self._watched is None or not self._watched.changed():
             return
         try:
@@ -229,8 +229,8 @@ class Follower:
                         breaker_opened=routing.states()[provider.name] == "open",
                     )
                     if decision.action != "keep":
-                        told = {"provider": provider.name, "category": category}
-                        logger.info("trial_ended", **told, **asdict(decision))
+                        ended = {"provider": provider.name, "category": category}
+                        logger.info("trial_ended", **ended, **asdict(decision))
 
 
 def discovery_over(services: Services) -> Search:

@@ -215,11 +215,11 @@ def _provider(services: Services, provider: Provider) -> ProviderHealth:
 def _troubles(providers: dict[str, ProviderHealth], fallback: str) -> list[str]:
     """What keeps providers from answering. One without a key is no trouble, save the fallback."""
     troubles = []
-    for name, told in providers.items():
-        breaker = told["breaker"]
-        if told["unavailable"] is not None:
-            if told["enabled"] or name == fallback:
-                troubles.append(f"{name} cannot be used: {told['unavailable']}")
+    for name, about in providers.items():
+        breaker = about["breaker"]
+        if about["unavailable"] is not None:
+            if about["enabled"] or name == fallback:
+                troubles.append(f"{name} cannot be used: {about['unavailable']}")
         elif breaker["state"] != "closed":
             state = breaker["state"].replace("_", "-")
             troubles.append(f"the circuit breaker of {name} is {state} ({breaker['why']})")

@@ -160,9 +160,11 @@ class InteractionLog:
 
         Where several replicas take it, each says the same `once`, and one row is kept.
         """
-        told = f"{kind}|{subject}|{once}"
+        identity = f"{kind}|{subject}|{once}"
         row = {
-            "id": uuid.uuid4().hex if once is None else uuid.uuid5(uuid.NAMESPACE_OID, told).hex,
+            "id": uuid.uuid4().hex
+            if once is None
+            else uuid.uuid5(uuid.NAMESPACE_OID, identity).hex,
             "at": self.now(),
             "kind": kind,
             "subject": subject,

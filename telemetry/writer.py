@@ -375,7 +375,7 @@ def _future(job: Job) -> asyncio.Future[None]:
             future.set_result(None)
         else:
             future.set_exception(error)
-            future.exception()  # whoever still waits raises it; the rest was told by `problem`
+            future.exception()  # whoever still waits raises it; the rest is in `problem`
 
     def done(error: Exception | None) -> None:
         if not loop.is_closed():

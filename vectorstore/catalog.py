@@ -2,8 +2,8 @@
 
 This file is the truth; the vectors in Chroma follow it. A document changes in one transaction, so
 that readers see it whole, before or after. Ids of vectors that may be in Chroma and should not be
-there stand in `debts` until they are known to be gone: an ingest that was killed leaves nothing
-worse than a debt.
+there are pending deletes, in the table `debts`, until they are known to be gone: an ingest that was
+killed leaves nothing worse.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Catalog:
             return [row[0] for row in self._db.execute(query)]
 
     def settle(self) -> None:
-        """Forget the debts: their vectors are gone, or belong to a chunk now."""
+        """Forget the pending deletes: their vectors are gone, or belong to a chunk now."""
         with self._guard(), self._db:
             self._db.execute("DELETE FROM debts")
 

@@ -1,8 +1,8 @@
 """Bringing the knowledge base up to date with folders, document by document.
 
-Order of a document's change, so that it can be killed anywhere: note the new vectors as debts,
-write them, switch the text over in one transaction (the old vectors become debts), drop what is
-owed. Readers serve the state before or after, never between.
+Order of a document's change, so that it can be killed anywhere: note the new vectors as
+pending deletes, write them, switch the text over in one transaction (now the old vectors are the
+pending deletes), delete those. Readers serve the state before or after, never between.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Ingest:
                 self._take(item, known.get(item.key), item.key in lacking)
                 progress(done, len(items), item.source)
             self._remove_missing({i.key for i in items}, known, folders, topics)
-            self._pay()
+            self._delete_pending()
         except _StoppedError:
             pass
         counts = {name: getattr(self._tally, name) for name in _COUNTS}
@@ -212,8 +212,8 @@ class Ingest:
             if folder in scope and self._catalog.remove(folder, source):
                 self._tally.removed += 1
 
-    def _pay(self) -> None:
-        """Drop vectors that belong to no chunk. Without Chroma at hand the debts stay noted."""
+    def _delete_pending(self) -> None:
+        """Drop vectors that belong to no chunk. Without Chroma at hand they stay noted."""
         if self._vectors is not None:
             self._vectors.delete(self._catalog.pending_deletes())
             self._catalog.settle()

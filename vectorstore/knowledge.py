@@ -127,7 +127,7 @@ class Knowledge:
         *,
         topics: bool = True,
     ) -> IngestReport:
-        """Bring the base up to date with these folders and, unless told otherwise, with Python's
+        """Bring the base up to date with these folders and, unless asked otherwise, with Python's
         own topics; documents of other folders stay. Raises StorageError.
 
         `progress` is called on the event loop. A cancelled ingest stops within a second, and the
