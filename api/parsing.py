@@ -17,7 +17,7 @@ from providers.conversation import conversation
 from providers.fields import PASSED, sorted_out
 from providers.messages import written
 from providers.tool_offers import FIELDS, tool_offers
-from race.schema import checked
+from race.schema import response_format
 from race.state import Options, Wishes
 from web.body import BodyError, read_body
 
@@ -135,21 +135,12 @@ def _options(request: ChatRequest, body: dict[str, object]) -> Options:
         if (value := getattr(request, name)) not in (None, "", {})
     }
     offers = tool_offers({name: body.get(name) for name in FIELDS})
-    extra |= offers | _format(request, body) | _logprobs(request)
+    extra |= offers | _logprobs(request)
+    if form := response_format(body.get("response_format")):
+        extra["response_format"] = form
     if extra:
         options["extra"] = extra
     return options
-
-
-def _format(request: ChatRequest, body: dict[str, object]) -> dict[str, object]:
-    form = request.response_format
-    if form is None or form.type == "text":
-        return {}
-    asked = body["response_format"]
-    if form.value:
-        asked = {"type": "json_schema", "json_schema": {"name": "answer", "schema": form.value}}
-    checked(asked)
-    return {"response_format": asked}
 
 
 def _logprobs(request: ChatRequest) -> dict[str, object]:
@@ -173,21 +164,42 @@ def _wishes(request: ChatRequest) -> Wishes:
     return wishes
 
 
+_MEANT = {
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "dict_type": "an object",
+    "list_type": "a list",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+}
+"""What is expected where pydantic finds a value of another type."""
+
+
 def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
     """400 for the first of pydantic's errors, in our words."""
     first = errors[0]
     param = _param(first["loc"])
     given = repr(first["input"])[:60]
+    limits = first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
             message = f"`{param}` is not supported here; leave it out"
             return invalid(message, param, "unsupported_parameter")
         case "literal_error":
-            expected = first.get("ctx", {}).get("expected")
+            expected = limits.get("expected")
             message = f"`{param}`: {given} is not supported here; it can be {expected}"
             return invalid(message, param, "unsupported_value")
         case "missing":
             return invalid(f"`{param}` is missing", param, "missing_required_parameter")
+        case "too_long":
+            message = f"`{param}` may hold at most {limits['max_length']}"
+            return invalid(message, param, "invalid_value")
+        case kind if kind in _MEANT:
+            return invalid(f"`{param}` must be {_MEANT[kind]}", param, "invalid_value")
         case _:
             return invalid(f"`{param}`: {first['msg']}", param or None, "invalid_value")
 

@@ -198,7 +198,7 @@ class ChatRequest(Wire):
         default=None, description="The older form of `tools`; one call then comes back as such."
     )
     function_call: SkipValidation[Literal["none", "auto"] | NamedFunction] | None = None
-    response_format: ResponseFormat | None = None
+    response_format: SkipValidation[ResponseFormat] | None = None
     models: list[str] | None = Field(
         default=None, max_length=64, description="Providers' names, in the order to ask them."
     )

@@ -18,7 +18,7 @@ from providers.fields import PASSED, SILENT, asks_nothing, sorted_out
 from providers.messages import text_of, written
 from providers.tool_offers import FIELDS, tool_offers
 from race.request import Asked
-from race.schema import checked as check_format
+from race.schema import response_format
 from race.state import Options, Wishes
 from race.wishes import AUTO, SORTED
 from routing.classifier import own_words
@@ -26,8 +26,8 @@ from routing.classifier import own_words
 MAX_PROMPT_CHARS = 400_000
 """A longer prompt is refused before anything is asked."""
 _PLAIN = frozenset({"role", "content"})
-_KNOWN = PASSED | {"response_format", "logprobs", "top_logprobs"}
-"""What goes to a provider under its own name, beside tools."""
+_KNOWN = PASSED | {"logprobs", "top_logprobs"}
+"""What goes to a provider as it is, beside tools and a format."""
 
 
 def checked(
@@ -104,21 +104,17 @@ def _readied(options: Options, settings: Settings) -> Options:
     extra = options.get("extra")
     if not extra:
         return options
-    check_format(extra.get("response_format"))
-    kept = {n: v for n, v in extra.items() if n in _KNOWN and not (asks_nothing(v) or _is_text(v))}
+    kept = {name: v for name, v in extra.items() if name in _KNOWN and not asks_nothing(v)}
     kept |= tool_offers(extra)
-    known = _KNOWN.union(FIELDS, SILENT)
+    if form := response_format(extra.get("response_format")):
+        kept["response_format"] = form
+    known = _KNOWN.union(FIELDS, SILENT, ("response_format",))
     unknown = {name: value for name, value in extra.items() if name not in known}
     passed, _ = sorted_out(unknown, settings.passes())
     readied = Options(**{**options, "extra": kept})
     if passed:
         readied["passes"] = {**options.get("passes", {}), **passed}
     return readied
-
-
-def _is_text(form: object) -> bool:
-    """A `response_format` that asks for what is usual."""
-    return isinstance(form, Mapping) and form.get("type") == "text"
 
 
 def _understood(said: list[Message]) -> tuple[str, list[Message], Sequence[Message]]:

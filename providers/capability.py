@@ -36,7 +36,11 @@ _ABOUT: dict[Capability, re.Pattern[str]] = {
 }
 _CALLERS_OWN = re.compile(
     r"invalid schema|invalid.{0,20}function.{0,20}parameters|in context=|is not of type"
-    r"|additionalProperties|missing required|tool_call_id|must be a response to"
+    r"|additionalProperties|missing required|tool_call_id|must be (?:a response to|followed by)"
+    r"|tools?(?:\[\d|\.\d| -> \d|/\d)|\.tool_calls|with '?tool_calls|json_schema\.\w"
+    r"|match(?:es)? (?:the )?pattern"
+    r"|(?:string|array) (?:is )?too (?:long|short)|unique|duplicate"
+    r"|unsupported value.{0,20}tool_choice"
     r"|parallel_tool_calls|tool_choice.{0,20}required|required.{0,20}tool_choice"
     r"|unsupported image|invalid[_ ]image|image[_ ]?format|following formats"
     r"|image.{0,30}(?:too (?:large|small|big|many)|corrupt|malformed|damaged|decode|download)"

@@ -10,6 +10,7 @@ A call without an id gets one, and a result without one is that of the next call
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from config.errors import UsageError
@@ -28,7 +29,9 @@ _ROLES = {
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
 _DROPPED_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "tool_use", "tool_call"})
 """Thoughts of another model, and calls that stand in `tool_calls` as well."""
-_PARTS = _TEXT_PARTS | _DROPPED_PARTS | {"image_url", "input_audio", "file"}
+_NO_NAME = re.compile(r"[\s<|\\/>]")
+"""What OpenAI takes in no name."""
+_PARTS = _TEXT_PARTS | _DROPPED_PARTS | {"image_url", "input_image", "image", "input_audio", "file"}
 
 
 def conversation(raw: object) -> list[Message]:
@@ -62,9 +65,9 @@ def _message(raw: object, where: str) -> Message:
         )
     message = Message(role=role, content=_content(raw, role, where))  # type: ignore[typeddict-item]
     if isinstance(name := raw.get("name"), str) and name and role != "tool":
-        message["name"] = name
-    if role == "assistant" and raw.get("tool_calls"):
-        message["tool_calls"] = _calls(raw["tool_calls"], f"{where}.tool_calls")
+        message["name"] = _NO_NAME.sub("_", name)
+    if role == "assistant" and (calls := raw.get("tool_calls") or _uses(raw.get("content"))):
+        message["tool_calls"] = _calls(calls, f"{where}.tool_calls")
     elif role == "assistant" and raw.get("function_call"):
         message["tool_calls"] = [_call({"function": raw["function_call"]}, where, "function_call")]
     if role == "tool":
@@ -144,11 +147,13 @@ def _is_parts(content: object) -> bool:
 def _part(raw: object, where: str) -> Part | None:
     if isinstance(raw, str):
         return TextPart(type="text", text=raw)
-    kind = raw.get("type") if isinstance(raw, Mapping) else None
+    kind = raw.get("type", "text" if "text" in raw else None) if isinstance(raw, Mapping) else None
     if not isinstance(raw, Mapping) or not isinstance(kind, str):
         raise UsageError(f"`{where}.type` is missing", f"{where}.type")
     if kind in _TEXT_PARTS:
         text = raw.get("text", raw.get("refusal"))
+        if text is None:
+            return None
         if not isinstance(text, str):
             raise UsageError(f"`{where}.text` must be a text", f"{where}.text")
         return TextPart(type="text", text=text)
@@ -157,6 +162,8 @@ def _part(raw: object, where: str) -> Part | None:
     held = raw.get(kind)
     if kind == "image_url":
         return _image(held, where)
+    if kind in ("input_image", "image"):
+        return _image(_other_image(raw), where)
     if kind == "input_audio" and isinstance(held, Mapping):
         return AudioPart(type="input_audio", input_audio=dict(held))
     if kind == "file" and isinstance(held, Mapping):
@@ -177,15 +184,36 @@ def _image(held: object, where: str) -> ImagePart:
     return ImagePart(type="image_url", image_url={"url": url})
 
 
+def _other_image(raw: Mapping[str, object]) -> object:
+    """The address in a picture of OpenAI's Responses, Anthropic's Messages or LangChain."""
+    source = raw.get("source")
+    held = source if isinstance(source, Mapping) else raw
+    if isinstance(data := held.get("data", held.get("base64")), str):
+        return f"data:{held.get('media_type', held.get('mime_type'))};base64,{data}"
+    return held.get("image_url", held.get("url"))
+
+
 def _calls(raw: object, where: str) -> list[ToolCall]:
     if not isinstance(raw, list):
         raise UsageError(f"`{where}` must be a list", where)
     return [_call(call, f"{where}[{place}]") for place, call in enumerate(raw)]
 
 
+def _uses(content: object) -> list[dict[str, object]]:
+    """The calls that stand among an assistant's parts alone, as Anthropic writes them."""
+    parts = content if isinstance(content, list) else []
+    return [
+        {"id": part.get("id"), "function": {"name": part["name"], "arguments": part.get("input")}}
+        for part in parts
+        if isinstance(part, Mapping) and part.get("type") == "tool_use" and part.get("name")
+    ]
+
+
 def _call(raw: object, where: str, member: str = "function") -> ToolCall:
     """One call; its id is empty where it has none. `member` is what its function is called."""
     function = raw.get("function") if isinstance(raw, Mapping) else None
+    if isinstance(raw, Mapping) and isinstance(custom := raw.get("custom"), Mapping):
+        function = {"name": custom.get("name"), "arguments": {"input": custom.get("input")}}
     if not isinstance(raw, Mapping) or not isinstance(function, Mapping):
         raise UsageError(f"`{where}.{member}` is missing", f"{where}.{member}")
     name, arguments = function.get("name"), function.get("arguments")

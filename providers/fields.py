@@ -33,7 +33,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "repetition_penalty": (1,), "repeat_penalty": (1,), "length_penalty": (1,), "mirostat": (0,),
     "best_of": (1,), "min_tokens": (0,), "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True,), "add_generation_prompt": (True,),
-    "function_call": ("none", "auto"),
+    "function_call": ("none", "auto"), "route": ("fallback",), "thinking": ({"type": "disabled"},),
 }  # fmt: skip
 """What servers take when these are absent: a client that sends it asks for nothing."""
 

@@ -25,6 +25,8 @@ MAX_SCHEMA_CHARACTERS = 100_000
 MAX_DEPTH = 100
 PATTERN_S = 0.1
 
+_HELD = frozenset({"name", "description", "strict"})
+"""What is said of a schema beside its kind."""
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas",
                     "dependencies"})  # fmt: skip
@@ -39,11 +41,44 @@ class _SlowError(Exception):
     """The time is up."""
 
 
-def checked(form: object) -> None:
-    """Raise UsageError for a `response_format` that no answer could be checked against."""
-    if not isinstance(form, Mapping) or form.get("type") != "json_schema":
-        return
-    schema = _schema(form)
+def response_format(given: object) -> Mapping[str, Any] | None:
+    """A `response_format` in OpenAI's form, also where the schema stands beside the type, as in
+    OpenAI's Responses and text-generation-inference write it; None where it asks for text.
+
+    Raises UsageError for what no answer could be checked against.
+    """
+    form = {"type": given} if isinstance(given, str) and given else given
+    found = _read(form) if form else None
+    if found is None or found["type"] == "json_object":
+        return found
+    _check(_schema(found))
+    inner = found["json_schema"]
+    named: Mapping[str, Any] = {**found, "json_schema": {"name": "answer", **inner}}
+    return found if inner.get("name") else named
+
+
+def _read(form: object) -> Mapping[str, Any] | None:
+    """None where it asks for text; the schema always stands under `json_schema`."""
+    if not isinstance(form, Mapping):
+        raise UsageError("`response_format` must be an object", "response_format")
+    beside = form.get("schema") or form.get("value")
+    kind = "json_object" if form.get("type") == "json" else form.get("type")
+    if kind not in ("text", "json_object", "json_schema"):
+        raise UsageError(
+            f"`response_format.type`: {repr(kind)[:60]} is not supported here; it can be 'text', "
+            "'json_object' or 'json_schema'",
+            "response_format.type",
+            "unsupported_value",
+        )
+    if kind == "text":
+        return None
+    if isinstance(beside, Mapping) and not form.get("json_schema"):
+        held = {name: value for name, value in form.items() if name in _HELD}
+        return {"type": "json_schema", "json_schema": {**held, "schema": beside}}
+    return form if form.get("type") == kind else {"type": kind}
+
+
+def _check(schema: Mapping[str, Any] | None) -> None:
     if schema is None:
         raise UsageError(
             "`response_format.json_schema.schema` is missing", "response_format.json_schema"

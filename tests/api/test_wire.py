@@ -361,3 +361,23 @@ def test_wishes_are_read() -> None:
         "sort": "price",
         "max_price": {"prompt": 1.0},
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("models", "second", "a list"),
+        ("provider", "second", "an object"),
+        ("stream_options", "yes", "an object"),
+        ("stream", 1, "true or false"),
+        ("max_tokens", "5", "a whole number"),
+        ("temperature", "hot", "a number"),
+        ("stop", ["a"] * 5, "at most 4"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_plain_words(
+    name: str, value: Any, said: str
+) -> None:
+    message = refused(**{name: value})[0]
+    assert message.startswith(f"`{name}` ")
+    assert message.endswith(said)

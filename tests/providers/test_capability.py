@@ -38,6 +38,49 @@ FORM: dict[str, Any] = {
         (400, "tool_choice 'required' is not supported with this model", TOOLS, None),
         (400, "You uploaded an unsupported image. Use one of the following formats.", LOOK, None),
         (400, "The image is too large and cannot be read", LOOK, None),
+        (
+            400,
+            "Invalid 'tools[0].function.name': string does not match pattern. Expected a string "
+            "that matches the pattern '^[a-zA-Z0-9_-]+$'.",
+            TOOLS,
+            None,
+        ),
+        (
+            400,
+            "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with "
+            "maximum length 40, but got a string with length 60 instead.",
+            TOOLS,
+            None,
+        ),
+        (400, "tools.0.function.strict: Extra inputs are not permitted", TOOLS, None),
+        (400, "body -> tools -> 0 -> cache_control: extra fields not permitted", TOOLS, None),
+        (400, "Invalid 'tools': array too long. Expected an array with maximum", TOOLS, None),
+        (400, "tools: Tool names must be unique; duplicates are not allowed", TOOLS, None),
+        (400, "Unsupported value: 'tool_choice' does not support 'any'", TOOLS, None),
+        (
+            400,
+            "Invalid 'response_format.json_schema.name': string does not match pattern. Expected "
+            "a string that matches the pattern",
+            FORM,
+            None,
+        ),
+        (
+            400,
+            "Missing required parameter: 'response_format.json_schema'; unsupported without it",
+            FORM,
+            None,
+        ),
+        (400, "Invalid 'messages[0].content': string too long. Expected a string", LOOK, None),
+        (
+            400,
+            "An assistant message with 'tool_calls' must be followed by tool messages; other "
+            "roles are not allowed",
+            TOOLS,
+            None,
+        ),
+        (422, "body.tools: Extra inputs are not permitted", TOOLS, "tools"),
+        (400, "Unrecognized request argument supplied: tools", TOOLS, "tools"),
+        (400, "Unrecognized request arguments supplied: tool_choice, tools", TOOLS, "tools"),
     ],
 )
 def test_a_refusal_names_the_capability_that_was_asked_for(

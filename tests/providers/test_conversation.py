@@ -116,3 +116,42 @@ def test_a_refusal_is_what_was_said() -> None:
 def test_a_role_that_is_none_is_named(role: Any) -> None:
     with pytest.raises(UsageError, match=r"`messages\[0\]\.role`"):
         conversation([{"role": role, "content": "Hello"}])
+
+
+ADDRESS = "data:image/png;base64,AA=="
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": ADDRESS},
+        {"type": "image_url", "image_url": {"url": ADDRESS}},
+        {"type": "input_image", "image_url": ADDRESS},
+        {"type": "image", "url": ADDRESS},
+        {"type": "image", "source": {"type": "url", "url": ADDRESS}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
+        {"type": "image", "base64": "AA==", "mime_type": "image/png"},
+    ],
+)
+def test_a_picture_may_be_written_in_several_ways(part: dict[str, Any]) -> None:
+    said = conversation([{"role": "user", "content": [{"text": "Look."}, part]}])
+    assert said[0]["content"] == [
+        {"type": "text", "text": "Look."},
+        {"type": "image_url", "image_url": {"url": ADDRESS}},
+    ]
+
+
+def test_calls_of_other_kinds_are_replayed_as_functions() -> None:
+    custom = {"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+    parts = [{"type": "tool_use", "id": "b", "name": "weather", "input": {"city": "Oslo"}}]
+    found = conversation([ASK, assistant(custom), result("a"), {**assistant(), "content": parts}])
+    made = [c["function"] for m in found for c in m.get("tool_calls", [])]
+    assert made == [
+        {"name": "shell", "arguments": '{"input": "ls"}'},
+        {"name": "weather", "arguments": '{"city": "Oslo"}'},
+    ]
+
+
+def test_a_name_holds_nothing_that_hosts_refuse() -> None:
+    said = conversation([{**ASK, "name": "Alice <Smith>/2"}])
+    assert said[0]["name"] == "Alice__Smith__2"

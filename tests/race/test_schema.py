@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.errors import UsageError
-from race.schema import CHECK_S, checked, fault
+from race.schema import CHECK_S, fault, response_format
 
 
 def form(schema: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ CITY = form({"type": "object", "properties": {"city": {"type": "string"}}, "requ
         (form({"properties": {"x": {}}}), '{"x": -Infinity}', False),
     ],
 )
-async def test_an_answer_is_checked(asked: dict[str, Any], text: str, kept: bool) -> None:
+async def test_an_answer_is_response_format(asked: dict[str, Any], text: str, kept: bool) -> None:
     assert (await fault(asked, text) is None) == kept
 
 
@@ -60,7 +60,7 @@ for _ in range(200):
 )
 def test_what_reaches_outside_or_is_too_large_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        checked(form(schema))
+        response_format(form(schema))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_what_reaches_outside_or_is_too_large_is_refused(schema: dict[str, Any])
 )
 def test_what_is_no_schema_is_refused_before_anybody_is_asked(schema: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="the schema is not valid"):
-        checked(form(schema))
+        response_format(form(schema))
 
 
 async def test_a_schema_is_read_as_the_draft_that_it_names() -> None:
@@ -86,7 +86,7 @@ async def test_a_schema_is_read_as_the_draft_that_it_names() -> None:
             "items": [{"type": "string"}, {"type": "integer"}],
         }
     )
-    checked(pair)
+    response_format(pair)
     assert await fault(pair, '["a", 1]') is None
     assert await fault(pair, '["a", "b"]') is not None
 
@@ -129,5 +129,52 @@ async def test_a_hostile_pattern_costs_a_bounded_time() -> None:
 async def test_what_only_looks_like_a_reference_is_the_callers_data(
     schema: dict[str, Any], text: str
 ) -> None:
-    checked(form(schema))
+    response_format(form(schema))
     assert await fault(form(schema), text) is None
+
+
+WANTED = form({"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, None),
+        ({}, None),
+        ({"type": "text"}, None),
+        ("json_object", {"type": "json_object"}),
+        ({"type": "json_object"}, {"type": "json_object"}),
+        (WANTED, WANTED),
+        ({"type": "json_schema", "name": "x", "schema": {"type": "object"}}, WANTED),
+        ({"type": "json_object", "name": "x", "schema": {"type": "object"}}, WANTED),
+        ({"type": "json", "name": "x", "value": {"type": "object"}}, WANTED),
+        ({"type": "json"}, {"type": "json_object"}),
+        (
+            {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}},
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": {"type": "object"}},
+            },
+        ),
+    ],
+)
+def test_a_format_may_be_written_in_several_ways(given: Any, wanted: Any) -> None:
+    assert response_format(given) == wanted
+    assert response_format(wanted) == wanted, "read once more, nothing changes"
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ("xml", "response_format.type"),
+        ({"type": "grammar", "grammar": "root"}, "response_format.type"),
+        ({"schema": {}}, "response_format.type"),
+        ([1], "response_format"),
+        ({"type": "json_schema", "json_schema": {"name": "x"}}, "response_format.json_schema"),
+        ({"type": "json_schema", "json_schema": 7}, "response_format.json_schema"),
+    ],
+)
+def test_a_format_that_nobody_keeps_is_refused_by_name(given: Any, param: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        response_format(given)
+    assert caught.value.param == param
