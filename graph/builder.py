@@ -109,6 +109,7 @@ def bound(node: Node, services: Services) -> Bound:
             request.meeting.emit_waiting()
             if request.turn is not None:
                 update = request.turn.after(name, update)
+                await request.turn.heard()
         except BaseException as error:
             _emit(request, name, "failed", error=str(error) or type(error).__name__)
             leave(services, request)

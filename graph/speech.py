@@ -8,12 +8,16 @@ listens to callbacks nothing is done.
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import AsyncCallbackHandler, CallbackManager
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, CallbackManager
+from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
-from langchain_core.tracers.base import BaseTracer
+from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -21,6 +25,33 @@ if TYPE_CHECKING:
     from langchain_protocol.protocol import TextContentBlock, TextDelta
 
 NAME = "router"
+
+
+_TRACERS = (BaseTracer, AsyncBaseTracer)
+Call = Callable[[], Coroutine[Any, Any, None]]
+
+
+class _InOrder(BaseCallbackHandler):
+    """An asynchronous handler, such as that of `astream_events`, called one by one."""
+
+    def __init__(self, handler: AsyncCallbackHandler, later: Callable[[Call], None]) -> None:
+        self._handler = handler
+        self._later = later
+
+    def _pass_on(self, event: str, ignored: str, *given: Any, **named: Any) -> None:
+        self._later(lambda: ahandle_event([self._handler], event, ignored, *given, **named))
+
+    def on_chat_model_start(self, *given: Any, **named: Any) -> None:
+        self._pass_on("on_chat_model_start", "ignore_chat_model", *given, **named)
+
+    def on_llm_new_token(self, *given: Any, **named: Any) -> None:
+        self._pass_on("on_llm_new_token", "ignore_llm", *given, **named)
+
+    def on_llm_end(self, *given: Any, **named: Any) -> None:
+        self._pass_on("on_llm_end", "ignore_llm", *given, **named)
+
+    def on_llm_error(self, *given: Any, **named: Any) -> None:
+        self._pass_on("on_llm_error", "ignore_llm", *given, **named)
 
 
 class SwitchedError(Exception):
@@ -37,6 +68,8 @@ class Speech:
         self._spoken: CallbackManagerForLLMRun | None = None
         self._shown = ""
         self._switches = 0
+        self._calls: deque[Call] = deque()
+        self._calling: asyncio.Task[None] | None = None
 
     @property
     def message_id(self) -> str:
@@ -47,9 +80,8 @@ class Speech:
         """A branch begins; its tokens are reported to its node's callbacks."""
         around = config.get("callbacks")
         handlers = [] if around is None or isinstance(around, list) else around.handlers
-        # An asynchronous handler cannot be called in the order of the tokens; a tracer sees the
-        # nodes anyway, and would send each token on, whatever it was asked to hide.
-        able = [h for h in handlers if not isinstance(h, AsyncCallbackHandler | BaseTracer)]
+        # A tracer sees the nodes anyway, and would send on each token, asked to hide it or not.
+        able = [self._heard_by(h) for h in handlers if not isinstance(h, _TRACERS)]
         if able:
             self._managers[node] = CallbackManager(
                 able,
@@ -57,6 +89,25 @@ class Speech:
                 metadata=dict(config.get("metadata") or {}),
                 tags=list(config.get("tags") or []),
             )
+
+    def _heard_by(self, handler: BaseCallbackHandler) -> BaseCallbackHandler:
+        if isinstance(handler, AsyncCallbackHandler):
+            return _InOrder(handler, self._later)
+        return handler
+
+    def _later(self, call: Call) -> None:
+        self._calls.append(call)
+        if self._calling is None or self._calling.done():
+            self._calling = asyncio.create_task(self._call(), name="report-tokens")
+
+    async def _call(self) -> None:
+        while self._calls:
+            await self._calls.popleft()()
+
+    async def heard(self) -> None:
+        """Until asynchronous handlers have been told all that was said."""
+        if self._calling is not None:
+            await asyncio.wait({self._calling})
 
     def token(self, role: str, text: str) -> None:
         """The speaker of this role said `text`."""

@@ -104,6 +104,10 @@ class Turn:
         """A node begins; called within its run."""
         self.speech.enter(node, get_config())
 
+    async def heard(self) -> None:
+        """Until everybody who listens has been told what was said so far."""
+        await self.speech.heard()
+
     def after(self, node: str, update: State) -> State:
         """What a node has found, with what its host is to have."""
         if node == "classify":

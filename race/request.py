@@ -84,6 +84,9 @@ class Turn(Protocol):
         """What a node has found, with what its host is to have."""
         ...
 
+    async def heard(self) -> None:
+        """Until everybody who listens has been told what was said so far."""
+
 
 @dataclass(slots=True, eq=False)
 class Request:
