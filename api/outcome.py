@@ -24,7 +24,7 @@ def router_object(answer: Answer, ignored: Sequence[str] = ()) -> dict[str, obje
         "cost_usd": answer.cost_usd,
         "latency_ms": answer.latency_ms,
         "ttft_ms": answer.ttft_ms,
-        "why": answer.why,
+        "why": answer.why or answer.chosen,
         "note": _note(answer.note, ignored),
         "sources": answer.sources,
         "grounded": answer.grounded,

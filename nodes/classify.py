@@ -56,8 +56,10 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     choice = services.routing.choose(category, needs)
     order, explored = list(choice.order), choice.explored
     propensity: float | None = choice.propensity
+    chosen = services.routing.why(choice, category)
     if asked.reasons and (thinking := services.routing.thinkers_first(order)) != order:
         order, propensity, explored = thinking, None, False
+        chosen = f"the caller's wish: reasoning, and {order[0]} reasons"
     if asked.wishes:
         if asked.provider and (wish := ruled_out_by(asked.provider, asked.wishes, settings)):
             raise UsageError(
@@ -67,14 +69,18 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
             )
         order = wished(order, asked.wishes, settings, services.routing.hedge_after_s)
         propensity, explored = 1.0, False
+        chosen = f"the caller's wish ({', '.join(asked.wishes)}): {order[0] if order else 'nobody'}"
     if (looping := services.routing.loops.provider(asked.conversation)) in order:
         order = [looping, *(name for name in order if name != looping)]
         propensity, explored = None, False
+        chosen = f"conversation: {looping} made the calls of tools and goes on"
     if asked.provider:
         order = [asked.provider, *(name for name in order if name != asked.provider)]
         propensity, explored = 1.0, False
-    if needs:
-        order = able_first(order, needs, asked, services)
+        chosen = f"the caller's wish: {asked.provider} was asked for by name"
+    if needs and (able := able_first(order, needs, asked, services)) != order:
+        order = able
+        chosen = f"capability: {order[0]} is the first that can do {' and '.join(sorted(needs))}"
     evidence: dict[str, object] = dict(found.evidence)
     if asked.category:
         evidence["given"] = category
@@ -88,6 +94,7 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
         preferred=order[0] if order else None,
         propensity=propensity,
         explored=explored,
+        chosen=chosen,
     )
 
 

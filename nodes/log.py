@@ -103,6 +103,7 @@ def finished(request: Request, said: AnswerState, served: Attempt | None) -> Ans
         error=said["error"],
         error_kind=said["error_kind"],
         why=said["reason"],
+        chosen=route["chosen"] or None,
         note=said["note"],
         finish_reason=said["finish_reason"],
         tokens_in=tokens_in,
@@ -249,4 +250,5 @@ def _nowhere(request: Request) -> Route:
         preferred=None,
         propensity=None,
         explored=False,
+        chosen="",
     )

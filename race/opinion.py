@@ -96,6 +96,7 @@ def rerouted(
         preferred=order[0] if order else None,
         propensity=choice.propensity,
         explored=choice.explored,
+        chosen=services.routing.why(choice, said),
     )
 
 

@@ -139,6 +139,26 @@ class RoutingState(Permits):
             return Choice((due, *rest), False, None)
         return Choice((*choice.order, *others), choice.explored, choice.propensity)
 
+    def why(self, choice: Choice, category: str) -> str:
+        """Why the first of this choice is asked, where the caller has not said whom to ask."""
+        if not choice.order:
+            return f"{category} has no provider that is enabled"
+        first, able = choice.order[0], [name for name in choice.order if self.allows(name)]
+        if not able:
+            return f"no provider of {category} may be asked now"
+        if len(able) == 1 < len(choice.order):
+            return f"only one: {first} alone of {category} may be asked now"
+        if choice.propensity is None:
+            return f"trial: {first} is due to be tried again after trouble"
+        if choice.explored:
+            return (
+                f"exploration: {first} was drawn, with a chance of {choice.propensity:.1%},"
+                " to learn more of it"
+            )
+        if self.allowance.lean > 0.0:
+            return f"budget: today's is nearly spent, so prices count more, and {first} is first"
+        return f"learned order: {first} is first in {category}"
+
     def hedge_after_s(self, name: str) -> float:
         """How long a hedged fallback waits: the learned p95 of the primary's first token."""
         return self.ranking.ttft_p95_s(name) or 0.0

@@ -56,6 +56,8 @@ class Route(TypedDict):
     preferred: str | None
     propensity: float | None
     explored: bool
+    chosen: str
+    """Why the first of the order is asked, in one sentence."""
 
 
 class Source(TypedDict):
@@ -229,6 +231,8 @@ class Answer:
     error_kind: str | None = None
     why: str | None = None
     """Why the answer changed hands, or why there is none: one sentence, as in the log."""
+    chosen: str | None = None
+    """Why the provider that was asked first was: one sentence."""
     note: str | None = None
     finish_reason: str | None = None
     tokens_in: int | None = None

@@ -85,6 +85,16 @@ async def test_a_provider_may_be_named_and_becomes_the_primary(
     assert answer.to_dict()["router"]["role"] == "primary"
 
 
+async def test_the_router_object_says_why_that_provider_was_asked(
+    client: openai.AsyncOpenAI,
+) -> None:
+    named = await client.chat.completions.create(model="second", messages=HELLO)
+    assert named.to_dict()["router"]["why"] == "the caller's wish: second was asked for by name"
+    usual = await client.chat.completions.create(model="auto:technical", messages=HELLO)
+    router = usual.to_dict()["router"]
+    assert router["why"] == f"learned order: {router['provider']} is first in technical"
+
+
 async def test_the_fallback_stands_behind_a_named_provider_too(
     client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:
