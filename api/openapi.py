@@ -45,8 +45,9 @@ class RouterObject(Documented):
     attempts: list[dict[str, object]]
     cost_usd: float | None
     why: str | None
-    """Why the answer changed hands, or why there is none: the log's `reason`. Else why that provider
-    was asked: learned order, exploration, conversation, the caller's wish, a lone choice, budget."""
+    """Why the answer changed hands, or why there is none: the log's `reason`. Else why that
+    provider was asked: learned order, exploration, conversation, the caller's wish, a lone choice,
+    budget."""
     note: str | None
     sources: list[dict[str, object]]
     grounded: bool
