@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config.catalogue import CATALOGUE_FILE
-from config.errors import NotFoundError
+from config.errors import AlreadyThereError, NotFoundError
 from config.journal import Change
 from config.writer import PROVIDERS, Entries, Step, Writer
 from config.yaml_file import YamlFile
@@ -33,11 +33,17 @@ def append_provider(
 ) -> Change:
     """Add a provider, and its name to each category's order at that position (None: last).
 
-    Raises ConfigError when the file cannot be changed or would not be valid; it is untouched then.
+    Raises AlreadyThereError when a provider of that name is in, ConfigError when the file cannot be
+    changed or would not be valid; it is untouched then.
     """
     name = str(entry["name"])
 
     def edit(text: str, data: Entries) -> str:
+        if any(one["name"] == name for one in data["providers"]):
+            raise AlreadyThereError(
+                f"`{name}` is in {config_dir / PROVIDERS} already: another process appended it"
+                " meanwhile, and nothing was changed"
+            )
         text = insert_item(text, ("providers",), dict(entry))
         data["providers"].append(copy.deepcopy(dict(entry)))
         for category, position in categories.items():

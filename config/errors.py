@@ -3,6 +3,7 @@
 RouterError
 ├── ConfigError         the configuration or the environment is wrong (exit code 2)
 ├── UsageError          the call is wrong (exit code 2, HTTP 400)
+├── AlreadyThereError   another process has made the change (exit code 1)
 ├── NotFoundError       an unknown request, provider or category (HTTP 404)
 ├── OverloadedError     the bounded queue is full (HTTP 429, with Retry-After)
 ├── StorageError        the log, the knowledge base or a file cannot be read or written
@@ -34,6 +35,10 @@ class UsageError(RouterError):
         super().__init__(message)
         self.param = param
         self.code = code
+
+
+class AlreadyThereError(RouterError):
+    """What was to be added is there."""
 
 
 class NotFoundError(RouterError):

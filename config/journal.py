@@ -21,7 +21,7 @@ class Change:
     kind: str  # append | remove | trial | refresh
     subject: str  # the provider's or the file's name
     note: str
-    file: str
+    file: str  # its name in the folder, which each replica may see at another path
     before: str
     after: str
     backup: str  # the file's content before, in the journal's folder
@@ -50,7 +50,7 @@ class Journal:
 
         Raises ConfigError when there is none, or when the file was edited by hand since.
         """
-        changes = self._changes(str(file.resolve()))
+        changes = self._changes(file.name)
         while changes:
             change = changes.pop()
             if change.after == sha256:
@@ -66,7 +66,7 @@ class Journal:
 
     def latest(self, file: Path) -> str:
         """The id of the newest change of this file that stands; empty without one."""
-        changes = self._changes(str(file.resolve()))
+        changes = self._changes(file.name)
         return changes[-1].id if changes else ""
 
     def backup(self, change: Change) -> bytes:

@@ -47,6 +47,19 @@ Edit = Callable[[str, Entries], str]
 
 
 PROVIDERS = "providers.yaml"
+CHANGES = ".changes"
+"""Lock, journal and backups are beside the files: whoever shares these shares those."""
+WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+def check_writable(path: Path) -> None:
+    """Raise ConfigError where the application may serve a configuration but not edit it."""
+    folder = path.parent
+    if not folder.stat().st_mode & WRITE or not os.access(folder, os.W_OK):
+        raise ConfigError(
+            f"{folder} is read-only here: change {path.name} where it comes from (a ConfigMap, an"
+            " image, a repository), and every replica takes that in"
+        )
 
 
 class Writer:
@@ -55,7 +68,7 @@ class Writer:
     def __init__(self, config_dir: Path, data_dir: Path, step: Step, file: str = PROVIDERS) -> None:
         self.path = Path(config_dir) / file
         self.data_dir = Path(data_dir)
-        self.backups = self.data_dir / "backups"
+        self.backups = self.path.parent / CHANGES
         self.journal = Journal(self.backups)
         self.step = step
 
@@ -72,7 +85,7 @@ class Writer:
                 kind=kind,
                 subject=subject,
                 note=note,
-                file=str(self.path.resolve()),
+                file=self.path.name,
                 before=_sha256(before),
                 after=_sha256(after),
                 backup=backup.name,
@@ -114,7 +127,8 @@ class Writer:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self.backups.mkdir(parents=True, exist_ok=True)
+            check_writable(self.path)
+            self.backups.mkdir(exist_ok=True)
             with FileLock(self.backups / "providers.lock", timeout=LOCK_WAIT_S):
                 self.step("locked")
                 yield
@@ -134,7 +148,7 @@ class Writer:
                 f"{self.path} is a symbolic link to {self.path.resolve()}: name the folder of the"
                 " real file with --config, or put a copy in the link's place"
             )
-        if not self.path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        if not self.path.stat().st_mode & WRITE:
             raise ConfigError(f"{self.path} is read-only: `chmod u+w {self.path}`, then try again")
         return self.path.read_bytes()
 

@@ -131,6 +131,13 @@ class Appended(Step):
     file: str
 
 
+class There(Step):
+    """It was in the configuration already when it was to be appended."""
+
+    type: Literal["there"]
+    provider: str
+
+
 class Refused(TypedDict):
     """It is not taken in; `candidate` None: there was none to try."""
 
@@ -152,5 +159,6 @@ TrialEvent = (
     | Probe
     | Decided
     | Appended
+    | There
     | Refused
 )

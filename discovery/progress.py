@@ -21,6 +21,11 @@ def render_event(event: TrialEvent) -> str:
 def _sentence(event: TrialEvent) -> str:
     if event["type"] == "chosen":
         return f"trying {event['name']} at {event['host']} ({event['model']})"
+    if event["type"] == "there":
+        return (
+            f"{event['provider']} is in the configuration already: it was appended meanwhile, by"
+            " this search or by another, and nothing was changed"
+        )
     if event["type"] == "question":
         return f"{event['name']}: " + " ".join(event["questions"])
     if event["type"] == "downloading":

@@ -16,6 +16,7 @@ from config.errors import ConfigError, NotFoundError, UsageError
 from config.evidence import Evidence, load_evidence
 from config.journal import Change
 from config.models import Settings
+from config.writer import PROVIDERS, check_writable
 from discovery import download
 from discovery.adopt import Adoption
 from discovery.calls import Journal
@@ -167,8 +168,9 @@ class Search:
         Calls that `journal` knows are not made again. `accepted` are the questions of its licence
         that a person has answered with yes; one that nobody answered is asked in a `question`
         event, and nothing is tried. Raises UsageError for a candidate that is unknown or cannot be
-        served.
+        served, ConfigError where the configuration is read-only.
         """
+        check_writable(self.settings.config_dir / PROVIDERS)
         result = await self.search(category)
         chosen = _choose(result, candidate)
         if chosen is None:
@@ -201,7 +203,8 @@ class Search:
     async def append(self, category: str, candidate: str, entry: Entry) -> Appended:
         """Put an entry that `attempt` gave into the configuration, on trial and last in the order.
 
-        Returns the `appended` event. Raises ConfigError when the file cannot be changed.
+        Returns the `appended` event. Raises AlreadyThereError where another process was quicker,
+        ConfigError when the file cannot be changed.
         """
         share = entry["trial"]["share"]
         outcome = entry["evidence"]["trial"]["outcome"]
@@ -219,7 +222,7 @@ class Search:
             "category": category,
             "provider": str(entry["name"]),
             "share": share,
-            "file": change.file,
+            "file": str((self.settings.config_dir / change.file).resolve()),
         }
         await self._note(event, candidate)
         return event

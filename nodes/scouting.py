@@ -16,11 +16,11 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from config import editor
-from config.errors import UsageError
+from config.errors import AlreadyThereError, UsageError
 from config.models import Settings
 from discovery.calls import Journal
 from discovery.entry import Entry
-from discovery.events import Decided, TrialEvent
+from discovery.events import Decided, There, TrialEvent
 from discovery.search import Search
 
 QUESTION = "Append this model?"
@@ -172,8 +172,19 @@ async def append(
     assert entry is not None
     there = await asyncio.to_thread(_there, find.settings, entry)
     if there is None:
-        event = await find.append(state["category"], decided["candidate"], entry)
-        emit(event)
+        try:
+            emit(await find.append(state["category"], decided["candidate"], entry))
+        except AlreadyThereError:
+            there = {**entry}  # another process was quicker
+    if there is not None:
+        emit(
+            There(
+                type="there",
+                candidate=decided["candidate"],
+                category=state["category"],
+                provider=str(there["name"]),
+            )
+        )
     await _forget(find.settings, thread)
     name = str((there or entry)["name"])
     return {"outcome": "appended", "provider": name, "reason": decided["reason"]}

@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from config import editor, writer
-from config.errors import ConfigError, NotFoundError
+from config.errors import AlreadyThereError, ConfigError, NotFoundError
 from config.loader import load
 from config.yaml_splice import plain
 
@@ -49,6 +49,10 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def text_of(config: Path) -> str:
     return (config / "providers.yaml").read_text()
+
+
+def files_in(config: Path) -> list[str]:
+    return sorted(p.name for p in config.iterdir() if p.name != ".changes")
 
 
 def append(config: Path, data: Path) -> None:
@@ -174,11 +178,38 @@ def test_the_mode_of_the_file_stays(folders: tuple[Path, Path]) -> None:
     assert (folders[0] / "providers.yaml").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_data_folder_that_cannot_be_written_is_one_sentence(folders: tuple[Path, Path]) -> None:
+def test_a_read_only_configuration_is_served_and_refuses_edits_in_one_sentence(
+    folders: tuple[Path, Path],
+) -> None:
     config, data = folders
-    data.write_text("a file where a folder is wanted")
-    with pytest.raises(ConfigError, match="cannot be written"):
-        append(config, data)
+    config.chmod(0o555)
+    try:
+        assert load(config, data, environ={}, dotenv=None).providers
+        for edit in (append, editor.undo):
+            with pytest.raises(ConfigError, match="is read-only here") as refused:
+                edit(config, data)
+            assert "\n" not in str(refused.value)
+    finally:
+        config.chmod(0o755)
+    assert files_in(config) == ["categories.yaml", "providers.yaml"]
+
+
+def test_any_replica_takes_back_what_another_did(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    append(config, data)
+    elsewhere = config.with_name("mounted")
+    elsewhere.symlink_to(config)
+    assert "addition of `llama-b`" in editor.undo(elsewhere, data.with_name("other-data"))
+    assert text_of(config) == PROVIDERS
+
+
+def test_who_comes_second_with_the_same_provider_is_told_so(folders: tuple[Path, Path]) -> None:
+    config, data = folders
+    append(config, data)
+    appended = text_of(config)
+    with pytest.raises(AlreadyThereError, match="another process appended it meanwhile"):
+        append(config, data.with_name("other-data"))
+    assert text_of(config) == appended
 
 
 def test_a_second_writer_is_told_to_wait(
@@ -186,9 +217,9 @@ def test_a_second_writer_is_told_to_wait(
 ) -> None:
     config, data = folders
     monkeypatch.setattr(writer, "LOCK_WAIT_S", 0.0)
-    (data / "backups").mkdir(parents=True)
+    (config / ".changes").mkdir()
     with (
-        FileLock(data / "backups" / "providers.lock"),
+        FileLock(config / ".changes" / "providers.lock"),
         pytest.raises(ConfigError, match="another process"),
     ):
         append(config, data)
@@ -205,7 +236,7 @@ def test_a_hand_edit_in_the_middle_of_a_change_wins(folders: tuple[Path, Path]) 
     with pytest.raises(ConfigError, match="was edited meanwhile"):
         editor.append_provider(config, data, ENTRY, {"technical": None}, "", step=save)
     assert text_of(config) == mine
-    assert sorted(p.name for p in config.iterdir()) == ["categories.yaml", "providers.yaml"]
+    assert files_in(config) == ["categories.yaml", "providers.yaml"]
 
 
 KILLED = """\
@@ -247,7 +278,7 @@ def test_killed_at_any_step_the_file_is_the_old_or_the_new_one(
     append(config, data)  # nothing that was left behind is in the way
     editor.undo(config, data)
     assert text_of(config) == PROVIDERS
-    assert sorted(p.name for p in config.iterdir()) == ["categories.yaml", "providers.yaml"]
+    assert files_in(config) == ["categories.yaml", "providers.yaml"]
 
 
 @pytest.mark.parametrize("at", ["locked", "validated", "written", "replaced", "synced", "noted"])

@@ -89,6 +89,18 @@ async def test_it_stops_to_ask_with_the_evidence_and_appends_on_a_yes(scouted: S
     assert not (scouted.settings.data_dir / "scout" / "t.jsonl").exists()
 
 
+async def test_of_two_searches_that_find_the_same_one_appends_and_the_other_says_so(
+    scouted: Scouted,
+) -> None:
+    for thread in ("t", "u"):
+        await scouted.run({"category": "technical"}, thread)
+    ends = await asyncio.gather(
+        *(scouted.run(Command(resume=True), thread) for thread in ("t", "u"))
+    )
+    assert sorted(end[-1] for end in ends) == ["appended", "there"]
+    assert [e["name"] for e in scouted.appended()] == ["llama-5-70b"]
+
+
 async def test_a_refusal_is_remembered_and_changes_nothing(scouted: Scouted) -> None:
     await scouted.run({"category": "technical"})
     await scouted.run(Command(resume=False))

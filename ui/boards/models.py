@@ -280,6 +280,8 @@ def in_words(event: Mapping[str, Any]) -> dict[str, object]:
             return _step("done", sentence(f"{event['outcome']}: {event['reason']}"))
         case "appended":
             return _step("done", f"Appended as {event.get('provider', event['candidate'])}.")
+        case "there":
+            return _step("done", f"It is in already, as {event['provider']}: nothing was changed.")
         case "refused":
             return _step("failed", sentence(f"not taken in: {event['reason']}"))
         case other:
