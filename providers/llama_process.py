@@ -31,7 +31,11 @@ def main() -> None:
     key = secrets.token_urlsafe(24)
     try:
         server, base_url = _serve(wanted["path"], wanted["alias"], wanted["threads"], key)
-    except (RuntimeError, ValueError) as error:
+    except ImportError as error:  # a library of the system's that the runtime is linked with
+        said = f"{error}; install it" + (" (Debian: libgomp1)" if "libgomp" in str(error) else "")
+        print(json.dumps({"error": said}), flush=True)
+        os._exit(1)
+    except (RuntimeError, ValueError, OSError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
         os._exit(1)
     print(json.dumps({"base_url": base_url, "key": key}), flush=True)

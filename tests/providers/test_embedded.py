@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from providers import llama_server
+from providers import llama_process, llama_server
 from providers.base import ProviderError
 from providers.embedded import EmbeddedLlama
 from tests.conftest import SettingsFor
@@ -228,3 +228,20 @@ def test_a_process_that_ends_in_the_middle_of_many_answers_ends_cleanly(tmp_path
         [sys.executable, "-c", BUSY, str(tmp_path)], capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_library_that_the_system_lacks_is_named_with_its_package(tmp_path: Path) -> None:
+    """As on a slim container image, where the runtime is installed and cannot be loaded."""
+    lacking = "raise ImportError('libgomp.so.1: cannot open shared object file')"
+    (tmp_path / "xllamacpp.py").write_text(lacking)
+    done = subprocess.run(
+        [sys.executable, "-P", llama_process.__file__],
+        input=json.dumps({"path": "model.gguf", "alias": "model", "threads": 1}) + "\n",
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = json.loads(done.stdout)["error"]
+    assert said.startswith("libgomp.so.1: cannot open")
+    assert "libgomp1" in said
