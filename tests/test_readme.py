@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import parser
+from docs import clients
 from docs.architecture import PACKAGES, PAGE, modules, page
 from tests.api.conftest import serving
 from tests.conftest import SettingsFor
@@ -70,6 +71,11 @@ def test_the_readme_can_be_read_in_one_sitting() -> None:
 
 def test_the_architecture_page_is_what_the_code_says() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m docs.architecture"
+
+
+def test_the_table_of_clients_is_what_their_tests_say() -> None:
+    written = clients.PAGE.read_text(encoding="utf-8")
+    assert written == clients.page(), "run: python -m docs.clients"
 
 
 def test_every_module_says_what_it_is() -> None:

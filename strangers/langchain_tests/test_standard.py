@@ -16,6 +16,11 @@ from pydantic import SecretStr
 from graph.chat_model import ChatRouter
 from graph.router import Router
 
+CLIENT = "LangChain (`ChatOpenAI`, and `ChatRouter` of this project)"
+PACKAGE = "langchain-openai"
+NEEDS = "`base_url` with `/v1`; for embeddings `check_embedding_ctx_length=False`"
+WORKS = ("langchain-tests' standard suites with tools, schemas, pictures and usage",)
+
 LOCAL = "http://127.0.0.1:7860/v1"
 """Where nothing is asked, an address that is always the same."""
 

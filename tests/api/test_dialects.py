@@ -1,0 +1,121 @@
+"""One conversation in every dialect: the log cannot tell which it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Service, settled
+from tests.upstream import Behaviour, Upstream
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+}
+NAMED = {"name": "get_weather", "description": "The weather in a city."}
+QUESTION = "What is the weather in Lisbon?"
+RESULT = "sunny"
+USER: dict[str, Any] = {"role": "user", "content": QUESTION}
+
+Converse = Callable[[Service], Awaitable[str]]
+
+
+async def posted(service: Service, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    reply = await service.http.post(path, json={"model": "auto", **body})
+    assert reply.status_code == 200, reply.text
+    answered: dict[str, Any] = reply.json()
+    return answered
+
+
+async def by_chat(service: Service) -> str:
+    tools = [{"type": "function", "function": {**NAMED, "parameters": SCHEMA}}]
+    path = "/v1/chat/completions"
+    done = await posted(service, path, {"messages": [USER], "tools": tools})
+    said = done["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": RESULT}
+    after = await posted(service, path, {"messages": [USER, said, result], "tools": tools})
+    return str(after["choices"][0]["message"]["content"])
+
+
+async def by_responses(service: Service) -> str:
+    tools = [{"type": "function", **NAMED, "parameters": SCHEMA}]
+    done = await posted(service, "/v1/responses", {"input": QUESTION, "tools": tools})
+    called = done["output"][0]["call_id"]
+    result = {"type": "function_call_output", "call_id": called, "output": RESULT}
+    turns = [USER, *done["output"], result]
+    after = await posted(service, "/v1/responses", {"input": turns, "tools": tools})
+    return str(after["output"][0]["content"][0]["text"])
+
+
+async def by_messages(service: Service) -> str:
+    tools = [{**NAMED, "input_schema": SCHEMA}]
+    done = await posted(service, "/v1/messages", {"messages": [USER], "tools": tools})
+    said = done["content"]
+    result = {"type": "tool_result", "tool_use_id": said[0]["id"], "content": RESULT}
+    turns = [USER, {"role": "assistant", "content": said}, {"role": "user", "content": [result]}]
+    after = await posted(service, "/v1/messages", {"messages": turns, "tools": tools})
+    return str(after["content"][0]["text"])
+
+
+async def by_python(service: Service) -> str:
+    tools = [{"type": "function", "function": {**NAMED, "parameters": SCHEMA}}]
+    done = await service.router.answer(messages=[USER], tools=tools)
+    said = {"role": "assistant", "content": done.text, "tool_calls": done.tool_calls}
+    result = {"role": "tool", "tool_call_id": done.tool_calls[0]["id"], "content": RESULT}
+    after = await service.router.answer(messages=[USER, said, result], tools=tools)
+    return after.text
+
+
+OWN = {"request_id", "at", "latency_ms", "ttft_ms", "started_ms", "attempts", "revision"}
+"""What is each request's own."""
+
+
+def alike(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without what is its own, with its attempts likewise."""
+    attempts = [{k: v for k, v in a.items() if k not in OWN} for a in row["attempts"]]
+    kept = {name: value for name, value in row.items() if name not in OWN}
+    return json.loads(json.dumps({**kept, "attempts": attempts}))  # type: ignore[no-any-return]
+
+
+async def test_a_tool_conversation_leaves_the_same_rows_in_every_dialect(
+    service: Service, upstream: Upstream
+) -> None:
+    for name in ("first", "second", "cheap"):
+        upstream.behave(name, Behaviour(capable=True))
+    found = []
+    for converse in (by_chat, by_responses, by_messages, by_python):
+        assert await converse(service) == f"The tools say: {RESULT}"
+        await settled(service)
+        rows = [dict(row) for row in await service.router.interactions(2)]
+        found.append([alike(row) for row in rows])
+    assert len(found[0]) == 2
+    for rows in found[1:]:
+        assert rows == found[0]
+    sent = [call.body["messages"] for call in upstream.calls("first")]
+    assert sent[2::2] == [sent[0]] * 3
+    assert [len(messages) for messages in sent[1::2]] == [3] * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [USER]}),
+        ("/v1/responses", {"input": QUESTION}),
+        ("/v1/messages", {"messages": [USER], "max_tokens": None}),
+        ("/v1/completions", {"prompt": QUESTION}),
+    ],
+)
+async def test_a_question_is_the_same_question_in_every_dialect(
+    path: str, body: dict[str, Any], service: Service, upstream: Upstream
+) -> None:
+    done = await posted(service, path, body)
+    assert upstream.calls("first")[0].body["messages"] == [USER]
+    [row] = await service.router.interactions(1)
+    assert (row["request_id"], row["category"]) == (
+        done["router"]["request_id"],
+        done["router"]["category"],
+    )
