@@ -20,6 +20,8 @@ _PLAIN_CHOICE = frozenset({"error", "message", "usage"})
 """Members that a plain chunk does not have."""
 _PLAIN_DELTA = frozenset({"role", "content"})
 
+_CALLS = "tool_calls"
+
 REPEATED_CHARACTERS = 10
 """So long must a delta be that equals all text before it to be taken for a repetition of it."""
 
@@ -284,5 +286,17 @@ def _first(choices: object) -> object:
     """The choice with the index 0, wherever it stands; the first one where none has it."""
     if not isinstance(choices, list):
         return None
-    with_index = (c for c in choices if isinstance(c, dict) and not c.get("index"))
-    return next(with_index, choices[0])
+    ours = [c for c in choices if isinstance(c, dict) and not c.get("index")]
+    if not ours:
+        return choices[0]
+    return ours[0] if len(ours) == 1 else _with_calls(ours[0], ours[1:])
+
+
+def _with_calls(choice: dict[str, object], others: list[dict[str, object]]) -> dict[str, object]:
+    """The choice with the calls of tools that some gateways put into a second one of its index."""
+    said = "delta" if choice.get("delta") or "message" not in choice else "message"
+    own = choice.get(said)
+    held = next((h for o in others if isinstance(h := o.get(said), dict) and h.get(_CALLS)), None)
+    if held is None or not isinstance(own, dict | None) or (own and own.get(_CALLS)):
+        return choice
+    return {**choice, said: {**(own or {}), _CALLS: held[_CALLS]}}

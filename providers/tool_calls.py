@@ -179,7 +179,7 @@ def _piece(call: object) -> _Piece | None:
     piece = _Piece(
         index if usable else None,
         _word(call.get("id")),
-        _word(function.get("name")),
+        _word(function.get("name")).strip(),
         _word(arguments),
     )
     return piece if piece.id or piece.name or piece.arguments else None

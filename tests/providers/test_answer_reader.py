@@ -14,6 +14,7 @@ from providers.failures import Place
 PLACE = Place("llama", "host", "http://host/v1")
 FIELDS = ["choices", "delta", "message", "content", "finish_reason", "usage", "error", "index"]
 FIELDS += ["code", "type", "reasoning", "prompt_tokens", "completion_tokens", "innererror"]
+FIELDS += ["function", "name", "arguments", "id"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
@@ -32,8 +33,8 @@ def event(delta: object, **choice: object) -> bytes:
     return b"data: " + json.dumps({"choices": [{"delta": delta, **choice}]}).encode() + b"\n\n"
 
 
-def read(*chunks: bytes) -> list[Delta]:
-    reader = AnswerReader(PLACE)
+def read(*chunks: bytes, tools: bool = False) -> list[Delta]:
+    reader = AnswerReader(PLACE, tools=tools)
     deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
     return deltas + list(reader.end())
 
@@ -106,6 +107,15 @@ def test_no_event_whatever_its_shape_is_more_than_a_provider_error(value: object
         read(b"data: " + json.dumps(value).encode() + b"\n\n")
 
 
+@given(JSON, JSON)
+def test_no_call_whatever_its_shape_is_more_than_a_provider_error(
+    first: object, second: object
+) -> None:
+    for name in ("tool_calls", "function_call"):
+        with contextlib.suppress(ProviderError):
+            read(event({name: first}), event({name: [second]}, finish_reason="stop"), tools=True)
+
+
 @given(st.binary())
 def test_no_bytes_are_more_than_a_provider_error(value: bytes) -> None:
     with pytest.raises(ProviderError):
@@ -144,3 +154,20 @@ def test_half_a_call_without_a_finish_reason_is_a_cut() -> None:
     with pytest.raises(ProviderError, match="cut a call") as raised:
         deltas.extend(reader.end())
     assert raised.value.kind == "connection"
+
+
+@pytest.mark.parametrize("said", ["delta", "message"])
+def test_calls_in_a_second_choice_of_the_same_index_are_of_the_same_answer(said: str) -> None:
+    """As gateways send them that keep text and calls apart; other answers stay left out."""
+    call = {"id": "a", "function": {"name": " f ", "arguments": "{}"}}
+    choices = [
+        {said: {"content": "I look."}},
+        {said: {"tool_calls": [call]}, "finish_reason": "tool_calls"},
+        {"index": 1, said: {"tool_calls": [{**call, "id": "b"}]}},
+    ]
+    reader = AnswerReader(PLACE, tools=True)
+    body = f"data: {json.dumps({'choices': choices})}\n\ndata: [DONE]\n\n"
+    deltas = [*reader.feed(body.encode()), *reader.end()]
+    assert "".join(delta.text for delta in deltas) == "I look."
+    made = [(c.id, c.name, c.arguments) for delta in deltas for c in delta.tool_calls]
+    assert made == [("a", "f", "{}")]
