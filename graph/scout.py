@@ -195,13 +195,13 @@ async def unfinished(graph: ScoutGraph) -> list[Unfinished]:
 
 
 async def scout_for(graph: ScoutGraph, trigger: Trigger, *, review: bool) -> None:
-    """Search as a trigger wants it, once for its cause; a search of the category that waits for a
-    person, or that somebody runs, comes first."""
-    going = next((u for u in await unfinished(graph) if u.category == trigger.category), None)
-    if going is not None and (going.question is not None or going.thread != trigger.thread):
+    """Search as a trigger wants it, once for its cause; not while a search of the category waits
+    for a person. One that was left in the middle goes on, if this trigger began it."""
+    known = [u for u in await unfinished(graph) if u.category == trigger.category]
+    if any(u.question is not None for u in known):
         return
     given: ScoutInput | None = None
-    if going is None:
+    if all(u.thread != trigger.thread for u in known):
         if await outcome(graph, trigger.thread):
             return
         given = ScoutInput(

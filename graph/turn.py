@@ -217,8 +217,15 @@ def _amended(messages: Sequence[AnyMessage], amended: Sequence[AnyMessage]) -> l
 def _chosen(state: State, context: Context) -> Chosen:
     options = Options()
     if (most := context.get("max_tokens")) is not None:
+        if type(most) is not int or most < 1:
+            raise UsageError(
+                f"`max_tokens` must be a whole number from 1, not {most!r}", "max_tokens"
+            )
         options["max_tokens"] = most
     if (temperature := context.get("temperature")) is not None:
+        if type(temperature) not in (int, float) or not 0 <= temperature <= 2:
+            said = f"`temperature` must be a number from 0 to 2, not {temperature!r}"
+            raise UsageError(said, "temperature")
         options["temperature"] = temperature
     extra: dict[str, object] = {
         name: value

@@ -81,9 +81,7 @@ class ScoutOutput(TypedDict, total=False):
 
 async def search(state: ScoutState, find: Search) -> ScoutState:
     """Ask the sources; they answer from memory for a while, so a second time costs nothing."""
-    category = state.get("category")
-    if not isinstance(category, str):
-        raise UsageError("give the `category` that a better model is searched for", "category")
+    category = _checked(state)
     result = await find.search(category)
     rows: list[Ranked] = [
         {"key": c.key, "name": c.name, "score": round(c.score.total, 3), "sources": list(c.sources)}
@@ -91,6 +89,20 @@ async def search(state: ScoutState, find: Search) -> ScoutState:
     ]
     empty: ScoutState = {"decided": None, "approved": None, "outcome": None, "provider": None}
     return {**empty, "candidates": rows, "reason": None}
+
+
+def _checked(state: ScoutState) -> str:
+    """The category; UsageError in one sentence that names what is wrong."""
+    category, candidate = state.get("category"), state.get("candidate")
+    if not isinstance(category, str):
+        raise UsageError("give the `category` that a better model is searched for", "category")
+    if candidate is not None and not isinstance(candidate, str):
+        raise UsageError("`candidate` must be a model's key, name or id, or null", "candidate")
+    if not isinstance(state.get("accepted") or [], list):
+        raise UsageError("`accepted` must be a list of a licence's questions", "accepted")
+    if not isinstance(state.get("review", True), bool):
+        raise UsageError("`review` must be true or false", "review")
+    return category
 
 
 async def score(state: ScoutState, find: Search) -> ScoutState:

@@ -215,6 +215,35 @@ async def test_a_thread_that_waits_for_nothing_is_named(scouted: Scouted) -> Non
         await scouted.run(Command(resume=True), "none")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"category": 5},
+        {"category": "nope"},
+        {"category": "technical", "candidate": 5},
+        {"category": "technical", "accepted": "all"},
+        {"category": "technical", "review": "no"},
+    ],
+)
+async def test_wrong_input_is_one_sentence_that_names_it(
+    scouted: Scouted, given: dict[str, Any]
+) -> None:
+    named = list(given)[-1] if given else "category"
+    with pytest.raises(UsageError, match=named):
+        await scouted.run(given)
+    assert await question(scouted.graph, "t") is None
+
+
+async def test_a_thread_that_was_left_keeps_no_trigger_from_searching(scouted: Scouted) -> None:
+    with pytest.raises(UsageError):
+        await scouted.run({"category": "technical", "candidate": "llama-none"}, "left")
+    assert [u.thread for u in await unfinished(scouted.graph)] == ["left"]
+    trigger = Trigger("technical", None, "it fell", "technical-below")
+    await scout_for(scouted.graph, trigger, review=True)
+    assert await question(scouted.graph, trigger.thread) is not None
+
+
 async def test_an_answer_that_is_none_leaves_the_question_open(scouted: Scouted) -> None:
     await scouted.run({"category": "technical"})
     await scouted.run(Command(resume="maybe"))

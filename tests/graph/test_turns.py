@@ -299,6 +299,28 @@ def test_wrong_input_is_one_sentence_that_names_it(case: str) -> None:
     on_virtual_time(play())
 
 
+WRONG_CONTEXT = {
+    "words for a number": {"max_tokens": "x"},
+    "yes for a number": {"max_tokens": True},
+    "nothing at all": {"max_tokens": 0},
+    "too hot": {"temperature": 3},
+    "words for tools": {"tools": "x"},
+    "a number for a provider": {"provider": 5},
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CONTEXT)
+def test_wrong_context_is_one_sentence_that_names_it(case: str) -> None:
+    async def play():
+        given: Any = WRONG_CONTEXT[case]
+        stage = Stage(primary(whole(20, "P")), fallback(whole(90, "F")))
+        with pytest.raises(RouterError, match=next(iter(given))):
+            await stage.router.graph.ainvoke({"prompt": "Why?"}, context=given)
+        assert stage.services.races == {}
+
+    on_virtual_time(play())
+
+
 def test_where_nobody_answers_the_run_fails_with_what_each_said_and_is_logged() -> None:
     async def play():
         stage = Stage(primary(fails(10, "auth")), fallback(fails(10, "auth")))
