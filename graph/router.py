@@ -301,16 +301,22 @@ class Router:
                 await services.routing.catch_up(services.log)
 
     async def teach(
-        self, prompt_or_request_id: str, category: str | None, *, by: str = teaching.NOBODY
+        self,
+        prompt_or_request_id: str,
+        category: str | None,
+        *,
+        by: str = teaching.NOBODY,
+        learn: bool = True,
     ) -> teaching.Taught:
         """Correct the classifier on a prompt, or on that of a request; None takes that back.
 
-        Counts at once, in every replica, and survives restarts. `by` says who teaches. Raises
-        UsageError and NotFoundError.
+        Counts at once, in every replica, and survives restarts. `by` says who teaches; without
+        `learn` the call does not wait until what several corrections have in common is learned.
+        Raises UsageError and NotFoundError.
         """
         await self.start()
         return await teaching.teach(
-            self.services, self._runs.prompts, prompt_or_request_id, category, by
+            self.services, self._runs.prompts, prompt_or_request_id, category, by, learn=learn
         )
 
     async def take_back(self, lesson: str, *, by: str = teaching.NOBODY) -> teaching.Taught:

@@ -21,6 +21,8 @@ MOST_CHARACTERS = 4_000
 """Of a prompt that is kept as an example: classification reads less of it."""
 REMEMBERED = 2_000
 """Requests whose prompts are kept in memory, for corrections that name the request alone."""
+LEARN_S = 1.0
+"""How long a correction waits until its kind is learned; then that goes on behind it."""
 NOBODY = "local"
 """Who teaches where nobody has to say who he is."""
 
@@ -58,8 +60,13 @@ async def teach(
     prompt_or_request_id: str,
     category: str | None,
     by: str = NOBODY,
+    *,
+    learn: bool = True,
 ) -> Taught:
     """Store a correction and judge by it; None as category takes the one on this prompt back.
+
+    It counts at once for the prompts nearest to it. Unless `learn` is false the call ends when what
+    it has in common with others is learned too, after LEARN_S at the latest.
 
     Raises UsageError for an unknown category or an empty prompt, NotFoundError for a correction
     that is not there, and for a request whose prompt is not known any more.
@@ -81,6 +88,8 @@ async def teach(
     )
     await services.log.teach(row)
     await follow(services)
+    if learn:
+        await _learned(services)
     return _listed(row)
 
 
@@ -113,6 +122,11 @@ async def follow(services: Services) -> None:
     ]
     if tuple(lessons) != services.classifier.lessons:
         await asyncio.to_thread(services.classifier.teach, lessons)
+
+
+async def _learned(services: Services) -> None:
+    work = asyncio.get_running_loop().run_in_executor(None, services.classifier.generalise)
+    await asyncio.wait({work}, timeout=LEARN_S)
 
 
 def lesson_id(prompt: str) -> str:

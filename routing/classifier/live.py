@@ -67,6 +67,7 @@ class LiveClassifier:
     def __init__(self, classifier: Classifier | ByKeywords) -> None:
         self._current = classifier
         self._lock = threading.Lock()
+        self._learning = threading.Lock()  # one thread at a time; judging goes on
         self._opinions = classifier.with_lessons(())
         self._said: tuple[Lesson, ...] = ()
 
@@ -111,14 +112,15 @@ class LiveClassifier:
 
         Blocks for some tenths of a second a kind, during which others judge by the nearest lessons.
         """
-        before = self._current
-        if isinstance(before, ByKeywords) or not before.lessons.behind:
-            return False
-        learned = before.generalised()
-        with self._lock:
-            if self._current is before:  # else another lesson came meanwhile: next time
-                self._current = learned
-        return True
+        with self._learning:
+            before = self._current
+            if isinstance(before, ByKeywords) or not before.lessons.behind:
+                return False
+            learned = before.generalised()
+            with self._lock:
+                if self._current is before:  # else another lesson came meanwhile: next time
+                    self._current = learned
+            return True
 
     def teach(self, lessons: Sequence[Lesson]) -> bool:
         """Take these lessons for those before; True if they are others. Blocks likewise."""

@@ -254,6 +254,9 @@ class StubClassifier:
         sure = self.confidence
         return Classification("general", sure, {"general": sure}, 0.8, evidence)
 
+    def generalise(self) -> bool:
+        return False
+
     def teach(self, lessons: Any) -> bool:
         self.lessons = tuple(lessons)
         return True

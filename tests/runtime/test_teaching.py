@@ -146,11 +146,12 @@ def test_a_file_with_a_mistake_is_refused_whole(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("learn", [True, False])
 async def test_what_corrections_have_in_common_is_learned_behind_the_requests(
-    router: Router,
+    router: Router, learn: bool
 ) -> None:
     for prompt in (BOIL, "how long to boil two eggs", "Boil six eggs: how long?"):
-        await router.teach(prompt, "technical")
+        await router.teach(prompt, "technical", learn=learn)
     lessons = router.services.classifier
     async with asyncio.timeout(60):
         while lessons.current.lessons.behind:  # noqa: ASYNC110 - a thread does it within a second
