@@ -86,9 +86,10 @@ class Turn:
     def resume(cls, state: State, services: Services, writer: StreamWriter) -> Turn:
         """The turn of a run that begins in the middle, at a checkpoint."""
         chosen = state.get("chosen") or Chosen(category=None, provider=None, options={})
-        return cls(
-            _asked(state, state.get("messages") or [], chosen, services.settings), [], writer
-        )
+        said = list(state.get("messages") or [])
+        while said and said[-1].type == "ai":  # answered already, and only to be learned from
+            said.pop()
+        return cls(_asked(state, said, chosen, services.settings), [], writer)
 
     def emit(self, event: Event) -> None:
         """An event of the request, for the streams `custom` and `messages`."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
+import httpx
 import psutil
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
@@ -96,6 +101,38 @@ async def test_tokens_stream_as_one_message_and_events_beside_them(server: Serve
     last = final["messages"][-1]
     assert said == {last["id"]: last["content"]}
     assert {"classified", "token", "logged", "answered"} <= set(events)
+
+
+async def test_another_graph_has_the_server_as_a_node(server: Server) -> None:
+    host = StateGraph(MessagesState)
+    host.add_node("answer", RemoteGraph("router", url=server.url))
+    host.add_edge(START, "answer")
+    host.add_edge("answer", END)
+    chat = host.compile(checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": str(uuid.uuid4())}}
+    for question in ("First?", "Second?"):
+        state = await chat.ainvoke({"messages": [("user", question)]}, thread)
+    assert [m.content for m in state["messages"]] == ["First?", ANSWER, "Second?", ANSWER]
+
+
+async def test_events_name_the_speaker_as_one_chat_model(server: Server) -> None:
+    client = get_client(url=server.url)
+    said: list[str] = []
+    async for part in client.runs.stream(
+        None, "router", input={"prompt": "Why?"}, stream_mode="events"
+    ):
+        if part.event == "events" and part.data["event"] == "on_chat_model_stream":
+            said.append(part.data["data"]["chunk"]["content"])
+    assert "".join(said) == ANSWER
+
+
+async def test_other_programs_call_it_as_a_tool_by_mcp(server: Server) -> None:
+    params = {"name": "router", "arguments": {"prompt": "Why?"}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    accepts = {"accept": "application/json, text/event-stream"}
+    async with httpx.AsyncClient(timeout=30) as client:
+        reply = await client.post(f"{server.url}/mcp", json=call, headers=accepts)
+    assert ANSWER in reply.text, reply.text
 
 
 WRONG = {

@@ -299,6 +299,21 @@ def test_wrong_input_is_one_sentence_that_names_it(case: str) -> None:
     on_virtual_time(play())
 
 
+@pytest.mark.parametrize("how", ["interrupt_before", "interrupt_after"])
+@pytest.mark.parametrize("node", ["classify", "primary", "fallback", "join", "log", "rerank"])
+def test_a_run_that_its_host_stops_at_a_node_goes_on_to_the_same_end(node: str, how: str) -> None:
+    async def play():
+        stage = Stage(primary(whole(20, "one")), fallback(whole(90, "F")), every=1)
+        graph = in_a_thread(stage)
+        await graph.ainvoke({"prompt": "Why?"}, THREAD, **{how: [node]})
+        if (await graph.aget_state(THREAD)).next:
+            await graph.ainvoke(None, THREAD)
+        values = (await graph.aget_state(THREAD)).values
+        assert [m.content for m in values["messages"]] == ["Why?", "one"]
+
+    on_virtual_time(play())
+
+
 WRONG_CONTEXT = {
     "words for a number": {"max_tokens": "x"},
     "yes for a number": {"max_tokens": True},
