@@ -70,6 +70,8 @@ def _message(raw: object, where: str) -> Message:
         message["tool_calls"] = _calls(calls, f"{where}.tool_calls")
     elif role == "assistant" and raw.get("function_call"):
         message["tool_calls"] = [_call({"function": raw["function_call"]}, where, "function_call")]
+    if "tool_calls" in message and isinstance(thoughts := raw.get("reasoning_content"), str):
+        message["reasoning_content"] = thoughts
     if role == "tool":
         called = raw.get("tool_call_id")
         message["tool_call_id"] = called if isinstance(called, str) else ""

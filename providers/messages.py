@@ -65,6 +65,8 @@ class Message(TypedDict, total=False):
     name: str
     tool_calls: list[ToolCall]
     tool_call_id: str
+    reasoning_content: str
+    """The thoughts that led to the calls of a turn, for hosts that want them back."""
 
 
 _NEEDED: dict[str, Capability] = {"image_url": "images", "input_audio": "audio", "file": "files"}

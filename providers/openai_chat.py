@@ -24,7 +24,7 @@ from providers.chunk import Bounds
 from providers.failures import Place, from_exception, from_response
 from providers.finish import FinishWords
 from providers.pool import Address, Endpoint, Pool, Sending
-from providers.request import payload, refusals, without
+from providers.request import THOUGHTS, payload, refusals, without
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -73,7 +73,8 @@ class OpenAIChat:
         without it, and never again with it."""
         address = await self.endpoint.address()
         place = self._place(address)
-        wanted = payload(self.provider, messages, options)
+        thoughts = THOUGHTS in self.pool.host.passes
+        wanted = payload(self.provider, messages, options, thoughts=thoughts)
         if self.pool.host.kind == "llama_cpp":
             wanted["return_progress"] = True  # else it reads a prompt to its end for nobody
         response, bounds = await self._ask(address, place, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from config.models import Provider
 from providers.base import CallOptions, Message
@@ -47,10 +48,20 @@ _WAYS = {"stream_options": r"stream_options|include_usage"}
 """What a host may call a parameter of ours."""
 
 
+THOUGHTS = "reasoning_content"
+"""Hosts that want their model's thoughts back with the calls that they led to list it in `passes`;
+others refuse a message that has them."""
+
+
 def payload(
-    provider: Provider, messages: Sequence[Message], options: CallOptions
+    provider: Provider, messages: Sequence[Message], options: CallOptions, *, thoughts: bool = False
 ) -> dict[str, object]:
-    """The request's body: the provider's settings, then the caller's, which win."""
+    """The request's body: the provider's settings, then the caller's, which win.
+
+    `thoughts`: the host wants those of its model back.
+    """
+    if not thoughts:
+        messages = [_without_thoughts(message) for message in messages]
     chosen: dict[str, object] = {
         "max_tokens": _first(options.max_tokens, provider.max_tokens),
         "temperature": _first(options.temperature, provider.temperature),
@@ -80,6 +91,12 @@ def with_instructions(instructions: str | None, messages: Sequence[Message]) -> 
     if not system:
         return rest
     return [Message(role="system", content="\n\n".join(system)), *rest]
+
+
+def _without_thoughts(message: Message) -> Message:
+    if THOUGHTS not in message:
+        return message
+    return cast(Message, {name: value for name, value in message.items() if name != THOUGHTS})
 
 
 def _sent(message: Message) -> Message:

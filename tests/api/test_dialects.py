@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Service, settled
+from tests.api.conftest import Make, Serve, Service, settled
 from tests.upstream import Behaviour, Upstream
 
 SCHEMA = {
@@ -44,21 +44,21 @@ async def by_chat(service: Service) -> str:
 async def by_responses(service: Service) -> str:
     tools = [{"type": "function", **NAMED, "parameters": SCHEMA}]
     done = await posted(service, "/v1/responses", {"input": QUESTION, "tools": tools})
-    called = done["output"][0]["call_id"]
+    called = done["output"][-1]["call_id"]
     result = {"type": "function_call_output", "call_id": called, "output": RESULT}
     turns = [USER, *done["output"], result]
     after = await posted(service, "/v1/responses", {"input": turns, "tools": tools})
-    return str(after["output"][0]["content"][0]["text"])
+    return str(after["output"][-1]["content"][0]["text"])
 
 
 async def by_messages(service: Service) -> str:
     tools = [{**NAMED, "input_schema": SCHEMA}]
     done = await posted(service, "/v1/messages", {"messages": [USER], "tools": tools})
     said = done["content"]
-    result = {"type": "tool_result", "tool_use_id": said[0]["id"], "content": RESULT}
+    result = {"type": "tool_result", "tool_use_id": said[-1]["id"], "content": RESULT}
     turns = [USER, {"role": "assistant", "content": said}, {"role": "user", "content": [result]}]
     after = await posted(service, "/v1/messages", {"messages": turns, "tools": tools})
-    return str(after["content"][0]["text"])
+    return str(after["content"][-1]["text"])
 
 
 async def by_python(service: Service) -> str:
@@ -98,6 +98,21 @@ async def test_a_tool_conversation_leaves_the_same_rows_in_every_dialect(
     sent = [call.body["messages"] for call in upstream.calls("first")]
     assert sent[2::2] == [sent[0]] * 3
     assert [len(messages) for messages in sent[1::2]] == [3] * 4
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("converse", [by_chat, by_responses, by_messages])
+async def test_thoughts_go_back_with_their_calls_to_a_host_that_wants_them(
+    converse: Converse, wanted: bool, serve: Serve, settings: Make, upstream: Upstream
+) -> None:
+    for name in ("first", "second", "cheap"):
+        upstream.behave(name, Behaviour(capable=True, reasoning=("Hm", "m.")))
+    passes = ["reasoning_content"] if wanted else []
+    host = {"base_url": upstream.base_url, "passes": passes}
+    service = await serve(settings(hosts={"upstream": host}))
+    assert await converse(service) == f"The tools say: {RESULT}"
+    said = upstream.calls("first")[1].body["messages"][1]
+    assert said.get("reasoning_content") == ("Hmm." if wanted else None)
 
 
 @pytest.mark.parametrize(
