@@ -175,13 +175,13 @@ class OverHttp:
         import openai
 
         url = base_url.rstrip("/")
-        how: dict[str, Any] = {
-            "base_url": url if url.endswith("/v1") else f"{url}/v1",
-            "api_key": api_key or "none",
-            "timeout": timeout_s,
-            "max_retries": max_retries,
-        }
-        self._sync, self._async = openai.OpenAI(**how), openai.AsyncOpenAI(**how)
+        url, key = url if url.endswith("/v1") else f"{url}/v1", api_key or "none"
+        self._sync = openai.OpenAI(
+            base_url=url, api_key=key, timeout=timeout_s, max_retries=max_retries
+        )
+        self._async = openai.AsyncOpenAI(
+            base_url=url, api_key=key, timeout=timeout_s, max_retries=max_retries
+        )
 
     def whole(self, payload: Payload) -> AIMessage:
         return _read_whole(self._sync.chat.completions.create(**_sent(payload)).model_dump())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, CallbackManager
@@ -28,7 +28,7 @@ NAME = "router"
 
 
 _TRACERS = (BaseTracer, AsyncBaseTracer)
-Call = Callable[[], Coroutine[Any, Any, None]]
+Call = Callable[[], Awaitable[None]]
 
 
 class _InOrder(BaseCallbackHandler):
@@ -38,19 +38,19 @@ class _InOrder(BaseCallbackHandler):
         self._handler = handler
         self._later = later
 
-    def _pass_on(self, event: str, ignored: str, *given: Any, **named: Any) -> None:
+    def _pass_on(self, event: str, ignored: str, *given: object, **named: object) -> None:
         self._later(lambda: ahandle_event([self._handler], event, ignored, *given, **named))
 
-    def on_chat_model_start(self, *given: Any, **named: Any) -> None:
+    def on_chat_model_start(self, *given: object, **named: object) -> None:
         self._pass_on("on_chat_model_start", "ignore_chat_model", *given, **named)
 
-    def on_llm_new_token(self, *given: Any, **named: Any) -> None:
+    def on_llm_new_token(self, *given: object, **named: object) -> None:
         self._pass_on("on_llm_new_token", "ignore_llm", *given, **named)
 
-    def on_llm_end(self, *given: Any, **named: Any) -> None:
+    def on_llm_end(self, *given: object, **named: object) -> None:
         self._pass_on("on_llm_end", "ignore_llm", *given, **named)
 
-    def on_llm_error(self, *given: Any, **named: Any) -> None:
+    def on_llm_error(self, *given: object, **named: object) -> None:
         self._pass_on("on_llm_error", "ignore_llm", *given, **named)
 
 
@@ -105,7 +105,7 @@ class Speech:
             await self._calls.popleft()()
 
     async def heard(self) -> None:
-        """Until asynchronous handlers have been told all that was said."""
+        """Until asynchronous handlers have got all that was said."""
         if self._calling is not None:
             await asyncio.wait({self._calling})
 

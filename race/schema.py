@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Protocol, cast
 
 import regex
 
@@ -41,7 +41,7 @@ class _SlowError(Exception):
     """The time is up."""
 
 
-def response_format(given: object) -> Mapping[str, Any] | None:
+def response_format(given: object) -> Mapping[str, object] | None:
     """A `response_format` in OpenAI's form, also where the schema stands beside the type, as in
     OpenAI's Responses and text-generation-inference write it; None where it asks for text.
 
@@ -53,11 +53,12 @@ def response_format(given: object) -> Mapping[str, Any] | None:
         return found
     _check(_schema(found))
     inner = found["json_schema"]
-    named: Mapping[str, Any] = {**found, "json_schema": {"name": "answer", **inner}}
-    return found if inner.get("name") else named
+    if not isinstance(inner, Mapping) or inner.get("name"):
+        return found
+    return {**found, "json_schema": {"name": "answer", **inner}}
 
 
-def _read(form: object) -> Mapping[str, Any] | None:
+def _read(form: object) -> Mapping[str, object] | None:
     """None where it asks for text; the schema always stands under `json_schema`."""
     if not isinstance(form, Mapping):
         raise UsageError("`response_format` must be an object", "response_format")
@@ -78,7 +79,7 @@ def _read(form: object) -> Mapping[str, Any] | None:
     return form if form.get("type") == kind else {"type": kind}
 
 
-def _check(schema: Mapping[str, Any] | None) -> None:
+def _check(schema: Mapping[str, object] | None) -> None:
     if schema is None:
         raise UsageError(
             "`response_format.json_schema.schema` is missing", "response_format.json_schema"
@@ -111,14 +112,14 @@ def _well_formed(schema: Mapping[str, object]) -> None:
         raise UsageError("the schema is nested too deeply", "response_format") from error
 
 
-def _draft(schema: Mapping[str, object]) -> Any:
+def _draft(schema: Mapping[str, object]) -> _Draft:
     """jsonschema's validator for the draft that a schema names."""
     import jsonschema
 
-    default = jsonschema.Draft202012Validator
-    if not isinstance(schema.get("$schema"), str):
-        return default
-    return jsonschema.validators.validator_for(schema, default=default)
+    draft: _Draft = jsonschema.Draft202012Validator
+    if isinstance(schema.get("$schema"), str):
+        draft = jsonschema.validators.validator_for(schema, default=draft)
+    return draft
 
 
 async def fault(form: object, text: str) -> str | None:
@@ -152,7 +153,7 @@ def _validated(schema: Mapping[str, object], value: object) -> str | None:
     import jsonschema
     import referencing
 
-    validator = _timed(_draft(schema))(schema, registry=referencing.Registry())
+    validator = _timed(cast("Hashable", _draft(schema)))(schema, registry=referencing.Registry())
     _deadline.at = time.monotonic() + CHECK_S
     try:
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
@@ -191,21 +192,43 @@ _deadline = _Deadline()
 
 
 @cache
-def _timed(base: Any) -> Any:
+def _timed(base: Hashable) -> _Draft:
     """One of jsonschema's validators, whose every keyword looks at the time."""
     import jsonschema
 
-    keywords = {name: _watched(check) for name, check in base.VALIDATORS.items()}
+    checks = cast("_Draft", base).VALIDATORS
+    keywords = {name: _watched(check) for name, check in checks.items()}
     keywords |= {"pattern": _pattern, "patternProperties": _pattern_properties}
-    return jsonschema.validators.extend(base, keywords)
+    timed: _Draft = jsonschema.validators.extend(base, keywords)
+    return timed
 
 
-Check = Callable[[Any, object, object, object], Iterable[object] | None]
+class _Validator(Protocol):
+    """The part of jsonschema's validators that is used here; the library has no types."""
+
+    def iter_errors(self, instance: object) -> Iterator[object]: ...
+
+    def descend(
+        self, instance: object, schema: object, *, path: object, schema_path: object
+    ) -> Iterator[object]: ...
+
+
+Check = Callable[[_Validator, object, object, object], Iterable[object] | None]
+
+
+class _Draft(Protocol):
+    """A validator class, for one draft of JSON Schema."""
+
+    VALIDATORS: Mapping[str, Check]
+
+    def check_schema(self, schema: Mapping[str, object]) -> None: ...
+
+    def __call__(self, schema: Mapping[str, object], *, registry: object) -> _Validator: ...
 
 
 def _watched(check: Check) -> Check:
     def watched(
-        validator: object, value: object, instance: object, schema: object
+        validator: _Validator, value: object, instance: object, schema: object
     ) -> Iterator[object]:
         if time.monotonic() > _deadline.at:
             raise _SlowError
@@ -214,7 +237,7 @@ def _watched(check: Check) -> Check:
     return watched
 
 
-def _pattern(_: object, pattern: object, instance: object, __: object) -> Iterator[object]:
+def _pattern(_: _Validator, pattern: object, instance: object, __: object) -> Iterator[object]:
     import jsonschema
 
     if isinstance(instance, str) and not _found(str(pattern), instance):
@@ -222,7 +245,7 @@ def _pattern(_: object, pattern: object, instance: object, __: object) -> Iterat
 
 
 def _pattern_properties(
-    validator: Any, patterns: object, instance: object, _: object
+    validator: _Validator, patterns: object, instance: object, _: object
 ) -> Iterator[object]:
     if isinstance(instance, dict) and isinstance(patterns, dict):
         for pattern, schema in patterns.items():

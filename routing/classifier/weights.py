@@ -51,8 +51,10 @@ class Weights:
             stamp, model, *texts = json.loads(arrays.pop("words").tobytes())
             if "vectors" in arrays:
                 arrays["vectors"] = arrays["vectors"] * arrays.pop("scales")
-            words: dict[str, Any] = dict(zip(_TEXTS[2:], map(tuple, texts), strict=True))
-            found = cls(stamp=stamp, model=model, **words, **arrays)
+            names, vocabulary, keys = map(tuple, texts)
+            found = cls(
+                stamp=stamp, model=model, names=names, vocabulary=vocabulary, keys=keys, **arrays
+            )
             return found if found.fits() else None
         except Exception:
             return None
