@@ -24,6 +24,7 @@ COMMANDS = {
     "replay": "cli.replay",
     "prune": "cli.prune",
     "teach": "cli.teach",
+    "warm": "cli.warm",
 }
 """The option that selects a command, and the module whose `run` does it."""
 
@@ -77,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         help="take in corrections of the classifier; alone: print them",
+    )
+    does.add_argument(
+        "--warm", metavar="FILE", type=Path, help="take in an offline evaluation of the providers"
     )
     does.add_argument("--prune", action="store_true", help="apply `retention` to the log now")
     does.add_argument("--replay", metavar="FILE", type=Path, help="recompute the learned order")

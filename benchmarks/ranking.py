@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from benchmarks import ranking_replay
+from benchmarks.ranking_figures import figures
 from benchmarks.ranking_recovery import recovery
 from benchmarks.ranking_worlds import (
     Behaviour,
@@ -224,6 +225,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replay", type=Path, metavar="FILE", help="proof 3 over this file alone")
     parser.add_argument("--generate", type=Path, metavar="FILE", help="make a file for --replay")
     parser.add_argument("--runs", type=int, default=24, help="runs a world (default 24)")
+    parser.add_argument("--figures", action="store_true", help="what users feel alone")
+    parser.add_argument(
+        "--sets", type=Path, nargs="*", default=[], metavar="FILE", help="answered prompts, gzipped"
+    )
     options = parser.parse_args(arguments)
     try:
         if options.generate:
@@ -237,11 +242,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.generate:
         return 0
     configure(level="ERROR")
+    if options.figures:
+        return show(figures(options.sets))
     weights, seeds = Weights(), range(options.runs)
     with tempfile.TemporaryDirectory() as folder:
         return max(
             show(proof)
             for proof in (
+                figures(options.sets),
                 drift(weights, seeds),
                 stationary(weights, seeds),
                 cost(Path(folder)),

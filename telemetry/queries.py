@@ -284,7 +284,8 @@ def taught(database: Database) -> list[TaughtRow]:
 
 def spent(database: Database, since_at: float) -> dict[str, float]:
     cost = func.sum(tried.c.cost_usd)
-    query = select(tried.c.provider, cost).where(tried.c.at >= since_at).group_by(tried.c.provider)
+    paid = (tried.c.at >= since_at) & (tried.c.role != "compare")  # those were paid elsewhere
+    query = select(tried.c.provider, cost).where(paid).group_by(tried.c.provider)
     with database.read() as connection:
         return {p: float(usd) for p, usd in connection.execute(query).all() if usd is not None}
 

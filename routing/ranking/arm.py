@@ -19,6 +19,10 @@ TIME_DEVIATION = 0.5
 SHARE_DEVIATION = 0.1
 """Of a cost share, as a part of its weight, before it is measured."""
 
+COMPARED = 100.0
+"""Observations that answers which were only compared are worth, at most: an offline evaluation has
+no users, and what it measured ages."""
+
 OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
 
@@ -158,6 +162,22 @@ class Arm:
                 self.pace.add(took.pace, keep, fast, count)
             latency = reward.latency_share(took.wait, took.pace, self.usual, weights)
         return reward.reward(success, quality, reward.liking(liking, weights), latency, cost)
+
+    def compare(self, seen: Observation, weights: Ranking, count: int) -> None:
+        """Take in an answer that was judged beside others: what it is worth and costs, not whether
+        the provider is up or quick."""
+        if seen.quality is None:
+            return
+        keep = min(weights.forgetting, 1.0 - 1.0 / COMPARED)
+        self.settled = self.known = None
+        self.at = max(self.at, seen.at)
+        self.n += 1
+        self.weight = self.weight * keep + 1.0
+        self.quality.add(seen.quality, keep, weights.recent, count)
+        if seen.cost_usd is not None:
+            self.cost.add(reward.cost_share(seen.cost_usd, weights), keep, weights.recent, count)
+            self.paid = self.paid * keep + 1.0
+            self.usd += (seen.cost_usd - self.usd) / self.paid
 
     def slow(self, weights: Ranking, count: int) -> float:
         """The latency share to expect."""

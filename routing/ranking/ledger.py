@@ -122,6 +122,8 @@ class Ledger:
 
     def step(self, seen: Observation) -> Sequence[Change]:
         """Take in the next row; the new orders that it brought, without their reasons."""
+        if seen.role == "compare":
+            return self._compare(seen)
         back = self._is_back(seen)
         causes = self._recover(seen.provider) if back else {}
         category = seen.category
@@ -131,13 +133,33 @@ class Ledger:
                 cause = self._learn(seen, success)
                 if cause:
                     causes.setdefault(category, cause)
-                if self.pooling.answers >= self.pooling.due:
+                if self._pooling_is_due:
                     causes = dict.fromkeys(self._pool(), "evidence") | causes
         if not causes:
             return ()
         recovered = seen.provider if back else None
         changes = [self._rerank(name, cause, seen, recovered) for name, cause in causes.items()]
         return [change for change in changes if change is not None]
+
+    def _compare(self, seen: Observation) -> Sequence[Change]:
+        """Take in an answer that was judged beside others, and look at the order now and then."""
+        category = seen.category
+        if (category, seen.provider) not in self.arms:
+            return ()
+        course = self._course(category)
+        course.count += 1
+        course.fresh += 1
+        self._arm(category, seen.provider).compare(seen, self.weights, course.count)
+        self.pooling = self.pooling._replace(answers=self.pooling.answers + 1)
+        causes = dict.fromkeys(self._pool(), "evidence") if self._pooling_is_due else {}
+        if course.fresh >= self.weights.every:
+            causes[category] = "evidence"
+        changes = [self._rerank(name, cause, seen, None) for name, cause in causes.items()]
+        return [change for change in changes if change is not None]
+
+    @property
+    def _pooling_is_due(self) -> bool:
+        return self.pooling.answers >= self.pooling.due
 
     def _learn(self, seen: Observation, success: float) -> str:
         """Take in an attempt; why the category's order is to be looked at again, if it is."""

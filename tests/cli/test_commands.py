@@ -304,3 +304,41 @@ def test_a_batch_that_was_killed_twice_keeps_what_all_runs_had_done(
     answers = [one["answer"] for one in results(out)]
     assert answers == ["second run", "new", "third run", "first run"]
     assert sorted(p.name for p in tmp_path.glob("prompts.*")) == [out.name, prompts.name]
+
+
+def test_warm_takes_an_offline_evaluation_in_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "evaluated.jsonl"
+    arms = {"first": {"reward": 0.2, "cost": 0.001}, "second": {"reward": 0.9, "cost": 0.001}}
+    lines = [{"prompt": f"Sum {n}", "category": "technical", "arms": arms} for n in range(30)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = run("--warm", str(file))
+    assert (done.code, done.out) == (0, "30 evaluated prompts taken in (technical 30)\n")
+    before = run("--priorities", "--json").out
+    learned = json.loads(before)
+    listed = learned["technical"]["providers"]
+    means = {entry["provider"]: entry["mean"] for entry in listed}
+    assert means["second"] > means["first"] + 0.3
+    run("--warm", str(file))
+    counted = [entry["n"] for entry in listed]
+    again = json.loads(run("--priorities", "--json").out)
+    listed = again["technical"]["providers"]
+    assert [entry["n"] for entry in listed] == counted
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nonsense", "is not an evaluation"),
+        ('{"prompt": "a", "arms": {}}', "no prompt or no arms"),
+        ('{"prompt": "a", "arms": {"nobody": {"reward": 1}}}', "unknown provider 'nobody'"),
+        ('{"prompt": "a", "arms": {"first": {"reward": 7}}}', "the reward of first is 7"),
+        ('{"prompt": "a", "category": "x", "arms": {"first": {"reward": 1}}}', "category 'x'"),
+    ],
+)
+def test_warm_names_the_line_that_is_wrong(run: Run, tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "evaluated.jsonl"
+    file.write_text(line + "\n")
+    done = run("--warm", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "line 1" in done.err

@@ -41,6 +41,19 @@ def everyone(count: int, start: int = 0, **fields: object) -> list[Observation]:
     return [tried(start + n, ORDER[n % 3], **fields) for n in range(count)]
 
 
+def test_an_offline_evaluation_weighs_no_more_than_a_bound() -> None:
+    compared = [
+        tried(n, name, role="compare", quality=quality, ttft_ms=None)
+        for n in range(1_000)
+        for name, quality in (("model-a", 0.2), ("model-b", 0.9))
+    ]
+    rows = [row._replace(seq=place) for place, row in enumerate(compared)]
+    assert ranking(rows).order(C)[0] == "model-b"
+    later = [tried(2_000 + n, "model-a", quality=1.0) for n in range(150)]
+    later += [tried(3_000 + n, "model-b", quality=0.3) for n in range(150)]
+    assert ranking(rows + later).order(C)[0] == "model-a"
+
+
 # -- the order ------------------------------------------------------------------------------------
 
 
