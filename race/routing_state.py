@@ -27,6 +27,10 @@ logger = structlog.get_logger()
 SPENT_S = 5.0
 """How often the day's cost is summed up from the log; what this process spends counts at once."""
 
+LIMITED_S = 1.0
+"""The same where the budget sets a limit: replicas together go beyond it by what they spend until
+the next look, and by the calls that run then."""
+
 PIECE = 250
 """Rows that are folded in before other requests have their turn: some 5 ms."""
 
@@ -225,7 +229,9 @@ class RoutingState(Permits):
         """
         if revised or self._clock() >= self._ask_spent_at:
             self._spent = await log.spent_today()
-            self._ask_spent_at = self._clock() + SPENT_S
+            budget = self._settings.budget
+            limited = budget.daily_usd is not None or budget.providers
+            self._ask_spent_at = self._clock() + (LIMITED_S if limited else SPENT_S)
         if not self._ready:
             await self.ready(log)
             if self._unreadable is not None:
