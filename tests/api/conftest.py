@@ -17,6 +17,7 @@ import httpx
 import openai
 import pytest
 import uvicorn
+from pydantic import TypeAdapter
 
 from api.server import create_app
 from config.models import Settings
@@ -104,6 +105,21 @@ async def serving(settings: Settings, **how: Any) -> AsyncIterator[Service]:
             yield Service(url, router, server, http, stack)
         server.leave.set()
         await task
+
+
+async def checked_events(
+    service: Service, path: str, kind: TypeAdapter[Any], body: dict[str, Any]
+) -> list[Any]:
+    """The events of a stream, each checked by its client's own type and named after it."""
+    reply = await service.http.post(path, json={**body, "stream": True})
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    found = []
+    for block in reply.text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        event = kind.validate_json(data.removeprefix("data: "), strict=True)
+        assert name == f"event: {event.type}"
+        found.append(event)
+    return found
 
 
 async def settled(service: Service) -> None:

@@ -14,7 +14,7 @@ from api.errors import RefusedError
 from api.messages import translated
 from api.messages_answer import MessageEvents
 from race.events import CallPiece
-from tests.api.conftest import Serve, Service
+from tests.api.conftest import Serve, Service, checked_events
 from tests.conftest import SettingsFor
 from tests.upstream import FAULTS, Behaviour, Upstream
 
@@ -38,19 +38,6 @@ EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
 def called(message: Message) -> list[tuple[str, object]]:
     return [(b.name, b.input) for b in message.content if b.type == "tool_use"]
-
-
-async def events_of(service: Service, body: dict[str, Any]) -> list[Any]:
-    """The stream's events, each checked by the client's own type."""
-    response = await service.http.post("/v1/messages", json={**body, "stream": True})
-    assert response.headers["content-type"].startswith("text/event-stream")
-    found = []
-    for block in response.text.strip().split("\n\n"):
-        name, data = block.split("\n")
-        event = EVENT.validate_json(data.removeprefix("data: "), strict=True)
-        assert name == f"event: {event.type}"
-        found.append(event)
-    return found
 
 
 @pytest.fixture
@@ -92,7 +79,7 @@ async def test_the_events_of_a_stream_are_the_clients_own(
         Behaviour(text="Let us see.", reasoning=("Hm", "m."), calls=(("f", '{"a": 1}'),)),
     )
     ask = {**ASK, "tools": [{"name": "f", "input_schema": {"type": "object"}}]}
-    events = await events_of(service, ask)
+    events = await checked_events(service, "/v1/messages", EVENT, ask)
     kinds = [e.type for e in events]
     assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
     starts = [e for e in events if e.type == "content_block_start"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from api.errors import RefusedError
 from api.responses import translated
-from tests.api.conftest import Service
+from tests.api.conftest import Service, checked_events
 from tests.upstream import FAULTS, Behaviour, Upstream
 
 WEATHER: dict[str, Any] = {
@@ -48,18 +48,6 @@ def called(response: Response) -> list[tuple[str, str]]:
     return [(i.name, i.arguments) for i in response.output if i.type == "function_call"]
 
 
-async def events_of(service: Service, body: dict[str, Any]) -> list[Any]:
-    """The stream's events, each checked by the client's own type."""
-    reply = await service.http.post("/v1/responses", json={**body, "stream": True})
-    found = []
-    for block in reply.text.strip().split("\n\n"):
-        name, data = block.split("\n")
-        event = EVENT.validate_json(data.removeprefix("data: "), strict=True)
-        assert name == f"event: {event.type}"
-        found.append(event)
-    return found
-
-
 @pytest.fixture
 async def client(service: Service, upstream: Upstream) -> openai.AsyncOpenAI:
     for name in ("first", "second", "cheap"):
@@ -92,7 +80,7 @@ async def test_the_events_of_a_stream_are_the_clients_own(
     service: Service, client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:
     upstream.behave("first", TALKING)
-    events = await events_of(service, TOOLS)
+    events = await checked_events(service, "/v1/responses", EVENT, TOOLS)
     assert [e.sequence_number for e in events] == list(range(len(events)))
     assert [e.type for e in events][:2] == ["response.created", "response.in_progress"]
     begun = [e.item for e in events if e.type == "response.output_item.added"]
@@ -123,7 +111,9 @@ async def test_a_cut_by_length_is_an_incomplete_response(
     upstream.behave("first", Behaviour(finish_reason="length"))
     done = await client.responses.create(**ASK, max_output_tokens=5)
     assert (done.status, done.incomplete_details.reason) == ("incomplete", "max_output_tokens")
-    assert (await events_of(service, ASK))[-1].type == "response.incomplete"
+    assert (await checked_events(service, "/v1/responses", EVENT, ASK))[
+        -1
+    ].type == "response.incomplete"
 
 
 async def test_another_provider_answers_and_a_cut_is_a_failed_response(
@@ -134,7 +124,7 @@ async def test_another_provider_answers_and_a_cut_is_a_failed_response(
         done = await stream.get_final_response()
     assert done.model in ("second", "cheap")
     assert called(done) == CALLS
-    cut = await events_of(service, {**TOOLS, "models": ["first"]})
+    cut = await checked_events(service, "/v1/responses", EVENT, {**TOOLS, "models": ["first"]})
     assert [e.type for e in cut[-2:]] == ["error", "response.failed"]
     assert cut[-1].response.status == "failed"
 
