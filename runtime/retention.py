@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 from config.models import Settings
 from race.routing_state import ranking_of
@@ -59,7 +60,7 @@ async def prune(
         taught = Baseline(
             *_place(rows[-1], floor),
             requests=len(rows) + (baseline.requests if baseline else 0),
-            detail=to_json(ranking.held().state),
+            detail=cast("dict[str, object]", to_json(ranking.held().state)),
         )
         if not await log.prune([row["request_id"] for row in rows], taught, baseline):
             return Pruned(gone, await log.count())  # another process is at it

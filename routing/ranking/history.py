@@ -6,7 +6,7 @@ The log is not read: a long one would keep whoever asks waiting for minutes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypedDict
 
 from routing.ranking.ledger import Ledger, Snapshot
 from routing.ranking.snapshot import Held, Key
@@ -18,11 +18,18 @@ FINE = 2_000
 """The newest rows, of which each may be a point; of what is older there is a state now and then."""
 
 
+class Point(TypedDict):
+    """The mean rewards of a category's providers after one row."""
+
+    at: float  # Unix time in seconds
+    means: dict[str, float]
+
+
 class Courses:
     """The points of one ranking, from the states that it keeps and its newest rows."""
 
     def __init__(self) -> None:
-        self.points: dict[str, list[dict[str, Any]]] = {}
+        self.points: dict[str, list[Point]] = {}
         self._until: Key | None = None
 
     def take(self, held: Held, ledger: Ledger) -> None:

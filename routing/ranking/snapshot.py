@@ -7,6 +7,7 @@ but the ranking's own classes is ever built from a snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -20,9 +21,11 @@ from routing.ranking.standings import Change
 Key = tuple[float, str, int]
 """(at, request_id, seq): a place in the fold's order."""
 
-_SLOTTED: dict[str, type[Any]] = {c.__name__: c for c in (Arm, Course, Trace)}
-_TUPLES: dict[str, type[Any]] = {c.__name__: c for c in (Pulse, Pooling, Estimate, Prior, Usual)}
-_DATA: dict[str, type[Any]] = {c.__name__: c for c in (Snapshot, Change)}
+_SLOTTED: dict[str, type[Arm | Course | Trace]] = {c.__name__: c for c in (Arm, Course, Trace)}
+_TUPLES: dict[str, Callable[..., object]] = {
+    c.__name__: c for c in (Pulse, Pooling, Estimate, Prior, Usual)
+}
+_DATA: dict[str, Callable[..., object]] = {c.__name__: c for c in (Snapshot, Change)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Held:
     ring: list[tuple[Key, Snapshot]]
 
 
-def held_to_json(held: Held) -> dict[str, Any]:
+def held_to_json(held: Held) -> dict[str, object]:
     return {
         "rows": [list(row) for row in held.rows],
         "checkpoints": [[index, to_json(state)] for index, state in held.checkpoints],
@@ -58,14 +61,14 @@ def held_from_json(found: dict[str, Any]) -> Held:
     )
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: object) -> object:
     """The value with the names of its classes; scalars stay as they are."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     name = type(value).__name__
     if name in _SLOTTED:
-        return {name: {slot: to_json(getattr(value, slot)) for slot in type(value).__slots__}}
-    if name in _TUPLES:
+        return {name: {slot: to_json(getattr(value, slot)) for slot in _SLOTTED[name].__slots__}}
+    if name in _TUPLES and isinstance(value, tuple):
         return {name: [to_json(part) for part in value]}
     if is_dataclass(value) and name in _DATA:
         return {name: {f.name: to_json(getattr(value, f.name)) for f in fields(value)}}
@@ -76,7 +79,7 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"a snapshot holds no {name}")
 
 
-def from_json(value: Any) -> Any:
+def from_json(value: object) -> Any:
     """What `to_json` was given; TypeError or ValueError for anything else."""
     if not isinstance(value, dict):
         return value
@@ -99,5 +102,5 @@ def from_json(value: Any) -> Any:
     raise ValueError(f"a snapshot holds no {name}")
 
 
-def _key(found: list[Any] | None) -> Key | None:
+def _key(found: Sequence[float | str] | None) -> Key | None:
     return None if found is None else (float(found[0]), str(found[1]), int(found[2]))
