@@ -15,11 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.bench import print_table
 from benchmarks.classification import Case, cases, ready, shipped
-from config.models import Host, Provider
+from config.models import Category, Host, Provider
 from providers.base import CallOptions
 from providers.embedded import EmbeddedLlama
 from providers.llama_server import BUNDLED_MODEL
@@ -42,9 +43,10 @@ def chosen(count: int) -> list[Case]:
     return [one for name in names for one in [c for c in found if c.label == name][:each]]
 
 
-async def said(chat: OpenAIChat, case: Case) -> tuple[str | None, float]:
+async def said(
+    chat: OpenAIChat, categories: Mapping[str, Category], case: Case
+) -> tuple[str | None, float]:
     """The category that it names, and the seconds that took."""
-    categories = shipped()
     options = CallOptions(
         max_tokens=MOST_TOKENS, temperature=0.0, extra=reply_form(list(categories))
     )
@@ -59,16 +61,16 @@ async def said(chat: OpenAIChat, case: Case) -> tuple[str | None, float]:
 
 
 async def measure(count: int) -> None:
-    asked = chosen(count)
+    asked, categories = chosen(count), shipped()
     with tempfile.TemporaryDirectory() as folder:
         llama = EmbeddedLlama(BUNDLED_MODEL, Path(folder))
         provider = Provider(name="llama", host="embedded", model=BUNDLED_MODEL)
         provider = provider.model_copy(update={"resolved_model": BUNDLED_MODEL})
         chat = OpenAIChat(provider, Pool("embedded", Host(kind="llama_cpp")), llama)
-        found = [await said(chat, case) for case in asked]
+        found = [await said(chat, categories, case) for case in asked]
         await chat.close()
         await llama.stop()
-    classifier = ready(shipped(), PromptEncoder.load(MODEL))
+    classifier = ready(categories, PromptEncoder.load(MODEL))
     ours = [classifier.classify(case.prompt).category == case.label for case in asked]
     theirs = [word == case.label for (word, _), case in zip(found, asked, strict=True)]
     words = [word or "nothing" for word, _ in found]
