@@ -170,7 +170,7 @@ class Search:
         event, and nothing is tried. Raises UsageError for a candidate that is unknown or cannot be
         served, ConfigError where the configuration is read-only.
         """
-        check_writable(self.settings.config_dir / PROVIDERS)
+        await asyncio.to_thread(check_writable, self.settings.config_dir / PROVIDERS)
         result = await self.search(category)
         chosen = _choose(result, candidate)
         if chosen is None:
