@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from config.errors import UsageError
+from providers.fields import check_json
 from providers.messages import AudioPart, FilePart, ImagePart, Message, Part, TextPart, ToolCall
 
 MAX_MESSAGES = 2048
@@ -125,6 +126,7 @@ def _content(raw: Mapping[str, object], role: str, where: str) -> str | list[Par
     if content is None:
         refused = raw.get("refusal")
         return refused if role == "assistant" and isinstance(refused, str) else ""
+    check_json(content, f"{where}.content")
     if role == "tool" and not _is_parts(content):
         return json.dumps(content, ensure_ascii=False)
     if isinstance(content, Mapping):
@@ -222,6 +224,7 @@ def _call(raw: object, where: str, member: str = "function") -> ToolCall:
     if not isinstance(name, str) or not name:
         raise UsageError(f"`{where}.{member}.name` is missing", f"{where}.{member}.name")
     if not isinstance(arguments, str):
+        check_json(arguments, f"{where}.{member}.arguments")
         arguments = json.dumps({} if arguments is None else arguments)
     called = raw.get("id")
     return ToolCall(

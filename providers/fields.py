@@ -7,6 +7,7 @@ if its host lists it under `passes`, and is refused by name else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 
 from config.errors import UsageError
 
@@ -44,6 +45,34 @@ HINTS = {
 }
 
 
+MAX_DEPTH = 100
+"""Of what is passed on as it came; encoders give up, or worse, a little further down."""
+
+
+def check_json(value: object, param: str, depth: int = 0) -> None:
+    """Raise UsageError for a value that cannot be passed on as JSON, or is nested too deeply."""
+    if depth > MAX_DEPTH:
+        raise UsageError(f"`{param}` is nested more than {MAX_DEPTH} deep", param)
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise UsageError(f"`{param}` holds the name {name!r:.60}, which is no text", param)
+            check_json(inner, param, depth + 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            check_json(inner, param, depth + 1)
+    elif not _is_plain(value):
+        raise UsageError(f"`{param}` holds {value!r:.60}, which is no JSON", param)
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    return value is None or isinstance(value, str)
+
+
 def asks_nothing(value: object) -> bool:
     """Null, false and empty ask for nothing, whatever the field."""
     return value is None or value is False or (isinstance(value, str | list | dict) and not value)
@@ -62,6 +91,7 @@ def sorted_out(
         if asks_nothing(value):
             continue
         if name in passes:
+            check_json(value, name)
             passed[name] = value
         elif name in NOTED:
             ignored.append(name)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from config.errors import UsageError
+from providers.fields import check_json
 
 MAX_TOOLS = 512
 FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
@@ -62,6 +63,7 @@ def _list(given: object, where: str) -> Sequence[object]:
 def _tool(given: object, where: str) -> Tool:
     if not isinstance(given, Mapping):
         raise UsageError(f"`{where}` must be an object", where)
+    check_json(given, where)
     kind, older = given.get("type"), where.startswith("functions")
     flat = older or not isinstance(given.get("function"), Mapping)
     if kind not in (None, "function") or (kind is None and flat and not (older or _bare(given))):

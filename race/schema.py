@@ -18,11 +18,11 @@ from typing import Protocol, cast
 import regex
 
 from config.errors import UsageError
+from providers.fields import check_json
 
 CHECK_S = 0.5
 """An answer that takes longer to check is taken as it is: the schema is the caller's own."""
 MAX_SCHEMA_CHARACTERS = 100_000
-MAX_DEPTH = 100
 PATTERN_S = 0.1
 
 _HELD = frozenset({"name", "description", "strict"})
@@ -48,6 +48,7 @@ def response_format(given: object) -> Mapping[str, object] | None:
     Raises UsageError for what no answer could be checked against.
     """
     form = {"type": given} if isinstance(given, str) and given else given
+    check_json(form, "response_format")
     found = _read(form) if form else None
     if found is None or found["type"] == "json_object":
         return found
@@ -84,7 +85,6 @@ def _check(schema: Mapping[str, object] | None) -> None:
         raise UsageError(
             "`response_format.json_schema.schema` is missing", "response_format.json_schema"
         )
-    _check_depth(schema)
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
         raise UsageError(
             f"the schema has more than {MAX_SCHEMA_CHARACTERS} characters", "response_format"
@@ -266,14 +266,6 @@ def _schema(form: Mapping[str, object]) -> Mapping[str, object] | None:
     inner = form.get("json_schema")
     schema = inner.get("schema") if isinstance(inner, Mapping) else None
     return schema if isinstance(schema, Mapping) else None
-
-
-def _check_depth(value: object, depth: int = 0) -> None:
-    if depth > MAX_DEPTH:
-        raise UsageError(f"the schema is nested more than {MAX_DEPTH} deep", "response_format")
-    if isinstance(value, Mapping | list):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            _check_depth(inner, depth + 1)
 
 
 def _schemas(schema: object) -> Iterator[Mapping[str, object]]:

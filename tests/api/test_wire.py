@@ -381,3 +381,47 @@ def test_a_value_of_another_type_is_refused_in_plain_words(
     message = refused(**{name: value})[0]
     assert message.startswith(f"`{name}` ")
     assert message.endswith(said)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+DEEP = nested(300)
+CALLED = {"id": "a", "function": {"name": "f", "arguments": DEEP}}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"tools": [{**TOOL, "cache_control": DEEP}]}, "tools[0]"),
+        ({"functions": [{"name": "f", "parameters": DEEP}]}, "functions[0]"),
+        ({"response_format": {**SCHEMA, "more": DEEP}}, "response_format"),
+        ({"top_k": DEEP}, "top_k"),
+        (
+            {"messages": [{"role": "tool", "tool_call_id": "a", "content": DEEP}]},
+            "messages[0].content",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": DEEP}]}]},
+            "messages[0].content",
+        ),
+        (
+            {"messages": [*HELLO, {"role": "assistant", "tool_calls": [CALLED]}]},
+            "messages[1].tool_calls[0].function.arguments",
+        ),
+    ],
+)
+def test_what_is_nested_too_deeply_to_be_passed_on_is_refused_by_name(
+    body: dict[str, Any], param: str
+) -> None:
+    message, refused_param, _ = refused(**body)
+    assert "deep" in message
+    assert refused_param == param
+
+
+def test_what_is_not_passed_on_may_be_nested_as_it_likes() -> None:
+    assert parse({"messages": HELLO, "metadata": DEEP, "prediction": DEEP}).options == {}

@@ -133,6 +133,10 @@ def test_without_tools_nothing_is_asked(asking_nothing: dict[str, Any]) -> None:
             "tool_choice",
             "only functions",
         ),
+        ({"tools": [{**TOOL, "x": {1}}]}, "tools[0]", "no JSON"),
+        ({"tools": [{**TOOL, "x": [float("nan")]}]}, "tools[0]", "no JSON"),
+        ({"tools": [{**TOOL, "x": 10**30}]}, "tools[0]", "no JSON"),
+        ({"tools": [{**TOOL, "x": {1: 2}}]}, "tools[0]", "no text"),
         ({"tools": [TOOL], "parallel_tool_calls": "no"}, "parallel_tool_calls", "true or false"),
     ],
 )
