@@ -152,6 +152,21 @@ async def test_where_the_incumbent_is_out_the_next_trusted_one_is_compared(chat:
     assert outcome(events) == "worse"
 
 
+async def test_an_incumbent_that_thinks_without_answering_says_nothing_of_the_candidate(
+    chat: Chat,
+) -> None:
+    plain = "meta-llama/Llama-3.3-70B-Instruct"
+    chat.upstream.models = ["first", "second", plain]
+    chat.upstream.respond(plain, knows)
+    silent = Behaviour(reasoning=("hm ",) * THOUGHTS, tokens=0)
+    chat.answers(first=lambda _: silent, second=ignorant)
+    events = [event async for event in chat.search.try_and_append("technical", plain)]
+    assert [e["thought"] for e in events if e["type"] in ("smoke", "incumbent")] == [False, True]
+    decided = next(e for e in events if e["type"] == "decided")
+    assert decided["entry"]["name"]
+    assert "capabilities" not in decided["entry"]
+
+
 async def test_where_nobody_can_be_compared_nothing_is_appended(chat: Chat) -> None:
     chat.answers(new=ignorant)
     chat.answers(**dict.fromkeys(("first", "second"), lambda _: Behaviour(status=503)))
