@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks import ranking_sets
 from benchmarks.bandits import OPPONENTS, Bandit
 from benchmarks.ranking_felt import (
-    Learn,
     Played,
     World,
     bandit,
@@ -31,7 +30,7 @@ from benchmarks.ranking_felt import (
     liking_drift,
     play,
 )
-from benchmarks.ranking_recovery import CATEGORY, settings_of
+from benchmarks.ranking_recovery import CATEGORY, WAITS, settings_of
 from config.models import Ranking as Weights
 from config.models import Settings
 from providers.base import ProviderError
@@ -107,16 +106,18 @@ def behind_breakers(world: World, seed: int, settings: Settings) -> Played:
     now = [0.0]
     rng = np.random.default_rng(seed + 1)
     routing = RoutingState(settings, clock=lambda: now[0], draw=lambda: float(rng.random()))
-    names = dict(zip(world.models, ("quick", "steady", "flaky"), strict=True))
+    names = dict(zip(world.models, WAITS, strict=True))
     number = {name: n for n, name in enumerate(names.values())}
+    skipped: list[str] = []
 
     def choose(t: int) -> int:
         now[0] = t / world.per_s
         choice = routing.choose(CATEGORY)
         able = [name for name in choice.order if routing.allows(name)]
-        for name in choice.order[: choice.order.index(able[0])] if able else ():
-            routing.turned_away(name)
         asked = able[0] if able else choice.order[0]
+        skipped[:] = [name for name in choice.order if name not in able and name != asked]
+        for name in skipped:
+            routing.turned_away(name)
         permit = routing.grant(asked, CATEGORY, forced=not able)
         ok = bool(world.ok[t, number[asked]])
         if isinstance(permit, Permit):
@@ -128,14 +129,17 @@ def behind_breakers(world: World, seed: int, settings: Settings) -> Played:
         return number[asked]
 
     def learn(seen: Sequence[Observation]) -> None:
-        routing.ranking.fold(
-            row._replace(category=CATEGORY, provider=names[row.provider]) for row in seen
-        )
+        for row in seen:
+            known = row._replace(category=CATEGORY, provider=names[row.provider])
+            left = [
+                known._replace(seq=seq, provider=name, outcome="skipped", ttft_ms=None, error=None)
+                for seq, name in enumerate(skipped, 1)
+            ]
+            routing.ranking.fold([known, *left])
         if routing.ranking.due(CATEGORY):
             routing.rerank(CATEGORY)
 
-    known: Learn = learn
-    return play(world, choose, known)
+    return play(world, choose, learn)
 
 
 def conviction(drawn: Sequence[int], sets: Sequence[ranking_sets.Prompts]) -> Iterator[str]:
