@@ -43,6 +43,7 @@ BELONGS_TO = {
     "agree": ("search",),
     "refresh": ("search",),
     "follow": ("log",),
+    "weights": ("replay",),
 }
 """Options that mean something to these commands only."""
 
@@ -104,6 +105,9 @@ def parser() -> argparse.ArgumentParser:
         "--agree", action="store_true", help="with --apply: yes to what a model's licence asks"
     )
     p.add_argument("--follow", action="store_true", help="go on printing new interactions")
+    p.add_argument(
+        "--weights", metavar="NAME=VALUE,…", help="with --replay: what if `ranking` had these?"
+    )
     p.add_argument("--log-json", action="store_true", help="the process's own log as JSON lines")
     return p
 

@@ -144,6 +144,15 @@ class Ranking:
         rest = [name for name in able if name != chosen]
         return Choice((chosen, *rest), chosen != able[0], chances[chosen])
 
+    def chances(self, category: str) -> dict[str, float]:
+        """The probability of each provider to be asked, where all of them may be."""
+        served = self._served[category]
+        trials = {name: self._trials[name] for name in served.order if name in self._trials}
+        ranked = [name for name in served.order if name not in trials]
+        left = max(0.0, 1.0 - sum(trials.values())) if ranked else 1.0
+        drawn = exploration.chances(served, ranked, self._config) if ranked else {}
+        return {name: chance * left for name, chance in drawn.items()} | trials
+
     def standings(self, category: str) -> Standings:
         """The category's figures, in its served order."""
         course = self._fold.ledger.courses[category]

@@ -342,3 +342,16 @@ def test_warm_names_the_line_that_is_wrong(run: Run, tmp_path: Path, line: str, 
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert "line 1" in done.err
+
+
+def test_replay_with_weights_says_what_would_have_been(run: Run, tmp_path: Path) -> None:
+    run("--ask", "Why is the sky blue?")
+    file = tmp_path / "log.jsonl"
+    file.write_text(run("--log", "all").out)
+    done = run("--replay", str(file), "--weights", "cost_weight=0.3, every=20")
+    assert done.code == 0
+    assert "not enough data" in done.out
+    for said, wrong in (("price=1", "'price=1'"), ("margin=x", "'x'"), ("margin=7", "margin: ")):
+        refused = run("--replay", str(file), "--weights", said)
+        assert (refused.code, refused.out) == (2, "")
+        assert wrong in refused.err
