@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Request
@@ -81,7 +81,7 @@ def completions_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     return routes
 
 
-def translated(body: dict[str, Any]) -> Translation:
+def translated(body: dict[str, object]) -> Translation:
     """The same request as a chat completion's; RefusedError (400) names what is wrong."""
     request = read(CompletionRequest, body)
     prompt = request.prompt
@@ -139,19 +139,19 @@ class TextChunks:
         """How a stream ends that was not completed: no finish_reason and no `[DONE]` follow."""
         return _event(problem.body())
 
-    def _body(self, speaker: str, *choices: dict[str, Any]) -> dict[str, Any]:
+    def _body(self, speaker: str, *choices: dict[str, object]) -> dict[str, object]:
         return {**self._envelope, "model": speaker, "choices": choices}
 
-    def _known(self, answer: Answer) -> dict[str, Any]:
+    def _known(self, answer: Answer) -> dict[str, object]:
         return {
             "usage": usage(answer, self._asked.prompt),
             "router": router_object(answer, self._asked.ignored),
         }
 
 
-def _choice(text: str, reason: str | None) -> dict[str, Any]:
+def _choice(text: str, reason: str | None) -> dict[str, object]:
     return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
 
 
-def _event(data: dict[str, Any]) -> bytes:
+def _event(data: dict[str, object]) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"

@@ -7,7 +7,7 @@ with their turn.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
@@ -65,22 +65,22 @@ class MessagesRequest(Wire):
     model_config = ConfigDict(extra="allow")
 
     model: str = Field(default="auto", max_length=256, description="As in a chat completion.")
-    messages: list[dict[str, Any]] = Field(
+    messages: list[dict[str, object]] = Field(
         max_length=MAX_MESSAGES, description="Texts, pictures, calls of tools and their results."
     )
-    system: str | list[dict[str, Any]] | None = None
+    system: str | list[dict[str, object]] | None = None
     max_tokens: Whole | None = Field(default=None, ge=1, le=MAX_TOKENS)
     stream: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: Whole | None = Field(default=None, description="For hosts that list it in `passes`.")
     stop_sequences: list[str] | None = None
-    tools: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_TOOLS)
-    tool_choice: dict[str, Any] | None = None
-    thinking: dict[str, Any] | None = None
-    output_config: dict[str, Any] | None = None
-    output_format: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = Field(default=None, description="Ignored.")
+    tools: list[dict[str, object]] | None = Field(default=None, max_length=MAX_TOOLS)
+    tool_choice: dict[str, object] | None = None
+    thinking: dict[str, object] | None = None
+    output_config: dict[str, object] | None = None
+    output_format: dict[str, object] | None = None
+    metadata: dict[str, object] | None = Field(default=None, description="Ignored.")
 
 
 class Said(Documented):
@@ -90,7 +90,7 @@ class Said(Documented):
     type: Literal["message"]
     role: Literal["assistant"]
     model: str
-    content: list[dict[str, Any]]
+    content: list[dict[str, object]]
     stop_reason: Literal["end_turn", "max_tokens", "tool_use", "refusal"]
     stop_sequence: None
     usage: dict[str, int]
@@ -141,7 +141,7 @@ def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     return routes
 
 
-def translated(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Translation:
+def translated(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Translation:
     """The same request as a chat completion's; RefusedError (400) names what has no place there."""
     request = read(MessagesRequest, body)
     given = request.model_extra or {}
@@ -168,7 +168,7 @@ def translated(body: dict[str, Any], passes: frozenset[str] = frozenset()) -> Tr
     return found
 
 
-def _wishes(request: MessagesRequest, chat: dict[str, Any]) -> None:
+def _wishes(request: MessagesRequest, chat: dict[str, object]) -> None:
     """How hard to think, and in which form to answer."""
     config = request.output_config or {}
     thinking = request.thinking or {}
@@ -206,13 +206,13 @@ def _tools(request: MessagesRequest, found: Translation) -> None:
         found.body["tool_choice"] = CHOICES[kind]
 
 
-def _function(tool: dict[str, Any], where: str) -> dict[str, Any]:
+def _function(tool: dict[str, object], where: str) -> dict[str, object]:
     schema = object_at(tool.get("input_schema"), f"{where}.input_schema")
     kept = ("name", "description", "strict")
     return {"parameters": schema} | {name: tool[name] for name in kept if name in tool}
 
 
-def _message(message: dict[str, Any], where: str, found: Translation) -> None:
+def _message(message: dict[str, object], where: str, found: Translation) -> None:
     match message.get("role"):
         case "user":
             _user(message.get("content"), where, found)
@@ -230,7 +230,7 @@ def _user(content: object, where: str, found: Translation) -> None:
     if isinstance(content, str):
         found.say({"role": "user", "content": content}, where)
         return
-    said: list[dict[str, Any]] = []
+    said: list[dict[str, object]] = []
     for place, block in enumerate(list_at(content, f"{where}.content")):
         at = f"{where}.content[{place}]"
         if object_at(block, at).get("type") == "tool_result":
@@ -244,7 +244,7 @@ def _user(content: object, where: str, found: Translation) -> None:
         found.say({"role": "user", "content": said}, where)
 
 
-def _result(block: dict[str, Any], where: str) -> dict[str, Any]:
+def _result(block: dict[str, object], where: str) -> dict[str, object]:
     content = _parts(block.get("content") or "", f"{where}.content")
     if block.get("is_error"):
         said = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -253,12 +253,12 @@ def _result(block: dict[str, Any], where: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": called, "content": content}
 
 
-def _assistant(content: object, where: str) -> dict[str, Any]:
+def _assistant(content: object, where: str) -> dict[str, object]:
     if isinstance(content, str):
         return {"role": "assistant", "content": content}
-    said: list[dict[str, Any]] = []
+    said: list[dict[str, object]] = []
     thoughts: list[str] = []
-    calls: list[dict[str, Any]] = []
+    calls: list[dict[str, object]] = []
     for place, block in enumerate(list_at(content, f"{where}.content")):
         at = f"{where}.content[{place}]"
         match object_at(block, at).get("type"):
@@ -268,7 +268,7 @@ def _assistant(content: object, where: str) -> dict[str, Any]:
                 calls.append(_call(block, at))
             case _ if (part := _part(block, at)) is not None:
                 said.append(part)
-    message: dict[str, Any] = {"role": "assistant", "content": said or None}
+    message: dict[str, object] = {"role": "assistant", "content": said or None}
     if calls:
         message["tool_calls"] = calls
     if thoughts:
@@ -276,14 +276,14 @@ def _assistant(content: object, where: str) -> dict[str, Any]:
     return message
 
 
-def _call(block: dict[str, Any], where: str) -> dict[str, Any]:
+def _call(block: dict[str, object], where: str) -> dict[str, object]:
     arguments = json.dumps(block.get("input") or {}, ensure_ascii=False)
     function = {"name": text_at(block.get("name"), f"{where}.name"), "arguments": arguments}
     called = text_at(block.get("id"), f"{where}.id")
     return {"id": called, "type": "function", "function": function}
 
 
-def _parts(content: object, where: str) -> str | list[dict[str, Any]]:
+def _parts(content: object, where: str) -> str | list[dict[str, object]]:
     if isinstance(content, str):
         return content
     blocks = enumerate(list_at(content, where))
@@ -291,7 +291,7 @@ def _parts(content: object, where: str) -> str | list[dict[str, Any]]:
     return [part for part in read_ if part is not None]
 
 
-def _part(block: dict[str, Any], where: str) -> dict[str, Any] | None:
+def _part(block: dict[str, object], where: str) -> dict[str, object] | None:
     """A block as a part of a chat message; None for what asks nothing."""
     kind = block.get("type")
     match kind:
@@ -304,14 +304,14 @@ def _part(block: dict[str, Any], where: str) -> dict[str, Any] | None:
             return _document(block, where)
         case "search_result":
             found = _parts(block.get("content") or [], f"{where}.content")
-            said = [part["text"] for part in found if isinstance(part, dict) and "text" in part]
+            said = [str(p["text"]) for p in found if isinstance(p, dict) and "text" in p]
             return {"type": "text", "text": "\n".join([str(block.get("title") or ""), *said])}
         case _ if kind in DROPPED_BLOCKS:
             return None
     raise unsupported(f"{where}.type", kind)
 
 
-def _address(source: dict[str, Any], where: str) -> str:
+def _address(source: dict[str, object], where: str) -> str:
     match source.get("type"):
         case "base64":
             return data_url(source.get("media_type"), source.get("data"), where)
@@ -320,7 +320,7 @@ def _address(source: dict[str, Any], where: str) -> str:
     raise unsupported(f"{where}.type", source.get("type"))
 
 
-def _document(block: dict[str, Any], where: str) -> dict[str, Any]:
+def _document(block: dict[str, object], where: str) -> dict[str, object]:
     source = object_at(block.get("source"), f"{where}.source")
     if source.get("type") == "text":
         return {"type": "text", "text": text_at(source.get("data"), f"{where}.source.data")}

@@ -6,7 +6,6 @@ https://docs.claude.com/en/api/messages-streaming gives the order of the events.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 
@@ -31,10 +30,10 @@ text in its place."""
 
 def message(answer: Answer, asked: Asked) -> bytes:
     """The body of an answer that was not streamed."""
-    blocks: list[dict[str, Any]] = []
+    blocks: list[dict[str, object]] = []
     if answer.reasoning:
-        thinking = {"type": "thinking", "thinking": answer.reasoning, "signature": SIGNATURE}
-        blocks.append(thinking)
+        thoughts = answer.reasoning
+        blocks.append({"type": "thinking", "thinking": thoughts, "signature": SIGNATURE})
     if answer.text:
         blocks.append({"type": "text", "text": answer.text})
     blocks += [_tool_use(call) for call in answer.tool_calls]
@@ -119,7 +118,7 @@ class MessageEvents:
         delta = {"type": "input_json_delta", "partial_json": piece["arguments"]}
         return begun + self._delta(call.block, delta)
 
-    def _written_to(self, kind: str, block: Mapping[str, Any]) -> bytes:
+    def _written_to(self, kind: str, block: Mapping[str, object]) -> bytes:
         """The events that make a block of this kind the one that is written to."""
         if self._writing == kind:
             return b""
@@ -127,7 +126,7 @@ class MessageEvents:
         self._writing = kind
         return closed + self._begin(block)
 
-    def _begin(self, block: Mapping[str, Any]) -> bytes:
+    def _begin(self, block: Mapping[str, object]) -> bytes:
         index, self._blocks = self._blocks, self._blocks + 1
         return _event({"type": "content_block_start", "index": index, "content_block": block})
 
@@ -150,7 +149,7 @@ class MessageEvents:
         done = [i for i, call in self._calls.items() if unfinished or call.is_whole()]
         return b"".join(_stop(self._calls.pop(index).block) for index in done)
 
-    def _delta(self, index: int, delta: Mapping[str, Any]) -> bytes:
+    def _delta(self, index: int, delta: Mapping[str, object]) -> bytes:
         return _event({"type": "content_block_delta", "index": index, "delta": delta})
 
 
@@ -172,7 +171,7 @@ def is_json(text: str) -> bool:
     return True
 
 
-def _tool_use(call: ToolCall) -> dict[str, Any]:
+def _tool_use(call: ToolCall) -> dict[str, object]:
     function = call["function"]
     return {
         "type": "tool_use",
@@ -182,7 +181,7 @@ def _tool_use(call: ToolCall) -> dict[str, Any]:
     }
 
 
-def _object(arguments: str) -> dict[str, Any]:
+def _object(arguments: str) -> dict[str, object]:
     """The arguments as an object; what the model wrote in another form is under `arguments`."""
     if not arguments.strip():
         return {}
@@ -190,7 +189,7 @@ def _object(arguments: str) -> dict[str, Any]:
     return read if isinstance(read, dict) else {"arguments": read}
 
 
-def _envelope(request_id: str, speaker: str, tokens_in: int) -> dict[str, Any]:
+def _envelope(request_id: str, speaker: str, tokens_in: int) -> dict[str, object]:
     return {
         "id": f"msg_{request_id}",
         "type": "message",
@@ -207,12 +206,12 @@ def _stop_reason(answer: Answer) -> str:
     return STOPPED[finish_reason(answer)]
 
 
-def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
+def _usage(answer: Answer, asked: Asked) -> dict[str, object]:
     tokens = usage(answer, asked.prompt)
     return _counted(tokens["prompt_tokens"], tokens["completion_tokens"])
 
 
-def _counted(tokens_in: int, tokens_out: int) -> dict[str, Any]:
+def _counted(tokens_in: int, tokens_out: int) -> dict[str, object]:
     cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
     return {"input_tokens": tokens_in, "output_tokens": tokens_out, **cached}
 
@@ -221,5 +220,5 @@ def _stop(index: int) -> bytes:
     return _event({"type": "content_block_stop", "index": index})
 
 
-def _event(data: Mapping[str, Any]) -> bytes:
+def _event(data: Mapping[str, object]) -> bytes:
     return b"event: " + str(data["type"]).encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"

@@ -6,7 +6,7 @@ Each request brings its whole conversation: what an earlier response said comes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
@@ -67,7 +67,7 @@ class ResponsesRequest(Wire):
     model_config = ConfigDict(extra="allow")
 
     model: str = Field(default="auto", max_length=256, description="As in a chat completion.")
-    input: str | list[dict[str, Any]] = Field(
+    input: str | list[dict[str, object]] = Field(
         description="A text, or the whole conversation as items: messages, calls and outputs of "
         "functions, reasoning.",
     )
@@ -77,14 +77,17 @@ class ResponsesRequest(Wire):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_logprobs: Whole | None = Field(default=None, ge=0)
-    tools: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_TOOLS)
-    tool_choice: str | dict[str, Any] | None = None
+    tools: list[dict[str, object]] | None = Field(default=None, max_length=MAX_TOOLS)
+    tool_choice: str | dict[str, object] | None = None
     parallel_tool_calls: bool | None = None
-    text: dict[str, Any] | None = None
-    reasoning: dict[str, Any] | None = None
-    stream_options: dict[str, Any] | None = Field(default=None, description="Ignored.")
+    text: dict[str, object] | None = None
+    reasoning: dict[str, object] | None = None
+    stream_options: dict[str, object] | None = Field(default=None, description="Ignored.")
     store: bool | None = Field(default=None, description="Ignored: nothing is stored.")
     metadata: dict[str, str] | None = Field(default=None, description="Ignored, and sent back.")
+
+
+Json = dict[str, object]
 
 
 class ResponseBody(Documented):
@@ -94,8 +97,8 @@ class ResponseBody(Documented):
     object: Literal["response"]
     status: Literal["completed", "incomplete"]
     model: str
-    output: list[dict[str, Any]]
-    usage: dict[str, Any]
+    output: list[Json]
+    usage: Json
     router: RouterObject
 
 
@@ -122,7 +125,7 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
     return routes
 
 
-def repeated(body: dict[str, Any], found: Translation) -> dict[str, Any]:
+def repeated(body: dict[str, object], found: Translation) -> dict[str, object]:
     """What a response says of its request, with the tools that were passed on."""
     echo = {name: body[name] for name in REPEATED if body.get(name) is not None}
     blank = {"type": "function", "strict": None, "parameters": None}
@@ -137,7 +140,7 @@ def repeated(body: dict[str, Any], found: Translation) -> dict[str, Any]:
     }
 
 
-def translated(body: dict[str, Any]) -> Translation:
+def translated(body: dict[str, object]) -> Translation:
     """The same request as a chat completion's; RefusedError (400) names what has no place there."""
     request = read(ResponsesRequest, body)
     given = request.model_extra or {}
@@ -166,7 +169,7 @@ def translated(body: dict[str, Any]) -> Translation:
     return found
 
 
-def _wishes(request: ResponsesRequest, chat: dict[str, Any]) -> None:
+def _wishes(request: ResponsesRequest, chat: dict[str, object]) -> None:
     """How hard to think, and in which form to answer."""
     text, reasoning = request.text or {}, request.reasoning or {}
     if effort := reasoning.get("effort"):
@@ -200,7 +203,7 @@ def _tools(request: ResponsesRequest, found: Translation) -> None:
         found.body["tool_choice"] = _choice(choice, found)
 
 
-def _choice(choice: str | dict[str, Any], found: Translation) -> str | dict[str, Any]:
+def _choice(choice: str | dict[str, object], found: Translation) -> str | dict[str, object]:
     if isinstance(choice, str):
         return choice
     match choice.get("type"):
@@ -221,15 +224,17 @@ class _Items:
 
     def __init__(self, found: Translation) -> None:
         self._found = found
-        self._turn: dict[str, Any] | None = None
+        self._turn: dict[str, object] | None = None
+        self._calls: list[dict[str, object]] = []
+        """The calls of the turn that is under way."""
 
-    def read(self, items: Sequence[dict[str, Any]]) -> None:
+    def read(self, items: Sequence[dict[str, object]]) -> None:
         if len(items) > MAX_MESSAGES:
             raise invalid(f"`input` may hold at most {MAX_MESSAGES} items", "input")
         for place, item in enumerate(items):
             self._item(item, f"input[{place}]")
 
-    def _item(self, item: dict[str, Any], where: str) -> None:
+    def _item(self, item: dict[str, object], where: str) -> None:
         kind = item.get("type") or "message"
         match kind:
             case "message":
@@ -237,9 +242,10 @@ class _Items:
             case "reasoning":
                 if thoughts := _thoughts(item, where):
                     turn = self._assistant(where)
-                    turn["reasoning_content"] = turn.get("reasoning_content", "") + thoughts
+                    turn["reasoning_content"] = f"{turn.get('reasoning_content', '')}{thoughts}"
             case "function_call":
-                self._assistant(where).setdefault("tool_calls", []).append(_call(item, where))
+                self._assistant(where).setdefault("tool_calls", self._calls)
+                self._calls.append(_call(item, where))
             case "function_call_output":
                 called = text_at(item.get("call_id"), f"{where}.call_id")
                 content = _content(item.get("output"), f"{where}.output")
@@ -249,7 +255,7 @@ class _Items:
             case _ if not str(kind).startswith(DROPPED_ITEMS):
                 raise unsupported(f"{where}.type", kind)
 
-    def _message(self, item: dict[str, Any], where: str) -> None:
+    def _message(self, item: dict[str, object], where: str) -> None:
         content = _content(item.get("content"), f"{where}.content")
         role = text_at(item.get("role"), f"{where}.role")
         if role != "assistant":
@@ -263,15 +269,15 @@ class _Items:
             self._turn["content"] is not None or "tool_calls" in self._turn
         )
 
-    def _assistant(self, where: str, fresh: str | None = None) -> dict[str, Any]:
+    def _assistant(self, where: str, fresh: str | None = None) -> dict[str, object]:
         """The assistant's turn that is under way, or a new one."""
         if self._turn is None or fresh:
-            turn: dict[str, Any] = {"role": "assistant", "content": None}
+            turn: dict[str, object] = {"role": "assistant", "content": None}
             self._say(turn, where)
-            self._turn = turn
+            self._turn, self._calls = turn, []
         return self._turn
 
-    def _say(self, message: dict[str, Any], where: str) -> None:
+    def _say(self, message: dict[str, object], where: str) -> None:
         self._turn = None
         self._found.say(message, where)
 
@@ -284,7 +290,7 @@ def _unknown_item(where: str) -> RefusedError:
     return invalid(message, where, "unsupported_value")
 
 
-def _thoughts(item: dict[str, Any], where: str) -> str:
+def _thoughts(item: dict[str, object], where: str) -> str:
     """What a reasoning item says: the thoughts themselves, else their summary."""
     for name in ("content", "summary"):
         parts = list_at(item.get(name) or [], f"{where}.{name}")
@@ -294,20 +300,20 @@ def _thoughts(item: dict[str, Any], where: str) -> str:
     return ""
 
 
-def _call(item: dict[str, Any], where: str) -> dict[str, Any]:
+def _call(item: dict[str, object], where: str) -> dict[str, object]:
     function = {name: text_at(item.get(name), f"{where}.{name}") for name in ("name", "arguments")}
     called = text_at(item.get("call_id"), f"{where}.call_id")
     return {"id": called, "type": "function", "function": function}
 
 
-def _content(content: object, where: str) -> str | list[dict[str, Any]]:
+def _content(content: object, where: str) -> str | list[dict[str, object]]:
     if isinstance(content, str):
         return content
     parts = enumerate(list_at(content, where))
     return [_part(object_at(part, f"{where}[{n}]"), f"{where}[{n}]") for n, part in parts]
 
 
-def _part(part: dict[str, Any], where: str) -> dict[str, Any]:
+def _part(part: dict[str, object], where: str) -> dict[str, object]:
     kind = part.get("type")
     match kind:
         case "input_text" | "output_text" | "text" | "refusal":

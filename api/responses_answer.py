@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Required, TypedDict
 
 import orjson
 
@@ -30,22 +30,56 @@ FAILED = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
 PREFIXES = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
 
 
+class Part(TypedDict, total=False):
+    """A part of a message, or of the summary of thoughts."""
+
+    type: Required[str]
+    text: Required[str]
+    annotations: list[object]
+    logprobs: list[Mapping[str, object]]
+
+
+class Item(TypedDict, total=False):
+    """What a response is made of: thoughts, a message, or a call of a tool."""
+
+    id: Required[str]
+    type: Required[str]
+    status: Required[str]
+    summary: list[Part]
+    role: str
+    content: list[Part]
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Fresh(TypedDict, total=False):
+    """What an item of each kind begins with."""
+
+    summary: list[Part]
+    role: str
+    content: list[Part]
+    call_id: str
+    name: str
+    arguments: str
+
+
 class ResponseEvents:
     """The events of one response; its items are kept as they grow."""
 
     keep_alive = KEEP_ALIVE
 
-    def __init__(self, request_id: str, asked: Asked, echo: Mapping[str, Any]) -> None:
+    def __init__(self, request_id: str, asked: Asked, echo: Mapping[str, object]) -> None:
         """`echo`: what a response repeats of its request."""
         self._request_id = request_id
         self._asked = asked
         self._echo = echo
         self._created = int(time.time())
         self._number = 0
-        self._items: list[dict[str, Any]] = []
-        self._writing: dict[str, Any] | None = None
+        self._items: list[Item] = []
+        self._writing: Item | None = None
         """The item that text or thoughts are being written to."""
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._calls: dict[int, Item] = {}
         """Calls of tools that are under way, by the provider's index."""
 
     def whole(self, answer: Answer) -> bytes:
@@ -103,7 +137,7 @@ class ResponseEvents:
         said = self._event("error", **error)
         return said + self._event("response.failed", response=response)
 
-    def _ended(self, answer: Answer) -> tuple[bytes, dict[str, Any]]:
+    def _ended(self, answer: Answer) -> tuple[bytes, dict[str, object]]:
         """The ends of what is open, and the whole response."""
         reason = INCOMPLETE.get(finish_reason(answer))
         status = "incomplete" if reason else "completed"
@@ -122,7 +156,7 @@ class ResponseEvents:
         item, begun = self._calls.get(piece["index"]), b""
         if item is None:
             begun = self._close() + self._close_calls()
-            fresh = {"call_id": piece["id"], "name": piece["name"], "arguments": ""}
+            fresh: Fresh = {"call_id": piece["id"], "name": piece["name"], "arguments": ""}
             begun += self._begin("function_call", fresh)
             item = self._calls[piece["index"]] = self._items[-1]
         if not piece["arguments"]:
@@ -137,8 +171,7 @@ class ResponseEvents:
             return b""
         closed = self._close() + self._close_calls()
         if kind == "message":
-            part: dict[str, Any] = {"type": "output_text", "text": ""}
-            part |= {"annotations": [], "logprobs": []}
+            part: Part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
             begun = self._begin(kind, {"role": "assistant", "content": []})
             added = "response.content_part.added"
             place = {"content_index": 0}
@@ -149,13 +182,13 @@ class ResponseEvents:
             place = {"summary_index": 0}
         self._writing = item = self._items[-1]
         begun += self._event(added, **self._at(item, part=part, **place))
-        item["content" if kind == "message" else "summary"].append(part)
+        (item["content"] if kind == "message" else item["summary"]).append(part)
         return closed + begun
 
-    def _begin(self, kind: str, fresh: dict[str, Any]) -> bytes:
+    def _begin(self, kind: str, fresh: Fresh) -> bytes:
         place = len(self._items)
-        head = {"id": f"{PREFIXES[kind]}_{self._request_id}_{place}", "type": kind}
-        item = {**head, "status": "in_progress", **fresh}
+        name = f"{PREFIXES[kind]}_{self._request_id}_{place}"
+        item: Item = {"id": name, "type": kind, "status": "in_progress", **fresh}
         self._items.append(item)
         return self._event("response.output_item.added", output_index=place, item=item)
 
@@ -182,22 +215,22 @@ class ResponseEvents:
         done = [i for i, c in self._calls.items() if unfinished or is_json(c["arguments"])]
         return b"".join(self._close_call(self._calls.pop(index), status) for index in done)
 
-    def _close_call(self, item: dict[str, Any], status: str) -> bytes:
+    def _close_call(self, item: Item, status: str) -> bytes:
         said = self._at(item, name=item["name"], arguments=item["arguments"])
         done = self._event("response.function_call_arguments.done", **said)
         return done + self._finish(item, status)
 
-    def _finish(self, item: dict[str, Any], status: str) -> bytes:
+    def _finish(self, item: Item, status: str) -> bytes:
         item["status"] = status
         place = self._items.index(item)
         return self._event("response.output_item.done", output_index=place, item=item)
 
-    def _at(self, item: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def _at(self, item: Item, **more: object) -> dict[str, object]:
         return {"item_id": item["id"], "output_index": self._items.index(item), **more}
 
     def _response(
-        self, status: str, speaker: str, output: Sequence[dict[str, Any]] = ()
-    ) -> dict[str, Any]:
+        self, status: str, speaker: str, output: Sequence[Item] = ()
+    ) -> dict[str, object]:
         return {
             "id": f"resp_{self._request_id}",
             "object": "response",
@@ -215,13 +248,13 @@ class ResponseEvents:
             **self._echo,
         }
 
-    def _event(self, kind: str, **data: Any) -> bytes:
+    def _event(self, kind: str, **data: object) -> bytes:
         event = {"type": kind, "sequence_number": self._number, **data}
         self._number += 1
         return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
 
 
-def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
+def _usage(answer: Answer, asked: Asked) -> dict[str, object]:
     tokens = usage(answer, asked.prompt)
     return {
         "input_tokens": tokens["prompt_tokens"],
