@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 def worker(
     args: argparse.Namespace, server_socket: socket.socket, place: Place, said: Connection
 ) -> int:
-    """Serve as one of several processes; say over the connection that it does."""
+    """Serve as one of several processes; report over the connection once it does."""
     router = Router.from_config(args.config, args.data, share=place.of)
     environment = router.settings.environment
     router.open()

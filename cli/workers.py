@@ -142,7 +142,7 @@ class Supervisor:
             self._end()
 
     def _begin(self) -> bool:
-        """The first worker alone, since what is wrong is said once; then the others."""
+        """The first worker alone, so that an error is printed once; then the others."""
         said = self._start(0)  # what it says is left in the pipe: it has begun to serve
         while not (self._stopping or said.poll()):
             wait([self._woken, said, self._workers[0].sentinel])

@@ -36,7 +36,7 @@ async def classify(state: State, services: Services, request: Request) -> State:
 
 
 def understand(asked: Asked, services: Services) -> Classification:
-    """The classifier's word on the prompt in its conversation; some milliseconds of CPU."""
+    """The classification of the prompt in its conversation; some milliseconds of CPU."""
     turns = [
         {"role": m["role"], "content": own_words(t) if m["role"] == "user" else t}
         for m in asked.history

@@ -33,7 +33,7 @@ SUPPORT = 0.5
 """Share of an answer's own content words that its passages must hold."""
 
 _SHORTEST_PASSAGE_TOKENS = 24
-"""A passage cut shorter than this says nothing."""
+"""A passage cut shorter than this is of no use."""
 
 
 def fallback_messages(

@@ -245,7 +245,7 @@ def why_nobody(primary: Branch, fallback: Branch) -> str:
 
 
 def _fates(rows: list[AttemptRow]) -> list[str]:
-    """What became of attempts that did not answer; the same fate in a row is said once."""
+    """What became of attempts that did not answer; the same fate in a row is named once."""
     alike = groupby(rows, lambda row: _fate(row, 1))
     return [_fate(same[0], len(same)) for same in (list(group) for _, group in alike)]
 

@@ -1,4 +1,4 @@
-"""Write down what happened, then say that it is answered."""
+"""Log the request, then report the answer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def log(state: State, services: Services, request: Request) -> State:
 
 
 async def write(services: Services, request: Request, row: InteractionRow) -> bool:
-    """True after the commit. A failure is said on stderr and in the metrics, one of storage in
+    """True after the commit. A failure is reported on stderr and in the metrics, one of storage in
     `/health` too; not even a bug of ours here costs the answer."""
     request.logged = True
     try:

@@ -17,7 +17,7 @@ MOST = 256
 
 
 class LateAnswers:
-    """A supervised, capped set of late calls, and the subscribers who hear of what they bring."""
+    """A supervised, capped set of late calls, and the subscribers who get their answers."""
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[None], None] = {}

@@ -30,7 +30,7 @@ Needs = Collection[str]
 
 
 class Permit:
-    """Leave to make one call, given back by what is said of the call first; the rest is ignored.
+    """Leave to make one call, given back by the first report on the call; later ones are ignored.
 
     A breaker that is half-open is judged by its probe alone: what other calls, begun before it
     opened, come to says nothing of the provider's health now.
@@ -103,7 +103,7 @@ class Permit:
 
 
 class Wait(NamedTuple):
-    """What a host said: to be left alone for so long, or that key or model are wrong."""
+    """A host's refusal: it is to be left alone for so long, or key or model are wrong."""
 
     wait_s: float
     misconfigured: bool = False
@@ -146,7 +146,7 @@ class Permits:
         return Permit(name, breaker, slow_s, self._clock, probe=probe)
 
     def allows(self, name: str, needs: Needs = ()) -> bool:
-        """`grant` would say yes now; takes no permit."""
+        """Whether `grant` would give a permit now; takes none."""
         usable = self.breakers[name].usable(self._clock())
         return usable and self.barred(name) is None and self.lacks(name, needs) is None
 
@@ -165,7 +165,7 @@ class Permits:
         return self.allows(name) and self.breakers[name].row <= 1
 
     def why_not(self, name: str, needs: Needs = ()) -> str:
-        """Why `grant` says no, as a phrase."""
+        """Why `grant` refuses, as a phrase."""
         if reason := self.barred(name) or self.lacks(name, needs):
             return reason
         breaker, now = self.breakers[name], self._clock()
@@ -267,7 +267,7 @@ class Permits:
         self._unshared.pop(name, None)
 
     def hear(self, name: str, wait: Wait) -> None:
-        """A host said to another replica what holds for all of them."""
+        """Take over what a host answered to another replica and holds for all."""
         self._hearing = True
         breaker, now = self.breakers[name], self._clock()
         try:

@@ -33,7 +33,7 @@ class Hints(Protocol):
 
 
 class CooldownSync:
-    """One replica's side of it. What was said before a restart is heard again after it.
+    """One replica's side of the exchange. Notes of before a restart are read again after it.
 
     A note counts only for the very provider that it was written of: one whose host or key was
     mended is asked at once.
@@ -42,11 +42,11 @@ class CooldownSync:
     def __init__(self) -> None:
         self._me = uuid.uuid4().hex
         self._seen: dict[str, float] | None = None
-        self._heard: dict[str, tuple[float, Breaker]] = {}
+        self._taken: dict[str, tuple[float, Breaker]] = {}
 
     async def exchange(self, routing: RoutingState, log: Hints, settings: Settings) -> None:
-        """Say what hosts said here, then take over what they said to others. Raises StorageError,
-        and then says it the next time."""
+        """Write down the cooldowns that hosts asked for here, then take over those of other
+        replicas. Raises StorageError; the next exchange writes them down then."""
         for name, wait in routing.waits().items():
             mine = {"by": self._me, "of": identity(settings, name), **wait._asdict()}
             await log.hint(PREFIX + name, mine)
@@ -56,8 +56,8 @@ class CooldownSync:
             note = notes.get(PREFIX + name)
             if note is None or note["by"] == self._me or note["of"] != identity(settings, name):
                 continue
-            if self._heard.get(name) != (note["at"], breaker):
-                self._heard[name] = (note["at"], breaker)
+            if self._taken.get(name) != (note["at"], breaker):
+                self._taken[name] = (note["at"], breaker)
                 wait_s = note["wait_s"] - self._age_s(name, note["at"], log.now())
                 if wait_s > 0:
                     routing.hear(name, Wait(wait_s, bool(note.get("misconfigured"))))

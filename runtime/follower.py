@@ -1,4 +1,4 @@
-"""What goes on beside the requests: other replicas' news, an edited configuration, trials."""
+"""Background work: rows and notes of other replicas, an edited configuration, trials, retention."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FOLLOW_S = 1.0
 
 
 class Follower:
-    """Looks once a second; an error is logged once and the next look may succeed."""
+    """Takes each step once a second; an error is logged once and the step is tried again."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Follower:
         return start
 
     async def stop(self) -> None:
-        """End what still goes on beside."""
+        """End the tasks that still run."""
         for task in self._tasks.values():
             await cancel(task)
 

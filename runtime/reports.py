@@ -1,4 +1,4 @@
-"""What the router says of itself: its health, and the learned order with the figures behind it."""
+"""The router's reports: its health, and the learned order with the figures behind it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEWS = (
     "discovery.refused",
     "discovery.undone",
 )
-"""Kinds of audit rows that say that something is different now; the others are steps to it."""
+"""Kinds of audit rows that stand for a change; the others are steps to one."""
 
 
 Status = Literal["ok", "degraded", "down"]
@@ -77,7 +77,7 @@ class BudgetHealth(TypedDict):
 
 
 class Health(TypedDict):
-    """What `/health` says."""
+    """The body of `/health`."""
 
     status: Status
     version: str

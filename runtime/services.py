@@ -43,7 +43,7 @@ THINKERS = 2
 
 
 LOG_S = 0.5
-"""How long a start waits for a database: one that is wrong says so in this time."""
+"""How long a start waits for a database; a wrong address or password is reported within it."""
 
 NICE = 10
 """How far training steps back behind requests."""

@@ -24,7 +24,7 @@ REMEMBERED = 2_000
 LEARN_S = 1.0
 """How long a correction waits until its kind is learned; then that goes on behind it."""
 NOBODY = "local"
-"""Who teaches where nobody has to say who he is."""
+"""The teacher's name where callers are anonymous."""
 
 
 class Taught(TypedDict):

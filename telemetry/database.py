@@ -43,7 +43,7 @@ QUICK_CHECK_BYTES = 32 * 2**20
 
 
 REFUSALS = ("authentication failed", "pg_hba.conf", "does not exist")
-"""A PostgreSQL that says so is there: its address or its password is wrong."""
+"""Errors of a PostgreSQL that can be reached: the name or the password is wrong."""
 
 
 class UnreachableError(StorageError):

@@ -146,7 +146,7 @@ class InteractionLog:
         await self._writer.submit(Job(attempts=[self._attempt(attempt)]))
 
     async def feedback(self, request_id: str, liked: bool | None) -> bool:
-        """Replace the caller's word on an answer; NotFoundError for an unknown request.
+        """Replace the caller's feedback on an answer; NotFoundError for an unknown request.
 
         False when it waits in the spool: whether the request is known then shows later.
         """

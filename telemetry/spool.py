@@ -174,7 +174,7 @@ class Spool:
 
 
 def jobs_of(path: Path) -> Iterator[Job]:
-    """The jobs of a segment in their order; what cannot be read is left out and said."""
+    """The jobs of a segment in their order; what cannot be read is left out and logged."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:

@@ -35,7 +35,7 @@ COMMIT_S = 0.05
 """How long a request waits for its commit; a healthy log takes 1 to 10 ms."""
 
 PATIENT_S = 2.0
-"""How long one waits for it that delays no answer, and is to hear what becomes of it."""
+"""How long a job is waited for that delays no answer and whose outcome is reported."""
 
 SPOOL_S = 0.25
 """How long a row waits for the local disk after that; a healthy one takes less than 1 ms. Once it
