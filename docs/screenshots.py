@@ -74,7 +74,7 @@ async def late(tab: Any) -> None:
 
 
 async def priorities(tab: Any) -> None:
-    await board(tab, "Priorities", "#priorities .rt-course")
+    await board(tab, "Ranking", "#priorities .rt-course")
 
 
 async def log(tab: Any) -> None:
@@ -88,14 +88,14 @@ async def providers(tab: Any) -> None:
 
 
 async def route(tab: Any) -> None:
-    await board(tab, "Route", "#route-prompt textarea")
+    await board(tab, "Dry run", "#route-prompt textarea")
     await tab.locator("#route-prompt textarea").fill("Explain this SQL query in a limerick")
     await tab.locator("#route-prompt textarea").press("Enter")
     await tab.wait_for_selector("#route .rt-share")
 
 
 async def models(tab: Any) -> None:
-    await board(tab, "Models", "#search")
+    await board(tab, "Find models", "#search")
     await tab.locator("#search").click()
     await tab.wait_for_selector("#candidates .rt-candidate")
 

@@ -72,7 +72,6 @@ def _layout(service: ChatService) -> Parts:
                 stop_btn=False,
                 lines=1,
                 max_lines=8,
-                autofocus=True,
             )
             with gr.Row(elem_classes="rt-controls"):
                 category = gr.Dropdown(

@@ -6,6 +6,7 @@ import csv as comma
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TextIO
 
 from telemetry.records import InteractionRow
@@ -26,7 +27,13 @@ REQUEST = (
     "liked",
     "prompt_hash",
     "error",
+    "reason",
+    "stopped",
+    "time",
+    "prompt",
+    "answer",
 )
+"""`time` is `at` as people read it, in UTC; the texts are there with `log: {text: true}` alone."""
 ATTEMPT = (
     "seq",
     "provider",
@@ -70,11 +77,15 @@ def csv(rows: Iterable[InteractionRow], out: TextIO) -> None:
     writer = comma.writer(out)
     writer.writerow([*REQUEST, *(f"attempt_{name}" for name in ATTEMPT)])
     for row in rows:
-        own: Mapping[str, object] = row
+        own: Mapping[str, object] = {**row, "time": _time(row["at"])}
         attempts: Sequence[Mapping[str, object]] = row.get("attempts") or [{}]
         for attempt in attempts:
             cells = [own.get(name) for name in REQUEST] + [attempt.get(name) for name in ATTEMPT]
             writer.writerow([_cell(value) for value in cells])
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
 def _cell(value: object) -> object:

@@ -53,7 +53,7 @@ def item(row: AuditRow) -> dict[str, object]:
         "state": state,
         "text": text,
         "why": reason if not reason or reason.endswith(".") else f"{reason}.",
-        "board": "Priorities" if kind == "reranked" else "Models",
+        "board": "Ranking" if kind == "reranked" else "Find models",
     }
 
 

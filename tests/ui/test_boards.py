@@ -74,7 +74,7 @@ def places(visitor: Visitor, category: str) -> list[str]:
 
 
 def test_bars_move_when_the_order_changes_and_the_reason_is_told(visitor: Visitor):
-    visitor.tab("Priorities")
+    visitor.tab("Ranking")
     visitor.page.wait_for_selector('[data-category="creative"] .rt-rank')
     first, second, *_ = places(visitor, "creative")
     write(visitor.site, [*rows_of(first, "failed", 40), *rows_of(second, "ok", 40)])
@@ -158,7 +158,7 @@ def test_providers_show_breaker_success_and_cost_and_say_what_is_missing(visitor
 
 def test_the_dry_run_shows_where_a_prompt_would_go(visitor: Visitor):
     called = visitor.site.upstream.requests
-    visitor.tab("Route")
+    visitor.tab("Dry run")
     visitor.page.locator("#route-prompt textarea").fill("Write a Python function that sorts a list")
     visitor.page.locator("#route-prompt textarea").press("Enter")
     visitor.page.wait_for_selector('#route .rt-view[data-category="technical"]')
@@ -196,7 +196,7 @@ def test_a_model_is_found_tried_asked_about_appended_and_taken_back(tmp_path_fac
         before = written.read_text()
         visitor = visitor_at(site)
         visitor.open()
-        visitor.tab("Models")
+        visitor.tab("Find models")
         visitor.page.locator("#search").click()
         best = visitor.page.locator(".rt-candidate").filter(has_text="most promising")
         expect(best.locator(".rt-term")).to_have_count(8)
@@ -236,7 +236,7 @@ def test_a_search_of_the_command_line_is_refused_on_the_page(tmp_path_factory, v
         before = (site.config / "providers.yaml").read_text()
         visitor = visitor_at(site)
         visitor.open()
-        visitor.tab("Models")
+        visitor.tab("Find models")
         question = visitor.page.locator(".rt-question")
         thread = question.get_attribute("data-thread")
         assert f"--approve {thread}" in done.stderr
@@ -247,7 +247,7 @@ def test_a_search_of_the_command_line_is_refused_on_the_page(tmp_path_factory, v
 
 
 def test_a_search_that_finds_nothing_to_serve_says_so(visitor: Visitor):
-    visitor.tab("Models")
+    visitor.tab("Find models")
     expect(visitor.page.locator("#candidates")).to_contain_text("Search to see candidates")
     expect(visitor.page.locator("#undo")).to_be_visible()
     visitor.page.locator("#undo").click()
@@ -262,7 +262,7 @@ def test_a_page_without_write_actions_has_none(tmp_path_factory, visitor_at):
         visitor.tab("Knowledge")
         visitor.page.wait_for_selector("#documents h2")
         expect(visitor.page.locator("#renew, #upload, input[type=file]")).to_have_count(0)
-        visitor.tab("Models")
+        visitor.tab("Find models")
         visitor.page.wait_for_selector("#candidates .rt-nothing")
         expect(visitor.page.locator("#undo")).to_have_count(0)
         visitor.context.close()

@@ -28,6 +28,13 @@ def test_csv_has_an_attempt_a_line():
     assert {row["request_id"] for row in rows} == {"abc"}
 
 
+def test_csv_has_the_time_as_people_read_it_and_the_texts_that_were_stored():
+    stored = logged(prompt="Why?", answer="Because.")
+    row = next(csv.DictReader(io.StringIO(written(export.csv, stored))))
+    assert (row["time"], row["at"]) == ("2023-11-14T22:13:20.000+00:00", "1700000000.0")
+    assert (row["prompt"], row["answer"]) == ("Why?", "Because.")
+
+
 def test_a_request_without_attempts_has_its_line():
     rows = list(csv.DictReader(io.StringIO(written(export.csv, logged(attempts=[])))))
     assert [row["attempt_provider"] for row in rows] == [""]

@@ -71,7 +71,7 @@ def test_how_trials_end_is_seen_on_an_open_page_without_a_reload(trying: Site, v
     visitor = visitor_at(trying)
     visitor.open()
     visitor.page.wait_for_selector("#news .rt-view[data-ready]", state="attached")
-    visitor.tab("Models")
+    visitor.tab("Find models")
     trials = visitor.page.locator("#trials")
     expect(trials.locator('[data-provider="promising"]')).to_contain_text("5 % of creative")
     expect(trials.locator('[data-provider="promising"]')).to_contain_text("Too early to judge")
@@ -128,6 +128,6 @@ def test_hostile_names_in_the_news_stay_text(trying: Site, visitor_at):
     found = {"category": HOSTILE, "reason": HOSTILE}
     trying.run(trying.router.services.log.audit("discovery.refused", HOSTILE, found))
     expect(toast(visitor, "was tried and not taken in")).to_contain_text(HOSTILE)
-    visitor.tab("Models")
+    visitor.tab("Find models")
     expect(visitor.page.locator("#trials .rt-changes")).to_contain_text(HOSTILE)
     assert visitor.page.evaluate("() => window.owned") is None

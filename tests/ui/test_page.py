@@ -18,12 +18,12 @@ HOSTILE = """Hello <script>window.owned = 1</script><img src=x onerror="window.o
 
 BOARDS = {
     "Overview": "#overview .rt-tile",
-    "Priorities": "#priorities .rt-rank",
+    "Ranking": "#priorities .rt-rank",
     "Log": "#log-rows .rt-link",
     "Providers": "#providers .rt-provider-card",
-    "Route": "#route .rt-nothing",
+    "Dry run": "#route .rt-nothing",
     "Knowledge": "#documents h2",
-    "Models": "#candidates .rt-nothing",
+    "Find models": "#candidates .rt-nothing",
     "Settings": "#settings td",
 }
 """Each board and what it shows once it is there."""

@@ -6,7 +6,7 @@
   let begun = false;
   let applying = false;
 
-  const slug = (tab) => tab.textContent.trim().toLowerCase();
+  const slug = (tab) => tab.textContent.trim().toLowerCase().replace(/\s+/g, "-");
   const tabs = () => [...document.querySelectorAll('#tabs [role="tab"]')];
   const address = () => location.hash.replace(/^#\/?/, "").split("?");
   const parts = () => address()[0].split("/").map(decodeURIComponent);
@@ -49,16 +49,32 @@
     if (wanted === board) setTimeout(() => open(board, item));
   }
 
+  // Arrows go through the boards, and Esc stops what is being answered.
+  function onKey(event) {
+    if (event.key === "Escape") document.querySelector("#prompt .stop-button")?.click();
+    const tab = event.target.closest?.('#tabs [role="tab"]');
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!tab || !step) return;
+    const shown = tabs().filter((one) => one.checkVisibility());
+    const next = shown[(shown.indexOf(tab) + step + shown.length) % shown.length];
+    event.preventDefault();
+    next.focus();
+    next.click();
+    go(slug(next), slug(next) === "chat" ? RouterPage.chats.id() : "");
+  }
+
   function begin() {
     if (begun) return;
     begun = true;
-    document.addEventListener("click", (event) => {
-      const tab = event.target.closest?.('#tabs [role="tab"]');
-      if (tab && event.isTrusted) go(slug(tab), slug(tab) === "chat" ? RouterPage.chats.id() : "");
-    });
     addEventListener("popstate", apply);
     apply();
   }
+
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest?.('#tabs [role="tab"]');
+    if (tab && event.isTrusted) go(slug(tab), slug(tab) === "chat" ? RouterPage.chats.id() : "");
+  });
+  document.addEventListener("keydown", onKey);
 
   RouterPage.address = { begin, go, offer, query };
 })();

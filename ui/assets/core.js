@@ -167,6 +167,8 @@ window.RouterPage = (() => {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) still();
     RouterPage.mend();
     RouterPage.address.begin();
+    RouterPage.watchService();
+    document.querySelector("#prompt textarea")?.focus({ preventScroll: true });
   }
 
   return { el, svg, icon, provider, moment, nothing, table, glide, mount, views, toggleTheme, begin };

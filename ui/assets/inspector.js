@@ -76,7 +76,7 @@
   };
 
   // Probabilities and the nearest examples: used by the badge and by the dry run.
-  RouterPage.routeDetail = (route) => [
+  RouterPage.routeDetail = (route, heading = "h4") => [
     el(
       "div",
       { class: "rt-shares" },
@@ -99,7 +99,7 @@
       ? el(
           "div",
           {},
-          el("h4", {}, "Nearest examples"),
+          el(heading, {}, "Nearest examples"),
           el(
             "ul",
             { class: "rt-nearest" },

@@ -12,6 +12,7 @@
       el(
         "div",
         { class: "rt-stack" },
+        el("h2", {}, "What the question finds"),
         el(
           "p",
           { class: "rt-state", "data-state": value.confident ? "done" : "late" },
@@ -55,7 +56,7 @@
   RouterPage.views.documents = (host) => {
     const names = ["Title", "Source", "Folder", "Passages", "Size"];
     return (value) => {
-      const chunks = value.chunks ? `, ${value.chunks} passages` : "";
+      const chunks = value.chunks ? `, ${value.chunks} passage${value.chunks === 1 ? "" : "s"}` : "";
       host.replaceChildren(
         el(
           "div",

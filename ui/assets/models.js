@@ -84,6 +84,7 @@
         el(
           "div",
           { class: "rt-stack" },
+          el("h2", {}, "Candidates"),
           el(
             "p",
             { class: "rt-muted" },

@@ -34,7 +34,7 @@
               el("h2", {}, `Category: ${value.category}`),
               el("p", { class: "rt-muted" }, `${value.confidence} sure, ahead by ${value.margin}`)
             ),
-            ...RouterPage.routeDetail(value)
+            ...RouterPage.routeDetail(value, "h3")
           ),
           el(
             "section",
@@ -44,7 +44,7 @@
               ? el("p", { class: "rt-why" }, "This time another than the usual first: exploration.")
               : null,
             el("ol", { class: "rt-steps" }, ...value.steps.map((one, n) => step(one, notes[n]))),
-            el("h4", {}, "Meanwhile, from the knowledge base"),
+            el("h3", {}, "Meanwhile, from the knowledge base"),
             el(
               "ul",
               { class: "rt-steps" },

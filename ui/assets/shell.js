@@ -1,6 +1,7 @@
 // The frame of the page: the heading, what must be said before anything else, and the examples.
 (() => {
   const { el, svg, icon } = RouterPage;
+  const LOOK_MS = 10_000;
 
   function logo() {
     return svg(
@@ -58,6 +59,31 @@
         )
       );
     };
+  };
+
+  // Says when the service cannot be reached, and looks again until it can. A service that was
+  // started anew knows nothing of this page's session: the page is loaded again, and has kept all.
+  RouterPage.watchService = () => {
+    const said = el("p", { class: "rt-offline rt-notice", role: "alert", hidden: true });
+    document.body.append(said);
+    let known = null;
+    async function look() {
+      if (document.hidden) return;
+      try {
+        const reply = await fetch("gradio_api/app_id", { cache: "no-store" });
+        const { app_id: id } = await reply.json();
+        if (known && id !== known) return location.reload();
+        known = id;
+        said.hidden = true;
+      } catch {
+        said.textContent = "The service cannot be reached. What was said is kept in this browser.";
+        said.hidden = false;
+      }
+    }
+    setInterval(look, LOOK_MS);
+    addEventListener("offline", look);
+    addEventListener("online", look);
+    look();
   };
 
   // What gradio's chat leaves unsaid or says too often to a screen reader.

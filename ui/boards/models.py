@@ -34,7 +34,7 @@ ASKED_S = 5.0
 
 def models_tab(service: ChatService, *, write: bool) -> None:
     categories = list(service.router.settings.categories)
-    with gr.Tab("Models", id="models"):
+    with gr.Tab("Find models", id="models"):
         with gr.Row(elem_classes="rt-filters"):
             category = gr.Dropdown(
                 categories, value=categories[0], label="Category", elem_id="models-category"
@@ -141,7 +141,7 @@ def _row(
     elif servable:
         state = "can be loaded on this machine"
     elif candidate.places:
-        state = f"would be served by {', '.join(candidate.places)}, which has no key"
+        state = f"{', '.join(candidate.places)} would serve it, once its key or address is in .env"
     else:
         state = "served by no configured host"
     return {
@@ -292,8 +292,8 @@ def _probe(event: Mapping[str, Any]) -> str:
     """The comparison so far: the mean difference to the incumbent with its interval."""
     low, mean, high = event["lower"], event["difference"], event["upper"]
     return (
-        f"Probe {event['number']} of {event['of']}: it is better by {mean:+.2f}"
-        f" than the incumbent, certainly between {low:+.2f} and {high:+.2f}."
+        f"Probe {event['number']} of {event['of']}: mean difference to the model in place"
+        f" {mean:+.2f} of 1 (interval {low:+.2f} to {high:+.2f})."
     )
 
 

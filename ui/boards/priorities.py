@@ -30,7 +30,7 @@ def priorities_tab(service: ChatService) -> None:
         priorities = await service.router.priorities()
         return board(priorities, await history.courses(), service)
 
-    with gr.Tab("Priorities", id="priorities"):
+    with gr.Tab("Ranking", id="priorities"):
         shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
         shown.refresh(refresh, None, shown, **AT_ONCE)
 
@@ -70,7 +70,7 @@ def _entry(entry: Mapping[str, Any], place: int, service: ChatService) -> dict[s
         "n": entry["n"],
         "figures": [
             ["Chance to be best", wording.percent(entry["p_best"])],
-            ["Success", wording.percent(success)],
+            ["Success, newest most", wording.percent(success)],
             ["First word", wording.seconds(entry["ttft_p50_ms"])],
             ["Cost", wording.usd(entry["cost_usd"]) if entry["n"] else "–"],
             ["Judged", f"{entry['liked']} up, {entry['disliked']} down"],

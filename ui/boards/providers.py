@@ -9,11 +9,12 @@ from typing import TypedDict
 
 import gradio as gr
 
-from config.models import Cost
+from config.models import Cost, Ranking
 from race.budget import Allowance
 from race.capabilities import Known
 from race.permits import is_free
 from routing.ranking.evidence import percentile
+from routing.ranking.reward import success
 from runtime.reports import ProviderHealth
 from telemetry.records import InteractionRow
 from ui import wording
@@ -24,6 +25,7 @@ from ui.wording import sentence
 EVERY_S = 2.0
 RECENT = 400
 """Requests that the figures are taken from."""
+SUCCESS = f"Success, last {RECENT} requests"
 UNTIL = "until midnight UTC"
 
 _BREAKERS = {
@@ -51,7 +53,7 @@ def board(
     spent: Mapping[str, float],
     service: ChatService,
 ) -> dict[str, object]:
-    figures = seen(rows)
+    figures = seen(rows, service.router.settings.ranking)
     allowance = Allowance(service.router.settings.budget, spent)
     unseen: Seen = {"calls": 0, "ok": 0, "first": []}
     cards = [
@@ -85,23 +87,25 @@ class Seen(TypedDict):
     """What a provider's last calls came to."""
 
     calls: int
-    ok: int
+    ok: float  # a late answer is worth a part of one
     first: list[float]  # milliseconds to the first token
 
 
-def seen(rows: Iterable[InteractionRow]) -> dict[str, Seen]:
+def seen(rows: Iterable[InteractionRow], weights: Ranking) -> dict[str, Seen]:
     """By provider: calls, calls that succeeded, and times to the first token, of these requests.
 
-    A call that was cancelled or skipped says nothing about its provider.
+    What succeeded is what the ranking says: a call that was cancelled or skipped, and one that
+    failed by its caller's fault, say nothing about the provider.
     """
     found: dict[str, Seen] = defaultdict(lambda: {"calls": 0, "ok": 0, "first": []})
     for row in rows:
         for attempt in row.get("attempts") or []:
-            if attempt["outcome"] in ("cancelled", "skipped"):
+            worth = success(attempt["outcome"], attempt.get("error"), weights)
+            if worth is None:
                 continue
             mine = found[attempt["provider"]]
             mine["calls"] += 1
-            mine["ok"] += attempt["outcome"] == "ok"
+            mine["ok"] += worth
             if (first_ms := attempt.get("ttft_ms")) is not None:
                 mine["first"].append(first_ms)
     return dict(found)
@@ -133,7 +137,10 @@ def _card(
         "word": word,
         "why": why,
         "figures": [
-            ["Success", wording.percent(mine["ok"] / calls) if calls else "–"],
+            [
+                f"Success, last {RECENT} requests",
+                wording.percent(mine["ok"] / calls) if calls else "–",
+            ],
             ["Calls", str(calls)],
             ["First word, median", wording.seconds(percentile(first, 0.5))],
             ["First word, 95 %", wording.seconds(percentile(first, 0.95))],

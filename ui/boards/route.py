@@ -24,7 +24,7 @@ def route_tab(service: ChatService) -> None:
         except RouterError as error:
             return {"problem": sentence(str(error))}
 
-    with gr.Tab("Route", id="route"):
+    with gr.Tab("Dry run", id="route"):
         box = gr.Textbox(
             label="Prompt",
             show_label=False,
