@@ -31,6 +31,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
     import gradio as gr
 
     from ui.blocks import AT_ONCE, Page, widget
+    from ui.boards.compare import compare_tab
     from ui.boards.knowledge import knowledge_tab
     from ui.boards.log import log_tab
     from ui.boards.models import models_tab
@@ -54,6 +55,8 @@ def build_page(router: Router, *, write: bool = True) -> Page:
         with gr.Tabs(elem_id="tabs"):
             chat_tab(demo, service)
             overview_tab(service)
+            if write:
+                compare_tab(service)
             priorities_tab(service)
             log_tab(service)
             providers_tab(service)

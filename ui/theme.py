@@ -17,6 +17,7 @@ SCRIPTS = (
     "chats",
     "address",
     "overview",
+    "compare",
     "priorities",
     "log",
     "providers",

@@ -17,6 +17,7 @@ HOSTILE = """Hello <script>window.owned = 1</script><img src=x onerror="window.o
 <p style="position:fixed;inset:0">overlay</p> the end"""
 
 BOARDS = {
+    "Compare": "#compare .rt-models",
     "Overview": "#overview .rt-tile",
     "Ranking": "#priorities .rt-rank",
     "Log": "#log-rows .rt-link",

@@ -1,0 +1,87 @@
+// One prompt side by side: answers without names, a vote, and who wins against whom.
+(() => {
+  const { el, nothing } = RouterPage;
+
+  RouterPage.views.compare = (host, trigger) => {
+    let number = "";
+    const prompt = el("textarea", {
+      class: "rt-search",
+      rows: 3,
+      placeholder: "One prompt for all of them",
+      "aria-label": "Prompt to compare",
+    });
+    const models = el("fieldset", { class: "rt-models" });
+    const ask = el("button", { type: "button", class: "rt-button", id: "compare-ask", onclick: begin }, "Compare");
+    const said = el("p", { class: "rt-muted", role: "status" }, "Choose two to four models.");
+    const answers = el("div", { class: "rt-tiles rt-wide" });
+    const votes = el("div", { class: "rt-pages" });
+    const table = el("div", {});
+    host.replaceChildren(
+      el("div", { class: "rt-stack" }, el("h2", {}, "Compare"), prompt, models, ask, said, answers, votes,
+        el("h2", {}, "Who wins against whom"), table)
+    );
+
+    function begin() {
+      const chosen = [...models.querySelectorAll("input:checked")].map((one) => one.value);
+      ask.disabled = true;
+      trigger("ask", { prompt: prompt.value, models: chosen });
+    }
+
+    function offer(names) {
+      const known = [...models.querySelectorAll("input")].map((one) => one.value).join();
+      if (known === names.join()) return;
+      models.replaceChildren(
+        el("legend", {}, "Models"),
+        ...names.map((value) => el("label", {}, el("input", { type: "checkbox", value }), value))
+      );
+    }
+
+    function card(one) {
+      return el(
+        "article",
+        { class: "rt-card rt-stack rt-compared", "data-letter": one.letter },
+        el("h3", {}, one.name ? `${one.letter}: ${one.name}` : one.letter),
+        el("div", { class: one.text === null ? "rt-muted" : "rt-compared-text" }, one.text ?? one.missing)
+      );
+    }
+
+    function vote(choice, label) {
+      const send = () => {
+        votes.replaceChildren();
+        trigger("vote", { round: number, choice });
+      };
+      return el("button", { type: "button", class: "rt-button", onclick: send }, label);
+    }
+
+    function results(rows) {
+      const heads = ["Wins", "Against", "Share", "95% interval", "Votes"];
+      const cells = (row) => [{}, row.first, row.second, row.share, row.interval, row.n];
+      table.replaceChildren(
+        rows.length ? RouterPage.table(heads, 2, rows.map(cells)) : nothing("Nobody has voted yet.")
+      );
+    }
+
+    return (value) => {
+      if (value.models) offer(value.models);
+      if (value.results) results(value.results);
+      if (value.problem) said.textContent = value.problem;
+      if (value.busy) {
+        said.textContent = `Asking ${value.busy} models; the answers are shown together.`;
+        answers.replaceChildren();
+        votes.replaceChildren();
+      } else {
+        ask.disabled = false;
+      }
+      if (!value.answers) return;
+      answers.replaceChildren(...value.answers.map(card));
+      if (!value.round) return void (said.textContent = "Thank you: the ranking learns from it.");
+      number = value.round;
+      said.textContent = "Which answer is the best?";
+      const there = value.answers.filter((one) => one.text !== null);
+      votes.replaceChildren(
+        ...there.map((one) => vote(one.letter, `${one.letter} is the best`)),
+        vote("none", "None is better")
+      );
+    };
+  };
+})();
