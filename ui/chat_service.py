@@ -59,11 +59,17 @@ class ChatService:
 
     async def correct(self, view: View, category: str, user: str | None) -> None:
         """Teach the classifier a turn's category; UsageError where nobody may."""
+        await self._teach(view.asked["prompt"], category, user)
+        view.corrected = category
+
+    async def correct_logged(self, request_id: str, category: str, user: str | None) -> None:
+        """Likewise for a request of the log, as far as its text is known."""
+        await self._teach(request_id, category, user)
+
+    async def _teach(self, prompt_or_id: str, category: str, user: str | None) -> None:
         if category not in self.display.categories:
             raise UsageError("this page takes no corrections", "category")
-        by = user or teaching.NOBODY
-        await self.router.teach(str(view.asked["prompt"]), category, by=by)
-        view.corrected = category
+        await self.router.teach(prompt_or_id, category, by=user or teaching.NOBODY)
 
     async def answer(self, conversation: Conversation, tab: str) -> AsyncIterator[View]:
         """Ask for the pending turn and yield it as it grows, at 25 frames a second."""

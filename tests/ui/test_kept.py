@@ -53,6 +53,36 @@ def test_conversations_are_listed_searched_renamed_opened_and_deleted(visitor: V
     expect(page.locator("#talk .user-row")).to_have_count(0)
 
 
+def test_a_conversation_is_forked_at_any_turn(visitor: Visitor):
+    page = visitor.page
+    first = visitor.answered("What is the capital of Australia?", "swift")
+    visitor.answered("And of Portugal?")
+    page.locator("#talk .bot-row").first.locator(".message-content").first.click()
+    page.wait_for_selector(f'#picture [data-request="{first}"]')
+    page.get_by_role("button", name="Fork from here").click()
+    expect(page.locator("#talk .user-row")).to_have_count(1)
+    page.locator("#chats summary").click()
+    titles = page.locator("#chats .rt-chat-title")
+    whole = "What is the capital of Australia?"
+    expect(titles).to_have_text([f"{whole} (fork)", whole])
+    titles.last.click()
+    expect(page.locator("#talk .user-row")).to_have_count(2)
+
+
+def test_a_category_is_corrected_from_the_log(visitor: Visitor):
+    request = visitor.answered("Compose a ballad about a spanner.", "swift")
+    page, router = visitor.page, visitor.site.router
+    page.goto(f"{visitor.site.url}/#/log/{request}")
+    page.wait_for_selector(f'#replay [data-request="{request}"]')
+    page.locator("#replay .rt-badge-menu").select_option("technical")
+    prompt = "Compose a ballad about a spanner."
+    for _ in range(2_000):
+        if any(one["prompt"] == prompt for one in visitor.site.run(router.taught())):
+            return
+        page.wait_for_function("() => new Promise(requestAnimationFrame).then(() => true)")
+    raise AssertionError("the correction never came")
+
+
 def test_boards_and_requests_have_addresses_and_back_works(visitor: Visitor):
     page = visitor.page
     request = visitor.answered("How long do I boil an egg?", "swift")

@@ -1,8 +1,10 @@
 """Figures and sentences."""
 
+import re
+
 import pytest
 
-from ui import wording
+from ui import theme, wording
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,17 @@ def test_what_a_late_call_cost_is_not_known_yet():
     assert wording.price({"outcome": "skipped", "cost_usd": 0.0}) == ""
     assert wording.price({"outcome": "failed", "cost_usd": None}) == "price unknown"
     assert wording.price({"outcome": "ok", "cost_usd": 0.5}) == "$0.5000"
+
+
+def test_white_words_can_be_read_on_every_button():
+    """Also while the pointer is over it, which no browser's check sees."""
+    fills = re.findall(r"--rt-button(?:-hover)?: #(\w{6});", theme.css())
+    assert len(fills) == 4
+    assert [fill for fill in fills if 1.05 / (luminance(fill) + 0.05) < 4.5] == []
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -7,6 +7,7 @@
 
   let current = fresh();
   let redraw = () => {};
+  let show = () => {}; // a conversation of the storage, in the chat
 
   function fresh() {
     return { id: crypto.randomUUID(), title: "", at: Date.now(), turns: [] };
@@ -58,6 +59,14 @@
     current = fresh();
     RouterPage.address.go("chat");
     redraw();
+  }
+
+  // A conversation of its own that has this one's turns up to that number.
+  function fork(number) {
+    const turns = current.turns.slice(0, number + 1);
+    const chat = { ...fresh(), title: `${current.title} (fork)`.slice(0, 120), turns };
+    write(chat);
+    show(chat);
   }
 
   function markdown(chat) {
@@ -158,7 +167,7 @@
       host.dataset.count = String(found.length);
     }
 
-    redraw = draw;
+    [redraw, show] = [draw, open];
     draw();
     RouterPage.address.offer("chat", (id) => {
       const chat = id === current.id ? null : read(id);
@@ -185,5 +194,5 @@
     true
   );
 
-  RouterPage.chats = { note, id: () => (current.turns.length ? current.id : "") };
+  RouterPage.chats = { note, fork, id: () => (current.turns.length ? current.id : "") };
 })();

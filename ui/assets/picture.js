@@ -36,6 +36,17 @@
       { type: "button", class: "rt-link rt-trace", hidden: true, onclick: copyTrace },
       "Copy trace"
     );
+    const fork = el(
+      "button",
+      {
+        type: "button",
+        class: "rt-link rt-trace",
+        hidden: true,
+        title: "Begin a conversation of its own that has all turns up to this one",
+        onclick: () => RouterPage.chats.fork(value.turn.number),
+      },
+      "Fork from here"
+    );
     const badges = el("div", { class: "rt-badges" });
     const notes = el("ul", { class: "rt-notes" });
     const panel = el("section", {
@@ -47,7 +58,7 @@
     });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, fork, clock),
       graph.root,
       notes,
       badges,
@@ -159,6 +170,7 @@
     function name() {
       request.hidden = !value.id;
       trace.hidden = !value.id || value.phase === "running";
+      fork.hidden = trace.hidden || !value.turn || !host.closest("#picture");
       if (request.dataset.id === value.id) return;
       request.dataset.id = value.id;
       request.replaceChildren(value.id.slice(0, 8), icon("copy"));

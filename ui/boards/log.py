@@ -121,6 +121,12 @@ def _connect(service: ChatService, rows: Any, shown: gr.HTML) -> None:
         async for frame in replayed(row, service):
             yield frame
 
+    async def correct(event: gr.EventData, request: gr.Request) -> None:
+        sent = event._data or {}
+        by, category = request.username, str(sent.get("category", ""))
+        await service.correct_logged(str(sent.get("request_id", "")), category, by)
+
+    shown.select(correct, None, None, **AT_ONCE)
     rows.refresh(look, None, rows, trigger_mode="always_last", **AT_ONCE)
     rows.select(open_one, None, shown, trigger_mode="multiple", **STREAMED)
 
