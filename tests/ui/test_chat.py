@@ -266,7 +266,7 @@ def test_a_double_click_on_send_does_not_stop_what_it_began(visitor: Visitor):
 
 def test_a_prompt_sent_while_another_runs_waits_in_the_box(visitor: Visitor):
     upstream = visitor.site.upstream
-    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
+    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.1))
     visitor.ask("Tell me everything.", "remote")
     expect(visitor.answer()).to_contain_text("word1")
     visitor.ask("And then?")
