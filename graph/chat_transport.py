@@ -18,7 +18,7 @@ from graph.langchain_messages import ABOUT, Chunks, about, logprobs_of, message_
 from graph.router import Router
 from race.events import CallPiece, Event
 from race.state import Answer, Options, Wishes
-from race.wishes import AUTO
+from race.wishes import AUTO, wishes_of
 
 Payload = Mapping[str, Any]
 """A chat completion request in OpenAI's form."""
@@ -113,9 +113,7 @@ class InProcess:
                     yield chunk
 
     def _arguments(self, payload: Payload) -> _Arguments:
-        wishes = Wishes(**(payload.get("provider") or {}))
-        if payload.get("models"):
-            wishes["models"] = payload["models"]
+        wishes = wishes_of(payload.get("provider"), payload.get("models"))
         target = target_of(self._router.settings, payload.get("model") or AUTO, wishes)
         options = Options()
         for name in ("max_tokens", "temperature", "top_p"):

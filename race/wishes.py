@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -22,6 +22,8 @@ from config.models import Provider, Settings
 from providers.base import Message
 from race.state import Wishes
 
+_ALWAYS = frozenset({"allow_fallbacks", "require_parameters"})
+"""What is so here whoever asks for it."""
 _UNKNOWN = float("inf")
 """Where a price or a time is not known: after all that are."""
 
@@ -68,6 +70,33 @@ def wished(
     if not left:
         raise UsageError("no enabled provider is left by `provider`; loosen it", "provider")
     return left
+
+
+def wishes_of(provider: object, models: object) -> Wishes:
+    """The wishes of a caller in Python, as `provider` and `models` give them; UsageError names the
+    first that is none."""
+    wishes = Wishes(models=_names(models, "models")) if models else Wishes()
+    given = provider or {}
+    if not isinstance(given, Mapping):
+        raise UsageError("`provider` must be an object", "provider")
+    for wish, value in given.items():
+        param = f"provider.{wish}"
+        if wish in ("order", "only", "ignore"):
+            wishes.update({wish: _names(value, param)})  # type: ignore[misc]
+        elif wish == "sort" and value in ("price", "throughput", "latency"):
+            wishes["sort"] = value
+        elif wish == "max_price" and isinstance(value, Mapping):
+            wishes["max_price"] = dict(value)
+        elif value and not (wish in _ALWAYS and value is True):
+            message = f"`{param}`: {value!r:.60} is not supported here; leave it out"
+            raise UsageError(message, param, "unsupported_parameter")
+    return wishes
+
+
+def _names(given: object, param: str) -> list[str]:
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+        raise UsageError(f"`{param}` must be a list of names", param)
+    return list(given)
 
 
 def allows(name: str, wishes: Wishes, settings: Settings) -> bool:

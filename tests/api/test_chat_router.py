@@ -87,3 +87,27 @@ async def test_calls_without_ids_are_paired(chat: ChatRouter, upstream: Upstream
     await chat.ainvoke([ASK, said, Result("fine", tool_call_id="")])
     _, made, result = upstream.calls("first")[0].body["messages"]
     assert made["tool_calls"][0]["id"] == result["tool_call_id"] != ""
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"provider": "second"}, "`provider` must be an object"),
+        ({"models": "second"}, "`models` must be a list"),
+        ({"provider": {"only": "second"}}, "`provider.only` must be a list"),
+        ({"provider": {"data_collection": "deny"}}, "`provider.data_collection`.* not supported"),
+        ({"provider": {"sort": "fame"}}, "`provider.sort`.* not supported"),
+    ],
+)
+async def test_a_wish_that_is_none_is_refused_by_name(
+    wish: dict[str, Any], said: str, chat: ChatRouter, upstream: Upstream
+) -> None:
+    with pytest.raises(Exception, match=said):
+        await chat.ainvoke([ASK], **wish)
+    assert upstream.requests == 0
+
+
+async def test_wishes_are_kept(chat: ChatRouter) -> None:
+    wish = {"only": ["second"], "max_price": None, "allow_fallbacks": True}
+    done = await chat.ainvoke([ASK], provider=wish, models=["auto", "second"])
+    assert done.response_metadata["provider"] == "second"
