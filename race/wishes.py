@@ -13,14 +13,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
 from config.errors import NotFoundError, UsageError
 from config.models import Provider, Settings
 from providers.base import Message
-from race.state import Wishes
+
+if TYPE_CHECKING:  # the routing state needs none of LangGraph, and commands that print it neither
+    from race.state import Wishes
 
 _ALWAYS = frozenset({"allow_fallbacks", "require_parameters"})
 """What is so here whoever asks for it."""
