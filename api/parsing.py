@@ -140,6 +140,8 @@ def _options(request: ChatRequest, body: dict[str, object]) -> Options:
         extra["response_format"] = form
     if extra:
         options["extra"] = extra
+    if request.session_id:
+        options["session_id"] = request.session_id
     return options
 
 

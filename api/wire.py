@@ -212,4 +212,7 @@ class ChatRequest(Wire):
     safety_identifier: SkipValidation[str] | None = Field(default=None, description="Ignored.")
     prompt_cache_key: SkipValidation[str] | None = Field(default=None, description="Ignored.")
     service_tier: SkipValidation[str] | None = Field(default=None, description="Ignored.")
-    session_id: SkipValidation[str] | None = Field(default=None, description="Ignored.")
+    session_id: str | None = Field(
+        default=None,
+        description="Names the conversation, which stays with one provider for a while.",
+    )

@@ -22,6 +22,7 @@ from config.mistakes import Mistake, refuse, validate
 from config.model_files import model_files
 from config.models import (
     Admission,
+    Affinity,
     Api,
     Breaker,
     Budget,
@@ -59,6 +60,7 @@ class _ProvidersFile(Model):
     breaker: Breaker = Breaker()
     budget: Budget = Budget()
     admission: Admission = Admission()
+    affinity: Affinity = Affinity()
     retention: Retention = Retention()
     scout: Scout = Scout()
     content_filter: Literal["propagate", "fallback"] = "propagate"

@@ -235,6 +235,13 @@ class Scout(Model):
     """What passes its trial waits for a person; False: it is appended."""
 
 
+class Affinity(Model):
+    """How long a conversation stays with the provider that holds its prompt cache."""
+
+    ttl_s: float = Field(default=600.0, ge=0)
+    """From its last answer; 0: it does not stay."""
+
+
 class Admission(Model):
     """How many requests race at once, and how many may wait for a place."""
 
@@ -311,6 +318,7 @@ class Settings(Model):
     breaker: Breaker = Breaker()
     budget: Budget = Budget()
     admission: Admission = Admission()
+    affinity: Affinity = Affinity()
     retention: Retention = Retention()
     scout: Scout = Scout()
     content_filter: Literal["propagate", "fallback"] = "propagate"

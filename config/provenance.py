@@ -13,7 +13,17 @@ from config.models import Host, Provider, Settings
 
 Source = Literal["default", "providers.yaml", "environment", ".env"]
 MASK = "********"
-_SECTIONS = ("fallback", "limits", "ranking", "breaker", "budget", "admission", "api", "log")
+_SECTIONS = (
+    "fallback",
+    "limits",
+    "ranking",
+    "breaker",
+    "budget",
+    "admission",
+    "affinity",
+    "api",
+    "log",
+)
 
 
 @dataclass(frozen=True, slots=True)

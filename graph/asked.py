@@ -30,6 +30,10 @@ _KNOWN = PASSED | {"logprobs", "top_logprobs"}
 """What goes to a provider as it is, beside tools and a format."""
 
 
+MOST_SESSION = 256
+"""Characters of a conversation's name."""
+
+
 def checked(
     settings: Settings,
     prompt: object,
@@ -48,19 +52,23 @@ def checked(
     """
     named = checked_category(settings, category), checked_provider(settings, provider)
     options, wishes = _readied(options or {}, settings), wishes or {}
+    session = options.get("session_id") or None
+    if session is not None and len(session) > MOST_SESSION:
+        raise UsageError(f"`session_id` has more than {MOST_SESSION} characters", "session_id")
+    options = Options(**{name: v for name, v in options.items() if name != "session_id"})  # type: ignore[typeddict-item]
     if messages is not None:
         if prompt or history:
             raise UsageError("give `messages`, or `prompt` and `history`, not both", "messages")
         said = conversation(messages)
         _check_size(sum(len(written(message)) for message in said), "messages", "messages have")
         words, before, whole = _understood(said)
-        return Asked(words, before, *named, options, rewindable, whole, wishes)
+        return Asked(words, before, *named, options, rewindable, whole, wishes, session)
     if prompt is not None and not isinstance(prompt, str):
         raise UsageError(f"`prompt` must be text, not {type(prompt).__name__}", "prompt")
     if prompt is None or not prompt.strip():
         raise UsageError("the prompt is empty; send some text", "prompt")
     _check_size(len(prompt), "prompt", "prompt has")
-    return Asked(prompt, list(history or []), *named, options, rewindable, (), wishes)
+    return Asked(prompt, list(history or []), *named, options, rewindable, (), wishes, session)
 
 
 def checked_category(settings: Settings, name: object) -> str | None:

@@ -56,7 +56,7 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     choice = services.routing.choose(category, needs)
     order, explored = list(choice.order), choice.explored
     propensity: float | None = choice.propensity
-    chosen = services.routing.why(choice, category)
+    chosen, stays, held = services.routing.why(choice, category), False, None
     if asked.reasons and (thinking := services.routing.thinkers_first(order)) != order:
         order, propensity, explored = thinking, None, False
         chosen = f"the caller's wish: reasoning, and {order[0]} reasons"
@@ -70,6 +70,10 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
         order = wished(order, asked.wishes, settings, services.routing.hedge_after_s)
         propensity, explored = 1.0, False
         chosen = f"the caller's wish ({', '.join(asked.wishes)}): {order[0] if order else 'nobody'}"
+    elif asked.continues and (held := services.routing.stays(asked.session_id, category, needs)):
+        order = [held, *(name for name in order if name != held)]
+        propensity, explored, stays = None, False, True
+        chosen = f"conversation: {held} holds its prompt cache"
     if (looping := services.routing.loops.provider(asked.conversation)) in order:
         order = [looping, *(name for name in order if name != looping)]
         propensity, explored = None, False
@@ -82,6 +86,8 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
         order = able
         chosen = f"capability: {order[0]} is the first that can do {' and '.join(sorted(needs))}"
     evidence: dict[str, object] = dict(found.evidence)
+    if stays and order[0] == held:
+        evidence["stays"] = held
     if asked.category:
         evidence["given"] = category
     return Route(

@@ -31,6 +31,8 @@ async def log(state: State, services: Services, request: Request) -> State:
         answer = replace(answer, retry_after_s=wait_s)
     if served is not None and answer.tool_calls:
         services.routing.loops.remember(request.asked.messages(), served.provider)
+    if request.asked.session_id and served is not None and answer.role == "primary":
+        services.routing.conversations.remember(request.asked.session_id, served.provider)
     fresh = row_of(services, request, answer, served)
     logged = await write(services, request, fresh)
     cause = services.routing.fold([fresh], answer.category, running=len(services.races))
@@ -166,6 +168,7 @@ def row_of(
         answer=answer.text if keep else None,
         error=answer.error,
         simulated=_simulated(services, answer),
+        session_id=request.asked.session_id,
         stopped=answer.error_kind == "cancelled",
         reason=answer.why,
         attempts=attempts,

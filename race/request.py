@@ -35,6 +35,14 @@ class Asked:
     """Where the caller gave messages: all of them, as they go to a model. `prompt` and `history`
     are then the user's own words in them."""
     wishes: Wishes = field(default_factory=Wishes)
+    session_id: str | None = None
+    """The conversation, where the caller named it."""
+
+    @property
+    def continues(self) -> bool:
+        """A turn after an assistant's turn: its prompt begins with one that was read before."""
+        before = self.conversation or self.history
+        return any(message["role"] == "assistant" for message in before)
 
     def messages(self) -> list[Message]:
         """The conversation as a model gets it."""

@@ -15,7 +15,7 @@ from config.errors import StorageError
 from config.models import Settings
 from race.budget import HedgeBudget
 from race.permits import Needs, Permits
-from race.wishes import Loops
+from race.wishes import Conversations, Loops
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import observations
 from routing.ranking.snapshot import Held
@@ -36,6 +36,10 @@ PIECE = 250
 
 PROVISIONAL = 2_000
 """The newest requests of the log, from which a start without a snapshot learns at once."""
+
+CACHED = 0.05
+"""Reward by which the holder of a conversation's prompt cache may be behind the first: a quarter of
+what waiting can take off, for the prompt that need not be read again."""
 
 CROWD = 8
 """One request's row is held back for each full so many that are running."""
@@ -101,6 +105,7 @@ class RoutingState(Permits):
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
         self.loops = Loops()
+        self.conversations = Conversations(settings.affinity.ttl_s, clock)
         self._enabled = [p.name for p in settings.providers if p.disabled is None]
         self._ask_spent_at = 0.0
 
@@ -110,6 +115,7 @@ class RoutingState(Permits):
         It has yet to read the log: `ready` does.
         """
         routing = RoutingState(settings, clock=self._clock, draw=self._draw, memory=memory)
+        routing.conversations = self.conversations.with_ttl(settings.affinity.ttl_s)
         routing._unshared = self._unshared  # the breakers that stay report there
         before = {p.name: p for p in self._settings.providers}
         for provider in settings.providers:
@@ -162,6 +168,15 @@ class RoutingState(Permits):
         if self.allowance.lean > 0.0:
             return f"budget: today's is nearly spent, so prices count more, and {first} is first"
         return f"learned order: {first} is first in {category}"
+
+    def stays(self, session_id: str | None, category: str, needs: Needs = ()) -> str | None:
+        """The provider that holds the conversation's prompt cache, while it may be asked and its
+        learned reward is not too far behind; None: the order decides."""
+        name = self.conversations.provider(session_id)
+        behind = self.ranking.behind(category, name) if name is not None else None
+        if name is None or behind is None or behind > CACHED:
+            return None
+        return name if self.allows(name, needs) else None
 
     def hedge_after_s(self, name: str) -> float:
         """How long a hedged fallback waits: the learned p95 of the primary's first token."""

@@ -30,6 +30,8 @@ class Options(TypedDict, total=False):
     """All else that goes to the provider as it is: tools, response_format, seed, …"""
     passes: dict[str, object]
     """Fields that only some hosts know (`hosts.<name>.passes`); those of others are not asked."""
+    session_id: str
+    """The conversation's name; no provider is sent it."""
 
 
 class Wishes(TypedDict, total=False):

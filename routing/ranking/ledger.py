@@ -127,7 +127,8 @@ class Ledger:
         back = self._is_back(seen)
         causes = self._recover(seen.provider) if back else {}
         category = seen.category
-        if seen.role == "primary" and (category, seen.provider) in self.arms:
+        counts = seen.role == "primary" and not seen.stays  # a conversation counts once
+        if counts and (category, seen.provider) in self.arms:
             success = reward.success(seen.outcome, seen.error, self.weights)
             if success is not None:
                 cause = self._learn(seen, success)

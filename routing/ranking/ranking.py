@@ -144,6 +144,13 @@ class Ranking:
         rest = [name for name in able if name != chosen]
         return Choice((chosen, *rest), chosen != able[0], chances[chosen])
 
+    def behind(self, category: str, name: str) -> float | None:
+        """By how much its mean reward is below the first's; None for one that is not of it."""
+        served = self._served[category]
+        if name not in served.means:
+            return None
+        return max(0.0, served.means[served.order[0]] - served.means[name])
+
     def chances(self, category: str) -> dict[str, float]:
         """The probability of each provider to be asked, where all of them may be."""
         served = self._served[category]

@@ -44,6 +44,7 @@ class Observation(NamedTuple):
     propensity: float | None = None
     revision: int = 0
     tokens_out: int | None = None
+    stays: bool = False  # a later turn of a conversation that stayed: nobody was drawn
 
 
 def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
@@ -54,6 +55,7 @@ def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
     """
     for row in rows:
         liked = row.get("liked")
+        stays = bool((row.get("evidence") or {}).get("stays"))
         for attempt in row.get("attempts") or ():
             get = attempt.get
             yield Observation(
@@ -73,6 +75,7 @@ def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
                 propensity=get("propensity"),
                 revision=get("revision") or 0,
                 tokens_out=get("tokens_out"),
+                stays=stays and get("propensity") is None,
             )
 
 

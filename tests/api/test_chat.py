@@ -95,6 +95,30 @@ async def test_the_router_object_says_why_that_provider_was_asked(
     assert router["why"] == f"learned order: {router['provider']} is first in technical"
 
 
+async def test_a_conversation_stays_with_the_provider_that_holds_its_cache(
+    service: Service,
+) -> None:
+    client = await service.client()
+    session = {"session_id": "s-1"}
+    began = await client.chat.completions.create(model="second", messages=HELLO, extra_body=session)
+    more = [*HELLO, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Go on"}]
+    later = await client.chat.completions.create(
+        model="auto:technical", messages=more, extra_body=session
+    )
+    assert (began.model, later.model) == ("second", "second")
+    router = later.to_dict()["router"]
+    assert router["why"] == "conversation: second holds its prompt cache"
+    row = await service.router.services.log.get(router["request_id"])
+    assert row is not None
+    assert (row["session_id"], row["evidence"]["stays"]) == ("s-1", "second")
+    assert row["attempts"][0]["propensity"] is None, "nobody was drawn"
+    for body, messages in (({}, more), (session, HELLO), ({"session_id": "s-2"}, more)):
+        fresh = await client.chat.completions.create(
+            model="auto:technical", messages=messages, extra_body=body
+        )
+        assert fresh.model == "first", "another conversation, or one that begins anew"
+
+
 async def test_the_fallback_stands_behind_a_named_provider_too(
     client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:

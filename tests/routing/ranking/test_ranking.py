@@ -54,6 +54,20 @@ def test_an_offline_evaluation_weighs_no_more_than_a_bound() -> None:
     assert ranking(rows + later).order(C)[0] == "model-a"
 
 
+def test_a_conversation_that_stays_counts_once() -> None:
+    row = {
+        "request_id": "r1",
+        "at": 1.0,
+        "category": C,
+        "evidence": {"stays": "model-a"},
+        "attempts": [{"provider": "model-a", "outcome": "ok", "propensity": None}],
+    }
+    learner = ranking(observations([row]))
+    assert learner.standings(C).observations == 0
+    drawn = {**row, "evidence": {}, "request_id": "r0"}
+    assert ranking(observations([drawn, row])).standings(C).observations == 1
+
+
 # -- the order ------------------------------------------------------------------------------------
 
 
