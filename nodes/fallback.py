@@ -49,7 +49,12 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     usable = name is not None and settings.enabled(name) and services.routing.allows(name)
     if usable and meeting.race is not None and meeting.race.start == "hedged":
         await meeting.may_start.wait()
-    found = await services.knowledge.retrieve(asked.prompt, wanted.passages, rerank=wanted.rerank)
+    try:
+        found = await services.knowledge.retrieve(
+            asked.prompt, wanted.passages, rerank=wanted.rerank
+        )
+    finally:
+        meeting.passages_known.set()  # whatever came of it: the primary may wait for it
     request.retrieval = found
     meeting.passages_found(confident=found.confident)
     if usable and name is not None and services.routing.allows(name):

@@ -113,18 +113,16 @@ async def _knowledge_is_better(services: Services, request: Request, preferred: 
     """The embedded LLaMA is all there is, and confident passages are found: it answers from them.
 
     It knows little by itself, and would invent. A provider that the caller named answers as asked.
+    However long the search takes: past `ttft_s` the fallback has its turn, and reads what is found.
     """
     behind, meeting = request.standby, request.meeting
     if request.asked.provider or behind is None or as_it_is(request.asked, request.needs):
         return False
     if not services.providers.shares_embedded(preferred, behind):
         return False
-    ttft_s = services.settings.limits_for(request.routed["category"]).ttft_s
-    try:
-        async with asyncio.timeout(ttft_s / 2):
-            await meeting.passages_known.wait()
-    except TimeoutError:
+    if meeting.race is None or meeting.race.start != "when_out":
         return False
+    await meeting.passages_known.wait()
     return request.retrieval is not None and request.retrieval.confident
 
 

@@ -132,7 +132,6 @@ class Rendezvous:
 
     def passages_found(self, *, confident: bool) -> None:
         """Retrieval is in; see `Race.passages_found`."""
-        self.passages_known.set()
         self._feed(self._race().passages_found(self.now(), confident=confident))
 
     def done(self, side: Side) -> None:

@@ -476,6 +476,17 @@ def test_the_knowledge_base_answers_where_the_embedded_model_is_all_there_is() -
     on_virtual_time(play())
 
 
+def test_the_knowledge_base_answers_though_its_search_is_slower_than_a_first_word() -> None:
+    async def play():
+        p, f = primary(whole(300, "Invented.")), fallback(whole(300, "The sky is blue."))
+        stage = Stage(p, f, retrieval=SURE, shared=True, ttft_s=1)
+        stage.services.knowledge.takes_s = 4
+        played = await stage.play()
+        assert (played.text, len(p.calls), len(f.calls)) == ("The sky is blue.", 0, 1)
+
+    on_virtual_time(play())
+
+
 @pytest.mark.parametrize(
     ("found", "how"), [(Retrieval(), {}), (SURE, {"provider": "primary"})], ids=["unsure", "named"]
 )
