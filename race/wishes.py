@@ -77,7 +77,7 @@ def wished(
 def wishes_of(provider: object, models: object) -> Wishes:
     """The wishes of a caller in Python, as `provider` and `models` give them; UsageError names the
     first that is none."""
-    wishes = Wishes(models=_names(models, "models")) if models else Wishes()
+    wishes: Wishes = {"models": _names(models, "models")} if models else {}
     given = provider or {}
     if not isinstance(given, Mapping):
         raise UsageError("`provider` must be an object", "provider")
