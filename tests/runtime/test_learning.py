@@ -70,7 +70,7 @@ async def whole(settings: Settings, log: InteractionLog) -> Any:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - reading again is a task that nobody awaits
             await asyncio.sleep(0.01)
 

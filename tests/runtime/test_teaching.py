@@ -81,15 +81,15 @@ async def test_what_was_taught_survives_a_restart_and_an_edit_of_the_categories(
     categories["general"]["keywords"] = ["visa"]
     path.write_text(yaml.safe_dump(categories))
     async with Router.from_config(config, data, environ={}) as router:
-        await asyncio.wait_for(_until(router, "technical"), 15)
+        await asyncio.wait_for(_until(router, "technical"), 60)
 
 
 async def test_another_replica_hears_of_it_and_of_its_end(settings: Settings) -> None:
     async with Router(settings) as one, Router(settings) as other:
         lesson = await one.teach(BOIL, "technical")
-        await asyncio.wait_for(_until(other, "technical"), 15)
+        await asyncio.wait_for(_until(other, "technical"), 60)
         await one.take_back(lesson["id"])
-        await asyncio.wait_for(_until(other, "general"), 15)
+        await asyncio.wait_for(_until(other, "general"), 60)
 
 
 async def _until(router: Router, category: str) -> None:

@@ -34,6 +34,8 @@ async def write(log, worker):
     for n in range(100_000):
         name = f"{sys.argv[2]}-{worker}-{n}"
         await log.write(request(name), [attempt(0), attempt(1, role="fallback", served=False)])
+        while log.backlog.in_memory:  # the disk stalls
+            await asyncio.sleep(0.01)
         print(name, flush=True)
 
 async def main():
@@ -63,7 +65,7 @@ async def main():
     print(log.problem)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     await log.write(request("after"), [attempt()])
-    while log.problem:
+    while log.problem or sum(log.backlog[:2]):
         await asyncio.sleep(0.01)
     print(len(await log.recent(None)), log.backlog)
     await log.close()
