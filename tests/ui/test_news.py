@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from tests.ui.conftest import Site, Visitor
 from tests.ui.test_boards import rows_of, write
+from ui.boards.priorities import reasons, why
 from ui.news import item
 
 HOSTILE = "<img src=x onerror=window.owned=1>${window.owned=2}"
@@ -89,7 +90,7 @@ def test_how_trials_end_is_seen_on_an_open_page_without_a_reload(trying: Site, v
     names = {p["name"]: p for p in yaml.safe_load(config_of(trying))["providers"]}
     assert "doomed" not in names
     assert "trial" not in names["promising"]
-    kinds = [r["kind"] for r in trying.run(trying.router.news())]
+    kinds = [r["kind"] for r in trying.run(trying.router.news()) if r["kind"] != "reranked"]
     assert kinds[:2] == ["discovery.rolled_back", "discovery.promoted"]
     toast(visitor, "doomed").get_by_label("Close").click()
     expect(toast(visitor, "doomed")).to_have_count(0)
@@ -131,3 +132,13 @@ def test_hostile_names_in_the_news_stay_text(trying: Site, visitor_at):
     visitor.tab("Find models")
     expect(visitor.page.locator("#trials .rt-changes")).to_contain_text(HOSTILE)
     assert visitor.page.evaluate("() => window.owned") is None
+
+
+def test_the_ranking_gives_the_reason_that_was_noted_for_the_order_in_force():
+    rows = [row("reranked", "general", category="general", after=["b", "a"], why="noted")]
+    rows += [row("reranked", "general", category="general", after=["a", "b"], why="older")]
+    noted = reasons(rows)["general"]
+    worded_anew = {"learned": ["b", "a"], "last_change": {"why": "worded anew"}}
+    assert why(worded_anew, noted) == "noted"
+    assert why({**worded_anew, "learned": ["a", "b"]}, noted) == "worded anew"
+    assert why({"learned": ["a"], "last_change": None}, None) is None

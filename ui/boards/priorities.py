@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -13,11 +13,14 @@ from routing.ranking.history import Courses
 from routing.ranking.ledger import Ledger
 from routing.ranking.ranking import Ranking
 from runtime.reports import CategoryOrder
+from telemetry.records import AuditRow
 from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 
 EVERY_S = 2.0
+NEWS = 50
+"""Of the newest changes, those that are looked through for the reason of an order."""
 
 Course = Sequence[Mapping[str, object]]
 """Points of one category in the order of time; see `Courses`."""
@@ -28,7 +31,8 @@ def priorities_tab(service: ChatService) -> None:
 
     async def refresh() -> object:
         priorities = await service.router.priorities()
-        return board(priorities, await history.courses(), service)
+        said = reasons(await service.router.news(NEWS))
+        return board(priorities, await history.courses(), service, said)
 
     with gr.Tab("Ranking", id="priorities"):
         shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
@@ -36,22 +40,49 @@ def priorities_tab(service: ChatService) -> None:
 
 
 def board(
-    priorities: Mapping[str, CategoryOrder], courses: Mapping[str, Course], service: ChatService
+    priorities: Mapping[str, CategoryOrder],
+    courses: Mapping[str, Course],
+    service: ChatService,
+    said: Mapping[str, Reordering],
 ) -> dict[str, object]:
-    """What `Router.priorities` returns, ready to be drawn."""
+    """What `Router.priorities` returns, ready to be drawn; `said` are the noted reorderings."""
     return {
         "categories": [
             {
                 "name": name,
                 "observations": one["observations"],
                 "changes": one["changes"],
-                "why": (one["last_change"] or {}).get("why"),
+                "why": why(one, said.get(name)),
                 "entries": [_entry(e, place, service) for place, e in enumerate(one["providers"])],
                 "course": courses.get(name, []),
             }
             for name, one in priorities.items()
         ]
     }
+
+
+class Reordering(NamedTuple):
+    """A change of the order as it was noted when it happened, for whoever reads it where."""
+
+    after: list[str]
+    why: str
+
+
+def reasons(rows: Iterable[AuditRow]) -> dict[str, Reordering]:
+    """By category the newest reordering; `rows` are newest first."""
+    found: dict[str, Reordering] = {}
+    for row in rows:
+        category, after = str(row["detail"].get("category")), row["detail"].get("after")
+        if row["kind"] == "reranked" and isinstance(after, list):
+            found.setdefault(category, Reordering(after, str(row["detail"].get("why") or "")))
+    return found
+
+
+def why(one: CategoryOrder, noted: Reordering | None) -> str | None:
+    """The noted reason where it is of the order in force: folding the log again words it anew."""
+    if noted is not None and noted.why and noted.after == one["learned"]:
+        return noted.why
+    return str(one["last_change"]["why"]) if one["last_change"] else None
 
 
 def _entry(entry: Mapping[str, Any], place: int, service: ChatService) -> dict[str, object]:
