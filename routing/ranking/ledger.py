@@ -226,7 +226,10 @@ class Ledger:
         }
 
         def known(name: str) -> float:
-            """The variance within a state, where it is not sure which one the provider is in."""
+            """The variance within a state, where it is not sure which one the provider is in; none
+            of one that is back from an outage, for what was before holds again."""
+            if name == recovered:
+                return 0.0
             arm = arms[name]
             if arm.settled is not None:
                 return arm.value(weights, count).variance

@@ -124,6 +124,19 @@ def test_a_skipped_provider_that_answers_again_is_first_again() -> None:
     assert change.why == "technical: model-a before model-b: model-a is back from an outage"
 
 
+def test_one_that_was_little_better_is_first_again_after_its_outage() -> None:
+    """Few answers leave its reward unsure, but the order had been settled before the outage."""
+    quick = {"model-a": 300.0, "model-b": 500.0, "model-c": 1_200.0}
+    rows = [tried(n, name, ttft_ms=quick[name]) for n, name in enumerate(ORDER * 9)]
+    rows += [tried(100 + n, outcome="failed", ttft_ms=None) for n in range(8)]
+    rows += [tried(110 + n, "model-b", ttft_ms=500.0) for n in range(40)]
+    learner = ranking(rows)
+    assert learner.order(C)[0] == "model-b"
+    learner.update(tried(200, ttft_ms=300.0))
+    learner.settle()
+    assert learner.order(C)[0] == "model-a"
+
+
 def test_a_provider_that_keeps_going_down_falls_behind() -> None:
     rows = everyone(60)
     for flap in range(25):
