@@ -126,13 +126,14 @@ def test_a_skipped_provider_that_answers_again_is_first_again() -> None:
 
 def test_one_that_was_little_better_is_first_again_after_its_outage() -> None:
     """Few answers leave its reward unsure, but the order had been settled before the outage."""
-    quick = {"model-a": 300.0, "model-b": 500.0, "model-c": 1_200.0}
-    rows = [tried(n, name, ttft_ms=quick[name]) for n, name in enumerate(ORDER * 9)]
+    quick = {"model-a": 100.0, "model-b": 400.0, "model-c": 1_200.0}
+    names = [*ORDER * 4, *("model-a",) * 12]
+    rows = [tried(n, name, ttft_ms=quick[name]) for n, name in enumerate(names)]
     rows += [tried(100 + n, outcome="failed", ttft_ms=None) for n in range(8)]
-    rows += [tried(110 + n, "model-b", ttft_ms=500.0) for n in range(40)]
+    rows += [tried(110 + n, "model-b", ttft_ms=400.0) for n in range(60)]
     learner = ranking(rows)
     assert learner.order(C)[0] == "model-b"
-    learner.update(tried(200, ttft_ms=300.0))
+    learner.update(tried(200, ttft_ms=100.0))
     learner.settle()
     assert learner.order(C)[0] == "model-a"
 
