@@ -222,7 +222,7 @@ def test_what_the_page_does_not_use_is_not_there(http: httpx.Client, secret: Pat
 
 
 def test_an_export_is_for_the_session_that_made_it(http: httpx.Client, other: httpx.Client):
-    made = http.post("/gradio_api/run/write", json={"data": ["", "", "all"]}).json()
+    made = http.post("/gradio_api/run/write", json={"data": [], "event_data": {}}).json()
     path = encode_file_path(made["data"][0]["path"])
     assert http.get(f"/gradio_api/file={path}").status_code == 200
     assert other.get(f"/gradio_api/file={path}").status_code == 403
