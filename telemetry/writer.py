@@ -58,6 +58,9 @@ SILENT_S = 0.75
 READ_S = 3.0
 """A transaction that takes longer means that reading is in vain too."""
 
+WATCH_S = 0.01
+"""How often a read looks whether the log has taken what waits for it."""
+
 CLOSE_S = 3.0
 """How long closing waits for a log that does not answer; rows that wait are on the disk."""
 
@@ -71,8 +74,6 @@ class Writer:
         """The log was reached and its schema is up to date, or it is refused for good."""
         self.adopted = threading.Event()
         """What an earlier process left in the spool is known."""
-        self.handed_on = threading.Event()
-        """Nothing waits."""
         self.refused: StorageError | None = None
         """Why this log can never be used: it is corrupt, or of a newer program."""
         self._database = database
@@ -185,7 +186,7 @@ class Writer:
         ends = time.monotonic() + timeout_s
         self.adopted.wait(timeout_s)
         while self.keeper.waiting and self._failed is None and time.monotonic() < ends:
-            self.handed_on.wait(0.05)
+            time.sleep(WATCH_S)
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -315,8 +316,6 @@ class Writer:
                     self.keeper.give_up(1, str(refusal))
             self.keeper.taken(segment)
             self._trust()
-        if not self.keeper.waiting:
-            self.handed_on.set()
 
     def _was_slow(self) -> None:
         self._slow += 1
