@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ANTHROPIC, Problem, crashed, stopping
+from api.errors import Problem, crashed, speaks_anthropic, stopping
 from web.body import LargeBodies
 
 logger = structlog.get_logger()
@@ -64,7 +64,7 @@ class Boundary:
         state["request_id"] = request_id
         state["may_be_large"] = partial(self.large.enter, request_id)
         state["headers"] = [(b"x-request-id", request_id.encode())]
-        if scope["path"].startswith(ANTHROPIC):
+        if speaks_anthropic(scope["path"]):
             state["headers"].append((b"request-id", request_id.encode()))
         started = False
 

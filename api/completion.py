@@ -179,7 +179,7 @@ class Chunks:
         self,
         answer: Answer,
         choices: list[dict[str, object]],
-        tokens: dict[str, int] | None,
+        tokens: dict[str, object] | None,
         router: dict[str, object],
     ) -> bytes:
         chunk = {

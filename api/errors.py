@@ -25,6 +25,11 @@ from race.state import Answer
 ANTHROPIC = "/v1/messages"
 """Where Anthropic's dialect is spoken."""
 
+
+def speaks_anthropic(path: str) -> bool:
+    return path == ANTHROPIC or path.startswith(f"{ANTHROPIC}/")
+
+
 NO_THREADS = "thread_unsupported_request"
 """Anthropic's code by which its clients know to send the whole conversation each time."""
 
@@ -89,7 +94,7 @@ class ProblemResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = self.problem
-        if scope["path"].startswith(ANTHROPIC):
+        if speaks_anthropic(scope["path"]):
             body = problem.anthropic(scope.get("state", {}).get("request_id"))
         else:
             body = problem.body()

@@ -22,13 +22,13 @@ from api.replies import reply
 from api.translation import (
     Translation,
     data_url,
-    list_at,
     object_at,
+    parts_at,
     read,
     text_at,
     unsupported,
 )
-from api.wire import MAX_TOKENS, Whole, Wire
+from api.wire import MAX_TOKENS, Whole, Wire, whole
 from graph.router import Router
 from providers.base import estimate_tokens
 from providers.conversation import MAX_MESSAGES
@@ -174,7 +174,7 @@ def _wishes(request: MessagesRequest, chat: dict[str, object]) -> None:
     thinking = request.thinking or {}
     if effort := config.get("effort"):
         chat["reasoning_effort"] = effort
-    elif isinstance(budget := thinking.get("budget_tokens"), int):
+    elif type(budget := whole(thinking.get("budget_tokens"))) is int:
         chat["reasoning_effort"] = next((e for most, e in EFFORTS if budget <= most), "high")
     form = config.get("format") or request.output_format
     if form:
@@ -201,9 +201,9 @@ def _tools(request: MessagesRequest, found: Translation) -> None:
         function = {"name": text_at(choice.get("name"), "tool_choice.name")}
         found.body["tool_choice"] = {"type": "function", "function": function}
     elif kind is not None:
-        if kind not in CHOICES:
+        if (meant := CHOICES.get(str(kind))) is None:
             raise unsupported("tool_choice.type", kind)
-        found.body["tool_choice"] = CHOICES[kind]
+        found.body["tool_choice"] = meant
 
 
 def _function(tool: dict[str, object], where: str) -> dict[str, object]:
@@ -231,7 +231,7 @@ def _user(content: object, where: str, found: Translation) -> None:
         found.say({"role": "user", "content": content}, where)
         return
     said: list[dict[str, object]] = []
-    for place, block in enumerate(list_at(content, f"{where}.content")):
+    for place, block in enumerate(parts_at(content, f"{where}.content")):
         at = f"{where}.content[{place}]"
         if object_at(block, at).get("type") == "tool_result":
             if said:
@@ -259,7 +259,7 @@ def _assistant(content: object, where: str) -> dict[str, object]:
     said: list[dict[str, object]] = []
     thoughts: list[str] = []
     calls: list[dict[str, object]] = []
-    for place, block in enumerate(list_at(content, f"{where}.content")):
+    for place, block in enumerate(parts_at(content, f"{where}.content")):
         at = f"{where}.content[{place}]"
         match object_at(block, at).get("type"):
             case "thinking":
@@ -286,14 +286,14 @@ def _call(block: dict[str, object], where: str) -> dict[str, object]:
 def _parts(content: object, where: str) -> str | list[dict[str, object]]:
     if isinstance(content, str):
         return content
-    blocks = enumerate(list_at(content, where))
+    blocks = enumerate(parts_at(content, where))
     read_ = (_part(object_at(b, f"{where}[{n}]"), f"{where}[{n}]") for n, b in blocks)
     return [part for part in read_ if part is not None]
 
 
 def _part(block: dict[str, object], where: str) -> dict[str, object] | None:
     """A block as a part of a chat message; None for what asks nothing."""
-    kind = block.get("type")
+    kind = str(block.get("type"))
     match kind:
         case "text":
             return {"type": "text", "text": text_at(block.get("text"), f"{where}.text")}
@@ -308,7 +308,7 @@ def _part(block: dict[str, object], where: str) -> dict[str, object] | None:
             return {"type": "text", "text": "\n".join([str(block.get("title") or ""), *said])}
         case _ if kind in DROPPED_BLOCKS:
             return None
-    raise unsupported(f"{where}.type", kind)
+    raise unsupported(f"{where}.type", block.get("type"))
 
 
 def _address(source: dict[str, object], where: str) -> str:

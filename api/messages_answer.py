@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from api.errors import Problem
-from api.outcome import finish_reason, router_object, usage
+from api.outcome import finish_reason, router_object, tokens
 from api.parsing import Asked
 from providers.base import Logprob, estimate_tokens
 from providers.messages import ToolCall
@@ -66,8 +66,8 @@ class MessageEvents:
         return message(answer, self._asked)
 
     def start(self, speaker: str) -> bytes:
-        tokens = estimate_tokens(self._asked.prompt)
-        begun = _envelope(self._request_id, speaker, tokens)
+        about = estimate_tokens(self._asked.prompt)
+        begun = _envelope(self._request_id, speaker, about)
         return _event({"type": "message_start", "message": begun})
 
     def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
@@ -89,12 +89,12 @@ class MessageEvents:
 
     def end(self, answer: Answer) -> bytes:
         """What follows the last block."""
-        tokens = _usage(answer, self._asked)
+        counted = _usage(answer, self._asked)
         delta = {"stop_reason": _stop_reason(answer), "stop_sequence": None}
         ending = {
             "type": "message_delta",
             "delta": delta,
-            "usage": tokens,
+            "usage": counted,
             "router": router_object(answer, self._asked.ignored),
         }
         closed = self._close() + self._close_calls(unfinished=True)
@@ -207,13 +207,14 @@ def _stop_reason(answer: Answer) -> str:
 
 
 def _usage(answer: Answer, asked: Asked) -> dict[str, object]:
-    tokens = usage(answer, asked.prompt)
-    return _counted(tokens["prompt_tokens"], tokens["completion_tokens"])
+    counted = tokens(answer, asked.prompt)
+    return _counted(counted.prompt - counted.cached, counted.completion, counted.cached)
 
 
-def _counted(tokens_in: int, tokens_out: int) -> dict[str, object]:
-    cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-    return {"input_tokens": tokens_in, "output_tokens": tokens_out, **cached}
+def _counted(tokens_in: int, tokens_out: int, cached: int = 0) -> dict[str, object]:
+    """`tokens_in`: of the prompt without its cached part, as Anthropic counts."""
+    read = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": cached}
+    return {"input_tokens": tokens_in, "output_tokens": tokens_out, **read}
 
 
 def _stop(index: int) -> bytes:

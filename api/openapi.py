@@ -28,10 +28,20 @@ class Documented(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class PromptDetails(Documented):
+    cached_tokens: int
+
+
+class CompletionDetails(Documented):
+    reasoning_tokens: int
+
+
 class Usage(Documented):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails
 
 
 class RouterObject(Documented):

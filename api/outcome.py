@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from providers.base import estimate_tokens
 from providers.messages import written
@@ -36,7 +37,35 @@ def _note(note: str | None, ignored: Sequence[str]) -> str | None:
     return "; ".join(filter(None, (note, left_out))) or None
 
 
-def usage(answer: Answer, prompt: str) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What an answer took; each dialect has names of its own for it."""
+
+    prompt: int
+    completion: int
+    cached: int
+    """Of the prompt's."""
+    reasoning: int
+    """Of the completion's."""
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+def usage(answer: Answer, prompt: str) -> dict[str, object]:
+    """`usage` in the words of OpenAI's chat completions."""
+    counted = tokens(answer, prompt)
+    return {
+        "prompt_tokens": counted.prompt,
+        "completion_tokens": counted.completion,
+        "total_tokens": counted.total,
+        "prompt_tokens_details": {"cached_tokens": counted.cached},
+        "completion_tokens_details": {"reasoning_tokens": counted.reasoning},
+    }
+
+
+def tokens(answer: Answer, prompt: str) -> Tokens:
     """Tokens of the prompt and of the text that the caller has; estimated where nobody counted
     them. What a switch in the middle of a stream does to it: docs/race.md."""
     tokens_in, tokens_out = answer.tokens_in, answer.tokens_out
@@ -46,8 +75,7 @@ def usage(answer: Answer, prompt: str) -> dict[str, int]:
         calls = answer.tool_calls
         said = written({"role": "assistant", "content": answer.text, "tool_calls": calls})
         tokens_out = estimate_tokens(said)
-    total = tokens_in + tokens_out
-    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": total}
+    return Tokens(tokens_in, tokens_out, answer.tokens_cached, answer.tokens_reasoning)
 
 
 def finish_reason(answer: Answer) -> str:

@@ -183,7 +183,7 @@ _MEANT = {
 
 def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
     """400 for the first of pydantic's errors, in our words."""
-    first = errors[0]
+    first = next((error for error in errors if not _is_other_form(error)), errors[0])
     param = _param(first["loc"])
     given = repr(first["input"])[:60]
     limits = first.get("ctx", {})
@@ -200,10 +200,25 @@ def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
         case "too_long":
             message = f"`{param}` may hold at most {limits['max_length']}"
             return invalid(message, param, "invalid_value")
+        case "string_type" if _is_form(first["loc"]):
+            return invalid(f"`{param}` must be a text or a list", param, "invalid_value")
         case kind if kind in _MEANT:
             return invalid(f"`{param}` must be {_MEANT[kind]}", param, "invalid_value")
         case _:
             return invalid(f"`{param}`: {first['msg']}", param or None, "invalid_value")
+
+
+_FORMS = frozenset({"input", "prompt", "system"})
+"""Parameters that are a text or a list; pydantic names the form that it tried after them."""
+
+
+def _is_form(loc: Sequence[int | str]) -> bool:
+    return len(loc) == 2 and loc[0] in _FORMS
+
+
+def _is_other_form(error: ErrorDetails) -> bool:
+    """Whether a list was tried as a text: what is wrong inside of it says more."""
+    return _is_form(error["loc"]) and isinstance(error["input"], list)
 
 
 def _param(loc: Sequence[int | str]) -> str:
@@ -212,7 +227,7 @@ def _param(loc: Sequence[int | str]) -> str:
     for place, step in enumerate(loc):
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step == "schema_" or str(step).startswith("function-"):
+        elif step == "schema_" or str(step).startswith("function-") or _is_form(loc[: place + 1]):
             continue
         elif not (place and loc[place - 1] == "stop" and step in ("text", "list")):
             path += f".{step}" if path else step

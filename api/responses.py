@@ -18,7 +18,7 @@ from api.openapi import STREAMED, Documented, RouterObject, body_of, errors
 from api.parsing import MAX_CHAT_BYTES, read_json
 from api.replies import reply
 from api.responses_answer import ResponseEvents
-from api.translation import Translation, list_at, object_at, read, text_at, unsupported
+from api.translation import Translation, list_at, object_at, parts_at, read, text_at, unsupported
 from api.wire import MAX_TOKENS, Whole, Wire
 from graph.router import Router
 from providers.conversation import MAX_MESSAGES
@@ -212,7 +212,7 @@ def _choice(choice: str | dict[str, object], found: Translation) -> str | dict[s
             return {"type": "function", "function": function}
         case "allowed_tools":
             tools = enumerate(list_at(choice.get("tools"), "tool_choice.tools"))
-            named = {object_at(t, f"tool_choice.tools[{n}]").get("name") for n, t in tools}
+            named = [object_at(t, f"tool_choice.tools[{n}]").get("name") for n, t in tools]
             found.functions = [f for f in found.functions if f.get("name") in named]
             return text_at(choice.get("mode"), "tool_choice.mode")
     raise unsupported("tool_choice.type", choice.get("type"))
@@ -309,7 +309,7 @@ def _call(item: dict[str, object], where: str) -> dict[str, object]:
 def _content(content: object, where: str) -> str | list[dict[str, object]]:
     if isinstance(content, str):
         return content
-    parts = enumerate(list_at(content, where))
+    parts = enumerate(parts_at(content, where))
     return [_part(object_at(part, f"{where}[{n}]"), f"{where}[{n}]") for n, part in parts]
 
 

@@ -15,7 +15,7 @@ import orjson
 from api.completion import KEEP_ALIVE
 from api.errors import Problem
 from api.messages_answer import is_json
-from api.outcome import finish_reason, router_object, usage
+from api.outcome import finish_reason, router_object, tokens
 from api.parsing import Asked
 from providers.base import Logprob
 from race.events import CallPiece
@@ -255,11 +255,11 @@ class ResponseEvents:
 
 
 def _usage(answer: Answer, asked: Asked) -> dict[str, object]:
-    tokens = usage(answer, asked.prompt)
+    counted = tokens(answer, asked.prompt)
     return {
-        "input_tokens": tokens["prompt_tokens"],
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-        "output_tokens": tokens["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": tokens["total_tokens"],
+        "input_tokens": counted.prompt,
+        "input_tokens_details": {"cached_tokens": counted.cached, "cache_write_tokens": 0},
+        "output_tokens": counted.completion,
+        "output_tokens_details": {"reasoning_tokens": counted.reasoning},
+        "total_tokens": counted.total,
     }

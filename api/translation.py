@@ -84,10 +84,15 @@ def object_at(value: object, place: str) -> dict[str, object]:
     return value
 
 
-def list_at(value: object, place: str) -> list[Any]:
+def list_at(value: object, place: str, meant: str = "a list") -> list[Any]:
     if not isinstance(value, list):
-        raise invalid(f"`{place}` must be a list", place, "invalid_value")
+        raise invalid(f"`{place}` must be {meant}", place, "invalid_value")
     return value
+
+
+def parts_at(value: object, place: str) -> list[Any]:
+    """The parts of a content, which may be a text too."""
+    return list_at(value, place, "a text or a list")
 
 
 def text_at(value: object, place: str) -> str:

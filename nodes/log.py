@@ -89,6 +89,7 @@ def finished(request: Request, said: AnswerState, served: Attempt | None) -> Ans
     costs = [a["cost_usd"] for a in attempts]
     known = [cost for cost in costs if cost is not None]
     tokens_in, tokens_out = usage_of(request, served)
+    counted = served.usage if served is not None and not served.prefix else None
     return Answer(
         request_id=request.request_id,
         text=said["text"],
@@ -110,6 +111,8 @@ def finished(request: Request, said: AnswerState, served: Attempt | None) -> Ans
         finish_reason=said["finish_reason"],
         tokens_in=tokens_in,
         tokens_out=tokens_out,
+        tokens_cached=counted.cached if counted else 0,
+        tokens_reasoning=counted.thoughts if counted else 0,
         sources=said["sources"],
         grounded=said["grounded"],
         tool_calls=said["tool_calls"],

@@ -51,6 +51,10 @@ class Usage:
 
     tokens_in: int
     tokens_out: int
+    cached: int = 0
+    """Of `tokens_in`, those that the host found in its cache."""
+    thoughts: int = 0
+    """Of `tokens_out`, those of the model's thoughts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,16 @@ _USAGE = (
     ("inputTokens", "outputTokens"),  # Bedrock
     ("promptTokens", "completionTokens"),
 )
+_CACHED = (
+    ("prompt_tokens_details", "cached_tokens"),  # OpenAI
+    ("input_tokens_details", "cached_tokens"),
+    ("", "prompt_cache_hit_tokens"),  # DeepSeek
+)
+_THOUGHTS = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("output_tokens_details", "reasoning_tokens"),
+)
+"""Where usage says which part of a count it is; Anthropic's own form counts the cached apart."""
 _THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning.text"})
 
 
@@ -114,8 +124,18 @@ def usage_of(holder: Mapping[str, object], bounds: Bounds) -> Usage | None:
         if tokens_in is None or tokens_out is None:
             continue
         if 0 < tokens_in <= bounds.tokens_in and tokens_out <= bounds.tokens_out:
-            return Usage(tokens_in, tokens_out)
+            cached, thoughts = _detail(value, _CACHED), _detail(value, _THOUGHTS)
+            return Usage(tokens_in, tokens_out, min(cached, tokens_in), min(thoughts, tokens_out))
     return None
+
+
+def _detail(usage: Mapping[str, object], places: tuple[tuple[str, str], ...]) -> int:
+    """A part of a count, from the first place that has it; 0 where none does."""
+    for holder, name in places:
+        details = usage.get(holder) if holder else usage
+        if isinstance(details, dict) and (count := _count(details.get(name))):
+            return count
+    return 0
 
 
 def _count(value: object) -> int | None:

@@ -202,6 +202,8 @@ class AnswerDict(TypedDict):
     finish_reason: str | None
     tokens_in: int | None
     tokens_out: int | None
+    tokens_cached: int
+    tokens_reasoning: int
     sources: list[Source]
     grounded: bool
     retry_after_s: float | None
@@ -241,6 +243,10 @@ class Answer:
     """Of the prompt, and of the text as the caller has it: see "What usage counts" in docs/race.md;
     None where nobody counted them."""
     tokens_out: int | None = None
+    tokens_cached: int = 0
+    """Of `tokens_in`, those that the host found in its cache, as far as it said so."""
+    tokens_reasoning: int = 0
+    """Of `tokens_out`, those of the model's thoughts, likewise."""
     sources: list[Source] = field(default_factory=list)
     grounded: bool = False
     """The text rests on `sources`."""

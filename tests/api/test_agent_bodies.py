@@ -1,6 +1,9 @@
 """Requests of coding agents and chat applications that cannot run here.
 
-Each has the shape that its public source or documentation gives it, with values of our own.
+The bodies are written by hand, with values of our own; none was recorded from a run. Cline's and
+Continue's have the fields that their public sources send (`src/core/api/providers/openai.ts` of
+cline/cline, `core/llm/llms/OpenAI.ts` of continuedev/continue), Open WebUI's those of a chat that
+its backend sends on (without `metadata`). Claude Code's has fields that Anthropic's API documents.
 """
 
 from __future__ import annotations
@@ -75,7 +78,6 @@ OPEN_WEBUI = {
         }
     ],
     "stream_options": {"include_usage": True},
-    "metadata": {"chat_id": "c1", "message_id": "m1"},
 }
 CLINE = {
     "model": "auto",

@@ -134,3 +134,108 @@ async def test_a_question_is_the_same_question_in_every_dialect(
         done["router"]["request_id"],
         done["router"]["category"],
     )
+
+
+COUNTED = {
+    "prompt_tokens": 11,
+    "completion_tokens": 7,
+    "prompt_tokens_details": {"cached_tokens": 5},
+    "completion_tokens_details": {"reasoning_tokens": 3},
+}
+SAYS = {
+    "/v1/chat/completions": {
+        "prompt_tokens": 11,
+        "completion_tokens": 7,
+        "total_tokens": 18,
+        "prompt_tokens_details": {"cached_tokens": 5},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    },
+    "/v1/responses": {
+        "input_tokens": 11,
+        "input_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0},
+        "output_tokens": 7,
+        "output_tokens_details": {"reasoning_tokens": 3},
+        "total_tokens": 18,
+    },
+    "/v1/messages": {
+        "input_tokens": 6,
+        "output_tokens": 7,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 5,
+    },
+}
+SAYS["/v1/completions"] = SAYS["/v1/chat/completions"]
+ASKS = {
+    "/v1/chat/completions": {"messages": [USER]},
+    "/v1/responses": {"input": QUESTION},
+    "/v1/messages": {"messages": [USER]},
+    "/v1/completions": {"prompt": QUESTION},
+}
+
+
+async def test_usage_says_what_was_cached_and_thought_in_every_dialect(
+    serve: Serve, settings: Make, upstream: Upstream
+) -> None:
+    said = {
+        "choices": [{"delta": {"content": "Sunny."}, "finish_reason": "stop"}],
+        "usage": COUNTED,
+    }
+    raw = f"data: {json.dumps(said)}\n\ndata: [DONE]\n\n".encode()
+    upstream.behave("first", Behaviour(raw=raw))
+    service = await serve(settings())
+    found = {path: (await posted(service, path, body))["usage"] for path, body in ASKS.items()}
+    assert found == SAYS
+
+
+NO_KIND: tuple[object, ...] = (["x"], {"a": 1}, 5)
+
+
+async def test_a_kind_that_is_no_text_is_the_callers_mistake_in_every_dialect(
+    service: Service,
+) -> None:
+    tool = {**NAMED, "input_schema": SCHEMA}
+    function = {"type": "function", **NAMED, "parameters": SCHEMA}
+    allowed = {"type": "allowed_tools", "mode": "auto"}
+    for kind in NO_KIND:
+        part = [{"role": "user", "content": [{"type": kind, "text": "x"}]}]
+        choice, named = {"type": kind}, {**allowed, "tools": [{"type": "function", "name": kind}]}
+        asked = [
+            ("/v1/messages", {"messages": part}),
+            ("/v1/messages", {"messages": [USER], "tools": [{**tool, "type": kind}]}),
+            ("/v1/messages", {"messages": [USER], "tools": [tool], "tool_choice": choice}),
+            ("/v1/messages", {"messages": [{"role": kind, "content": "x"}]}),
+            ("/v1/responses", {"input": part}),
+            ("/v1/responses", {"input": [{"type": kind, "content": "x"}]}),
+            ("/v1/responses", {"input": "x", "tools": [{"type": kind}]}),
+            ("/v1/responses", {"input": "x", "tools": [function], "tool_choice": choice}),
+            ("/v1/responses", {"input": "x", "text": {"format": choice}}),
+            ("/v1/chat/completions", {"messages": part}),
+        ]
+        for path, body in asked:
+            reply = await service.http.post(path, json=body)
+            assert reply.status_code == 400, (path, body, reply.text)
+        body = {"input": "x", "tools": [function], "tool_choice": named}
+        assert (await service.http.post("/v1/responses", json=body)).status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/v1/responses", {"input": 5}, "`input` must be a text or a list"),
+        ("/v1/responses", {"input": ["x"]}, "`input[0]` must be an object"),
+        ("/v1/responses", {"input": [{"role": "user"}]}, "content` must be a text or a list"),
+        ("/v1/completions", {"prompt": [1, 2]}, "`prompt[0]` must be a text"),
+        ("/v1/messages", {"messages": [USER], "system": 5}, "`system` must be a text or a list"),
+        ("/v1/messages", {"messages": [{"role": "user"}]}, "content` must be a text or a list"),
+    ],
+)
+async def test_a_value_of_two_forms_is_named_as_the_caller_wrote_it(
+    path: str, body: dict[str, Any], says: str, service: Service
+) -> None:
+    reply = await service.http.post(path, json=body)
+    assert (reply.status_code, says in reply.json()["error"]["message"]) == (400, True), reply.text
+
+
+async def test_only_what_is_under_its_prefix_is_anthropics(service: Service) -> None:
+    assert "code" in (await service.http.get("/v1/messagesx")).json()["error"]
+    assert (await service.http.get("/v1/messages/x")).json()["type"] == "error"
