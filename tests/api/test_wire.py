@@ -330,7 +330,7 @@ def test_replayed_replies_of_any_server_are_taken() -> None:
     )
     assert asked.messages == [
         {"role": "user", "name": "alice", "content": "Hi"},
-        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "assistant", "content": "", "tool_calls": [call], "reasoning_content": "Hm."},
         {"role": "tool", "tool_call_id": "c1", "content": "42"},
         {"role": "assistant", "content": ""},
         {"role": "user", "content": "And?"},
