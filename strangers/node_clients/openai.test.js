@@ -74,6 +74,16 @@ test("embeddings", async () => {
   assert.equal(done.data[0].embedding.length, 384);
 });
 
+test("another provider for one that fails", async () => {
+  const asked = { model: "broken", messages };
+  const done = await client.chat.completions.create(asked);
+  assert.ok(["scripted", "cheap"].includes(done.model), done.model);
+  const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+  assert.match(streamed.choices[0].message.content, /^word0/);
+  const said = await client.responses.create({ model: "broken", input: messages });
+  assert.match(said.output_text, /^word0/);
+});
+
 test("an error for a stream that is cut in a call", async () => {
   const stream = client.chat.completions.stream({ model: "cut", messages, tools });
   await assert.rejects(stream.finalChatCompletion());

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from conftest import QUESTION
 from huggingface_hub import InferenceClient
+from huggingface_hub.errors import TextGenerationError
 
 CLIENT = "huggingface_hub"
 PACKAGE = "huggingface_hub"
@@ -44,3 +45,18 @@ def test_structured_output(client: InferenceClient) -> None:
     form: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": PARAMETERS}}
     done = client.chat_completion(ASKED, model="auto", response_format=form)
     assert "city" in str(done.choices[0].message.content)
+
+
+def test_another_provider_for_one_that_fails(client: InferenceClient) -> None:
+    whole = client.chat_completion(ASKED, model="broken")
+    assert whole.model in ("scripted", "cheap")
+    *_, last = client.chat_completion(ASKED, model="broken", stream=True)
+    assert (last.model, last.choices[0].finish_reason) == (whole.model, "stop")
+
+
+@pytest.mark.parametrize("tools", [[TOOL], None], ids=["call", "text"])
+def test_an_error_for_a_stream_that_is_cut(tools: Any, client: InferenceClient) -> None:
+    chunks = client.chat_completion(ASKED, model="cut", tools=tools, stream=True)
+    next(iter(chunks))
+    with pytest.raises(TextGenerationError, match="in the middle of"):
+        list(chunks)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from conftest import ANSWER, QUESTION, get_weather
 
@@ -24,6 +25,11 @@ MODELS = """
   supports_schema: true
 - model_id: failing
   model_name: broken
+  api_base: "{url}/v1"
+  api_key_name: router
+  supports_tools: true
+- model_id: breaking
+  model_name: cut
   api_base: "{url}/v1"
   api_key_name: router
   supports_tools: true
@@ -65,3 +71,15 @@ def test_schemas(llm: Any) -> None:
 def test_legacy_completions(llm: Any) -> None:
     said = llm.get_model("legacy").prompt("Why is the sky blue?").text()
     assert said.startswith("word0")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_another_provider_for_one_that_fails(stream: bool, llm: Any) -> None:
+    said = llm.get_model("failing").prompt("Why is the sky blue?", stream=stream)
+    assert said.text().startswith("word0")
+
+
+@pytest.mark.parametrize("tools", [[get_weather], []], ids=["call", "text"])
+def test_an_error_for_a_stream_that_is_cut(tools: Any, llm: Any) -> None:
+    with pytest.raises(openai.APIError, match="in the middle of"):
+        llm.get_model("breaking").chain(QUESTION, tools=tools).text()

@@ -6,6 +6,7 @@ import instructor
 import openai
 import pytest
 from instructor import Mode
+from instructor.core import InstructorRetryException
 from pydantic import BaseModel
 
 CLIENT = "instructor"
@@ -41,8 +42,24 @@ def test_schemas_and_responses(mode: Mode, url: str, key: str) -> None:
     assert found.people == 545000
 
 
-def test_partial_objects_streamed(url: str, key: str) -> None:
+@pytest.mark.parametrize("model", ["auto", "broken"])
+def test_partial_objects_streamed(model: str, url: str, key: str) -> None:
     parts = client(url, key, Mode.TOOLS).create_partial(
-        model="auto", response_model=Place, messages=ASKED, max_retries=0
+        model=model, response_model=Place, messages=ASKED, max_retries=0
     )
     assert list(parts)[-1].people == 545000
+
+
+@pytest.mark.parametrize("mode", [Mode.JSON_SCHEMA, Mode.RESPONSES_TOOLS])
+def test_another_provider_for_one_that_fails(mode: Mode, url: str, key: str) -> None:
+    found = client(url, key, mode).create(
+        model="broken", response_model=Place, messages=ASKED, max_retries=0
+    )
+    assert found.people == 545000
+
+
+@pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.JSON_SCHEMA])
+def test_an_error_for_a_stream_that_is_cut(mode: Mode, url: str, key: str) -> None:
+    asked = client(url, key, mode)
+    with pytest.raises(InstructorRetryException, match="in the middle of"):
+        list(asked.create_partial(model="cut", response_model=Place, messages=ASKED, max_retries=0))
