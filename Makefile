@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
+# Processes of the test run; whole files go to one, so that fixtures of a file are made once.
+JOBS ?= 2
+PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile
 
 .PHONY: run test strangers check bench demo demo-search install install-dev format lock clean
 
@@ -9,7 +12,7 @@ run: install
 	$(PY) app.py
 
 test: install-dev
-	$(PY) -m pytest
+	$(PYTEST)
 
 # Other people's clients, suites and servers, each in a cached environment outside this folder.
 strangers: install-dev
@@ -20,7 +23,7 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PY) -m pytest
+	$(PYTEST)
 	$(PY) -m strangers
 
 bench: install-dev
