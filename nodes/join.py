@@ -79,7 +79,7 @@ def pick(
         return _failed("content_filter", detail)
     passages = fallback.get("passages", [])
     if fallback.get("confident") and passages and can_replace:
-        return _extract(passages, why_nobody(primary, fallback))
+        return _extract(passages, why_passages(primary, fallback))
     if fallback.get("out") == "cut":
         if holder is not None:
             return _failed("cut", why_final(holder, primary, fallback, limits))
@@ -172,13 +172,25 @@ def why_primary(primary: Branch) -> str | None:
 def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
     """Why the fallback answered: what became of each provider that was asked before it."""
     name = fallback.get("provider")
-    if any(row.get("detail") == KNOWLEDGE_ANSWERS for row in primary.get("attempts", [])):
+    if _knowledge_answers(primary):
         return f"{KNOWLEDGE_ANSWERS}, so {name} answered from it"
     if _was_overtaken(primary):
         *before, last = primary["attempts"]
         waiting = f"{last['provider']} was being asked when {name} was ready"
         return "; ".join([*_fates(before), waiting])
     return f"{_why_out(primary, limits)}, so {name} answered"
+
+
+def why_passages(primary: Branch, fallback: Branch) -> str:
+    """Why passages are shown as they are."""
+    if _knowledge_answers(primary):
+        fates = "; ".join(_fates(fallback.get("attempts", []))) or "no model put it into words"
+        return f"{KNOWLEDGE_ANSWERS}, and {fates}, so its passages are shown"
+    return why_nobody(primary, fallback)
+
+
+def _knowledge_answers(primary: Branch) -> bool:
+    return any(row.get("detail") == KNOWLEDGE_ANSWERS for row in primary.get("attempts", []))
 
 
 def why_cut(primary: Branch, fallback: Branch, limits: Limits) -> str:

@@ -476,6 +476,19 @@ def test_the_knowledge_base_answers_where_the_embedded_model_is_all_there_is() -
     on_virtual_time(play())
 
 
+def test_passages_that_no_model_put_into_words_are_shown_for_their_own_reason() -> None:
+    async def play():
+        p, f = primary(whole(300, "Invented.")), fallback(HANGS)
+        played = await Stage(p, f, retrieval=SURE, shared=True, deadline_s=5).play()
+        assert (played.answer["provider"], len(p.calls), len(f.calls)) == ("passages", 0, 1)
+        assert played.answer["why"] == (
+            "the knowledge base holds the answer, and fallback gave no answer in time,"
+            " so its passages are shown"
+        )
+
+    on_virtual_time(play())
+
+
 def test_the_knowledge_base_answers_though_its_search_is_slower_than_a_first_word() -> None:
     async def play():
         p, f = primary(whole(300, "Invented.")), fallback(whole(300, "The sky is blue."))
