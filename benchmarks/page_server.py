@@ -90,7 +90,7 @@ async def serve(folder: Path, data: Path) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             # An open tab holds a connection for as long as it lives: it is not waited for.
-            config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+            config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
             server = uvicorn.Server(config)
             serving = asyncio.create_task(server.serve([listener]))
             print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

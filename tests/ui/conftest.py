@@ -102,7 +102,7 @@ class Site:
                     with socket.socket() as listener:
                         listener.bind(("127.0.0.1", 0))
                         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-                        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+                        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
                         server.install_signal_handlers = lambda: None
                         serving = asyncio.create_task(server.serve([listener]))
                         while not server.started:  # noqa: ASYNC110 - uvicorn has no event
