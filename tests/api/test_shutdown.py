@@ -47,7 +47,7 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error(
     assert upstream.concurrent == 0
 
 
-async def test_a_request_that_is_dropped_is_told_and_logged(
+async def test_a_request_that_is_dropped_gets_an_error_and_is_logged(
     settings: Make, upstream: Upstream
 ) -> None:
     for name in ("first", "cheap"):

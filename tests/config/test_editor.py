@@ -203,7 +203,7 @@ def test_any_replica_takes_back_what_another_did(folders: tuple[Path, Path]) -> 
     assert text_of(config) == PROVIDERS
 
 
-def test_who_comes_second_with_the_same_provider_is_told_so(folders: tuple[Path, Path]) -> None:
+def test_a_second_writer_of_the_same_provider_is_refused(folders: tuple[Path, Path]) -> None:
     config, data = folders
     append(config, data)
     appended = text_of(config)
@@ -212,7 +212,7 @@ def test_who_comes_second_with_the_same_provider_is_told_so(folders: tuple[Path,
     assert text_of(config) == appended
 
 
-def test_a_second_writer_is_told_to_wait(
+def test_a_second_writer_is_asked_to_wait(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, data = folders

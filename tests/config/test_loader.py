@@ -541,7 +541,7 @@ def test_a_mistake_in_the_categories_is_named(folder: Path, old: str, new: str, 
     assert refusal(folder).startswith(start)
 
 
-def test_of_several_mistakes_the_first_is_told_and_the_others_are_counted(folder: Path) -> None:
+def test_of_several_mistakes_the_first_is_named_and_the_others_are_counted(folder: Path) -> None:
     edit(folder, "  stall_s: 4.0", "  stall_s: -4")
     edit(folder, "cost: {input: 0.5", "cost: {input: -1")
     edit(folder, "[Write a function.]", "[]", "categories.yaml")

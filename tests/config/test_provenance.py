@@ -25,7 +25,7 @@ def rows(tmp_path: Path) -> dict[str, Effective]:
     return {row.key: row for row in provenance(settings)}
 
 
-def test_each_source_is_told_apart(rows: dict[str, Effective]) -> None:
+def test_each_source_is_named(rows: dict[str, Effective]) -> None:
     sources = {
         "limits.ttft_s": ("3.0", "providers.yaml"),
         "limits.late_s": ("120.0", "default"),

@@ -32,7 +32,7 @@ def drawn(wins: float, losses: float, seed: int, count: int = 40) -> list[float]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
-def test_equal_models_are_rarely_told_apart(share: float) -> None:
+def test_equal_models_are_rarely_found_different(share: float) -> None:
     wrong = sum(decision(drawn(share, share, seed)) != "undecided" for seed in range(80))
     assert wrong / 80 <= 0.05
 

@@ -128,7 +128,7 @@ async def test_undo_without_a_change_says_so(settings: Settings) -> None:
         await search_of(settings).undo()
 
 
-async def test_each_step_is_told_in_a_sentence(settings: Settings) -> None:
+async def test_each_step_is_described_in_a_sentence(settings: Settings) -> None:
     search = search_of(settings)
     told = [render_event(event) async for event in search.try_and_append("technical")]
     assert told[0] == "trying sim-nova-70b at theatre (sim-nova-70b)"

@@ -92,7 +92,7 @@ async def test_four_at_once_are_all_answered(chat: ChatProvider) -> None:
     assert [reply.error for reply in replies] == [None] * 4
 
 
-async def test_a_prompt_too_long_is_told_as_such(chat: ChatProvider) -> None:
+async def test_a_prompt_too_long_is_reported_as_such(chat: ChatProvider) -> None:
     error = (await ask(chat, [Message(role="user", content="word " * 3000)])).error
     assert error is not None
     assert error.kind == "context_length"

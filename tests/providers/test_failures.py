@@ -141,7 +141,7 @@ def test_retry_after_is_read_in_each_of_its_forms(
     assert asked_in_headers(headers) == seconds
 
 
-def test_a_redirect_is_told_and_not_followed() -> None:
+def test_a_redirect_is_named_and_not_followed() -> None:
     error = from_response(PLACE, 307, {"location": "https://evil.example/v1?key=1"}, b"")
     assert error.kind == "bad_reply"
     assert "redirects to evil.example" in str(error)

@@ -78,7 +78,7 @@ async def test_every_legal_form_of_the_stream_gives_the_same_answer(
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-async def test_reasoning_is_told_apart_from_the_answer(
+async def test_reasoning_is_kept_apart_from_the_answer(
     chat: ChatProvider, upstream: Upstream, field: str
 ) -> None:
     upstream.enqueue(Behaviour(reasoning=("let me ", "think"), reasoning_field=field, text="42"))
@@ -236,7 +236,7 @@ async def test_a_refusal_of_something_else_is_not_asked_again(
     assert (reply.error.kind, upstream.requests) == ("bad_request", 1)
 
 
-async def test_the_key_is_sent_and_never_told(
+async def test_the_key_is_sent_and_never_shown(
     make_providers: MakeProviders, settings_for: SettingsFor
 ) -> None:
     async with Upstream(key="right-key") as upstream:

@@ -196,7 +196,7 @@ def test_a_single_provider_under_probe_is_not_tried_twice() -> None:
     assert not only.allow(1.0, forced=True)
 
 
-def test_changes_are_told_with_their_reason() -> None:
+def test_changes_are_reported_with_their_reason() -> None:
     told: list[Transition] = []
     breaker = Breaker(CONFIG, told.append)
     breaker.record(False, 0.0, retry_after_s=3.0)

@@ -79,7 +79,7 @@ async def five(log: InteractionLog) -> InteractionLog:
         ("disliked", []),
     ],
 )
-async def test_outcomes_are_told_apart(
+async def test_outcomes_are_distinguished(
     five: InteractionLog, outcome: str, found: list[str]
 ) -> None:
     assert await ids(five, outcome=outcome) == found

@@ -73,7 +73,7 @@ def places(visitor: Visitor, category: str) -> list[str]:
     return items.evaluate_all("all => all.map(item => item.dataset.provider)")
 
 
-def test_bars_move_when_the_order_changes_and_the_reason_is_told(visitor: Visitor):
+def test_bars_move_when_the_order_changes_and_the_reason_is_shown(visitor: Visitor):
     visitor.tab("Ranking")
     visitor.page.wait_for_selector('[data-category="creative"] .rt-rank')
     first, second, *_ = places(visitor, "creative")

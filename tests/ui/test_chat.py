@@ -129,7 +129,7 @@ def test_the_loser_is_one_click_away(visitor: Visitor):
     expect(loser).to_contain_text("staller pretends to answer")
 
 
-def test_a_primary_that_fails_is_told_in_a_sentence(visitor: Visitor):
+def test_a_primary_that_fails_is_named_in_a_sentence(visitor: Visitor):
     visitor.answered("Compose a limerick about a cat.", "broken")
     calls = visitor.page.locator("#picture .rt-fall").filter(has_text="broken").first
     expect(calls).to_contain_text("failed after")

@@ -40,7 +40,7 @@ def test_feedback_reaches_the_log(client: Client):
     assert rows[0]["liked"] is True
 
 
-def test_priorities_providers_documents_and_passages_are_told(client: Client):
+def test_priorities_providers_documents_and_passages_are_served(client: Client):
     assert set(client.predict(api_name="/priorities")) == {"technical", "creative", "general"}
     assert client.predict(api_name="/providers")["swift"]["breaker"]["state"] == "closed"
     assert isinstance(client.predict(api_name="/documents"), list)

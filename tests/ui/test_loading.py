@@ -24,7 +24,7 @@ def client_of(page: LoadingPage) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
 
 
-async def test_a_browser_is_told_and_asks_again_and_everything_else_waits(tmp_path: Path):
+async def test_a_browser_gets_a_waiting_page_that_reloads_and_everything_else_waits(tmp_path: Path):
     write_config(tmp_path / "config", "http://127.0.0.1:9/v1", lambda _: None)
     router = Router.from_config(tmp_path / "config", tmp_path / "data", environ={}, dotenv=None)
     page = LoadingPage(router, write=True)

@@ -23,7 +23,7 @@ def test_while_it_runs_the_models_that_are_asked_are_named():
     assert texts(Conversation([fold(*begun())]))[1] == "*Asking star and cheap …*"
 
 
-def test_a_switch_is_told_in_words_under_the_answer():
+def test_a_switch_is_said_in_words_under_the_answer():
     view = fold(
         *begun(),
         token(114, "Because", "star"),

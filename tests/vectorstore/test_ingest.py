@@ -119,7 +119,7 @@ async def test_a_document_that_became_unreadable_leaves_the_base(
     assert "bees.md" not in await sources(knowledge)
 
 
-async def test_progress_is_told_on_the_event_loop(knowledge: Knowledge, folder: Path) -> None:
+async def test_progress_is_reported_on_the_event_loop(knowledge: Knowledge, folder: Path) -> None:
     told: list[tuple[int, int, str, int]] = []
     await knowledge.ingest(
         folder,

@@ -246,7 +246,7 @@ def test_a_change_says_what_moved() -> None:
     assert learner.standings(C).last_change is not None
 
 
-def test_a_change_by_latency_is_told_in_seconds() -> None:
+def test_a_change_by_latency_is_given_in_seconds() -> None:
     learner = ranking(everyone(120))
     learner.fold([tried(1_000 + n, ttft_ms=9_000.0) for n in range(20)])
     change = learner.rerank(C)
