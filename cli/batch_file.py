@@ -73,10 +73,15 @@ class Prompts:
 
 
 def _parse(line: str) -> object:
+    """Its JSON; None for what is none, such as Python's own `NaN`."""
     try:
-        return json.loads(line)
+        return json.loads(line, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return None
+
+
+def _no_json(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _item(number: int, line: str) -> Item:

@@ -90,15 +90,17 @@ def test_batch_keeps_input_order_and_writes_an_error_as_a_line(
     prompts.write_text(
         '{"prompt": "One?", "id": "a"}\n{"prompt": "Two?", "category": "nonsense"}\n'
         '\n{"text": "no prompt"}\n{"prompt": "Three?", "category": "creative"}\n'
+        '{"prompt": "Four?", "id": NaN}\n'
     )
     done = run("--batch", str(prompts), "--concurrency", "3")
     lines = results(tmp_path / "prompts.results.jsonl")
     assert done.code == 1
-    assert [line["line"] for line in lines] == [1, 2, 4, 5]
-    assert [bool(line["error"]) for line in lines] == [False, True, True, False]
+    assert [line["line"] for line in lines] == [1, 2, 4, 5, 6]
+    assert [bool(line["error"]) for line in lines] == [False, True, True, False, True]
     assert (lines[0]["id"], lines[3]["category"]) == ("a", "creative")
     assert "nonsense" in lines[1]["error"]
-    assert "4 prompts" in done.out
+    assert "not a JSON object" in lines[4]["error"]
+    assert "5 prompts" in done.out
 
 
 def test_batch_resumes_what_is_missing_and_tries_its_errors_again(
