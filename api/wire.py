@@ -59,9 +59,11 @@ def _without_empty(value: object) -> object:
     return None if asks_nothing(value) else value
 
 
+MAX_STOP = 64
+"""Words to stop at in one request; whatever hosts take: see `providers.stopping`."""
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Stop = Annotated[
-    Annotated[Word, Tag("text")] | Annotated[list[Word], Tag("list"), Field(max_length=4)],
+    Annotated[Word, Tag("text")] | Annotated[list[Word], Tag("list"), Field(max_length=MAX_STOP)],
     Discriminator(_form),
 ]
 

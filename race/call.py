@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
+from providers import stopping
 from providers.base import (
     CallOptions,
     ChatProvider,
@@ -81,7 +82,9 @@ async def call(
     think_s = services.settings.think_s(request.routed["category"], provider.name)
     messages = services.routing.readable(provider.name, messages)
     try:
-        await _read(request, attempt, role, permit, provider.stream(messages, options), think_s)
+        await _read(
+            request, attempt, role, permit, stopping.stream(provider, messages, options), think_s
+        )
         await _check(request, attempt)
     except ProviderError as failure:
         if failure.lacks:

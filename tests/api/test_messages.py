@@ -210,7 +210,7 @@ def test_a_request_becomes_the_one_request() -> None:
         ({"system": "Be brief.", "messages": [{"role": "user", "content": " "}]}, "messages[0]"),
         ({"tools": [{"type": "computer_20250124", "name": "computer"}]}, "tools[0].type"),
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
-        ({"stop_sequences": ["a", "b", "c", "d", "e"]}, "stop_sequences"),
+        ({"stop_sequences": ["a"] * 65}, "stop_sequences"),
         ({"container": "c1"}, "container"),
         ({"thread": {"type": "create"}}, "thread"),
         ({"max_tokens": 0}, "max_tokens"),

@@ -178,7 +178,7 @@ def test_messages_that_ask_nothing_are_refused(messages: Any, said: str) -> None
         ("temperature", -0.1),
         ("temperature", "0.7"),
         ("top_p", 1.1),
-        ("stop", ["a", "b", "c", "d", "e"]),
+        ("stop", ["a"] * 65),
         ("stop", 7),
         ("seed", 2**64),
         ("presence_penalty", 3),
@@ -372,7 +372,7 @@ def test_wishes_are_read() -> None:
         ("stream", 1, "true or false"),
         ("max_tokens", "5", "a whole number"),
         ("temperature", "hot", "a number"),
-        ("stop", ["a"] * 5, "at most 4"),
+        ("stop", ["a"] * 65, "at most 64"),
     ],
 )
 def test_a_value_of_another_type_is_refused_in_plain_words(
