@@ -14,7 +14,15 @@ from langchain_core.messages.ai import UsageMetadata
 
 from config.errors import NoAnswerError
 from graph.asked import target_of
-from graph.langchain_messages import ABOUT, Chunks, about, logprobs_of, message_of, usage_of
+from graph.langchain_messages import (
+    ABOUT,
+    Chunks,
+    about,
+    logprobs_of,
+    message_of,
+    usage_from,
+    usage_of,
+)
 from graph.router import Router
 from race.events import CallPiece, Event
 from race.state import Answer, Options, Wishes
@@ -161,7 +169,9 @@ def _metadata(answer: Answer) -> dict[str, object]:
 
 
 def _usage(answer: Answer) -> UsageMetadata | None:
-    return usage_of(answer.tokens_in, answer.tokens_out)
+    return usage_of(
+        answer.tokens_in, answer.tokens_out, answer.tokens_cached, answer.tokens_reasoning
+    )
 
 
 class OverHttp:
@@ -231,9 +241,7 @@ def _read_whole(done: Payload) -> AIMessage:
     choice, router = done["choices"][0], done.get("router") or {}
     metadata = _http_metadata(done.get("model"), choice.get("finish_reason"), router)
     metadata |= logprobs_of(_chances(choice))
-    usage = done.get("usage") or {}
-    counted = usage_of(usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    return message_of(choice["message"], metadata, counted)
+    return message_of(choice["message"], metadata, usage_from(done.get("usage") or {}))
 
 
 def _http_metadata(
@@ -256,7 +264,7 @@ class _ChunkReader:
         self._begun = False
         self._metadata: dict[str, object] = {}
         self._chances: list[dict[str, object]] = []
-        self._usage: Mapping[str, int] = {}
+        self._usage: Payload = {}
 
     def read(self, chunk: Payload) -> Iterator[AIMessageChunk]:
         if not self._begun:
@@ -276,9 +284,8 @@ class _ChunkReader:
                 self._metadata = _http_metadata(chunk.get("model"), reason, router)
 
     def last(self) -> AIMessageChunk:
-        usage = self._usage
-        counted = usage_of(usage.get("prompt_tokens"), usage.get("completion_tokens"))
-        return self._chunks.last({**self._metadata, **logprobs_of(self._chances)}, counted)
+        metadata = {**self._metadata, **logprobs_of(self._chances)}
+        return self._chunks.last(metadata, usage_from(self._usage))
 
 
 def _piece(call: Payload) -> CallPiece:

@@ -77,11 +77,29 @@ def message_of(
     )
 
 
-def usage_of(tokens_in: int | None, tokens_out: int | None) -> UsageMetadata | None:
+def usage_of(
+    tokens_in: int | None, tokens_out: int | None, cached: int = 0, thoughts: int = 0
+) -> UsageMetadata | None:
+    """None where nobody counted; details only where the provider named some."""
     if tokens_in is None or tokens_out is None:
         return None
-    return UsageMetadata(
+    usage = UsageMetadata(
         input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
+    )
+    if cached:
+        usage["input_token_details"] = {"cache_read": cached}
+    if thoughts:
+        usage["output_token_details"] = {"reasoning": thoughts}
+    return usage
+
+
+def usage_from(usage: Mapping[str, Any]) -> UsageMetadata | None:
+    """The same of OpenAI's `usage`."""
+    return usage_of(
+        usage.get("prompt_tokens"),
+        usage.get("completion_tokens"),
+        (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+        (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0,
     )
 
 

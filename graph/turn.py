@@ -20,13 +20,12 @@ from langchain_core.messages import (
     convert_to_messages,
     convert_to_openai_messages,
 )
-from langchain_core.messages.ai import UsageMetadata
 from langgraph.config import get_config
 
 from config.errors import NoAnswerError, NotFoundError, StorageError, UsageError
 from config.models import Settings
 from graph.asked import checked
-from graph.langchain_messages import message_of, openai_messages
+from graph.langchain_messages import message_of, openai_messages, usage_of
 from graph.speech import Speech
 from providers.base import Message
 from race.services import Services
@@ -138,12 +137,12 @@ class Turn:
 
 def answer_message(answer: AnswerDict, message_id: str | None = None) -> AIMessage:
     """The answer as LangChain's users expect it: usage apart, the router's facts in metadata."""
-    tokens_in, tokens_out = answer["tokens_in"], answer["tokens_out"]
-    usage: UsageMetadata | None = None
-    if tokens_in is not None and tokens_out is not None:
-        usage = UsageMetadata(
-            input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
-        )
+    usage = usage_of(
+        answer["tokens_in"],
+        answer["tokens_out"],
+        answer.get("tokens_cached", 0),
+        answer.get("tokens_reasoning", 0),
+    )
     metadata: dict[str, object] = {
         "category": answer["category"],
         "confidence": answer["confidence"],

@@ -12,6 +12,7 @@ from langchain_core.messages import ToolMessage as Result
 
 from graph.chat_model import ChatRouter
 from tests.api.conftest import Service
+from tests.graph.test_turn_parts import COUNTED, SAID
 from tests.upstream import Behaviour, Upstream
 
 WEATHER: dict[str, Any] = {
@@ -50,6 +51,16 @@ async def test_log_probabilities_are_in_the_metadata(chat: ChatRouter, upstream:
         found = message.response_metadata["logprobs"]["content"]
         assert [chance["token"] for chance in found] == ["It ", "is ", "blue."]
     assert "logprobs" not in (await chat.ainvoke([ASK])).response_metadata
+
+
+async def test_usage_names_what_was_cached_and_what_was_thought(
+    chat: ChatRouter, upstream: Upstream
+) -> None:
+    upstream.behave("first", Behaviour(raw=SAID))
+    for message in (await chat.ainvoke([ASK]), await streamed(chat, [ASK])):
+        assert message.usage_metadata == COUNTED
+    upstream.behave("first", Behaviour())
+    assert "input_token_details" not in ((await chat.ainvoke([ASK])).usage_metadata or {})
 
 
 async def test_an_unknown_argument_is_refused_by_name(chat: ChatRouter, upstream: Upstream) -> None:

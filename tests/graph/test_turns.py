@@ -13,7 +13,6 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from config.errors import NoAnswerError, RouterError
 from graph.builder import build
 from graph.router import Router
-from providers.base import Delta, ToolCallDelta
 from tests.conftest import SettingsFor
 from tests.graph.virtual import HANGS, Call, Scripted, Stage, fails, on_virtual_time, whole
 from tests.upstream import Behaviour, Upstream
@@ -393,31 +392,5 @@ def test_an_assistant_fixes_what_its_runs_leave_open() -> None:
             {"prompt": "Why?", "provider": "primary"}, context={"provider": "fallback"}
         )
         assert state["answer"]["provider"] == "primary"
-
-    on_virtual_time(play())
-
-
-TOOL = {
-    "type": "function",
-    "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
-}
-
-
-def test_a_tool_that_the_assistant_has_is_called_and_its_result_is_answered() -> None:
-    async def play():
-        calls = (ToolCallDelta(0, "c1", "look", "{}"),)
-        p = primary(
-            Call([(10, Delta(tool_calls=calls)), (20, Delta(finish_reason="tool_calls"))]),
-            whole(20, "Blue."),
-        )
-        graph = in_a_thread(Stage(p, fallback(whole(90, "F"))))
-        context: Any = {"tools": [TOOL]}
-        first = await graph.ainvoke({"prompt": "Which colour?"}, THREAD, context=context)
-        [call] = first["messages"][-1].tool_calls
-        assert (call["name"], call["id"]) == ("look", "c1")
-        result = {"role": "tool", "tool_call_id": "c1", "content": "blue"}
-        state = await graph.ainvoke({"messages": [result]}, THREAD, context=context)
-        assert state["messages"][-1].content == "Blue."
-        assert [m["role"] for m in p.calls[1]] == ["user", "assistant", "tool"]
 
     on_virtual_time(play())
