@@ -80,9 +80,9 @@ def pick(
     passages = fallback.get("passages", [])
     if fallback.get("confident") and passages and can_replace:
         return _extract(passages, why_passages(primary, fallback))
+    if holder is not None and (fallback.get("out") == "cut" or not can_replace):
+        return _failed("cut", why_final(holder, primary, fallback, limits))
     if fallback.get("out") == "cut":
-        if holder is not None:
-            return _failed("cut", why_final(holder, primary, fallback, limits))
         return _failed("cut", why_cut(primary, fallback, limits))
     return _failed("no_answer" if can_replace else "cut", why_nobody(primary, fallback))
 
