@@ -36,7 +36,10 @@ async def test_idle_replicas_serve_the_order_that_another_learned_and_note_it_on
         for router in (here, there):
             ranking = router.services.routing.ranking
             await until(lambda ranking=ranking: ranking.order("technical")[0] == "second")
-        noted = await there.services.log.audits("reranked", subject="technical")
+        async with asyncio.timeout(10):  # an order is served before its note is in the log
+            log = there.services.log
+            while not (noted := await log.audits("reranked", subject="technical")):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         orders = [tuple(row["detail"]["after"]) for row in noted]
         assert ("second", "first") in orders
         assert len(orders) == len(set(orders)), "whichever replica took it over first"

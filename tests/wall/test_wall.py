@@ -55,6 +55,9 @@ async def live(router: Router, case: Case) -> Got:
     return Got(text, answer["finish_reason"] or "stop", answer["error_kind"])
 
 
+DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+
+
 async def over_http(service: Service, case: Case) -> Got:
     body = {"model": "auto", "messages": [{"role": "user", "content": QUESTION}], **case.options}
     reply = await service.http.post("/v1/chat/completions", json=body)
@@ -62,7 +65,9 @@ async def over_http(service: Service, case: Case) -> Got:
     if reply.status_code != 200:
         return Got("", error=given["error"]["code"])
     usage = given["usage"]
-    assert all(isinstance(count, int) and count >= 0 for count in usage.values())
+    details = [usage.pop(name, {}) for name in DETAILS]
+    counts = [count for one in (usage, *details) for count in one.values()]
+    assert all(isinstance(count, int) and count >= 0 for count in counts)
     choice = given["choices"][0]
     return Got(choice["message"]["content"], choice["finish_reason"])
 
