@@ -73,7 +73,7 @@ def write_config(folder: Path, base_url: str) -> None:
         ],
         "priorities": {category: list(order) for category in CATEGORIES},
         "fallback": {"provider": "cheap", "start": "hedged"},
-        "ranking": {"explore_min": 0.0, "explore_max": 0.0},
+        "ranking": {"explore_min": 0.0, "explore_max": 0.0, "margin": 1.0},  # as declared, always
         "breaker": {"failures": 1_000_000, "share": 1.0, "window": 1_000_000},
     }
     folder.mkdir(parents=True)
