@@ -20,36 +20,36 @@ Released = Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")]
 
 
 class CatalogueEntry(Model):
-    """One model, as its makers and hosts describe it."""
+    """A model as its makers and hosts describe it."""
 
     name: str
     family: str
     released: Released
-    """`2024-12-06`, or `2024-12` where the day is not known."""
+    """`2024-12-06`, or `2024-12` if the day is not known."""
     parameters_b: float = Field(gt=0)
-    """Billions of parameters, all experts together."""
+    """Billions of parameters, including all experts."""
     active_b: float | None = Field(default=None, gt=0)
-    """Billions of parameters that a token passes through, for mixtures of experts."""
+    """For mixtures of experts: billions of parameters used for each token."""
     context: int = Field(gt=0)
-    """Tokens, as the makers state it; a host may offer less."""
+    """Tokens, as stated by the makers; a host may offer fewer."""
     licence: str
     commercial: bool
     thinks: Literal["always", "asked"] | None = None
-    """Whether it thinks before it answers: always, or where it is asked to."""
+    """Whether the model can reason before it answers, always or on request."""
     specialities: tuple[str, ...] = ()
-    """Categories that its makers claim it is good at; shown to people, never scored."""
+    """Categories the makers recommend it for; shown to people, never scored."""
     ids: dict[str, str]
-    """The model's name at each host of `providers.yaml`, where it is served."""
+    """The model's name at each host of `providers.yaml` that serves it."""
     gone: dict[str, date] = Field(default_factory=dict)
-    """Hosts that served it once, and the day since which they do not list it."""
+    """Hosts that used to serve it, each with the day it was first missing from their list."""
     prices: dict[str, Cost] = Field(default_factory=dict)
     note: str | None = None
     sources: tuple[str, ...] = Field(min_length=1)
-    """Keys of the catalogue's `sources`."""
+    """Keys into the catalogue's `sources`."""
 
 
 class Catalogue(Model):
-    """`entries` as known on `date`."""
+    """All `entries`, as known on `date`."""
 
     date: date
     sources: dict[str, str]
@@ -71,9 +71,9 @@ def _inconsistent(file: YamlFile, catalogue: Catalogue) -> Iterator[Mistake]:
     for index, entry in enumerate(catalogue.entries):
         line = file.line(("entries", index))
         if names[entry.name] > 1:
-            yield Mistake(file.path, line, f"`{entry.name}` stands twice: keep one of them")
+            yield Mistake(file.path, line, f"`{entry.name}` appears twice: keep one of them")
         for host in entry.prices.keys() - entry.ids.keys():
-            text = f"`{entry.name}` has a price at `{host}` and no id there: add it under `ids`"
+            text = f"`{entry.name}` has a price at `{host}` but no id there: add it under `ids`"
             yield Mistake(file.path, line, text)
         for source in set(entry.sources) - catalogue.sources.keys():
             text = f"`{entry.name}` names the unknown source `{source}`: add it under `sources`"

@@ -1,4 +1,4 @@
-"""What types cannot say: names that must exist, and keys that have no place in a file."""
+"""Checks that types cannot express: references to unknown names, and forbidden keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from config.yaml_file import Loc, YamlFile
 _SECRET_KEYS = {"key", "api_key", "apikey", "token", "secret", "password", "bearer"}
 _RESOLVED = {"hosts": {"url", "key", "disabled"}, "providers": {"resolved_model", "disabled"}}
 _KEY_IN_FILE = (
-    "is written in the file: take it out, put the key into .env and name its variable in"
+    "is written in the file: remove it, put the key into .env and name its variable in"
     " `api_key_env`"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -26,12 +26,12 @@ def _at(file: YamlFile, loc: Loc, text: str) -> Mistake:
 
 def duplicate_keys(file: YamlFile) -> Iterator[Mistake]:
     for line, key, first in file.duplicates:
-        text = f"`{key}` stands here and on line {first}: keep one of them"
+        text = f"`{key}` appears here and on line {first}: keep one of them"
         yield Mistake(file.path, line, text)
 
 
 def foreign_keys(file: YamlFile) -> Iterator[Mistake]:
-    """Keys that must not be written, whatever their value: secrets, and what the loader fills."""
+    """Reject keys that must never be written: secrets, and fields that the loader fills."""
     for section, resolved in _RESOLVED.items():
         entries = file.data.get(section)
         pairs = (
@@ -46,7 +46,7 @@ def foreign_keys(file: YamlFile) -> Iterator[Mistake]:
                     yield _at(file, loc, _KEY_IN_FILE)
                 elif key in resolved:
                     yield _at(
-                        file, loc, "is no key of this file: take it out, or comment the entry out"
+                        file, loc, "is not a key of this file: remove it, or comment the entry out"
                     )
 
 
@@ -56,7 +56,7 @@ def hosts(file: YamlFile, found: dict[str, Host]) -> Iterator[Mistake]:
         if host.kind != "openai":
             for key in ("base_url", "base_url_env", "api_key_env"):
                 if getattr(host, key) is not None:
-                    yield _at(file, (*loc, key), f"means nothing for kind {host.kind}: take it out")
+                    yield _at(file, (*loc, key), f"has no meaning for kind {host.kind}: remove it")
             continue
         if host.base_url is None and host.base_url_env is None:
             yield _at(file, loc, "has no address: add `base_url` or `base_url_env`")
@@ -86,7 +86,7 @@ def providers(
             yield Mistake(file.path, line, text)
         seen.setdefault(provider.name, line)
         if _RESERVED.fullmatch(provider.name):
-            yield _at(file, (*loc, "name"), "is a name that the router uses: choose another")
+            yield _at(file, (*loc, "name"), "is reserved by the router: choose another name")
         host = known_hosts.get(provider.host)
         if host is None:
             text = (
@@ -95,7 +95,7 @@ def providers(
             yield _at(file, (*loc, "host"), text)
         elif provider.simulation is not None and host.kind != "simulated":
             text = f"is only for hosts of kind simulated, and `{provider.host}` is {host.kind}"
-            yield _at(file, (*loc, "simulation"), f"{text}: take it out")
+            yield _at(file, (*loc, "simulation"), f"{text}: remove it")
         if provider.model_env is not None and not _VARIABLE.fullmatch(provider.model_env):
             yield _at(file, (*loc, "model_env"), "must name a variable, such as LLAMA_MODEL")
 
@@ -106,7 +106,7 @@ def priorities(
     for category, order in lines.items():
         loc = ("priorities", category)
         if category not in categories.data:
-            text = f"names no category of {categories.path.name}: "
+            text = f"is not a category of {categories.path.name}: "
             yield _at(file, loc, text + nearest(category, categories.data))
         if not order:
             yield _at(file, loc, "is empty: name at least one provider")
@@ -124,7 +124,7 @@ def priorities(
     for category in categories.data:
         if category not in lines:
             text = (
-                f"has no line under `priorities` of {file.path.name}: add `{category}: [...]` there"
+                f"has no line under `priorities` in {file.path.name}: add `{category}: [...]` there"
             )
             yield _at(categories, (category,), text)
         if category in Limits.model_fields:
@@ -134,7 +134,7 @@ def priorities(
 def named_elsewhere(
     file: YamlFile, data: Mapping[str, object], names: set[str], categories: YamlFile
 ) -> Iterator[Mistake]:
-    """Providers and categories that fallback, budget and limits name."""
+    """Check the providers and categories named under fallback, classifier, budget and limits."""
     fallback = str(_section(data, "fallback")["provider"])
     if fallback not in names:
         text = f"names the unknown provider `{fallback}`: {nearest(fallback, names)}"
@@ -146,11 +146,11 @@ def named_elsewhere(
     for name in _section(_section(data, "budget"), "providers"):
         if name not in names:
             yield _at(
-                file, ("budget", "providers", name), f"is no provider: {nearest(name, names)}"
+                file, ("budget", "providers", name), f"is not a provider: {nearest(name, names)}"
             )
     for key, value in _section(data, "limits").items():
         if isinstance(value, dict) and key not in categories.data:
-            yield _at(file, ("limits", key), f"is no category: {nearest(key, categories.data)}")
+            yield _at(file, ("limits", key), f"is not a category: {nearest(key, categories.data)}")
 
 
 def _section(data: Mapping[str, object], name: str) -> Mapping[str, object]:

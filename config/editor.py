@@ -1,4 +1,4 @@
-"""The only changes of its configuration that the application makes; each can be taken back."""
+"""Every change the application makes to its own configuration; each can be undone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from config.yaml_splice import insert_item, remove_item, set_key
 
 
 def providers_in(config_dir: Path) -> list[dict[str, object]]:
-    """The providers' entries as the file has them now. Raises ConfigError as the loader does."""
+    """The provider entries currently in the file. Raises ConfigError as the loader does."""
     entries = YamlFile(config_dir / PROVIDERS).data.get("providers")
     return list(entries) if isinstance(entries, list) else []
 
@@ -31,10 +31,11 @@ def append_provider(
     *,
     step: Step = lambda _: None,
 ) -> Change:
-    """Add a provider, and its name to each category's order at that position (None: last).
+    """Add a provider, and insert its name into each category's order at the given position (None:
+    last).
 
-    Raises AlreadyThereError when a provider of that name is in, ConfigError when the file cannot be
-    changed or would not be valid; it is untouched then.
+    Raises AlreadyThereError if a provider of that name exists, ConfigError if the file cannot be
+    changed or the result would be invalid; in both cases the file is untouched.
     """
     name = str(entry["name"])
 
@@ -58,9 +59,9 @@ def append_provider(
 def remove_provider(
     config_dir: Path, data_dir: Path, name: str, note: str, *, step: Step = lambda _: None
 ) -> Change:
-    """Take a provider out of the file and out of every category's order.
+    """Remove a provider from the file and from every category's order.
 
-    Raises NotFoundError when it is not there any more, ConfigError as `append_provider` does.
+    Raises NotFoundError if it no longer exists, ConfigError as `append_provider` does.
     """
 
     def edit(text: str, data: Entries) -> str:
@@ -85,9 +86,9 @@ def set_trial(
     *,
     step: Step = lambda _: None,
 ) -> Change:
-    """Set a provider's share of traffic on trial; None ends the trial: it is trusted now.
+    """Set a provider's trial share of the traffic; None ends the trial.
 
-    Raises NotFoundError when it is not there any more, ConfigError as `append_provider` does.
+    Raises NotFoundError if it no longer exists, ConfigError as `append_provider` does.
     """
     trial = None if share is None else {"share": share}
 
@@ -104,9 +105,9 @@ def set_trial(
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`key` of the mapping at `path` becomes `value`; None takes it away.
+    """Set `key` of the mapping at `path` to `value`; None removes the key.
 
-    In providers.yaml a provider's path begins with `providers` and its name.
+    In providers.yaml a provider's path starts with `providers` and its name.
     """
 
     path: tuple[str | int, ...]
@@ -123,9 +124,9 @@ def refresh(
     *,
     step: Step = lambda _: None,
 ) -> Change:
-    """Write newer facts into `providers.yaml` or `catalogue.yaml`, as one change.
+    """Write newer facts into `providers.yaml` or `catalogue.yaml` as a single change.
 
-    Raises NotFoundError when a provider is not there any more, ConfigError as `append_provider`.
+    Raises NotFoundError if a provider no longer exists, ConfigError as `append_provider` does.
     """
 
     def edit(text: str, data: Entries) -> str:
@@ -146,9 +147,9 @@ def refresh(
 
 
 def undo(config_dir: Path, data_dir: Path, *, step: Step = lambda _: None) -> str:
-    """Take back the last change that the application made; returns what was done, in a sentence.
+    """Undo the application's last change; returns one sentence that says what was undone.
 
-    Raises ConfigError when there is none, or when the file was edited by hand since.
+    Raises ConfigError if there is no change, or if the file was edited by hand since.
     """
     writers = [Writer(config_dir, data_dir, step, file) for file in (PROVIDERS, CATALOGUE_FILE)]
     return max(writers, key=lambda writer: writer.latest()).undo()

@@ -44,7 +44,7 @@ Source = Literal["environment", ".env"]
 
 
 def quiet() -> None:
-    """Keep the libraries from phoning home and from forking warnings; what is set stays.
+    """Disable the libraries' telemetry and fork warnings; variables already set are kept.
 
     Call it before the first heavy import: gradio, chromadb and huggingface_hub read these once.
     """
@@ -53,9 +53,10 @@ def quiet() -> None:
 
 
 def private_uploads() -> None:
-    """Give Gradio a folder for uploads that no other user or process of the machine shares.
+    """Give Gradio an upload folder of this process's own, removed at exit.
 
-    Its own default is one place for all under the system's temporary folder. Removed at exit.
+    Gradio's default is one folder under the system's temporary folder, shared by all users and
+    processes.
     """
     if "GRADIO_TEMP_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="router-page-")
@@ -64,14 +65,14 @@ def private_uploads() -> None:
 
 
 def hide_texts() -> None:
-    """Keep prompts and answers out of LangSmith's traces; what is set stays."""
+    """Keep prompts and answers out of LangSmith traces; variables already set are kept."""
     for name in ("LANGSMITH_HIDE_INPUTS", "LANGSMITH_HIDE_OUTPUTS"):
         os.environ.setdefault(name, "true")
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """Environment variables by name, each with where it came from; an empty one is not set."""
+    """Environment variables by name, each with its origin; an empty one counts as not set."""
 
     values: Mapping[str, str]
     sources: Mapping[str, Source]
@@ -80,12 +81,13 @@ class Variables:
         return self.values.get(name) if name else None
 
     def missing(self, *names: str | None) -> list[str]:
-        """Which of the named variables are not set; None asks for nothing."""
+        """The named variables that are not set; None names are ignored."""
         return [name for name in names if name and name not in self.values]
 
 
 def variables(environ: Mapping[str, str] | None, dotenv: str | Path | None) -> Variables:
-    """Both places read, the process environment first; `os.environ` itself is not changed."""
+    """The `.env` file and the process environment merged; the latter wins. `os.environ` is
+    unchanged."""
     values: dict[str, str] = {}
     sources: dict[str, Source] = {}
     process = os.environ if environ is None else environ
@@ -102,7 +104,7 @@ def variables(environ: Mapping[str, str] | None, dotenv: str | Path | None) -> V
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
-    """`NAME=value` lines; `${…}` is left as it stands, since a password may hold it."""
+    """`NAME=value` lines; `${…}` is not expanded, since a password may contain it."""
     if not path.exists():
         return {}
     from dotenv.parser import parse_stream
@@ -117,17 +119,17 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         if binding.error or (binding.key and binding.value is None):
             line = binding.original.line
             raise ConfigError(
-                f"{path}:{line}: is no `NAME=value` line; write one, or a # before it"
+                f"{path}:{line}: is not a `NAME=value` line; write one, or put # before it"
             )
     return {b.key: b.value for b in bindings if b.key and b.value is not None}
 
 
 def router_environment(given: Variables) -> Environment:
-    """The application's own variables, checked; no message repeats a value."""
+    """The application's own variables, validated; error messages never repeat a value."""
     keys = [key.strip() for key in (given.get("ROUTER_API_KEYS") or "").split(",")]
     auth = given.get("ROUTER_UI_AUTH")
     if auth is not None and not re.fullmatch(r"[^:\s][^:]*:.+", auth):
-        raise ConfigError("ROUTER_UI_AUTH: must be `user:password`; mend it in the environment")
+        raise ConfigError("ROUTER_UI_AUTH: must be `user:password`; correct it in the environment")
     database = given.get("ROUTER_DATABASE_URL")
     if database is not None and not re.match(r"[a-z0-9+]+://", database):
         raise ConfigError(
@@ -163,7 +165,8 @@ def _allowed_hosts(given: str) -> tuple[str, ...]:
     for name in names:
         if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", name):
             raise ConfigError(
-                f"ROUTER_ALLOWED_HOSTS: “{name}” is no host name; write names alone, separated by"
+                f"ROUTER_ALLOWED_HOSTS: “{name}” is not a host name; write names alone,"
+                " separated by"
                 " commas, such as router.example.com,10.0.0.7 (no scheme, port or *)"
             )
     return names
@@ -174,21 +177,21 @@ def _origins(given: str) -> tuple[str, ...]:
     for origin in origins:
         if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", origin):
             raise ConfigError(
-                f"ROUTER_CORS_ORIGINS: “{origin}” is no origin; name each page's own, such as"
+                f"ROUTER_CORS_ORIGINS: “{origin}” is not an origin; name each page's own, such as"
                 " https://app.example.com,vscode-webview://panel (no path and no *)"
             )
     return origins
 
 
 def wrong_url(url: str) -> str | None:
-    """What is wrong with the address of a service, or None; never repeats the address."""
+    """What is wrong with a service's address, or None; the address itself is never repeated."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        return "is no valid address; write it as https://host/v1"
+        return "is not a valid address; write it as https://host/v1"
     if parts.username is not None or parts.password is not None:
-        return "holds a user name or key before the @; take it out and name the key in api_key_env"
+        return "has a user name or key before the @; remove it and name the key in api_key_env"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "must start with http:// or https:// and name a host, such as https://host/v1"
     if parts.query or parts.fragment or re.search(r"\s", url):

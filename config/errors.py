@@ -17,18 +17,18 @@ from __future__ import annotations
 class RouterError(RuntimeError):
     """Base of the tree: `str(error)` is one sentence that a user can act on.
 
-    A RuntimeError, for LangGraph's server passes on the sentences of Python's own kinds alone.
+    A RuntimeError, because LangGraph's server only forwards messages of Python's built-in types.
     """
 
 
 class ConfigError(RouterError):
-    """Names the file, the line or key, and the mend."""
+    """The message names the file, the line or key, and how to fix it."""
 
 
 class UsageError(RouterError):
-    """The caller asked for something that cannot be; `param` names the argument.
+    """The caller's request is invalid; `param` names the argument.
 
-    `code` is OpenAI's word for the kind of mistake, where it has one.
+    `code` is OpenAI's code for this kind of mistake, if it has one.
     """
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
@@ -38,7 +38,7 @@ class UsageError(RouterError):
 
 
 class AlreadyThereError(RouterError):
-    """What was to be added is there."""
+    """What was to be added already exists."""
 
 
 class NotFoundError(RouterError):
@@ -54,11 +54,11 @@ class OverloadedError(RouterError):
 
 
 class StorageError(RouterError):
-    """A folder, a file or a database cannot be used."""
+    """A folder, file or database cannot be used."""
 
 
 class NoAnswerError(RouterError):
-    """Nobody answered; `answer` holds what each provider said, attempt by attempt."""
+    """No provider answered; `answer` records what each provider said, attempt by attempt."""
 
     def __init__(self, message: str, answer: object = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Public evidence of how good models are: dated figures of leaderboards."""
+"""Public evidence of model quality: dated leaderboard figures."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Weights = dict[str, float]
 
 
 class Benchmark(Model):
-    """One public measurement; figures of one benchmark can be compared with each other."""
+    """One public measurement; figures are comparable within a benchmark."""
 
     title: str
     group: str
-    """Who measures it. To judge by one benchmark, all of its group are left out."""
+    """Who measures it. Holding out one benchmark holds out all of its group."""
     skills: tuple[str, ...] = Field(min_length=1)
-    """Keys of `skills` that it speaks for."""
+    """Keys of `skills` that it measures."""
     date: date
     source: str
     """Where the figures were read."""
     licence: str = "none stated"
     arena: str | None = None
-    """Part and category of LMArena's data set that hold newer figures of it."""
+    """The part and category of LMArena's data set that has newer figures for it."""
 
 
 def _with_error(value: object) -> object:
@@ -47,34 +47,36 @@ def _pair(value: object) -> object:
 
 
 class Figure(Model):
-    """What a benchmark says of a model; in the file a number, or it and its 95% half-width."""
+    """A benchmark's figure for a model; in the file a number, or a number and its 95%
+    half-width."""
 
     value: float
     error: float = Field(default=0.0, ge=0)
     date: str | None = None
-    """The day of the figure, where it is not that of its benchmark."""
+    """The day of the figure, if it differs from its benchmark's."""
     source: str | None = None
 
 
 class Evidence(Model):
-    """`figures` by model and benchmark; a model is named as on the hub."""
+    """`figures` by model and benchmark; models are named as on the Hugging Face Hub."""
 
     date: date
     skills: dict[str, Words]
-    """Words of a category's description that ask for a skill; `math*` stands for what begins so."""
+    """Words of a category's description that imply a skill; `math*` matches any word with that
+    prefix."""
     benchmarks: dict[str, Benchmark]
     figures: dict[str, dict[str, Annotated[Figure, BeforeValidator(_with_error)]]]
     arena_names: dict[str, str] = Field(default_factory=dict)
-    """LMArena's name for a model, where the hub's is another."""
+    """LMArena's name for a model, where it differs from the hub's."""
 
     def without(self, group: str) -> Evidence:
-        """The same without what one source measured."""
+        """A copy without the benchmarks of one group."""
         kept = {name: b for name, b in self.benchmarks.items() if b.group != group}
         less = self.without_figures(self.benchmarks.keys() - kept.keys())
         return less.model_copy(update={"benchmarks": kept})
 
     def without_figures(self, benchmarks: Collection[str]) -> Evidence:
-        """The same without the figures of these benchmarks."""
+        """A copy without the figures of these benchmarks."""
         figures = {
             model: {name: figure for name, figure in row.items() if name not in benchmarks}
             for model, row in self.figures.items()
@@ -83,7 +85,7 @@ class Evidence(Model):
 
 
 def load_evidence(config_dir: str | Path) -> Evidence:
-    """`evidence.yaml` of the folder, else the shipped one.
+    """`evidence.yaml` from the folder, or the one that is shipped.
 
     Raises ConfigError, as `config.loader.load` does.
     """
@@ -97,10 +99,10 @@ def load_evidence(config_dir: str | Path) -> Evidence:
 
 
 def weights_for(category: str, categories: Mapping[str, Category], known: Evidence) -> Weights:
-    """How much each benchmark speaks for a category; the weights sum to 1.
+    """How much each benchmark counts for a category; the weights sum to 1.
 
-    They are the category's own `benchmarks`; without those, each skill that its description asks
-    for counts alike, and where it asks for none, every benchmark does.
+    They come from the category's own `benchmarks`. Without those, every skill that the description
+    implies counts equally; if it implies none, every benchmark does.
     """
     declared = categories[category].benchmarks if category in categories else {}
     chosen = {name: weight for name, weight in declared.items() if name in known.benchmarks}
@@ -137,5 +139,5 @@ def _inconsistent(file: YamlFile, evidence: Evidence) -> Iterator[Mistake]:
     for model, row in evidence.figures.items():
         for name in row.keys() - evidence.benchmarks.keys():
             line = file.line(("figures", model))
-            text = f"`{model}` has a figure of the unknown benchmark `{name}`: add that first"
+            text = f"`{model}` has a figure for the unknown benchmark `{name}`: add that first"
             yield Mistake(file.path, line, text)

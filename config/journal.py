@@ -1,4 +1,4 @@
-"""What the application changed in its configuration, so that it can be taken back."""
+"""The journal of the application's configuration changes, from which they can be undone."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from config.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a file; `before` and `after` are sha256 of its whole content."""
+    """One change to a file; `before` and `after` are SHA-256 hashes of its whole content."""
 
     id: str
     at: str  # ISO 8601, UTC
     kind: str  # append | remove | trial | refresh
-    subject: str  # the provider's or the file's name
+    subject: str  # the name of the provider or file
     note: str
-    file: str  # its name in the folder, which each replica may see at another path
+    file: str  # name within the folder, which each replica may mount at another path
     before: str
     after: str
-    backup: str  # the file's content before, in the journal's folder
+    backup: str  # the previous content, in the journal's folder
 
 
 class Journal:
-    """Lines of JSON beside the backups: one a change, one an undo. The caller holds the lock.
+    """JSON lines beside the backups, one for each change or undo. The caller holds the lock.
 
-    A change is noted before it happens, so the last line may speak of one that never did; the
-    hashes tell.
+    A change is recorded before it happens, so the last line may describe one that never did; its
+    hashes show whether it happened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,9 +46,9 @@ class Journal:
         self._append({"undone": change.id, "at": at})
 
     def last(self, file: Path, sha256: str) -> Change:
-        """The change that made the file what it is now.
+        """The change that produced the file's current content.
 
-        Raises ConfigError when there is none, or when the file was edited by hand since.
+        Raises ConfigError if there is none, or if the file was edited by hand since.
         """
         changes = self._changes(file.name)
         while changes:
@@ -57,15 +57,15 @@ class Journal:
                 return change
             if change.before != sha256:
                 raise ConfigError(
-                    f"{file}: was edited by hand since the application's last change"
+                    f"{file}: was edited by hand after the application's last change"
                     f" ({change.kind} `{change.subject}`, {change.at}), and an undo would lose that"
-                    f" edit; take `{change.subject}` out by hand, or copy"
+                    f" edit; remove `{change.subject}` by hand, or copy"
                     f" {self.folder / change.backup} over the file"
                 )
-        raise ConfigError(f"{file}: nothing to take back; the application made no change to it")
+        raise ConfigError(f"{file}: nothing to undo; the application has not changed it")
 
     def latest(self, file: Path) -> str:
-        """The id of the newest change of this file that stands; empty without one."""
+        """The id of the newest change to this file that was not undone; empty if there is none."""
         changes = self._changes(file.name)
         return changes[-1].id if changes else ""
 
@@ -75,11 +75,11 @@ class Journal:
         except FileNotFoundError:
             raise ConfigError(
                 f"{self.folder / change.backup}: the backup is missing, so {change.kind}"
-                f" `{change.subject}` can only be taken back by hand"
+                f" `{change.subject}` can only be undone by hand"
             ) from None
 
     def _changes(self, file: str) -> list[Change]:
-        """The changes of this file that stand, oldest first."""
+        """The changes to this file that were not undone, oldest first."""
         standing: dict[str, Change] = {}
         for line in (
             self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ()
@@ -87,7 +87,7 @@ class Journal:
             try:
                 noted = json.loads(line)
             except ValueError:
-                continue  # the process was killed while it wrote this line: nothing followed
+                continue  # the process was killed while writing this line: nothing followed it
             if "undone" in noted:
                 standing.pop(noted["undone"], None)
             elif noted["file"] == file:
@@ -104,7 +104,7 @@ class Journal:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename or a new file in the folder survive a power cut."""
+    """fsync the folder, so that a rename or a new file in it survives a power failure."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

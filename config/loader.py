@@ -1,4 +1,4 @@
-"""Reads `providers.yaml`, `categories.yaml`, the environment and `.env` into one `Settings`."""
+"""Loads `providers.yaml`, `categories.yaml`, the environment and `.env` into one `Settings`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CATEGORIES_FILE = "categories.yaml"
 
 
 class _ProvidersFile(Model):
-    """`providers.yaml` as it is written, but for the categories' own limits."""
+    """`providers.yaml` as written, except for the categories' own limits."""
 
     hosts: dict[Name, Host]
     providers: tuple[Provider, ...]
@@ -81,17 +81,17 @@ def load(
     environ: Mapping[str, str] | None = None,
     dotenv: str | Path | None = ".env",
 ) -> Settings:
-    """The configuration of a folder, checked as a whole; nothing is created or connected.
+    """The configuration of a folder, validated as a whole; nothing is created or connected.
 
-    `environ` stands for `os.environ`; the process environment wins over `dotenv`, and an empty
-    value counts as not set. A host or provider whose variables are not set is disabled with a
-    reason. Raises ConfigError: one line that names file, line and key, and the mend.
+    `environ` stands in for `os.environ`; the process environment wins over `dotenv`, and an empty
+    value counts as not set. A host or provider whose variables are not set is disabled, with a
+    reason. Raises ConfigError: one line that names the file, the line, the key and the fix.
     """
     folder, data = Path(config_dir), Path(data_dir)
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such config folder; name one with --config")
+        raise ConfigError(f"{folder}: no such config folder; choose one with --config")
     if data.exists() and not data.is_dir():
-        raise ConfigError(f"{data}: is no folder; name another one with --data")
+        raise ConfigError(f"{data}: is not a folder; choose another with --data")
     model_files.remember_in(data)
     given = variables(environ, dotenv)
     file, categories = YamlFile(folder / PROVIDERS_FILE), YamlFile(folder / CATEGORIES_FILE)
@@ -116,7 +116,7 @@ def load(
 def _typed(
     file: YamlFile, categories: YamlFile
 ) -> tuple[_ProvidersFile, dict[str, Limits], dict[str, Category]]:
-    """Both files as objects; ConfigError with the first mistake of either."""
+    """Both files as objects; raises ConfigError with the first mistake in either."""
     sections = {key: value for key, value in file.data.items() if value is not None}
     limits = sections.get("limits")
     own: dict[str, object] = {}
@@ -153,7 +153,7 @@ def _cross_checked(
 
 
 def _used(raw: _ProvidersFile, given: Variables) -> dict[str, Source]:
-    """Where each variable that this configuration asks for came from, if it is set."""
+    """Where each variable that this configuration refers to came from, if it is set."""
     names = {*ROUTER_VARIABLES, *(provider.model_env for provider in raw.providers)}
     for host in raw.hosts.values():
         names |= {host.base_url_env, host.api_key_env}
@@ -161,7 +161,7 @@ def _used(raw: _ProvidersFile, given: Variables) -> dict[str, Source]:
 
 
 def _inherit(general: Limits, own: Limits) -> Limits:
-    """A category's limits: its own where it sets them, else the general ones."""
+    """A category's limits: its own values where set, otherwise the general ones."""
     return general.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 
 
@@ -204,7 +204,7 @@ def _provider(
 
 
 def _not_set(missing: list[str]) -> str | None:
-    """`A and B are not set: …`, or None when nothing is missing."""
+    """`A and B are not set: …`, or None if nothing is missing."""
     if not missing:
         return None
     names = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))

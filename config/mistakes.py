@@ -1,4 +1,4 @@
-"""Mistakes in a configuration file, each with its place, and how they become one sentence."""
+"""Mistakes in a configuration file: where each one is, and its message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong and how to mend it, at a line (from 1) of a file."""
+    """What is wrong and how to fix it, at a line (from 1) of a file."""
 
     file: Path
     line: int
@@ -30,7 +30,8 @@ class Mistake:
 
 
 def refuse(mistakes: Iterable[Mistake]) -> None:
-    """Raise ConfigError with the first mistake and the number of the others; else do nothing."""
+    """Raise ConfigError with the first mistake and the number of others; do nothing if there are
+    none."""
     found = list(dict.fromkeys(mistakes))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -38,7 +39,7 @@ def refuse(mistakes: Iterable[Mistake]) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` or, where nothing is near, the known names."""
+    """`did you mean …?`, or the list of known names if none is similar."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
@@ -61,9 +62,10 @@ def validate(
 def validate(
     file: YamlFile, schema: type[T] | TypeAdapter[T], data: object, base: Loc = ()
 ) -> tuple[T | None, list[Mistake]]:
-    """The typed object, or None and what is wrong with `data`, which lies at `base` of the file.
+    """The typed object, or None and the mistakes in `data`, which lies at `base` in the file.
 
-    Types are strict (`yes` is no number), but a list may stand for a tuple, as YAML knows none.
+    Types are strict (`yes` is not a number), except that a list is accepted for a tuple, which YAML
+    does not have.
     """
     adapter = schema if isinstance(schema, TypeAdapter) else TypeAdapter(schema)
     try:
@@ -76,8 +78,8 @@ def validate(
 def _distinct(
     file: YamlFile, schema: object, details: list[ErrorDetails], base: Loc
 ) -> list[Mistake]:
-    """One mistake a place: a union reports the same value once for each of its branches, and a
-    misspelt key is a missing one too."""
+    """At most one mistake for each place: a union reports the same value once for each of its
+    branches, and a misspelt key is also reported as a missing one."""
     misspelt = {detail["loc"][:-1] for detail in details if detail["type"] == "extra_forbidden"}
     found: dict[Loc, Mistake] = {}
     for detail in details:
@@ -104,7 +106,7 @@ _WANTED = {
     "model_type": "must be a mapping of `key: value` lines",
     "model_attributes_type": "must be a mapping of `key: value` lines",
     "string_pattern_mismatch": (
-        "is no valid name: use letters, digits and . _ : -, at most 64, a letter or digit first"
+        "is not a valid name: use letters, digits and . _ : -, at most 64, a letter or digit first"
     ),
     "too_short": "must not be empty",
 }
@@ -136,7 +138,7 @@ def _explain(detail: ErrorDetails, key: str, last: str, known: list[str]) -> str
 
 
 def _known(schema: object, loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model around `loc` knows, for a suggestion."""
+    """The keys known to the model around `loc`, for a suggestion."""
     model = _model_in(schema)
     for part in loc[:-1]:
         if model is not None and isinstance(part, str) and part in model.model_fields:
@@ -145,7 +147,7 @@ def _known(schema: object, loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model that an annotation such as `dict[str, Host]` or `Cost | None` speaks of."""
+    """The model inside an annotation such as `dict[str, Host]` or `Cost | None`."""
     if isinstance(annotation, TypeAdapter):
         annotation = annotation._type
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -1,7 +1,7 @@
-"""Model files are what they were: checked against their hashes when they are first loaded.
+"""Verifies model files against their known hashes when they are first loaded.
 
-Hashing 170 MB takes a second or two, so what was found is kept in the data folder under the file's
-size and time of change, and only a file that differs in either is read again.
+Hashing 170 MB takes a second or two, so results are cached in the data folder under the file's size
+and modification time; a file is hashed again only when either differs.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ SHIPPED = {
         "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448"
     ),
 }
-"""SHA-256 of the files in the packages of requirements-models.txt, by folder and name."""
+"""SHA-256 of the files shipped in the packages of requirements-models.txt, by folder and name."""
 
 KEPT = "model-files.json"
 
 
 class ModelFiles:
-    """The checks of one process; `remember_in` gives them a folder that outlives it."""
+    """The checks of one process; `remember_in` gives them a folder that persists."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._folder: Path | None = None
         self._found: dict[str, list[object]] = {}
-        """Size, time of change in ns, and SHA-256 as they were when the file was last hashed."""
+        """Size, modification time in ns, and SHA-256 at the time the file was last hashed."""
         self._expected: dict[str, str] = {}
 
     def remember_in(self, folder: Path) -> None:
@@ -50,16 +50,17 @@ class ModelFiles:
                 self._expected = expected | self._expected
 
     def expect(self, path: Path, sha256: str) -> None:
-        """This file was just fetched and hashed."""
+        """Record the hash that a file fetched just now must have."""
         with self._lock:
             self._expected[str(path.resolve())] = sha256
             self._found[str(path.resolve())] = [*_stamp(path), sha256]
             self._keep()
 
     def wrong(self, path: Path) -> str | None:
-        """A sentence if the file is not what it was; None also where no hash is known for it.
+        """What is wrong with the file in a sentence, or None if it is intact or its hash is
+        unknown.
 
-        Raises OSError where it cannot be read.
+        Raises OSError if it cannot be read.
         """
         name = str(path.resolve())
         with self._lock:
@@ -72,10 +73,10 @@ class ModelFiles:
                 self._keep()
             if found[2:] == [expected]:
                 return None
-        return f"{path} does not match its SHA-256: it is damaged or was exchanged"
+        return f"{path} does not match its SHA-256: it is damaged or was replaced"
 
     def _keep(self) -> None:
-        """A cache: where it cannot be written, the next process hashes again."""
+        """Only a cache: if it cannot be written, the next process hashes again."""
         if self._folder is not None and self._folder.is_dir():
             with suppress(OSError):
                 kept = json.dumps({"found": self._found, "expected": self._expected}, indent=1)

@@ -22,13 +22,13 @@ Capability = Literal[
 
 
 class Model(BaseModel):
-    """Frozen, and strict about unknown keys: a misspelt key must not be ignored."""
+    """Frozen, and strict about unknown keys, so that a misspelt key is never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Host(Model):
-    """Where models are served. `url`, `key` and `disabled` are resolved by the loader."""
+    """Where models are served. The loader resolves `url`, `key` and `disabled`."""
 
     kind: Literal["openai", "llama_cpp", "simulated"] = "openai"
     base_url: str | None = None
@@ -36,18 +36,18 @@ class Host(Model):
     api_key_env: str | None = None
     headers: dict[str, str] = {}
     passes: tuple[str, ...] = ()
-    """Fields of a request that this host knows and callers may send it, such as `top_k`."""
+    """Request fields that this host understands and callers may send it, such as `top_k`."""
     finish_reasons: dict[str, FinishMeaning] = {}
-    """Words of this host's own for the end of an answer, and what each means."""
+    """The host's own finish reasons, each with the standard one it stands for."""
 
     url: str | None = Field(default=None, exclude=True)
     key: SecretStr | None = Field(default=None, exclude=True)
     disabled: str | None = Field(default=None, exclude=True)
-    """Why the host cannot be used, as a sentence; None when it can."""
+    """Why the host cannot be used, as a sentence; None if it can."""
 
 
 OLD_PRICE_DAYS = 90
-"""A price that was last known to be right longer ago is marked."""
+"""A price that was last confirmed longer ago is marked as old."""
 
 
 class Cost(Model):
@@ -56,18 +56,18 @@ class Cost(Model):
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     as_of: date | None = None
-    """The day on which it was known to be so."""
+    """The day on which the price was confirmed."""
     source: str | None = None
     """Who said so."""
 
     def days_old(self, today: date) -> int | None:
-        """The age of a price that is older than OLD_PRICE_DAYS; None for others."""
+        """The age of a price in days if it is older than OLD_PRICE_DAYS, otherwise None."""
         days = (today - self.as_of).days if self.as_of else 0
         return days if days > OLD_PRICE_DAYS else None
 
 
 class Phase(Model):
-    """What a simulated provider does for a while (`requests` or `seconds`)."""
+    """How a simulated provider behaves for a while (`requests` or `seconds`)."""
 
     requests: int | None = Field(default=None, gt=0)
     seconds: float | None = Field(default=None, gt=0)
@@ -82,7 +82,7 @@ class Phase(Model):
 
 
 class Simulation(Model):
-    """A simulated provider's script: the phases in turn, then again from the first."""
+    """A simulated provider's script: its phases in order, repeated from the start."""
 
     phases: tuple[Phase, ...] = (Phase(),)
     tokens: int = Field(default=40, gt=0)
@@ -91,13 +91,13 @@ class Simulation(Model):
 
 
 class Trial(Model):
-    """A provider that was appended by the application and is not trusted yet."""
+    """A provider that the application appended and that is still on trial."""
 
     share: Share
 
 
 OURS = frozenset({"model", "messages", "stream", "stream_options", "max_tokens", "tools"})
-"""Fields of a request's body that `extra` may not hold."""
+"""Fields of a request's body that `extra` must not contain."""
 
 
 class Provider(Model):
@@ -114,12 +114,12 @@ class Provider(Model):
     capabilities: tuple[Capability, ...] | None = None
     """What the model can do; None: not declared."""
     context: int | None = Field(default=None, gt=0)
-    """Context window in tokens, where known."""
+    """Context window in tokens, if known."""
     instructions: str | None = None
-    """System message put before the caller's own."""
+    """System message placed before the caller's own."""
     extra: dict[str, object] = {}
-    """More fields of the request's body, sent as they are: what one host knows and others do not,
-    such as `reasoning_effort`. The caller's win."""
+    """Additional fields of the request's body, sent unchanged, for options that only this host
+    understands, such as `reasoning_effort`. The caller's values take precedence."""
     simulation: Simulation | None = None
     added: str | None = None
     evidence: dict[str, object] | None = None
@@ -127,7 +127,7 @@ class Provider(Model):
 
     resolved_model: str = Field(default="", exclude=True)
     disabled: str | None = Field(default=None, exclude=True)
-    """Why the provider cannot be used, as a sentence; None when it can."""
+    """Why the provider cannot be used, as a sentence; None if it can."""
 
     @model_validator(mode="after")
     def _one_model(self) -> Provider:
@@ -147,15 +147,15 @@ class Fallback(Model):
     start: Literal["immediate", "hedged"] = "immediate"
     max_tokens: int | None = Field(default=None, gt=0)
     rerank: bool = False
-    """Re-order the passages with the cross-encoder: better, and 300 ms of CPU dearer."""
+    """Re-rank the passages with the cross-encoder: more accurate, but about 300 ms more CPU."""
 
 
 THINK_S = 30.0
-"""What a model that reasons has for it by default."""
+"""The default for a model that reasons."""
 
 
 class Limits(Model):
-    """Seconds; see DESIGN's rules of the race."""
+    """Time limits in seconds; docs/race.md explains how they apply."""
 
     ttft_s: Seconds = 3.0
     think_s: Seconds | None = None
@@ -166,39 +166,39 @@ class Limits(Model):
 
 
 class Ranking(Model):
-    """Weights of the learned order; `providers.yaml` says what each does."""
+    """Weights of the learned order; `providers.yaml` explains each."""
 
     latency_weight: Share = 0.2
-    """What endless waiting takes off the reward; half of it where it is as usual."""
+    """The most that latency takes off the reward; a usual latency takes off half of it."""
     latency_scale_s: float | None = Field(default=None, gt=0)
-    """The time to the first token that is usual; None: what the category is used to."""
+    """The usual time to the first token; None: what is usual in the category."""
     cost_weight: Share = 0.1
-    """What an endlessly dear answer takes off the reward; half of it at `cost_scale_usd`."""
+    """The most that cost takes off the reward; half of it at `cost_scale_usd`."""
     cost_scale_usd: float = Field(default=0.002, gt=0)
     feedback_weight: Share = 0.5
-    """What a thumb down takes off the quality of an answer."""
+    """What a thumb down takes off an answer's quality."""
     late_credit: Share = 0.3
-    """What an answer is worth that came after its fallback was served; one in time is worth 1."""
+    """The worth of an answer that came after its fallback was served; one in time is worth 1."""
     forgetting: float = Field(default=0.999, gt=0, le=1)
-    """Weight that an observation keeps at each further one of the same provider."""
+    """Factor on an observation's weight with each later observation of the same provider."""
     recent: float = Field(default=0.9, gt=0, lt=1)
-    """The same for the short memory, which notices that a provider has changed."""
+    """The same factor for the short memory, which detects that a provider has changed."""
     half_life_h: float = Field(default=24.0, gt=0)
-    """After so many hours an observation counts half, if that forgets more."""
+    """Half-life of an observation in hours, if that forgets more."""
     prior_strength: float = Field(default=4.0, gt=0)
     """How many observations the declared order is worth."""
     explore_min: Share = 0.02
     explore_max: Share = 0.50
     margin: Share = 0.001
-    """By how much a provider's reward must be better before it moves up."""
+    """How much better a provider's reward must be before it moves up."""
     every: int = Field(default=10, ge=1)
-    """Rerank at the latest after this many new observations of a category."""
+    """Rerank after at most this many new observations of a category."""
     outage: int = Field(default=5, ge=1)
-    """Failures in a row after which a success counts as a recovery."""
+    """Consecutive failures after which a success counts as a recovery."""
 
 
 class Breaker(Model):
-    """When a provider is left alone, and for how long."""
+    """When a provider's circuit opens, and for how long."""
 
     failures: int = Field(default=5, ge=1)
     window: int = Field(default=20, ge=1)
@@ -206,7 +206,8 @@ class Breaker(Model):
     open_s: Seconds = 10.0
     open_max_s: Seconds = 600.0
     slow_s: Seconds | None = None
-    """A call slower than this to its first token counts as slow; None: the category's ttft_s."""
+    """A call whose first token takes longer than this counts as slow; None: the category's
+    ttft_s."""
 
 
 class Budget(Model):
@@ -217,7 +218,7 @@ class Budget(Model):
 
 
 class Retention(Model):
-    """How much of the log is kept; older rows are pruned, and what they taught stays."""
+    """How much of the log is kept; older rows are pruned, but what the ranking learned stays."""
 
     days: float = Field(default=90.0, gt=0)
     rows: int = Field(default=2_000_000, ge=1)
@@ -225,21 +226,21 @@ class Retention(Model):
 
 
 class Scout(Model):
-    """What begins a search for a better model besides a person; nothing unless it is set."""
+    """What starts a search for a better model automatically; nothing unless it is set."""
 
     below: Share | None = None
-    """The mean reward below which a category's first model is looked for a successor."""
+    """Search for a successor when the mean reward of a category's first model falls below this."""
     new_entries: bool = False
-    """The sources are asked once a day, and a model that they did not have before is tried."""
+    """Query the sources once a day, and try any model that is new to them."""
     review: bool = True
-    """What passes its trial waits for a person; False: it is appended."""
+    """A model that passes its trial waits for approval; False: it is appended."""
 
 
 class Affinity(Model):
     """How long a conversation stays with the provider that holds its prompt cache."""
 
     ttl_s: float = Field(default=600.0, ge=0)
-    """From its last answer; 0: it does not stay."""
+    """Counted from the conversation's last answer; 0: it does not stay."""
 
 
 class Admission(Model):
@@ -254,14 +255,14 @@ class Api(Model):
 
 
 class SecondOpinion(Model):
-    """A language model that is asked for the category where the classifier is unsure."""
+    """A language model that is asked for the category when the classifier is unsure."""
 
     ask: str | None = None
-    """The provider that is asked; None: nobody."""
+    """The provider to ask; None: nobody."""
     below: Share = 0.6
-    """Probability of the category below which it is asked."""
+    """The classifier's probability below which it is asked."""
     within_s: Seconds = 0.4
-    """How long its word is waited for."""
+    """How long its reply is waited for."""
 
 
 class LogSettings(Model):
@@ -272,41 +273,42 @@ Signal = Literal["code", "trace", "shell", "sql", "data", "math"]
 
 
 class Category(Model):
-    """What prompts of this kind are, in words and by example."""
+    """A kind of prompts, described in words and by examples."""
 
     description: str
     examples: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(min_length=1)
-    """Prompts, either a list or a mapping of intent to list."""
+    """Prompts, either as a list or as a mapping from intent to list."""
     keywords: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
-    """Words and phrases that speak for this category, either a list or a mapping of group to list;
-    `poem*` stands for every word that begins so."""
+    """Words and phrases that indicate this category, either as a list or as a mapping from group to
+    list; `poem*` matches any word with that prefix."""
     signals: tuple[Signal, ...] = ()
-    """Structure in the prompt that speaks for this category; see `routing.classifier.features`."""
+    """Structural features of a prompt that indicate this category; see
+    `routing.classifier.features`."""
     benchmarks: dict[str, Annotated[float, Field(ge=0)]] = {}
-    """Benchmarks of evidence.yaml that speak for this category and how much each does, for the
-    search for better models; empty: by what the description asks for."""
+    """Benchmarks of evidence.yaml that count for this category in the search for better models,
+    with their weights; empty: derived from the description."""
 
 
 class Environment(Model):
-    """What was read from the environment and `.env`."""
+    """Values read from the environment and `.env`."""
 
     database_url: str | None = None
     chroma_url: str | None = None
     api_keys: tuple[SecretStr, ...] = ()
     ui_auth: SecretStr | None = None
     allowed_hosts: tuple[str, ...] = ()
-    """Names that the Host header may have beside loopback and `--host`."""
+    """Host header names to accept beside loopback and `--host`."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browser pages that may use the API."""
     space_id: str | None = None
     hub_endpoint: str | None = None
-    """Another Hugging Face Hub than the public one."""
+    """A Hugging Face Hub to use instead of the public one."""
     collector: str | None = None
-    """Where traces go by OTLP over HTTP."""
+    """Where traces are exported, by OTLP over HTTP."""
 
 
 class Settings(Model):
-    """Everything the application knows at start."""
+    """Everything the application is configured with."""
 
     hosts: dict[str, Host]
     providers: tuple[Provider, ...]
@@ -326,23 +328,23 @@ class Settings(Model):
     log: LogSettings = LogSettings()
     classifier: SecondOpinion = SecondOpinion()
     aliases: dict[str, str] = {}
-    """Model names that programs insist on, `*` standing for any characters, and what each means
-    here: `auto`, `auto:<category>` or a provider."""
+    """Model names that client programs insist on (`*` matches any characters), and what each stands
+    for: `auto`, `auto:<category>` or a provider."""
     categories: dict[str, Category]
     environment: Environment = Environment()
     config_dir: Path
     data_dir: Path
     variables: dict[str, Literal["environment", ".env"]] = Field(default={}, exclude=True)
-    """Where each environment variable that is set came from; names only, no values."""
+    """The origin of each environment variable that is set; names only, no values."""
     written: frozenset[str] = Field(default=frozenset(), exclude=True)
-    """The dotted keys that stand in `providers.yaml`; every other value is a default."""
+    """The dotted keys set in `providers.yaml`; every other value is a default."""
 
     def provider(self, name: str) -> Provider:
-        """The provider of that name; KeyError if there is none."""
+        """The provider with that name; raises KeyError if there is none."""
         return next(p for p in self.providers if p.name == name)
 
     def passes(self) -> frozenset[str]:
-        """The fields beside OpenAI's that the host of any enabled provider takes."""
+        """The non-standard request fields that the host of any enabled provider accepts."""
         hosts = {p.host for p in self.providers if p.disabled is None}
         return frozenset(name for host in hosts for name in self.hosts[host].passes)
 
@@ -350,15 +352,15 @@ class Settings(Model):
         return any(p.name == name and p.disabled is None for p in self.providers)
 
     def order(self, category: str) -> tuple[str, ...]:
-        """The declared order of a category's enabled providers, best first."""
+        """A category's enabled providers in their declared order, best first."""
         return tuple(n for n in self.priorities[category] if self.enabled(n))
 
     def limits_for(self, category: str) -> Limits:
         return self.category_limits.get(category, self.limits)
 
     def think_s(self, category: str, provider: str) -> float:
-        """How long this provider may think once it has shown a sign of life, in seconds: as the
-        limits say, else THINK_S for a model that is declared to reason, else `ttft_s`."""
+        """How long this provider may reason after its first sign of life, in seconds: the value in
+        the limits, else THINK_S for a model that is declared to reason, else `ttft_s`."""
         limits = self.limits_for(category)
         if limits.think_s is not None:
             return limits.think_s

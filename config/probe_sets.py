@@ -1,4 +1,4 @@
-"""The probe prompts of a category: questions whose answers can be checked without running them."""
+"""A category's probe prompts: questions whose answers can be checked without executing anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parent / "probes"
 
 
 def _tuple(value: object) -> object:
-    """One text stands for a list of one."""
+    """Wrap a single text in a tuple."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -26,7 +26,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple), Field(min_length=1)]
 
 
 class Span(Model):
-    """How many; either end may be open."""
+    """Bounds on a count; either end may be open."""
 
     min: int = Field(default=0, ge=0)
     max: int | None = Field(default=None, ge=0)
@@ -41,12 +41,12 @@ def _compiled(pattern: str | None) -> str | None:
     try:
         re.compile(pattern or "")
     except re.error as error:
-        raise ValueError(f"is no regular expression ({error}): mend it") from None
+        raise ValueError(f"is not a regular expression ({error}): correct it") from None
     return pattern
 
 
 class JsonShape(Model):
-    """An object (or, with `items`, a list of so many) with these keys and values."""
+    """An object with these keys and values (with `items`: a list of so many of them)."""
 
     keys: tuple[str, ...] = ()
     values: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
@@ -54,62 +54,64 @@ class JsonShape(Model):
 
 
 class CsvShape(Model):
-    """Comma-separated lines, the head among the rows."""
+    """Comma-separated lines; the header counts as a row."""
 
     rows: int = Field(gt=0)
     columns: int = Field(gt=0)
 
 
 class Items(Model):
-    """So many items, each of which a pattern matches as a whole, whatever its case."""
+    """A number of items, each matched as a whole by a pattern, ignoring case."""
 
     count: Count
     each: str = ".+"
     by: Literal["comma", "line", "word"] = "comma"
-    """What parts them; a new line parts them as a comma does."""
+    """The separator; a new line separates as a comma does."""
     distinct: bool = True
 
     _compiles = field_validator("each")(_compiled)
 
 
 class Check(Model):
-    """One thing that can be seen of an answer; exactly one key is set.
+    """One checkable property of an answer; exactly one key is set.
 
-    Unicode's dashes, spaces and quotes, a code fence around the whole and Markdown's marks make no
-    difference to any of them.
+    Every check ignores differences in Unicode dashes, spaces and quotes, a code fence around the
+    whole answer, and Markdown formatting.
     """
 
     answer: Texts | None = None
-    """What the answer claims is one of these: filling words, words of the question, reasons and
-    asides in brackets do not count."""
+    """The answer's claim is one of these, not counting filler words, words of the question, reasons
+    and parentheses."""
     exact: Texts | None = None
-    """The whole answer, but for case, spaces and punctuation at its ends."""
+    """The whole answer, ignoring case and surrounding spaces and punctuation."""
     numeric: float | None = None
-    """The number that the answer claims: the first one, or the result of a worked answer."""
+    """The number the answer claims: the first one, or the result of a worked answer."""
     expression: Texts | None = None
-    """A formula in one of these spellings; spaces, LaTeX and signs of multiplication are equal."""
+    """A formula in one of these spellings; spaces, LaTeX and multiplication signs are
+    normalised."""
     list_: Texts | None = Field(default=None, alias="list")
-    """These items in this order and no others; forms of one are parted by `|`."""
+    """These items in this order and no others; `|` separates accepted forms of one item."""
     python: str | None = None
-    """Code that its parser prints so (a pattern for the whole); its own names are v1, v2, …"""
+    """A pattern for the whole code as its parser prints it, with local names replaced by v1, v2,
+    …"""
     match: str | None = None
-    """The whole answer or its code block, whatever its case."""
+    """The whole answer or its code block, ignoring case."""
     regex: str | None = None
-    """Found somewhere in the answer, whatever its case; `^` and `$` are those of a line."""
+    """Found anywhere in the answer, ignoring case; `^` and `$` match at line ends."""
     contains: Texts | None = None
-    """All of these as whole words, whatever their case; `stem*` stands for what begins so."""
+    """All of these as whole words, ignoring case; `stem*` matches any word with that prefix."""
     any: Texts | None = None
-    """At least one of these, likewise."""
+    """At least one of these, with the same matching."""
     lacks: Texts | None = None
-    """None of these, likewise."""
+    """None of these, with the same matching."""
     words: Count | None = None
     lines: Count | None = None
-    """Lines that are not empty."""
+    """The number of non-empty lines."""
     sentences: Count | None = None
     items: Items | None = None
     characters: Count | None = None
     json_: JsonShape | None = Field(default=None, alias="json")
-    """The whole answer is JSON, a code fence around it aside."""
+    """The whole answer is JSON, optionally inside a code fence."""
     csv: CsvShape | None = None
 
     _compiles = field_validator("regex", "match", "python")(_compiled)
@@ -128,12 +130,12 @@ class Probe(Model):
     prompt: str = Field(min_length=8, max_length=2000)
     checks: tuple[Check, ...] = Field(min_length=1)
     max_tokens: int = Field(default=160, gt=0, le=1024)
-    """For the answer; a model that thinks gets `thoughts` beside it."""
+    """Token limit of the answer; a model that reasons gets `thoughts` on top."""
     thoughts: int = Field(default=4096, gt=0, le=32_768)
     level: Literal["easy", "medium", "hard"] = "medium"
-    """Hard: a model of 70 billion parameters is expected to fail about half of them."""
+    """Hard: a model of 70 billion parameters is expected to fail about half of these."""
     right: tuple[str, ...] = ()
-    """Answers that must pass every check, in the forms that models write; for tests."""
+    """Answers that must pass every check, in forms that models write; for tests."""
     wrong: tuple[str, ...] = ()
     """Near misses that must not pass every check; for tests."""
 
@@ -146,7 +148,8 @@ class ProbeSet(Model):
 
 
 def load_probes(config_dir: str | Path, category: str) -> ProbeSet | None:
-    """`probes/<category>.yaml` of the folder, else the shipped one; None where there is neither.
+    """`probes/<category>.yaml` from the folder, or the one that is shipped; None if there is
+    neither.
 
     Raises ConfigError, as `config.loader.load` does.
     """
@@ -166,6 +169,6 @@ def _load(path: Path) -> ProbeSet:
     for index, probe in enumerate(probes.probes):
         if probe.id in seen:
             line = file.line(("probes", index, "id"))
-            refuse([Mistake(path, line, f"`{probe.id}` stands twice: give one another id")])
+            refuse([Mistake(path, line, f"`{probe.id}` appears twice: give one another id")])
         seen.add(probe.id)
     return probes

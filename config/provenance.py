@@ -1,4 +1,4 @@
-"""Each effective value with where it came from, for people to read; keys are never shown."""
+"""Every effective value and where it came from, for people to read; keys are never shown."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _SECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """`value` is ready to be shown: masked where secret, `not set` where there is none."""
+    """`value` is ready for display: masked if secret, `not set` if empty."""
 
     key: str
     value: str
     source: Source
     variable: str | None = None
-    """The environment variable that gives the value, or that would."""
+    """The environment variable that sets the value, or that could."""
 
 
 def provenance(settings: Settings) -> tuple[Effective, ...]:
-    """Everything the configuration decides, in the order of the file, then the environment."""
+    """All settings, in the order of the file, followed by the environment."""
     return (
         *(row for name, host in settings.hosts.items() for row in _host(settings, name, host)),
         *(row for provider in settings.providers for row in _provider(settings, provider)),
@@ -52,7 +52,7 @@ def provenance(settings: Settings) -> tuple[Effective, ...]:
 
 
 def mask_url(url: str) -> str:
-    """The address without password and query, which may hold one."""
+    """The address without its password and query, which may contain one."""
     parts = urlsplit(url)
     user, at, place = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
@@ -78,7 +78,7 @@ def _show(value: object) -> str:
 
 
 def _inner(value: object) -> str:
-    """Within another value: what holds several is bracketed."""
+    """A nested value: put in brackets if it has several parts."""
     shown = _show(value)
     return f"({shown})" if isinstance(value, dict | list | tuple) and value else shown
 
@@ -86,7 +86,7 @@ def _inner(value: object) -> str:
 def _from(
     settings: Settings, key: str, variable: str, value: object, otherwise: Source = "default"
 ) -> Effective:
-    """A value that an environment variable gives."""
+    """A value that comes from an environment variable."""
     shown = MASK if isinstance(value, SecretStr) else _show(value)
     return Effective(key, shown, settings.variables.get(variable, otherwise), variable)
 

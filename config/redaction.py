@@ -1,7 +1,7 @@
-"""What may be shown of a text from elsewhere: no key of anybody's, no control characters.
+"""Makes text from outside safe to show: no secrets, no control characters.
 
-Every line of the process's log, every error of a host and every line on the terminal that repeats
-a model, a prompt, a document or an upstream goes through here when it is finished.
+Everything passes through here once it is complete: each line of the process's log, each error of a
+host, and each terminal line that repeats a model, a prompt, a document or an upstream.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 MASK = "[key]"
 
 _START = r"(?:\b|(?<=\\[bfnrt])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=[\d;\[]m))"
-"""Where a key may begin: at a word, after an escape (`\\n` in JSON ends in a letter), after a
-colour's sequence."""
+"""Where a key may begin: at a word, after an escape (`\\n` in JSON ends in a letter), or after a
+colour sequence."""
 _KEY_LIKE = re.compile(
     _START + r"(?:"
     r"(?:sk|pk|rk|gsk|hf|tgp|nvapi|fw|csk|xai|r8|pplx|ghp|gho|glpat|pypi)[-_][A-Za-z0-9*_.\-]{6,}"
@@ -31,19 +31,19 @@ _NAMED = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FORGING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Beside control characters, what moves the rest of a line elsewhere."""
+"""Other characters that move the rest of a line elsewhere."""
 
 SHORTEST = 8
 PLAIN_WORD = 16
-"""A secret of letters alone may be a word, which stands in ordinary text too, up to this length."""
+"""Up to this length, a secret made of letters alone may be an ordinary word."""
 
 _secrets: set[str] = set()
 
 
 def keep_secret(secret: str) -> None:
-    """Strike this out of everything that is redacted from now on, in its escaped forms too.
+    """Redact this secret from now on, in its escaped forms too.
 
-    One that is too short, or a plain word, is not: it would blot out ordinary text.
+    A secret that is too short or an ordinary word is not registered: it would redact ordinary text.
     """
     if len(secret) < SHORTEST or (secret.isalpha() and len(secret) < PLAIN_WORD):
         return
@@ -51,7 +51,8 @@ def keep_secret(secret: str) -> None:
 
 
 def redact(text: str, *secrets: str | None, mask: str = MASK) -> str:
-    """The text without the given secrets, the kept ones, and anything that looks like a key."""
+    """The text without the given secrets, the registered ones, and anything that looks like a
+    key."""
     for secret in sorted({*filter(None, secrets), *_secrets}, key=len, reverse=True):
         text = text.replace(secret, mask)
     text = _KEY_LIKE.sub(mask, text)
@@ -59,17 +60,18 @@ def redact(text: str, *secrets: str | None, mask: str = MASK) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without control characters but tabs and newlines: a terminal obeys none of it."""
+    """The text without control characters except tabs and newlines, which terminals would obey."""
     return _CONTROL.sub("", text)
 
 
 def log_line(text: str) -> str:
-    """A finished line of a log: redacted, and whatever is no text is written as its escape."""
+    """A complete log line: redacted, with everything that is not text escaped."""
     return _FORGING.sub(_escaped, redact(text, mask="***"))
 
 
 def json_text(text: str) -> str:
-    """Finished JSON that a terminal may show: control characters beyond ASCII as JSON escapes."""
+    """Complete JSON that is safe on a terminal: control characters beyond ASCII become JSON
+    escapes."""
     return _CONTROL.sub(_escaped, text)
 
 

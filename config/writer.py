@@ -1,9 +1,10 @@
-"""One change of a configuration's file under its lock: whole, valid, journaled.
+"""One change to a configuration file, under its lock: all or nothing, valid, and journaled.
 
-A change goes: lock, read, edit the text in place, validate a temporary copy with the loader, keep
-a backup, note it in the journal, write beside the file, fsync, replace, fsync the folder. Killed at
-any step, the file is the old one or the new one; the journal names the hashes of both, so that
-`undo` knows which, and sees a hand edit in between.
+The steps are: lock, read, edit the text in place, validate a temporary copy with the loader, keep a
+backup, record the change in the journal, write a file beside the original, fsync, replace, fsync
+the folder. If the process is killed at any step, the file is either the old or the new one. The
+journal has the hashes of both, so that `undo` knows which it is and detects a manual edit in
+between.
 """
 
 from __future__ import annotations
@@ -32,33 +33,33 @@ T = TypeVar("T")
 
 LOCK_WAIT_S = 10.0
 Step = Callable[[str], None]
-"""Called with the name of each step just done; tests kill the process there."""
+"""Called with the name of each completed step; tests kill the process there."""
 
 
 class Entries(TypedDict):
-    """What the application changes of `providers.yaml`."""
+    """The part of `providers.yaml` that the application changes."""
 
     providers: list[dict[str, object]]
     priorities: dict[str, list[str]]
 
 
 Edit = Callable[[str, Entries], str]
-"""Gets the text and its values, changes the values and returns the text that says the same."""
+"""Receives the text and its values; changes the values and returns the text that says the same."""
 
 
 PROVIDERS = "providers.yaml"
 CHANGES = ".changes"
-"""Lock, journal and backups are beside the files: whoever shares these shares those."""
+"""The lock, the journal and the backups lie beside the files: replicas that share one share all."""
 WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_writable(path: Path) -> None:
-    """Raise ConfigError where the application may serve a configuration but not edit it."""
+    """Raise ConfigError if the application can read a configuration but not edit it."""
     folder = path.parent
     if not folder.stat().st_mode & WRITE or not os.access(folder, os.W_OK):
         raise ConfigError(
             f"{folder} is read-only here: change {path.name} where it comes from (a ConfigMap, an"
-            " image, a repository), and every replica takes that in"
+            " image, a repository), and every replica reloads it"
         )
 
 
@@ -91,7 +92,7 @@ class Writer:
                 backup=backup.name,
             )
             if after == before:
-                return change  # done already, by another process
+                return change  # another process has already done it
             self._validate(after)
             self._write_new(backup, before)
             self.step("backed up")
@@ -116,12 +117,13 @@ class Writer:
             "refresh": "the refresh of",
         }
         return (
-            f"took back {what[change.kind]} `{change.subject}` of {change.at} ({change.note});"
+            f"undid {what[change.kind]} `{change.subject}` of {change.at} ({change.note});"
             f" {self.path} is as it was before"
         )
 
     def latest(self) -> str:
-        """The id of the last standing change of this file, by its time; empty without one."""
+        """The id of the most recent change to this file that was not undone; empty if there is
+        none."""
         return self.journal.latest(self.path) if self.path.exists() else ""
 
     @contextmanager
@@ -134,12 +136,12 @@ class Writer:
                 yield
         except Timeout:
             raise ConfigError(
-                f"{self.path}: another process is changing it; try again when that is done"
+                f"{self.path}: another process is changing it; try again when it has finished"
             ) from None
         except OSError as error:
             raise ConfigError(
                 f"{error.filename or self.path}: cannot be written ({error.strerror}); give this"
-                " user the right to write there, or edit providers.yaml by hand"
+                " user write permission there, or edit providers.yaml by hand"
             ) from error
 
     def _read(self) -> bytes:
@@ -153,9 +155,10 @@ class Writer:
         return self.path.read_bytes()
 
     def _edited(self, before: bytes, edit: Edit) -> bytes:
-        """The new text; refused if it says anything but the old one and the wanted change."""
+        """The new text; refused if its values differ from the old ones by more than the wanted
+        change."""
         bom = b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b""
-        by_hand = f"{self.path}: cannot be edited by the application here"
+        by_hand = f"{self.path}: the application cannot edit this part"
         try:
             text = before.removeprefix(bom).decode()
             wanted = cast("Entries", _unshared(plain(text)))
@@ -186,7 +189,8 @@ class Writer:
 
     def _replace(self, text: bytes, expected: str) -> None:
         for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-            stale.unlink()  # of a process killed here: the lock says that nobody else writes
+            # left behind by a process that was killed here: holding the lock, nobody else writes it
+            stale.unlink()
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
             self._write_new(temporary, text)
@@ -219,7 +223,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _unshared(data: object) -> object:
-    """A copy in which an aliased list is a list of its own: an edit must not show twice."""
+    """A copy in which every aliased list is separate, so that an edit does not appear twice."""
     if isinstance(data, dict):
         return {key: _unshared(value) for key, value in data.items()}
     return [_unshared(value) for value in data] if isinstance(data, list) else data

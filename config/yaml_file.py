@@ -1,4 +1,4 @@
-"""A YAML file as plain values that remember their lines."""
+"""A YAML file as plain values, with the line of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from config.errors import ConfigError
 
 Loc = tuple[int | str, ...]
-"""The way from the root to a value: mapping keys and list indices."""
+"""The path from the root to a value: mapping keys and list indices."""
 
 MOST_DEPTH = 40
 MOST_VALUES = 200_000
@@ -21,7 +21,7 @@ _Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Safe, and leaves dates as the text they are: `added: 2026-10-01` is no Python date."""
+    """A safe loader that keeps dates as text: `added: 2026-10-01` stays a string."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -31,9 +31,9 @@ _Loader.yaml_implicit_resolvers = {
 
 
 class YamlFile:
-    """`data` is the root mapping; `duplicates` are the places of keys written twice.
+    """`data` is the root mapping; `duplicates` are the places of repeated keys.
 
-    Raises ConfigError where the file is missing, unreadable, broken YAML or no mapping.
+    Raises ConfigError if the file is missing, unreadable, broken YAML or not a mapping.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +49,8 @@ class YamlFile:
             text = self.path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             raise ConfigError(
-                f"{self.path}: the file is missing; restore it or name another folder with --config"
+                f"{self.path}: the file is missing; restore it or choose another folder with"
+                " --config"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -64,13 +65,16 @@ class YamlFile:
             raise ConfigError(f"{self.path}:{_broken(error)}") from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             first = str(error).splitlines()[0]
-            raise ConfigError(f"{self.path}: is no valid YAML ({first}); mend it") from None
-        except (LookupError, AttributeError):  # of PyYAML, at `!!bool maybe` or `!!int ""`
+            raise ConfigError(f"{self.path}: is not valid YAML ({first}); correct it") from None
+        except (LookupError, AttributeError):  # raised by PyYAML for `!!bool maybe` or `!!int ""`
             raise ConfigError(
-                f"{self.path}: is no valid YAML (a value is not what its tag `!!…` says); mend it"
+                f"{self.path}: is not valid YAML (a value is not what its tag `!!…` says);"
+                " correct it"
             ) from None
         except TypeError:
-            raise ConfigError(f"{self.path}: may hold only text, numbers, lists and maps") from None
+            raise ConfigError(
+                f"{self.path}: may contain only text, numbers, lists and maps"
+            ) from None
         finally:
             loader.dispose()
         if not isinstance(data, dict):
@@ -79,8 +83,8 @@ class YamlFile:
         self._walk(node, ())
 
     def _check_size(self, text: str) -> None:
-        """Read as a stream of events, before anything is built of it: an alias repeats all that it
-        names, and nesting costs the stack."""
+        """Reject oversized documents while reading the event stream, before anything is built: an
+        alias multiplies what it refers to, and nesting uses the stack."""
         depth, sizes, open_anchors = 0, {}, []
         total = 0
         for event in yaml.parse(text, _Loader):
@@ -97,7 +101,7 @@ class YamlFile:
                 total += sizes.get(event.anchor or "", 0)
             if depth > MOST_DEPTH or total > MOST_VALUES:
                 line = event.start_mark.line + 1 if event.start_mark else 1
-                what = f"is nested more than {MOST_DEPTH} deep"
+                what = f"is nested more than {MOST_DEPTH} levels deep"
                 if depth <= MOST_DEPTH:
                     what = f"has more than {MOST_VALUES} values once its aliases are written out"
                 raise ConfigError(f"{self.path}:{line}: {what}; write it more simply")
@@ -113,7 +117,7 @@ class YamlFile:
                 name, line = str(key.value), key.start_mark.line + 1
                 if key.tag not in _KEYS:
                     raise ConfigError(
-                        f"{self.path}:{line}: the key {name} is read as no text; put it in quotes"
+                        f"{self.path}:{line}: the key {name} is not read as text; put it in quotes"
                     )
                 if name in seen and name != "<<":
                     self.duplicates.append((line, self.describe((*loc, name)), seen[name]))
@@ -122,17 +126,17 @@ class YamlFile:
                 self._walk(value, (*loc, name))
 
     def line(self, loc: Loc) -> int:
-        """The line (from 1) of a value, or of the nearest thing around it that exists."""
+        """The line (from 1) of a value, or of its nearest enclosing value that exists."""
         return self._lines[self.existing(loc)]
 
     def existing(self, loc: Loc) -> Loc:
-        """The longest beginning of `loc` that stands in the file."""
+        """The longest prefix of `loc` that exists in the file."""
         while loc not in self._lines:
             loc = loc[:-1]
         return loc
 
     def describe(self, loc: Loc) -> str:
-        """`providers.llama-70b.cost.input`: a list's entry goes by its `name` if it has one."""
+        """`providers.llama-70b.cost.input`: list entries go by their `name` if they have one."""
         words: list[str] = []
         value: object = self.data
         for part in loc:
@@ -145,7 +149,7 @@ class YamlFile:
         return ".".join(words)
 
     def leaves(self) -> frozenset[str]:
-        """The dotted keys of everything that is written, sections included."""
+        """The dotted keys of everything the file sets, sections included."""
         return frozenset(self.describe(loc) for loc in self._lines if loc)
 
     @staticmethod
@@ -167,7 +171,7 @@ def _broken(error: yaml.MarkedYAMLError) -> str:
 
 
 def _within(value: object, part: str | int) -> object:
-    """A member or an entry; None where there is none."""
+    """A member or an entry; None if there is none."""
     if isinstance(value, dict):
         return value.get(part)
     if isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):

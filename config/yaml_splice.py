@@ -1,10 +1,10 @@
-"""Edits a YAML text in place: what an edit does not name stays as it is, byte for byte.
+"""Edits a YAML text in place: everything that an edit does not name stays byte for byte.
 
 Dumping a loaded document, even in ruamel's round-trip mode, re-flows long lists, re-aligns values
-and hangs the comment above the next section onto an entry appended before it. So the document is
-only composed here, for the places of its nodes, and the text is cut and joined at those places.
-The caller compares the values before and after (`plain`): an edit that YAML's odder corners
-(aliases, tags) led astray is then refused instead of written.
+and attaches the comment above the next section to an entry appended before it. So the document is
+only composed here to locate its nodes, and the text is spliced at those positions. The caller
+compares the values before and after (`plain`), so an edit that unusual YAML (aliases, tags) led
+astray is refused instead of written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
-"""The way from the root to a node: mapping keys and list indices."""
+"""The path from the root to a node: mapping keys and list indices."""
 
 _FLOW_LIMIT = 88
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*(:[A-Za-z0-9_./+-]+)*")
@@ -32,9 +32,9 @@ def plain(text: str) -> object:
 
 
 def insert_item(text: str, path: Path, value: object, index: int | None = None) -> str:
-    """Put `value` into the list at `path`, before `index` (None: at the end).
+    """Insert `value` into the list at `path` before `index` (None: at the end).
 
-    Raises LookupError where `path` leads to no list.
+    Raises LookupError if `path` does not lead to a list.
     """
     node = _find(text, path)
     if not isinstance(node, SequenceNode):
@@ -56,9 +56,9 @@ def insert_item(text: str, path: Path, value: object, index: int | None = None) 
 
 
 def remove_item(text: str, path: Path, index: int) -> str:
-    """Take the item at `index` out of the list at `path`, with the comment on its own lines' ends.
+    """Remove the item at `index` from the list at `path`, with the comments on its own lines.
 
-    Raises LookupError where there is no such item.
+    Raises LookupError if there is no such item.
     """
     node = _find(text, path)
     if not isinstance(node, SequenceNode) or index >= len(node.value):
@@ -74,9 +74,9 @@ def remove_item(text: str, path: Path, index: int) -> str:
 
 
 def set_key(text: str, path: Path, key: str, value: object) -> str:
-    """Set `key` of the mapping at `path`; None takes the key away.
+    """Set `key` of the mapping at `path`; None removes the key.
 
-    Raises LookupError where `path` leads to no mapping, or the key cannot be taken away.
+    Raises LookupError if `path` does not lead to a mapping, or the key cannot be removed.
     """
     node = _find(text, path)
     if not isinstance(node, MappingNode):
@@ -102,7 +102,9 @@ def _remove_key(text: str, node: MappingNode, index: int) -> str:
         return _remove_flow(text, node, spans, index)
     start = _line_start(text, spans[index][0])
     if text[start : spans[index][0]].strip():
-        raise LookupError(pairs[index][0].value)  # it shares its line with the dash of a list
+        raise LookupError(
+            pairs[index][0].value
+        )  # the key shares its line with the list item's dash
     return text[:start] + text[_line_end(text, spans[index][1]) :]
 
 
@@ -121,7 +123,8 @@ def _find(text: str, path: Path) -> Node:
 
 
 def _end(text: str, node: Node) -> int:
-    """Where the node's own characters end: a block's end mark lies behind later comments."""
+    """Where the node's own text ends; a block node's end mark lies after any comments that
+    follow."""
     if isinstance(node, MappingNode) and not node.flow_style and node.value:
         key, value = node.value[-1]
         if value.start_mark.index < key.start_mark.index:
@@ -179,7 +182,7 @@ def _line_start(text: str, index: int) -> int:
 
 
 def _line_end(text: str, index: int) -> int:
-    """Just behind the newline of the line that holds `index`."""
+    """The position just after the newline of the line that contains `index`."""
     end = text.find("\n", index)
     return len(text) if end < 0 else end + 1
 
@@ -190,7 +193,7 @@ def _blank_above(text: str, line_start: int) -> bool:
 
 
 def _flow(value: object) -> str:
-    """The value on one line. Words that YAML could take for something else are quoted."""
+    """The value on one line. Words that YAML could interpret as something else are quoted."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_flow(str(k))}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -206,7 +209,7 @@ def _flow(value: object) -> str:
 
 
 def _block(value: object) -> list[str]:
-    """The value as lines; what is small goes on one, as a person would write it."""
+    """The value as a block; small parts go on one line, as a person would write them."""
     if not isinstance(value, dict):
         return [_flow(value)]
     lines: list[str] = []

@@ -42,9 +42,9 @@ def test_a_catalogue_is_read(tmp_path: Path) -> None:
         ("parameters_b: 8", "parameters_b: 0", ":7: `entries.A.parameters_b` must be more than 0"),
         ("released: 2025-04", "released: soon", ":6: `entries.A.released` must be a date"),
         ("date: 2026-01-02", "date: today", ":1: `date` must be a date"),
-        ("ids: {groq: a}", "ids: {}", ":4: `A` has a price at `groq` and no id there"),
+        ("ids: {groq: a}", "ids: {}", ":4: `A` has a price at `groq` but no id there"),
         ("sources: [card]", "sources: [rumour]", ":4: `A` names the unknown source `rumour`"),
-        ("    name: A", "    name: A\n    name: B", "stands here and on line"),
+        ("    name: A", "    name: A\n    name: B", "appears here and on line"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -57,7 +57,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, t
 
 def test_an_entry_that_stands_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalogue.yaml").write_text(GOOD + GOOD.partition("entries:\n")[2])
-    with pytest.raises(ConfigError, match="`A` stands twice"):
+    with pytest.raises(ConfigError, match="`A` appears twice"):
         load_catalogue(tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_undo_gives_the_old_bytes_back_change_by_change(folders: tuple[Path, Pat
     assert text_of(config) == appended
     editor.undo(config, data)
     assert text_of(config) == PROVIDERS
-    with pytest.raises(ConfigError, match="nothing to take back"):
+    with pytest.raises(ConfigError, match="nothing to undo"):
         editor.undo(config, data)
 
 
@@ -99,7 +99,7 @@ def test_a_removed_provider_leaves_no_trace(folders: tuple[Path, Path]) -> None:
 
 def test_a_change_that_changes_nothing_is_not_one(folders: tuple[Path, Path]) -> None:
     editor.set_trial(*folders, "llama-a", None, "it is trusted already")
-    with pytest.raises(ConfigError, match="nothing to take back"):
+    with pytest.raises(ConfigError, match="nothing to undo"):
         editor.undo(*folders)
 
 
@@ -108,7 +108,7 @@ def test_undo_does_not_lose_a_hand_edit(folders: tuple[Path, Path]) -> None:
     append(config, data)
     edited = text_of(config) + "# my own line\n"
     (config / "providers.yaml").write_text(edited)
-    with pytest.raises(ConfigError, match=r"edited by hand.*take `llama-b` out by hand, or copy"):
+    with pytest.raises(ConfigError, match=r"edited by hand.*remove `llama-b` by hand, or copy"):
         editor.undo(config, data)
     assert text_of(config) == edited
 
@@ -121,7 +121,7 @@ def test_another_config_folder_has_its_own_history(
     other.mkdir()
     (other / "providers.yaml").write_text(PROVIDERS)
     (other / "categories.yaml").write_text(CATEGORIES)
-    with pytest.raises(ConfigError, match="nothing to take back"):
+    with pytest.raises(ConfigError, match="nothing to undo"):
         editor.undo(other, folders[1])
 
 
@@ -131,7 +131,7 @@ def test_a_result_that_is_not_valid_is_never_written(folders: tuple[Path, Path])
         editor.append_provider(config, data, ENTRY | {"host": "nowhere"}, {}, "")
     assert f"{config}/providers.yaml" in str(caught.value)
     assert text_of(config) == PROVIDERS
-    with pytest.raises(ConfigError, match="nothing to take back"):
+    with pytest.raises(ConfigError, match="nothing to undo"):
         editor.undo(config, data)
 
 
@@ -273,7 +273,7 @@ def test_killed_at_any_step_the_file_is_the_old_or_the_new_one(
     if happened:
         editor.undo(config, data)
     else:
-        with pytest.raises(ConfigError, match="nothing to take back"):
+        with pytest.raises(ConfigError, match="nothing to undo"):
             editor.undo(config, data)
     append(config, data)  # nothing that was left behind is in the way
     editor.undo(config, data)

@@ -238,7 +238,7 @@ def test_a_bad_variable_is_named_and_its_value_is_not_repeated(
 def test_a_broken_line_of_dotenv_is_named_and_not_repeated(folder: Path) -> None:
     (folder / ".env").write_text("API_KEY=good\nsk-secret\n")
     message = refusal(folder, dotenv=folder / ".env")
-    assert message.startswith(".env:2: is no `NAME=value` line")
+    assert message.startswith(".env:2: is not a `NAME=value` line")
     assert "sk-secret" not in message
 
 
@@ -246,7 +246,7 @@ def test_a_broken_line_of_dotenv_is_named_and_not_repeated(folder: Path) -> None
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "nowhere").endswith("no such config folder; name one with --config")
+    assert refusal(tmp_path / "nowhere").endswith("no such config folder; choose one with --config")
 
 
 @pytest.mark.parametrize("file", ["providers.yaml", "categories.yaml"])
@@ -257,7 +257,7 @@ def test_a_missing_file_is_named(folder: Path, file: str) -> None:
 
 def test_a_data_folder_that_is_a_file_is_refused(folder: Path) -> None:
     (folder / "data").write_text("")
-    assert refusal(folder).startswith("data: is no folder; name another one with --data")
+    assert refusal(folder).startswith("data: is not a folder; choose another with --data")
 
 
 @pytest.mark.parametrize(
@@ -267,13 +267,13 @@ def test_a_data_folder_that_is_a_file_is_refused(folder: Path) -> None:
         ("hosts:\n\tapi: 1\n", "providers.yaml:2: broken YAML"),
         ("", "providers.yaml:1: must be a mapping"),
         ("- a\n- b\n", "providers.yaml:1: must be a mapping"),
-        ("a: &x [*x]\n", "providers.yaml: is no valid YAML"),
-        ("a: !!bool maybe\n", "providers.yaml: is no valid YAML"),
-        ('a: !!int ""\n', "providers.yaml: is no valid YAML"),
-        ("a: !!timestamp soon\n", "providers.yaml: is no valid YAML"),
-        ("a: !!binary aGVsbG8=\n", "providers.yaml: may hold only text"),
+        ("a: &x [*x]\n", "providers.yaml: is not valid YAML"),
+        ("a: !!bool maybe\n", "providers.yaml: is not valid YAML"),
+        ('a: !!int ""\n', "providers.yaml: is not valid YAML"),
+        ("a: !!timestamp soon\n", "providers.yaml: is not valid YAML"),
+        ("a: !!binary aGVsbG8=\n", "providers.yaml: may contain only text"),
         ("a: !!python/object:os.system x\n", "providers.yaml:1: broken YAML"),
-        ("no: 1\n", "providers.yaml:1: the key no is read as no text; put it in quotes"),
+        ("no: 1\n", "providers.yaml:1: the key no is not read as text; put it in quotes"),
     ],
 )
 def test_broken_yaml_is_named_with_its_line(folder: Path, text: str, start: str) -> None:
@@ -322,7 +322,7 @@ MISTAKES = {
     "key that the loader fills": (
         "    model: llama-big",
         "    model: llama-big\n    disabled: yes",
-        "providers.yaml:16: `providers.big.disabled` is no key of this file",
+        "providers.yaml:16: `providers.big.disabled` is not a key of this file",
     ),
     "wrong type, text for a number": (
         "  ttft_s: 3.0",
@@ -382,12 +382,12 @@ MISTAKES = {
     "name that is none": (
         "name: big",
         "name: big one",
-        "providers.yaml:13: `providers.big one.name` is no valid name",
+        "providers.yaml:13: `providers.big one.name` is not a valid name",
     ),
-    "name that the router uses": (
+    "reserved by the router": (
         "priorities:\n",
         "  - {name: auto, host: here, model: m}\npriorities:\n",
-        "providers.yaml:27: `providers.auto.name` is a name that the router uses",
+        "providers.yaml:27: `providers.auto.name` is reserved by the router",
     ),
     "no model": (
         "    model: llama-big\n",
@@ -407,7 +407,7 @@ MISTAKES = {
     "duplicate key": (
         "    host: api\n",
         "    host: api\n    host: api\n",
-        "providers.yaml:15: `providers.big.host` stands here and on line 14: keep one of them",
+        "providers.yaml:15: `providers.big.host` appears here and on line 14: keep one of them",
     ),
     "unknown host": (
         "    host: api\n",
@@ -433,13 +433,13 @@ MISTAKES = {
     "priorities of an unknown category": (
         "  general: [big",
         "  technica: [big]\n  general: [big",
-        "providers.yaml:29: `priorities.technica` names no category of categories.yaml:"
+        "providers.yaml:29: `priorities.technica` is not a category of categories.yaml:"
         " did you mean `technical`?",
     ),
     "category without priorities": (
         "  technical: [big, small]\n",
         "",
-        "categories.yaml:1: `technical` has no line under `priorities` of providers.yaml",
+        "categories.yaml:1: `technical` has no line under `priorities` in providers.yaml",
     ),
     "unknown fallback": (
         "provider: small",
@@ -449,12 +449,12 @@ MISTAKES = {
     "limits of an unknown category": (
         "  technical: {ttft_s: 2.5}",
         "  tecnical: {ttft_s: 2.5}",
-        "providers.yaml:35: `limits.tecnical` is no category: did you mean `technical`?",
+        "providers.yaml:35: `limits.tecnical` is not a category: did you mean `technical`?",
     ),
     "budget of an unknown provider": (
         "fallback:\n",
         "budget: {providers: {bog: 1}}\nfallback:\n",
-        "providers.yaml:30: `budget.providers.bog` is no provider: did you mean `big`?",
+        "providers.yaml:30: `budget.providers.bog` is not a provider: did you mean `big`?",
     ),
     "simulation on a real host": (
         "    model: llama-big\n",
@@ -469,7 +469,7 @@ MISTAKES = {
     "address on a host that has none": (
         "kind: llama_cpp",
         "kind: llama_cpp\n    base_url: http://x/v1",
-        "providers.yaml:10: `hosts.here.base_url` means nothing for kind llama_cpp",
+        "providers.yaml:10: `hosts.here.base_url` has no meaning for kind llama_cpp",
     ),
     "address that is none": (
         "https://api.example.com/v1/",
@@ -479,12 +479,12 @@ MISTAKES = {
     "key in the address": (
         "https://api.example.com/v1/",
         "https://sk-hidden@api.example.com/v1",
-        "providers.yaml:3: `hosts.api.base_url` holds a user name or key before the @",
+        "providers.yaml:3: `hosts.api.base_url` has a user name or key before the @",
     ),
     "key written in the file": (
         "    api_key_env: API_KEY\n",
         "    api_key: sk-hidden\n",
-        "providers.yaml:4: `hosts.api.api_key` is written in the file: take it out, put the key"
+        "providers.yaml:4: `hosts.api.api_key` is written in the file: remove it, put the key"
         " into .env",
     ),
     "key in place of its variable": (

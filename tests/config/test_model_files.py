@@ -43,7 +43,7 @@ def test_a_fetched_file_is_checked_when_it_changes_also_by_the_next_process(tmp_
     path.write_bytes(b"Weights!")
     second = ModelFiles()
     second.remember_in(tmp_path)
-    assert "damaged or was exchanged" in str(second.wrong(path))
+    assert "damaged or was replaced" in str(second.wrong(path))
     assert second.wrong(path) is not None
 
 

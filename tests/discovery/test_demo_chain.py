@@ -124,7 +124,7 @@ async def test_what_cannot_be_served_is_refused_in_a_sentence(settings: Settings
 
 
 async def test_undo_without_a_change_says_so(settings: Settings) -> None:
-    with pytest.raises(ConfigError, match="nothing to take back"):
+    with pytest.raises(ConfigError, match="nothing to undo"):
         await search_of(settings).undo()
 
 
