@@ -177,6 +177,8 @@ class Ranking(Model):
     cost_scale_usd: float = Field(default=0.002, gt=0)
     feedback_weight: Share = 0.5
     """What a thumb down takes off an answer's quality."""
+    judge_weight: Share = 0.5
+    """What a judge's verdict on two answers counts for, as a share of a person's."""
     late_credit: Share = 0.3
     """The worth of an answer that came after its fallback was served; one in time is worth 1."""
     forgetting: float = Field(default=0.999, gt=0, le=1)

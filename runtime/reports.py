@@ -110,6 +110,8 @@ class ProviderOrder(TypedDict):
     liked: int
     disliked: int
     trial: float | None
+    verdicts: int
+    lead: float | None
 
 
 class CategoryOrder(TypedDict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.evidence import RETURN, Estimate, Prior, Trace
+from routing.ranking.pairs import Lead
 from routing.ranking.reward import Observation
 
 CLAIM = 2.0
@@ -45,6 +46,7 @@ class Arm:
         "half",
         "healthy",
         "known",
+        "lead",
         "liked",
         "liking",
         "n",
@@ -80,6 +82,7 @@ class Arm:
         self.healthy = (0.0, 0.0)  # weight and mean of success when it last succeeded
         self.success = Trace.rate(reward.NEUTRAL_SUCCESS, 2.0 * weights.prior_strength)
         self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
+        self.lead = Lead()  # of its share liked, by verdicts on pairs of answers
         self.quality = Trace.amount(QUALITY_DEVIATION)
         self.usual = reward.Usual()  # for the category, as of its last rerank
         self.wait = Trace.amount(TIME_DEVIATION)  # for the first token, and
@@ -106,6 +109,7 @@ class Arm:
         other.healthy = self.healthy
         other.success = self.success.copy()
         other.liking = self.liking.copy()
+        other.lead = self.lead
         other.quality = self.quality.copy()
         other.usual = self.usual
         other.wait = self.wait.copy()
@@ -178,6 +182,19 @@ class Arm:
             self.cost.add(reward.cost_share(seen.cost_usd, weights), keep, weights.recent, count)
             self.paid = self.paid * keep + 1.0
             self.usd += (seen.cost_usd - self.usd) / self.paid
+
+    def leads(self, lead: Lead) -> None:
+        """Its lead is another one after a verdict."""
+        self.lead = lead
+        self.settled = self.known = None
+
+    def liked_by(self, count: int) -> Estimate:
+        """The share liked to expect, by thumbs and by verdicts."""
+        liked = self.liking.estimate(count) if self.liking.seen else LIKING
+        if not self.lead.n:
+            return liked
+        lead, unsure = self.lead.estimate
+        return Estimate(min(max(liked.mean + lead, 0.0), 1.0), liked.variance + unsure)
 
     def slow(self, weights: Ranking, count: int) -> float:
         """The latency share to expect."""
@@ -254,6 +271,8 @@ class Arm:
         success, quality, liking = self.success, self.quality, self.liking
         cost, dear = self.cost, weights.cost_weight
         liked = liking.level(count) if liking.seen else reward.NEUTRAL_LIKING
+        if self.lead.n:
+            liked = min(max(liked + self.lead.level, 0.0), 1.0)
         return reward.reward(
             success.level(count),
             quality.level(count) if quality.seen else reward.NEUTRAL_QUALITY,
@@ -268,12 +287,12 @@ class Arm:
         What was never observed is taken at its neutral value and without variance: asking more
         often would not make it known.
         """
-        success, quality, liking = self.success, self.quality, self.liking
+        success, quality = self.success, self.quality
         cost, dear = self.cost, weights.cost_weight
         return (
             success.estimate(count) if success.seen else SUCCESS,
             quality.estimate(count) if quality.seen else QUALITY,
-            liking.estimate(count) if liking.seen else LIKING,
+            self.liked_by(count),
             self.slowness(weights, count),
             cost.estimate(count) if cost.seen else Estimate(reward.NEUTRAL_SHARE * dear, 0.0),
         )

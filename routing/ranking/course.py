@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from config.models import Ranking
 from routing.ranking import reward
+from routing.ranking.pairs import BESIDE
 from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
 
@@ -16,6 +17,7 @@ class Course:
 
     __slots__ = (
         "below",
+        "beside",
         "cause",
         "changes",
         "count",
@@ -38,6 +40,7 @@ class Course:
         self.first = 0.0  # the mean of the first at the last rerank, and
         self.below = 0.0  # the best mean of the others
         self.usual = reward.Usual()  # as of the last rerank
+        self.beside = BESIDE  # the lead of the answers that stand behind its primaries
         self.waits = (0.0, 0.0)  # weight and mean of the logarithms of what its answers took
         self.paces = (0.0, 0.0)
         self.cause = ""
@@ -53,6 +56,7 @@ class Course:
         other.first = self.first
         other.below = self.below
         other.usual = self.usual
+        other.beside = self.beside
         other.waits = self.waits
         other.paces = self.paces
         other.cause = self.cause

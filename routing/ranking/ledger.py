@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from config.models import Ranking
-from routing.ranking import reward
+from routing.ranking import pairs, reward
 from routing.ranking.arm import Arm
 from routing.ranking.course import UNTRIED, WELL, Course, Pulse
 from routing.ranking.evidence import NOTED, PRIOR_STEP, Prior
@@ -123,7 +123,7 @@ class Ledger:
     def step(self, seen: Observation) -> Sequence[Change]:
         """Take in the next row; the new orders that it brought, without their reasons."""
         if seen.role == "compare":
-            return self._compare(seen)
+            return self._compare(seen) if seen.against is None else self._verdict(seen)
         back = self._is_back(seen)
         causes = self._recover(seen.provider) if back else {}
         category = seen.category
@@ -157,6 +157,27 @@ class Ledger:
             causes[category] = "evidence"
         changes = [self._rerank(name, cause, seen, None) for name, cause in causes.items()]
         return [change for change in changes if change is not None]
+
+    def _verdict(self, seen: Observation) -> Sequence[Change]:
+        """Take in which of two answers is better (see `routing.ranking.pairs`), and look at the
+        order now and then."""
+        category, name, rival = seen.category, seen.provider, str(seen.against)
+        there = seen.beside or (rival != name and (category, rival) in self.arms)
+        if (category, name) not in self.arms or not there or seen.verdict is None:
+            return ()
+        course, one = self._course(category), self._arm(category, name)
+        if seen.beside:
+            lead, course.beside = pairs.apart(one.lead, course.beside, seen, self.weights)
+        else:
+            other = self._arm(category, rival)
+            lead, theirs = pairs.apart(one.lead, other.lead, seen, self.weights)
+            other.leads(theirs)
+        one.leads(lead)
+        course.fresh += 1
+        if course.fresh < self.weights.every:
+            return ()
+        change = self._rerank(category, "evidence", seen, None)
+        return () if change is None else (change,)
 
     @property
     def _pooling_is_due(self) -> bool:

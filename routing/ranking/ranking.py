@@ -248,4 +248,6 @@ class Ranking:
             liked=arm.liked,
             disliked=arm.disliked,
             trial=self._trials.get(name),
+            verdicts=arm.lead.n,
+            lead=arm.lead.level if arm.lead.n else None,
         )

@@ -45,6 +45,10 @@ class Observation(NamedTuple):
     revision: int = 0
     tokens_out: int | None = None
     stays: bool = False  # a later turn of a conversation that stayed: nobody was drawn
+    against: str | None = None  # the provider of the answer that this one was compared with
+    beside: bool = False  # that one stood behind the primary and was written from passages
+    verdict: float | None = None  # 1: this answer is better, 0: the other, 0.5: neither
+    source: str | None = None  # who says so: judge | late | person
 
 
 def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
@@ -76,6 +80,10 @@ def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
                 revision=get("revision") or 0,
                 tokens_out=get("tokens_out"),
                 stays=stays and get("propensity") is None,
+                against=get("against"),
+                beside=get("against_role") == "fallback",
+                verdict=get("verdict"),
+                source=get("source"),
             )
 
 

@@ -15,6 +15,7 @@ from routing.ranking.arm import Arm
 from routing.ranking.course import Course, Pulse
 from routing.ranking.evidence import Estimate, Prior, Trace
 from routing.ranking.ledger import Pooling, Snapshot
+from routing.ranking.pairs import BESIDE, Lead
 from routing.ranking.reward import Observation, Usual
 from routing.ranking.standings import Change
 
@@ -23,8 +24,10 @@ Key = tuple[float, str, int]
 
 _SLOTTED: dict[str, type[Arm | Course | Trace]] = {c.__name__: c for c in (Arm, Course, Trace)}
 _TUPLES: dict[str, Callable[..., object]] = {
-    c.__name__: c for c in (Pulse, Pooling, Estimate, Prior, Usual)
+    c.__name__: c for c in (Pulse, Pooling, Estimate, Prior, Usual, Lead)
 }
+_ADDED: dict[str, object] = {"lead": Lead(), "beside": BESIDE}
+"""Slots that a baseline of an older version does not have, at what they were worth then."""
 _DATA: dict[str, Callable[..., object]] = {c.__name__: c for c in (Snapshot, Change)}
 
 
@@ -87,7 +90,8 @@ def from_json(value: object) -> Any:
     if name in _SLOTTED:
         made = object.__new__(_SLOTTED[name])
         for slot in _SLOTTED[name].__slots__:
-            setattr(made, slot, from_json(inner[slot]))
+            known = slot in inner or slot not in _ADDED
+            setattr(made, slot, from_json(inner[slot]) if known else _ADDED[slot])
         if hasattr(made, "generation"):
             made.generation = -1  # of no ledger yet: copied before it is changed
         return made

@@ -40,6 +40,10 @@ class Standing:
     disliked: int
     trial: float | None = None
     """The fixed share of a provider on trial, else None."""
+    verdicts: int = 0
+    """On its answers against others',"""
+    lead: float | None = None
+    """and by how much more of them are liked for that."""
 
 
 @dataclass(frozen=True, slots=True)
