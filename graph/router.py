@@ -36,7 +36,8 @@ from runtime.admission import Gate
 from runtime.follower import discovery_over
 from runtime.services import ConfigWatcher
 from telemetry.records import AuditRow, InteractionRow
-from vectorstore.passages import Passage, Retrieval
+from vectorstore.knowledge import ALONE_S
+from vectorstore.passages import Passage
 
 if TYPE_CHECKING:
     from discovery.result import SearchResult
@@ -331,7 +332,7 @@ class Router:
 
     async def retrieve(self, question: str, k: int = 5) -> list[Passage]:
         """The best passages alone: text, source, title and score, best first."""
-        found: Retrieval = await self.services.knowledge.retrieve(question, k)
+        found = await self.services.knowledge.retrieve(question, k, within_s=ALONE_S)
         return list(found.passages)
 
     async def interactions(

@@ -32,6 +32,9 @@ FIRST_S = 3.0
 RERANK_S = 1.0
 """What the cross-encoder may take beyond that."""
 
+ALONE_S = 10.0
+"""What a caller waits who asks for passages alone, with no answer beside them."""
+
 LOCK_WAIT_S = 10.0
 """How long an ingest waits for another process's ingest into the same data folder."""
 
@@ -88,8 +91,11 @@ class Knowledge:
         *,
         vector: np.ndarray | None = None,
         rerank: bool = False,
+        within_s: float = 0.0,
     ) -> Retrieval:
         """The k best passages. `vector` is the question's embedding if the caller has it.
+
+        A caller that can wait longer than a request may says so in `within_s` seconds.
 
         Never raises for an empty or broken base: `mode` says what was searched, `problem` why.
         Nothing is found (`mode` late) when even the words cannot be searched in time.
@@ -102,8 +108,8 @@ class Knowledge:
         )
         found = asyncio.wrap_future(work)
         while not found.done():
-            before = self._found
-            await asyncio.wait({found}, timeout=self._bound_s + (RERANK_S if rerank else 0.0))
+            before, bound_s = self._found, self._bound_s + (RERANK_S if rerank else 0.0)
+            await asyncio.wait({found}, timeout=max(within_s, bound_s))
             if not found.done() and self._found == before:
                 self._hangs = work
                 return Retrieval(took_ms=(time.monotonic() - began) * 1000, mode="late")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class Passage:
     similarity: float | None = None
 
 
+Mode = Literal["hybrid", "bm25", "empty", "late"]
+"""How was searched: vectors and words, words alone, a base without passages, not in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """The passages for one question, best first, and whether they can be trusted to hold it."""
@@ -28,7 +33,7 @@ class Retrieval:
     confident: bool = False
     """True when the first passage is above the learned floor: fit to be shown as an answer."""
     took_ms: float = 0.0
-    mode: str = "hybrid"  # hybrid | bm25 | empty | late: not searched in time
+    mode: Mode = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)

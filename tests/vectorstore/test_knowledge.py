@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from filelock import FileLock
 from config.errors import StorageError
 from vectorstore import knowledge as knowledge_module
 from vectorstore.embeddings import Embedder, OnnxModel, model_folder
-from vectorstore.knowledge import RETRIEVE_S, Knowledge
+from vectorstore.knowledge import ALONE_S, RETRIEVE_S, Knowledge
 from vectorstore.search import paths
 from vectorstore.vectors import WAIT_S
 
@@ -182,7 +184,7 @@ import asyncio, sys
 from pathlib import Path
 from vectorstore.embeddings import Embedder
 from vectorstore.vectors import WAIT_S
-from vectorstore.knowledge import RETRIEVE_S, Knowledge
+from vectorstore.knowledge import ALONE_S, RETRIEVE_S, Knowledge
 
 async def main():
     knowledge = Knowledge.open(Path(sys.argv[1]), Embedder.load())
@@ -342,6 +344,37 @@ async def test_a_silent_server_is_noticed_before_anybody_asks(
     await knowledge.look()
     assert f"{url} does not answer" in (knowledge.problem or "")
     server.send_signal(signal.SIGCONT)
+    knowledge.close()
+
+
+async def test_who_asks_for_passages_alone_waits_longer_than_a_request(
+    tmp_path: Path, folder: Path, embedder: Embedder
+) -> None:
+    """A stalled machine made the page say that there is no passage."""
+    stalled, asked = threading.Event(), threading.Event()
+
+    class Stalling:
+        """The real model, on a machine that stands still until it is let go on."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(embedder, name)
+
+        def embed(self, *given: Any) -> np.ndarray:
+            if given[1:2] == ("query",):
+                asked.set()
+                assert stalled.wait(30)
+            return embedder.embed(*given)
+
+    knowledge = Knowledge.open(tmp_path / "data", cast(Embedder, Stalling()))
+    await knowledge.ingest(folder, topics=False)
+    await knowledge.warm()
+    patient = asyncio.create_task(
+        knowledge.retrieve("How high is the Eiffel Tower?", within_s=ALONE_S)
+    )
+    assert await asyncio.to_thread(asked.wait, 30)
+    assert (await knowledge.retrieve("How high is the Eiffel Tower?")).mode == "late"
+    stalled.set()
+    assert (await patient).passages[0].source == "tower.md"
     knowledge.close()
 
 

@@ -4,10 +4,12 @@
 
   RouterPage.views.passages = (host) => (value) => {
     host.dataset.found = String(value.rows.length);
-    const verdict = value.confident
+    const verdict = value.mode === "late"
+      ? "The search did not end in time; ask once more."
+      : value.confident
       ? "The best passage is good enough to be an answer by itself."
       : "No passage is good enough to be trusted; the model would answer plainly.";
-    const how = { hybrid: "meaning and words", bm25: "words alone", empty: "an empty base" };
+    const how = { hybrid: "meaning and words", bm25: "words alone", empty: "an empty base", late: "nothing yet" };
     host.replaceChildren(
       el(
         "div",

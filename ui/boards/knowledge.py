@@ -18,6 +18,7 @@ from ui.guard import session_of
 from ui.uploads import Files
 from ui.wording import sentence
 from vectorstore.folders import SUFFIXES
+from vectorstore.knowledge import ALONE_S
 from vectorstore.passages import Document, IngestReport
 
 PASSAGES = 6
@@ -158,7 +159,7 @@ def _document(document: Document) -> dict[str, object]:
 async def _passages(service: ChatService, question: str) -> object:
     if not (question or "").strip():
         return None
-    found = await service.router.services.knowledge.retrieve(question, PASSAGES)
+    found = await service.router.services.knowledge.retrieve(question, PASSAGES, within_s=ALONE_S)
     return {
         "confident": found.confident,
         "mode": found.mode,
