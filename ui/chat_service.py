@@ -26,7 +26,8 @@ class ChatService:
         self.router = router
         self.runs = Runs()
         self._late = LateAnswers(router.late)
-        self._awaited: dict[str, set[str]] = {}
+        self._owed: dict[str, set[str]] = {}  # by tab: requests whose late answer may be shown
+        self._awaited: set[str] = set()
         self._terms = (router.settings, DisplayConfig.of(router.settings))
 
     @property
@@ -79,6 +80,7 @@ class ChatService:
         asked = view.asked
         self._late.open()
         self._late.expect(view.request_id)
+        self._owed.setdefault(tab, set()).add(view.request_id)
         events = self.router.stream(
             asked["prompt"],
             conversation.history(),
@@ -102,7 +104,7 @@ class ChatService:
                 conversation.current = None
             self.runs.end(tab, run)
             if not view.awaited:
-                self._late.forget(view.request_id)
+                self._forget(tab, view.request_id)
 
     async def _is_written(self, request_id: str) -> bool:
         """Whether the row of a request that was stopped is in the log, once that is known."""
@@ -116,19 +118,19 @@ class ChatService:
 
     async def amendment(self, conversation: Conversation, tab: str) -> View | None:
         """The turn that a late answer amended, when it has come; None if there will be none."""
-        view = next((v for v in reversed(conversation.turns) if v.awaited), None)
-        if view is None or view.request_id in self._awaited.get(tab, ()):
+        owed = (v for v in reversed(conversation.turns) if v.awaited)
+        view = next((v for v in owed if v.request_id not in self._awaited), None)
+        if view is None:
             return None
         future = self._late.expect(view.request_id)
-        self._awaited.setdefault(tab, set()).add(view.request_id)
+        self._awaited.add(view.request_id)
         limits = self.router.settings.limits_for(view.route["category"] if view.route else "")
         try:
             await asyncio.wait({future}, timeout=limits.late_s + 5)
         finally:
-            self._awaited.get(tab, set()).discard(view.request_id)
-            if not future.done():
-                self._late.forget(view.request_id)
-        answer = future.result() if future.done() else None
+            self._awaited.discard(view.request_id)
+            self._forget(tab, view.request_id)
+        answer = future.result()
         if answer is None:
             return None
         view.apply(answer)
@@ -147,8 +149,12 @@ class ChatService:
     def close(self, tab: str) -> None:
         """The tab is gone: end its request and wait for nothing on its behalf."""
         self.runs.stop(tab)
-        for request_id in self._awaited.pop(tab, set()):
+        for request_id in self._owed.pop(tab, set()):
             self._late.forget(request_id)
+
+    def _forget(self, tab: str, request_id: str) -> None:
+        self._late.forget(request_id)
+        self._owed.get(tab, set()).discard(request_id)
 
     async def judge(self, view: View, liked: bool | None) -> None:
         """Replace what the reader thinks of an answer; it feeds the learned order."""

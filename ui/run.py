@@ -126,17 +126,19 @@ class LateAnswers:
             self._reader = asyncio.create_task(self._read(), name="page-late-answers")
 
     def expect(self, request_id: str) -> asyncio.Future[LateAnswer | None]:
-        """The request's late answer, when it comes; None when it will not be waited for."""
+        """The request's late answer, when it comes; None when it will not be waited for.
+
+        An answer that comes before anybody waits is kept until it is forgotten.
+        """
         future = self._waiting.get(request_id)
         if future is None:
             future = asyncio.get_running_loop().create_future()
             self._waiting[request_id] = future
-            future.add_done_callback(lambda _: self._waiting.pop(request_id, None))
         return future
 
     def forget(self, request_id: str) -> None:
         """Nobody waits for it any more."""
-        future = self._waiting.get(request_id)
+        future = self._waiting.pop(request_id, None)
         if future is not None and not future.done():
             future.set_result(None)
 
