@@ -51,6 +51,13 @@ CATEGORIES: dict[str, Any] = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin the files that take longest, so that no process waits for them at the run's end."""
+    long = ("browser", "model", "slow")
+    first = {item.path for item in items if any(map(item.get_closest_marker, long))}
+    items.sort(key=lambda item: item.path not in first)
+
+
 class SettingsFor(Protocol):
     """Writes a configuration into tmp_path and loads it, through the real loader.
 

@@ -112,6 +112,7 @@ async def counted(client: httpx2.AsyncClient) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
+@pytest.mark.slow
 async def test_two_workers_serve_are_counted_together_and_replaced(service: Service) -> None:
     before = set(await service.whole())
     async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as client:

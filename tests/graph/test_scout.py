@@ -306,6 +306,7 @@ IN_FLIGHT = 8
 """Calls abreast: four pairs."""
 
 
+@pytest.mark.slow
 async def test_it_survives_sigkill_at_each_step(world: World) -> None:
     settings = world.configured()
     places = [str(settings.config_dir), str(settings.data_dir)]

@@ -18,7 +18,7 @@ from tests.upstream import Behaviour, Upstream
 from tests.wall.catalogue import CASES
 from tests.wall.replies import ANSWER, Case
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 QUESTION = "Is everything well?"
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
