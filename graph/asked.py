@@ -34,6 +34,10 @@ MOST_SESSION = 256
 """Characters of a conversation's name."""
 
 
+MOST_TTFT_S = 600.0
+"""Seconds that a caller may give the primary for its first sign of life."""
+
+
 def checked(
     settings: Settings,
     prompt: object,
@@ -56,6 +60,8 @@ def checked(
     if session is not None and len(session) > MOST_SESSION:
         raise UsageError(f"`session_id` has more than {MOST_SESSION} characters", "session_id")
     options = Options(**{name: v for name, v in options.items() if name != "session_id"})  # type: ignore[typeddict-item]
+    if not 0 < options.get("ttft_s", 1.0) <= MOST_TTFT_S:
+        raise UsageError(f"`ttft_s` must be more than 0 and at most {MOST_TTFT_S:g}", "ttft_s")
     if messages is not None:
         if prompt or history:
             raise UsageError("give `messages`, or `prompt` and `history`, not both", "messages")

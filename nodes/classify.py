@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from config.errors import UsageError
+from config.models import Limits
 from providers.messages import text_of
 from race import opinion
 from race.actions import Start
@@ -151,6 +152,12 @@ def standby(services: Services, request: Request) -> str | None:
     return next((n for n in able if services.routing.allows(n, needs)), able[0] if able else None)
 
 
+def limits_of(services: Services, request: Request) -> Limits:
+    """The category's limits, with what the caller gives the primary for its first sign of life."""
+    limits, own = services.settings.limits_for(request.routed["category"]), request.asked.ttft_s
+    return limits if own is None else limits.model_copy(update={"ttft_s": own})
+
+
 def begin_race(services: Services, request: Request) -> None:
     """Start the race by its route's terms; a second start changes nothing.
 
@@ -159,7 +166,7 @@ def begin_race(services: Services, request: Request) -> None:
     """
     if request.meeting.race is not None:
         return
-    settings, wanted, route = services.settings, services.settings.fallback, request.routed
+    wanted, route = services.settings.fallback, request.routed
     preferred, behind = route["preferred"], standby(services, request)
     request.standby = behind
     start: Start = wanted.start if behind == wanted.provider else "hedged"
@@ -175,7 +182,7 @@ def begin_race(services: Services, request: Request) -> None:
         hedge_after_s = services.routing.hedge_after_s(preferred)
     request.meeting.begin(
         Race(
-            settings.limits_for(route["category"]),
+            limits_of(services, request),
             admitted_at=request.meeting.admitted_at,
             start=start,
             hedge_after_s=hedge_after_s,

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 
 from nodes.classify import begin_race
-from nodes.grounding import as_it_is, continuation, fallback_messages, source_of
+from nodes.grounding import as_it_is, continuation, fallback_messages, quoted, source_of
 from providers.base import ProviderError
 from race.attempt import branch_of, skip
 from race.call import call, call_options, permit
+from race.events import Retrieved
 from race.permits import Refused
 from race.rendezvous import cancel
 from race.request import Request
@@ -56,10 +57,28 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     finally:
         meeting.passages_known.set()  # whatever came of it: the primary may wait for it
     request.retrieval = found
+    _say_found(services, request, found)
     meeting.passages_found(confident=found.confident)
     if usable and name is not None and services.routing.allows(name):
         await meeting.may_start.wait()
     await _answer(services, request, found, given)
+
+
+def _say_found(services: Services, request: Request, found: Retrieval) -> None:
+    """Passages are shown while nobody has answered: they are there long before any word."""
+    meeting = request.meeting
+    passages = [source_of(p) for p in found.passages[: services.settings.fallback.passages]]
+    answer = quoted(passages) if found.confident and passages else None
+    meeting.emit(
+        Retrieved(
+            type="retrieved",
+            request_id=meeting.request_id,
+            at_ms=meeting.elapsed_ms(),
+            passages=passages,
+            confident=found.confident,
+            answer=answer,
+        )
+    )
 
 
 async def _stand_by(services: Services, request: Request, given: list[Source]) -> None:

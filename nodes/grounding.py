@@ -32,6 +32,9 @@ _OVERHEAD_TOKENS = 16
 SUPPORT = 0.5
 """Share of an answer's own content words that its passages must hold."""
 
+QUOTED = 2
+"""Passages that are shown where no model answers."""
+
 _SHORTEST_PASSAGE_TOKENS = 24
 """A passage cut shorter than this is of no use."""
 
@@ -110,6 +113,12 @@ def source_of(passage: Passage) -> Source:
         score=round(passage.score, 4),
         text=passage.text,
     )
+
+
+def quoted(passages: Sequence[Source]) -> str:
+    """What can be said from the best passages without a model: their own words, with sources."""
+    said = [f"{p['text'].strip()}\n({p['title']}, {p['source']})" for p in passages[:QUOTED]]
+    return "\n\n".join(said)
 
 
 def _fit(passages: Sequence[Passage], room: int) -> list[tuple[Passage, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 
 from config.models import Limits
-from nodes.grounding import KNOWLEDGE_ANSWERS, supported
+from nodes.classify import limits_of
+from nodes.grounding import KNOWLEDGE_ANSWERS, QUOTED, quoted, supported
 from race.actions import Side
 from race.request import Asked, Request
 from race.services import Services
@@ -28,6 +29,7 @@ FAILURES = {
     "bad_request": "it refused a parameter",
     "capability": "it cannot do what was asked",
     "schema": "its answer missed the schema",
+    "caller_limit": "the caller gave it less time than usual",
 }
 """An attempt's error in words."""
 
@@ -42,7 +44,7 @@ async def join(state: State, services: Services, request: Request) -> State:
     """Pick the winner from the state; where no model answered, the passages themselves do."""
     meeting, asked = request.meeting, request.asked
     can_replace = asked.rewindable or not (meeting.visible or meeting.called_tools)
-    limits = services.settings.limits_for(request.routed["category"])
+    limits = limits_of(services, request)
     final = meeting.called_tools or not asked.continuable
     holder = meeting.race.floor if meeting.race and final else None
     answer = pick(state, asked, limits, can_replace=can_replace, holder=holder)
@@ -138,13 +140,11 @@ def _failed(kind: str, error: str) -> AnswerState:
 
 
 def _extract(passages: list[Source], reason: str) -> AnswerState:
-    best = passages[:2]
-    quotes = "\n\n".join(f"{p['text'].strip()}\n({p['title']}, {p['source']})" for p in best)
     return AnswerState(
         tool_calls=[],
         reasoning="",
         logprobs=[],
-        text=f"No model answered; this is what the knowledge base says:\n\n{quotes}",
+        text=f"No model answered; this is what the knowledge base says:\n\n{quoted(passages)}",
         provider=PASSAGES,
         model=None,
         role="fallback",
@@ -154,7 +154,7 @@ def _extract(passages: list[Source], reason: str) -> AnswerState:
         reason=reason,
         note=reason,
         finish_reason="stop",
-        sources=best,
+        sources=passages[:QUOTED],
         grounded=True,
     )
 

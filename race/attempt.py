@@ -22,6 +22,7 @@ from race.permits import Permit
 from race.request import Request
 from race.state import Branch
 from routing.quality import quality, quality_of_calls
+from routing.ranking.reward import CALLER_LIMIT
 from telemetry.records import AttemptRow, Outcome, Role
 
 
@@ -64,6 +65,8 @@ class Attempt:
         self._cost_usd: float | None = 0.0
         self._quality: float | None = None
         self._overtaken_ms: float | None = None
+        self._hurried = False
+        """It lost by time while the caller's own limit was in force."""
         request.attempts.append(self)
 
     @property
@@ -140,11 +143,14 @@ class Attempt:
 
     def overtake(self) -> None:
         """The race was decided for the other side: what still comes of it, or came, is late."""
+        self._hurried = self.ttft_ms is None and self._request.asked.ttft_s is not None
         if self.outcome == "ok":
             self.outcome = "late"
         elif self.running:
             self._overtaken_ms = self.elapsed_ms
-            if self.permit:
+            if self.permit and self._hurried:
+                self.permit.dropped()
+            elif self.permit:
                 self.permit.too_late()
             self._say()
 
@@ -164,7 +170,7 @@ class Attempt:
             host=self.host,
             role=self.role,
             outcome=self.outcome or ("timed_out" if waiting else "cancelled"),
-            error="timeout" if waiting else self.error,
+            error=self._blame(waiting=waiting),
             detail=self.detail,
             served=served,
             started_ms=self._started_ms,
@@ -180,6 +186,12 @@ class Attempt:
             revision=int(self._overtaken_ms is not None and not running),
             text=self.text or None,
         )
+
+    def _blame(self, *, waiting: bool) -> str | None:
+        """Its error; who was given less time than the configuration gives is not to blame."""
+        if self._hurried and self.error is None:
+            return CALLER_LIMIT
+        return "timeout" if waiting else self.error
 
     def _measure(self) -> None:
         """Latency, tokens, cost and quality, however it ended."""

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from providers.base import Logprob
 from race.actions import Side
-from race.state import AnswerDict, OrderChange, Route
+from race.state import AnswerDict, OrderChange, Route, Source
 from telemetry.records import Outcome, Role
 
 
@@ -21,6 +21,15 @@ class Stamped(TypedDict):
 
 class Classified(Stamped, Route):
     type: Literal["classified"]
+
+
+class Retrieved(Stamped):
+    """What the knowledge base has for the prompt, while others may still answer it."""
+
+    type: Literal["retrieved"]
+    passages: list[Source]  # best first
+    confident: bool  # they are good enough to be an answer by themselves
+    answer: str | None  # what can be given from them alone, where they are
 
 
 class AttemptStarted(Stamped):
@@ -131,6 +140,7 @@ class NodePhase(Stamped, total=False):
 
 Event = (
     Classified
+    | Retrieved
     | AttemptStarted
     | FirstToken
     | Token

@@ -39,6 +39,11 @@ class Asked:
     """The conversation, where the caller named it."""
 
     @property
+    def ttft_s(self) -> float | None:
+        """The caller's own limit for the primary's first sign of life."""
+        return self.options.get("ttft_s")
+
+    @property
     def continues(self) -> bool:
         """A turn after an assistant's turn: its prompt begins with one that was read before."""
         before = self.conversation or self.history

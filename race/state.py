@@ -32,6 +32,8 @@ class Options(TypedDict, total=False):
     """Fields that only some hosts know (`hosts.<name>.passes`); those of others are not asked."""
     session_id: str
     """The conversation's name; no provider is sent it."""
+    ttft_s: float
+    """Seconds that the primary has for its first sign of life, in place of the category's."""
 
 
 class Wishes(TypedDict, total=False):

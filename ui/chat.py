@@ -8,7 +8,7 @@ import gradio as gr
 
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
-from ui.handlers import Handlers, categories, examples_of, providers
+from ui.handlers import Handlers, categories, examples_of, providers, waits
 from ui.picture import empty
 from ui.transcript import Conversation
 
@@ -27,6 +27,7 @@ class Parts:
     box: gr.Textbox
     category: gr.Dropdown
     provider: gr.Dropdown
+    wait: gr.Dropdown
     examples: gr.HTML
     fresh: gr.Button
     picture: gr.HTML
@@ -83,27 +84,32 @@ def _layout(service: ChatService) -> Parts:
                     label="Model",
                     elem_id="provider",
                 )
+                wait = gr.Dropdown(
+                    waits(), value="", label="Give the first model", elem_id="wait", min_width=120
+                )
                 fresh = gr.Button("New conversation", elem_id="fresh", min_width=150)
             examples = widget("examples", examples_of(settings), elem_id="examples")
         with gr.Column(scale=5, min_width=320):
-            shown = widget("picture", empty(), elem_id="picture", events=("late",))
+            shown = widget("picture", empty(), elem_id="picture", events=("late", "edit"))
     conversation = gr.State(Conversation())
     amended = gr.State(None)
     return Parts(
-        talk, box, category, provider, examples, fresh, shown, chats, conversation, amended
+        talk, box, category, provider, wait, examples, fresh, shown, chats, conversation, amended
     )
 
 
 def _connect_asking(parts: Parts, do: Handlers) -> None:
     """Each way to ask begins at once, streams and gives the box back; where the primary may still
     come, its late answer is waited for."""
-    terms = [parts.category, parts.provider, parts.conversation]
+    terms = [parts.category, parts.provider, parts.wait, parts.conversation]
+    cut = [parts.category, parts.wait, parts.conversation]
     shown = [parts.box, parts.talk, parts.picture]
     begun = (
         parts.box.submit(do.begin, [parts.box, *terms], shown, trigger_mode="multiple", **AT_ONCE),
         parts.examples.select(do.begin_example, terms, shown, trigger_mode="multiple", **AT_ONCE),
         parts.talk.retry(do.begin_again, terms, shown, trigger_mode="multiple", **AT_ONCE),
-        parts.talk.option_select(do.go_on, [parts.category, parts.conversation], shown, **AT_ONCE),
+        parts.picture.edit(do.begin_edited, terms, shown, **AT_ONCE),
+        parts.talk.option_select(do.go_on, cut, shown, **AT_ONCE),
     )
     for start in begun:
         start.then(do.respond, parts.conversation, [parts.talk, parts.picture], **STREAMED).then(

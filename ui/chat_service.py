@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 from config.errors import RouterError, UsageError
 from graph.router import Router
+from race.state import Options
 from runtime import teaching
 from ui.display import Asked, DisplayConfig
 from ui.run import LateAnswers, Run, Runs
@@ -39,7 +40,12 @@ class ChatService:
         return self._terms[1]
 
     def begin(
-        self, conversation: Conversation, prompt: str, category: str, provider: str
+        self,
+        conversation: Conversation,
+        prompt: str,
+        category: str,
+        provider: str,
+        ttft_s: float | None = None,
     ) -> View | None:
         """Add a turn that `answer` will fill; None where there is nothing to ask.
 
@@ -51,6 +57,7 @@ class ChatService:
             "prompt": prompt.strip(),
             "category": category or None,
             "provider": provider or None,
+            "ttft_s": ttft_s,
         }
         number = len(conversation.turns)
         view = View(asked, self.display, request_id=uuid.uuid4().hex, number=number)
@@ -81,11 +88,13 @@ class ChatService:
         self._late.open()
         self._late.expect(view.request_id)
         self._owed.setdefault(tab, set()).add(view.request_id)
+        own = asked.get("ttft_s")
         events = self.router.stream(
             asked["prompt"],
             conversation.history(),
             asked["category"],
             asked["provider"],
+            options=Options() if own is None else Options(ttft_s=own),
             request_id=view.request_id,
         )
         run = Run(view, events)

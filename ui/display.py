@@ -19,6 +19,7 @@ class Asked(TypedDict, total=False):
     prompt: str
     category: str | None
     provider: str | None
+    ttft_s: float | None  # what the first model is given for its first sign of life
     prompt_hash: str | None
 
 

@@ -18,6 +18,12 @@ from ui.view import View
 
 CONTINUE = "Go on from where you stopped."
 
+WAITS = ("0.1", "0.5", "1", "3", "10", "30")
+"""Seconds that the first model can be given, beside what is configured."""
+TAKEOVER_S = WAITS[0]
+TAKEOVER = "Why is the sky blue?"
+"""The knowledge base has the answer, so that it can take over."""
+
 EXAMPLES = 3
 """Prompts shown for each category."""
 LENGTHS = range(15, 71)
@@ -36,6 +42,11 @@ def providers(settings: Settings, display: DisplayConfig) -> list[tuple[str, str
     return [("Automatic", ""), *marked]
 
 
+def waits() -> list[tuple[str, str]]:
+    named = [(f"{wait} second{'' if wait == '1' else 's'}", wait) for wait in WAITS]
+    return [("As configured", ""), *named]
+
+
 def examples_of(settings: Settings) -> dict[str, object]:
     """A few prompts of each category, for people to click: the first that fit a button and are in
     the page's language, as far as their letters tell."""
@@ -46,7 +57,12 @@ def examples_of(settings: Settings) -> dict[str, object]:
         fit = [text for text in firsts if len(text) in LENGTHS and text.isascii()]
         shown = (fit or sorted(firsts, key=len))[:EXAMPLES]
         groups.append({"name": name, "description": category.description, "prompts": shown})
-    return {"categories": groups}
+    takeover = {
+        "name": "Takeover",
+        "prompt": TAKEOVER,
+        "label": f"{TAKEOVER} The first model is given {TAKEOVER_S} seconds.",
+    }
+    return {"categories": groups, "takeover": takeover}
 
 
 class Handlers:
@@ -56,23 +72,44 @@ class Handlers:
         self.service = service
 
     def begin(
-        self, prompt: str, category: str, provider: str, conversation: Conversation
+        self, prompt: str, category: str, provider: str, wait: str, conversation: Conversation
     ) -> object:
         """Show the prompt at once; an empty one does nothing."""
-        view = self.service.begin(conversation, prompt or "", category or "", provider or "")
+        ttft_s = float(wait) if wait else None
+        view = self.service.begin(
+            conversation, prompt or "", category or "", provider or "", ttft_s
+        )
         if view is None:
             return gr.skip(), gr.skip(), gr.skip()
         box = gr.Textbox(value="", submit_btn=False, stop_btn="Stop")
         return box, conversation.messages(), picture(view)
 
     def begin_example(
-        self, category: str, provider: str, conversation: Conversation, event: gr.EventData
+        self,
+        category: str,
+        provider: str,
+        wait: str,
+        conversation: Conversation,
+        event: gr.EventData,
     ) -> object:
-        prompt = str((event._data or {}).get("prompt", ""))
-        return self.begin(prompt, category, provider, conversation)
+        sent = event._data or {}
+        if sent.get("takeover"):
+            provider, wait = self._first(), TAKEOVER_S
+        return self.begin(str(sent.get("prompt", "")), category, provider, wait, conversation)
+
+    def _first(self) -> str:
+        """The model that is asked first, by name: asked so, it is asked in any case."""
+        settings = self.service.router.settings
+        orders = (settings.order(category) for category in settings.categories)
+        return next((order[0] for order in orders if order), "")
 
     def begin_again(
-        self, category: str, provider: str, conversation: Conversation, event: gr.RetryData
+        self,
+        category: str,
+        provider: str,
+        wait: str,
+        conversation: Conversation,
+        event: gr.RetryData,
     ) -> object:
         """Ask a prompt once more, of the model that is chosen now; what came after is forgotten."""
         turn = conversation.turn_at(_index(event))
@@ -80,15 +117,35 @@ class Handlers:
             return gr.skip(), gr.skip(), gr.skip()
         prompt = conversation.turns[turn].asked["prompt"]
         conversation.keep(turn)
-        return self.begin(prompt, category, provider, conversation)
+        return self.begin(prompt, category, provider, wait, conversation)
 
-    def go_on(self, category: str, conversation: Conversation, event: gr.SelectData) -> object:
+    def begin_edited(
+        self,
+        category: str,
+        provider: str,
+        wait: str,
+        conversation: Conversation,
+        event: gr.EventData,
+    ) -> object:
+        """Ask an edited prompt in the place of its turn; what came after is forgotten."""
+        sent = event._data or {}
+        prompt, asked = str(sent.get("prompt") or ""), str(sent.get("request_id"))
+        turn = next((n for n, v in enumerate(conversation.turns) if v.request_id == asked), None)
+        if turn is None or conversation.running or not prompt.strip():
+            return gr.skip(), gr.skip(), gr.skip()
+        conversation.keep(turn)
+        return self.begin(prompt, category, provider, wait, conversation)
+
+    def go_on(
+        self, category: str, wait: str, conversation: Conversation, event: gr.SelectData
+    ) -> object:
         """Ask the model whose answer was cut to go on from there."""
         turn = conversation.turn_at(_index(event))
         if turn is None or conversation.running:
             return gr.skip(), gr.skip(), gr.skip()
         answer = conversation.turns[turn].answer or ShownAnswer()
-        return self.begin(CONTINUE, category, answer.get("provider") or "", conversation)
+        asked = answer.get("provider") or ""
+        return self.begin(CONTINUE, category, asked, wait, conversation)
 
     async def respond(
         self, conversation: Conversation, request: gr.Request

@@ -39,6 +39,7 @@ def picture(view: View) -> dict[str, object]:
         "nodes": [_node(view, name) for name in NODES],
         "attempts": [_attempt(a) for _, a in sorted(view.attempts.items())],
         "limits": view.limits,
+        "passages": passages(view),
         "badges": badges(view),
         "route": _route(view),
         "notes": [{"at_ms": n["at_ms"], "text": n["text"]} for n in view.notes],
@@ -46,6 +47,36 @@ def picture(view: View) -> dict[str, object]:
         "awaited": view.awaited,
         "turn": kept(view),
     }
+
+
+def passages(view: View) -> dict[str, object] | None:
+    """What was found in the knowledge base, and what becomes of the answer that it gives."""
+    found = view.retrieved
+    if found is None or not found["passages"]:
+        return None
+    return {
+        "said": _standing(view, confident=found["confident"]),
+        "answer": found["answer"],
+        "found": [
+            {
+                "title": one["title"],
+                "source": one["source"],
+                "score": wording.percent(one["score"]),
+                "text": one["text"],
+            }
+            for one in found["passages"]
+        ],
+    }
+
+
+def _standing(view: View, *, confident: bool) -> str:
+    """Whether the passages are held back, shown, or were not needed."""
+    answer = view.answer or ShownAnswer()
+    if not confident:
+        return wording.PASSAGES["unlike"]
+    if view.phase == "running":
+        return wording.PASSAGES["speaking" if view.speaker else "held"]
+    return wording.PASSAGES["used" if answer.get("sources") else "unused"]
 
 
 def kept(view: View) -> dict[str, object] | None:

@@ -12,6 +12,7 @@ SCRIPTS = (
     "graph",
     "waterfall",
     "inspector",
+    "passages",
     "picture",
     "shell",
     "chats",

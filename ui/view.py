@@ -62,6 +62,8 @@ class View:
     attempts: dict[int, ShownAttempt] = field(default_factory=dict)
     route: Route | None = None
     limits: Limit | None = None
+    retrieved: events.Retrieved | None = None
+    """What the knowledge base has, from before anybody answers."""
     notes: list[Note] = field(default_factory=list)
     answer: ShownAnswer | None = None
     late: events.LateAnswer | None = None
@@ -148,12 +150,17 @@ class View:
         self.nodes["classify"].sub = category
         if category in self.display.limits_ms:
             ttft_ms, deadline_ms = self.display.limits_ms[category]
+            if (own_s := self.asked.get("ttft_s")) is not None:
+                ttft_ms = own_s * 1000
             self.limits = {
                 "ttft_ms": event["at_ms"] + ttft_ms,
                 "ttft_s": ttft_ms / 1000,
                 "deadline_ms": deadline_ms,
             }
         self.say = f"Category {category}."
+
+    def _retrieved(self, event: events.Retrieved) -> None:
+        self.retrieved = event
 
     def _attempt_started(self, event: events.AttemptStarted) -> None:
         self.attempts[event["seq"]] = {

@@ -27,6 +27,16 @@ CAPABILITIES = {
 """Capabilities whose names are no plain words."""
 
 
+PASSAGES = {
+    "held": "Held back: this is the answer if the first model is not in time.",
+    "speaking": "Held back: a model is answering.",
+    "used": "The answer was made from these.",
+    "unused": "Not needed: a model answered in time.",
+    "unlike": "Nothing is close enough to the question to be an answer.",
+}
+"""What becomes of the passages that were found."""
+
+
 def seconds(ms: float | None) -> str:
     """A duration as people say it: `85 ms`, `1.24 s`, `2 min 5 s`."""
     if ms is None:

@@ -17,7 +17,7 @@ from routing.ranking.exploration import Served
 from routing.ranking.fold import Fold
 from routing.ranking.ledger import Z90, Snapshot
 from routing.ranking.posterior import belief, best_probabilities
-from routing.ranking.reward import Observation
+from routing.ranking.reward import NOT_ITS_FAULT, Observation
 from routing.ranking.snapshot import Held, Key
 from routing.ranking.standings import Change, Choice, Standing, Standings
 
@@ -184,7 +184,8 @@ class Ranking:
             found: dict[str, list[float]] = {}
             for seen in rows[-RECENT:]:
                 waited = seen.ttft_ms if seen.ttft_ms is not None else seen.latency_ms
-                counts = seen.outcome in ("ok", "late", "timed_out")
+                timed = seen.outcome in ("ok", "late", "timed_out")
+                counts = timed and seen.error not in NOT_ITS_FAULT
                 if counts and waited is not None and seen.role == "primary":
                     found.setdefault(seen.provider, []).append(waited)
             self._p95 = {

@@ -96,7 +96,12 @@ NEUTRAL_SHARE = 0.5
 SILENT = frozenset({"cancelled", "skipped"})
 """Outcomes that are no evidence: nobody waited for the answer, or nobody asked."""
 
-NOT_ITS_FAULT = frozenset({"content_filter", "context_length", "bad_request", "capability"})
+CALLER_LIMIT = "caller_limit"
+"""Lost by time where the caller gave it less, or more, than the configuration does."""
+
+NOT_ITS_FAULT = frozenset(
+    {"content_filter", "context_length", "bad_request", "capability", CALLER_LIMIT}
+)
 """Errors that are about what was asked: they count for no ranking, breaker or trial."""
 
 
@@ -104,11 +109,9 @@ def success(outcome: str, error: str | None, weights: Ranking) -> float | None:
     """How far the attempt succeeded; None when it is no evidence on the provider."""
     if outcome == "ok":
         return 1.0
-    if outcome == "late":
-        return weights.late_credit
     if outcome in SILENT or error in NOT_ITS_FAULT:
         return None
-    return 0.0
+    return weights.late_credit if outcome == "late" else 0.0
 
 
 class Usual(NamedTuple):

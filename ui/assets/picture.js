@@ -47,6 +47,18 @@
       },
       "Fork from here"
     );
+    const edit = el(
+      "button",
+      {
+        type: "button",
+        class: "rt-link rt-trace",
+        hidden: true,
+        title: "Change the prompt and ask it again; what came after it goes",
+        onclick: () => editing(),
+      },
+      "Edit prompt"
+    );
+    const found = RouterPage.passages();
     const badges = el("div", { class: "rt-badges" });
     const notes = el("ul", { class: "rt-notes" });
     const panel = el("section", {
@@ -56,11 +68,14 @@
       "aria-label": "Details",
       hidden: true,
     });
+    const editor = el("form", { class: "rt-editor", hidden: true, onsubmit: send });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, fork, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, clock),
+      editor,
       graph.root,
       notes,
+      found.root,
       badges,
       panel,
       el("h3", { class: "rt-caption" }, "Calls"),
@@ -155,6 +170,35 @@
       return el("button", attributes, note);
     }
 
+    // The prompt of the turn that is shown, to be changed and asked in its place.
+    function editing() {
+      const box = el("textarea", { class: "rt-search", rows: 3, "aria-label": "The prompt" });
+      box.value = value.turn.prompt;
+      box.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") close();
+        if (event.key !== "Enter" || event.shiftKey) return;
+        event.preventDefault();
+        send(event);
+      });
+      const close = () => ((editor.hidden = true), edit.focus());
+      editor.dataset.id = value.id;
+      editor.replaceChildren(
+        box,
+        el("button", { class: "rt-button" }, "Ask again"),
+        el("button", { type: "button", class: "rt-button", onclick: close }, "Cancel")
+      );
+      editor.hidden = false;
+      box.focus();
+    }
+
+    function send(event) {
+      event.preventDefault();
+      const prompt = editor.querySelector("textarea").value;
+      if (!prompt.trim()) return;
+      trigger("edit", { request_id: editor.dataset.id, prompt });
+      editor.hidden = true;
+    }
+
     async function copy() {
       await navigator.clipboard.writeText(value.id);
       live.textContent = "The request id was copied.";
@@ -171,6 +215,8 @@
       request.hidden = !value.id;
       trace.hidden = !value.id || value.phase === "running";
       fork.hidden = trace.hidden || !value.turn || !host.closest("#picture");
+      edit.hidden = fork.hidden;
+      if (edit.hidden || editor.dataset.id !== value.id) editor.hidden = true;
       if (request.dataset.id === value.id) return;
       request.dataset.id = value.id;
       request.replaceChildren(value.id.slice(0, 8), icon("copy"));
@@ -201,6 +247,7 @@
       graph.draw(value, opened);
       name();
       figures();
+      found.draw(value);
       explain();
       inspect();
       tick();

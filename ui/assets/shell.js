@@ -55,7 +55,7 @@
           "details",
           { class: "rt-examples", open: true },
           el("summary", {}, "Examples"),
-          el("div", { class: "rt-example-groups" }, ...value.categories.map((c) => group(c, trigger)))
+          el("div", { class: "rt-example-groups" }, ...value.categories.map((c) => group(c, trigger)), takeover(value.takeover, trigger))
         )
       );
     };
@@ -99,6 +99,17 @@
     new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
     mend();
   };
+
+  // Asked of the first model, which is given so little time that the knowledge base takes over.
+  function takeover(one, trigger) {
+    const ask = () => trigger("select", { prompt: one.prompt, takeover: "yes" });
+    return el(
+      "section",
+      {},
+      el("h3", { title: "See the fallback take over" }, one.name),
+      el("button", { type: "button", class: "rt-example rt-takeover", onclick: ask }, one.label)
+    );
+  }
 
   function group(category, trigger) {
     return el(
