@@ -21,6 +21,10 @@ EVERYBODY = 10
 """All clients together may do so many times what one may: an address is cheap to forge."""
 
 
+LOCAL = "local"
+"""The caller of a service without keys."""
+
+
 class Keys:
     """The keys of `ROUTER_API_KEYS`, kept as digests; changed ones count without a restart."""
 
@@ -55,8 +59,19 @@ class Keys:
     def who(self, request: Request) -> str:
         """A name for the caller that gives nothing of his key away: the key's digest, shortened."""
         if not self._digests:
-            return "local"
+            return LOCAL
         return f"key {_digest(_given(request)).hex()[:8]}"
+
+    def owner(self, request: Request) -> str:
+        """Whose files and batches a caller sees: those of the same key, and everybody's where no
+        keys are set. Nothing of the key can be had from it."""
+        return _digest(_given(request)).hex() if self._digests else LOCAL
+
+    def owners(self) -> dict[str, SecretStr] | None:
+        """The key of each owner that has one now; None where no keys are set."""
+        if not self._digests:
+            return None
+        return {_digest(key.get_secret_value()).hex(): key for key in self._read}
 
     async def require(self, request: Request) -> None:
         """A route's dependency; 401 without a known key."""

@@ -1,19 +1,25 @@
-"""One line of OpenAI's batch format, answered through the service's own routes.
+"""Lines of OpenAI's batch format, checked and answered through the service's own routes.
 
-The line passes through the same code as a request of a client, without a network: every dialect of
+A line passes through the same code as a request of a client, without a network: every dialect of
 the service can be asked, and the answer is what that route answers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import httpx2
+import orjson
+
+from batches.files import Files, lines_of
+from batches.store import LineError
 
 if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
     from starlette.types import ASGIApp
 
 ROUTES = (
@@ -50,6 +56,20 @@ class BulkResult(TypedDict):
     error: BulkError | None
 
 
+class Attempt(NamedTuple):
+    """One try of a line."""
+
+    result: BulkResult
+    retry_after_s: float
+    """What the route asks to wait before another try; 0 where it names nothing."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Nothing is wrong with the line: too much is asked at once, or nobody can answer now."""
+        response = self.result["response"]
+        return response is not None and response["status_code"] in (408, 429, 503)
+
+
 class Bulk:
     """Asks the routes of an application that has been started; `key` where it wants one."""
 
@@ -62,10 +82,15 @@ class Bulk:
 
     async def answer(self, line: Mapping[str, object]) -> BulkResult:
         """The line's answer; whatever is wrong with it is in the result, nothing is raised."""
+        return (await self.attempt(line)).result
+
+    async def attempt(self, line: Mapping[str, object]) -> Attempt:
+        """The same, and what is worth knowing before it is tried again."""
         given = line.get("custom_id")
         custom_id = given if isinstance(given, str) else None
         if (problem := problem_of(line)) is not None:
-            return _result(custom_id, error={"code": "invalid_request", "message": problem})
+            error: BulkError = {"code": "invalid_request", "message": problem}
+            return Attempt(_result(custom_id, error=error), 0.0)
         reply = await self._client.post(
             str(line["url"]),
             content=json.dumps(line["body"]).encode(),
@@ -76,7 +101,9 @@ class Bulk:
             "request_id": reply.headers.get("x-request-id", ""),
             "body": reply.json(),
         }
-        return _result(custom_id, response=response)
+        waits = reply.headers.get("retry-after", "0")
+        result = _result(custom_id, response=response)
+        return Attempt(result, float(waits) if waits.isdecimal() else 0.0)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -119,3 +146,48 @@ def _result(
         "response": response,
         "error": error,
     }
+
+
+MOST_ERRORS = 50
+"""Told of one file; the rest is likely the same mistake."""
+
+
+def mistakes(files: Files, batch: RowMapping) -> list[LineError]:
+    """The first mistakes of the batch's file; empty where it can be answered. Blocks."""
+    found: list[LineError] = []
+    names: set[bytes] = set()
+    number, lines = 0, 0
+    while (part := files.part(batch["input_file_id"], number)) is not None:
+        for place, raw in lines_of(part.body):
+            lines += 1
+            if error := _mistake(raw, batch["endpoint"], names):
+                found.append({**error, "line": part.first_line + place})
+                if len(found) == MOST_ERRORS:
+                    return found
+        number += 1
+    if not lines:
+        found.append(_said("empty_file", "the file holds no line"))
+    return found
+
+
+def _mistake(raw: bytes, endpoint: str, names: set[bytes]) -> LineError | None:
+    try:
+        line = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        line = None
+    if not isinstance(line, dict):
+        return _said("invalid_json_line", "the line is no JSON object")
+    if (problem := problem_of(line)) is not None:
+        return _said("invalid_request", problem)
+    if line["url"] != endpoint:
+        message = f"`url` is {line['url']}, the batch's endpoint is {endpoint}"
+        return _said("mismatched_endpoint", message, "url")
+    name = hashlib.blake2b(line["custom_id"].encode(), digest_size=16).digest()
+    if name in names:
+        return _said("duplicate_custom_id", "an earlier line has this `custom_id`", "custom_id")
+    names.add(name)
+    return None
+
+
+def _said(code: str, message: str, param: str | None = None) -> LineError:
+    return {"code": code, "line": None, "message": message, "param": param}

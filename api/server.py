@@ -15,16 +15,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
 from api.access import Keys, RateLimit
+from api.batch_worker import BatchStore, BatchWorker
+from api.batches import batch_routes
 from api.boundary import Boundary, InFlight
 from api.chat import chat_routes
 from api.completions import completions_routes
 from api.embeddings import embeddings_routes
-from api.errors import Problem, invalid, problem_of
+from api.errors import Problem, RefusedError, invalid, problem_of
+from api.files import file_routes
 from api.inspect import health_routes, inspect_routes, metrics_routes
 from api.listing import listing_routes
 from api.messages import messages_routes
 from api.openapi import document
 from api.responses import responses_routes
+from batches.database import BatchDatabase
 from config.errors import RouterError
 from graph.router import Router
 from runtime.reports import VERSION
@@ -56,26 +60,44 @@ def create_app(
     keep_alive_s: float = KEEP_ALIVE_S,
     host: str = LOOPBACK,
     behind: Callable[[], Awaitable[None]] | None = None,
+    batches: bool = True,
 ) -> FastAPI:
     """The service over this router, which it starts, warms and closes with its own lifespan.
 
     Keys are asked for where ROUTER_API_KEYS is set. On a Space requests are rate-limited.
     `write=False` takes no feedback and shows no texts of others. `host` is the address that it is
     served on: on a loopback one, foreign names and pages are refused. `behind` begins once the
-    router is ready, and is cancelled at the end.
+    router is ready, and is cancelled at the end. With `batches` it answers what was left with
+    `/v1/batches`, here or at another process over the same database.
     """
     in_flight = InFlight()
+    environment = router.settings.environment
+    keys = Keys(lambda: router.settings.environment.api_keys)
+    store = BatchStore(BatchDatabase(environment.database_url, router.settings.data_dir))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await router.start()
         warming = asyncio.create_task(_warm(router, behind), name="warm")
+        worker = BatchWorker(
+            app,
+            store,
+            concurrency=lambda: router.batch_places,
+            lease_s=lambda: router.settings.batch.lease_s,
+            owners=keys.owners,
+        )
+        working = [asyncio.create_task(worker.run(), name="batches")] if batches and write else []
         try:
             yield
         finally:
             warming.cancel()
+            worker.stop()
             await asyncio.wait({warming})
             await in_flight.close(grace_s)
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+            store.close()
             await router.aclose()
 
     app = FastAPI(
@@ -88,15 +110,22 @@ def create_app(
     )
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.add_middleware(Boundary, in_flight=in_flight)
-    _add_routes(app, router, write=write, keep_alive_s=keep_alive_s)
+    _add_routes(app, router, keys, store, write=write, keep_alive_s=keep_alive_s)
     _add_errors(app)
     guard(app, router.settings.environment, host)
     return app
 
 
-def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: float) -> None:
+def _add_routes(
+    app: FastAPI,
+    router: Router,
+    keys: Keys,
+    store: BatchStore,
+    *,
+    write: bool,
+    keep_alive_s: float,
+) -> None:
     environment = router.settings.environment
-    keys = Keys(lambda: router.settings.environment.api_keys)
     locked = [] if not keys else [Depends(HTTPBearer(auto_error=False)), Depends(keys.require)]
     limited = [Depends(RateLimit().require)] if environment.space_id is not None else []
     dialects = [
@@ -106,10 +135,14 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
         completions_routes(router, keep_alive_s=keep_alive_s),
         embeddings_routes(router),
     ]
+    left = [file_routes(router, store, keys), batch_routes(router, store, keys)]
     inspect = inspect_routes(router, keys, write=write)
     listing, metrics = listing_routes(router), metrics_routes(router)
     for dialect in dialects:
         app.include_router(dialect, dependencies=locked + limited)
+    for routes in left:
+        taken = [] if write else [Depends(_nothing_is_left)]
+        app.include_router(routes, dependencies=locked + limited + taken)
     app.include_router(listing, dependencies=locked)
     app.include_router(inspect, dependencies=locked + limited)
     app.include_router(metrics, dependencies=locked)
@@ -120,10 +153,15 @@ def _add_routes(app: FastAPI, router: Router, *, write: bool, keep_alive_s: floa
         dependencies=locked,
         include_in_schema=False,
     )
-    known = [*dialects, listing, inspect]
+    known = [*dialects, *left, listing, inspect]
     unknown = _unknown_route([route for routes in known for route in routes.routes])
     for path in ("/v1", "/v1/{rest:path}", "/router", "/router/{rest:path}", *WITHOUT_PREFIX):
         app.add_api_route(path, unknown, methods=METHODS, include_in_schema=False)
+
+
+async def _nothing_is_left() -> None:
+    """An open service would show everybody what anybody left."""
+    raise RefusedError(Problem(403, "this service keeps no files and no batches"))
 
 
 def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Response]]:

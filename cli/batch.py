@@ -80,7 +80,7 @@ class Run:
             console=Terminal(stderr=True),
         )
         async with AsyncExitStack() as stack:
-            service = create_app(self._router)
+            service = create_app(self._router, batches=False)
             await stack.enter_async_context(service.router.lifespan_context(service))
             keys = self._router.settings.environment.api_keys
             bulk = Bulk(service, keys[0].get_secret_value() if keys else None)

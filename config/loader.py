@@ -24,6 +24,7 @@ from config.models import (
     Admission,
     Affinity,
     Api,
+    Batch,
     Breaker,
     Budget,
     Category,
@@ -60,6 +61,7 @@ class _ProvidersFile(Model):
     breaker: Breaker = Breaker()
     budget: Budget = Budget()
     admission: Admission = Admission()
+    batch: Batch = Batch()
     affinity: Affinity = Affinity()
     retention: Retention = Retention()
     scout: Scout = Scout()

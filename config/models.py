@@ -250,6 +250,21 @@ class Admission(Model):
 
     races: int = Field(default=64, ge=1)
     queue: int = Field(default=1000, ge=0)
+    batch: int = Field(default=8, ge=1)
+    """How many of the races may be lines of batches; a quarter of it while callers are answered."""
+
+
+class Batch(Model):
+    """What callers may leave with the service to be answered later."""
+
+    file_mb: float = Field(default=200.0, gt=0)
+    """The largest file."""
+    stored_mb: float = Field(default=2_000.0, gt=0)
+    """All files of one key together."""
+    keep_days: float = Field(default=30.0, gt=0)
+    """How long files and ended batches are kept that name no time of their own."""
+    lease_s: float = Field(default=30.0, ge=1, le=3_600)
+    """After so long without a sign of life another process goes on with a piece of a batch."""
 
 
 class Api(Model):
@@ -322,6 +337,7 @@ class Settings(Model):
     breaker: Breaker = Breaker()
     budget: Budget = Budget()
     admission: Admission = Admission()
+    batch: Batch = Batch()
     affinity: Affinity = Affinity()
     retention: Retention = Retention()
     scout: Scout = Scout()

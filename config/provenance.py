@@ -20,6 +20,7 @@ _SECTIONS = (
     "breaker",
     "budget",
     "admission",
+    "batch",
     "affinity",
     "api",
     "log",

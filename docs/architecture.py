@@ -25,6 +25,7 @@ PACKAGES = {
     "runtime": "what keeps a router running beside its requests",
     "discovery": "the search for better models",
     "race": "one request: its state, the race, its attempts, and the leave to call",
+    "batches": "files and batches that wait in the database to be answered",
     "providers": "models at their hosts",
     "vectorstore": "embeddings, ingest, retrieval",
     "telemetry": "the interactions log, figures, the console",

@@ -107,10 +107,7 @@ class Router:
         await self._life.start()
 
     async def warm(self) -> None:
-        """Load what the first request would have to load; then the router is `ready`.
-
-        What takes longer than five seconds costs the first requests some of their quality.
-        """
+        """Load what the first request would have to load, for five seconds; then it is `ready`."""
         await self._life.warm()
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
@@ -139,6 +136,11 @@ class Router:
     def ready(self) -> bool:
         """A request would be answered within its limits now, degraded or not."""
         return self._life.ready
+
+    @property
+    def batch_places(self) -> int:
+        """How many lines of batches this process asks at once."""
+        return self._gate.limits.batch
 
     @property
     def settings(self) -> Settings:
@@ -343,8 +345,7 @@ class Router:
         return await self.services.log.recent(limit, category)
 
     async def news(self, limit: int = 20) -> list[AuditRow]:
-        """What the router changed on its own, whichever replica did it, newest first: the learned
-        orders, and models that came on trial, were promoted, rolled back, refused or undone."""
+        """What the routers changed on their own, newest first: the kinds of `reports.NEWS`."""
         await self.start()
         return await self.services.log.audits(reports.NEWS, limit=limit)
 
@@ -380,8 +381,7 @@ class Router:
     def scout(self) -> ScoutGraph:
         """The search for a better model as a graph: search, score, try, ask, append, watch.
 
-        Its threads are in the data folder and outlive the process. Belongs to the event loop that
-        runs when it is first asked for; RuntimeError without one.
+        Its threads outlive the process. RuntimeError without a running loop, to which it belongs.
         """
         if self._scout is None:
             self._scout = build_scout(self._find, saver_in(self.settings.data_dir))

@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 from config.errors import OverloadedError
 from config.models import Admission
 
 RETRY_AFTER_S = 1.0
 
+YIELDED = 4
+"""While callers are answered, batches have this part of their places: what they take of processor
+and upstreams is what a caller would wait for."""
+
+_yields: ContextVar[bool] = ContextVar("yields", default=False)
+
+
+@contextmanager
+def yielding() -> Iterator[None]:
+    """Requests made in this block, through whatever routes, stand behind those of callers."""
+    before = _yields.set(True)
+    try:
+        yield
+    finally:
+        _yields.reset(before)
+
 
 class Gate:
-    """First come, first served; a request's clocks start when it is let in."""
+    """First come, first served; a request's clocks start when it is let in.
+
+    Those of batches (`yielding`) have places of their own number, `admission.batch`, among all
+    places. They are let in when no caller waits, and a quarter of them while callers are answered.
+    """
 
     def __init__(self, limits: Admission, share: int = 1) -> None:
         """`share` processes divide the limits between them."""
         self.share = share
         self.limits = limits
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._yielding: deque[asyncio.Future[None]] = deque()
         self.racing = 0
+        """Places that are held, those of batches among them."""
+        self.batch = 0
+        """Places that requests of batches hold."""
         self.ending = 0
         """Requests that gave their place on and are not over yet."""
         self._wishes: deque[Callable[[], None]] = deque()
@@ -35,7 +60,9 @@ class Gate:
     def limits(self, limits: Admission) -> None:
         races = max(1, limits.races // self.share)
         queue = -(-limits.queue // self.share)
-        self._limits = limits.model_copy(update={"races": races, "queue": queue})
+        batch = max(1, limits.batch // self.share)
+        update = {"races": races, "queue": queue, "batch": batch}
+        self._limits = limits.model_copy(update=update)
 
     @property
     def waiting(self) -> int:
@@ -49,7 +76,8 @@ class Gate:
         rest (the log's commit, a caller who reads slowly) keeps nobody else waiting. Where as many
         as may race are at that rest already, the place is given back when one of them is over.
         """
-        await self._enter()
+        yields = _yields.get()
+        await (self._enter_behind() if yields else self._enter())
         held, over = True, False
 
         def leave() -> None:
@@ -61,14 +89,14 @@ class Gate:
                 return
             held = False
             self.ending += 1
-            self._leave()
+            self._leave(yields)
 
         try:
             yield leave
         finally:
             over = True
             if held:
-                self._leave()
+                self._leave(yields)
             else:
                 self.ending -= 1
                 while self._wishes and self.ending < self.limits.races:
@@ -84,22 +112,47 @@ class Gate:
                 "try again in a moment",
                 RETRY_AFTER_S,
             )
+        await self._turn(self._waiting, yields=False)
+
+    async def _enter_behind(self) -> None:
+        """Wait, however long, until no caller does; batches bound how many of theirs ask."""
+        if not self._yielding and self._has_room_behind():
+            self.racing += 1
+            self.batch += 1
+            return
+        await self._turn(self._yielding, yields=True)
+
+    async def _turn(self, queue: deque[asyncio.Future[None]], *, yields: bool) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        queue.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave()
-            elif turn in self._waiting:
-                self._waiting.remove(turn)
+                self._leave(yields)
+            elif turn in queue:
+                queue.remove(turn)
             raise
 
-    def _leave(self) -> None:
-        """Hand the place on, or free it."""
+    def _leave(self, yields: bool) -> None:
+        """Hand the place on to a caller, or free it."""
+        if yields:
+            self.batch -= 1
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
         self.racing -= 1
+        while self._yielding and self._has_room_behind():
+            turn = self._yielding.popleft()
+            if not turn.done():
+                self.racing += 1
+                self.batch += 1
+                turn.set_result(None)
+
+    def _has_room_behind(self) -> bool:
+        most = self.limits.batch
+        if self.racing > self.batch:
+            most = max(1, most // YIELDED)
+        return not self._waiting and self.racing < self.limits.races and self.batch < most

@@ -63,8 +63,8 @@ class Database:
         self._url = url
         self._file: tuple[int, int] | None = None
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self.writing = self._engine(url, "BEGIN IMMEDIATE", 1)
-        self.reading = self._engine(url, "BEGIN", 4)
+        self.writing = engine(url, writing=True, connections=1)
+        self.reading = engine(url, writing=False, connections=4)
         self.insert = sqlite.insert if self.is_sqlite else postgresql.insert
 
     @classmethod
@@ -167,31 +167,6 @@ class Database:
         self.writing.dispose()
         self.reading.dispose()
 
-    def _engine(self, url: URL, begin: str, size: int) -> Engine:
-        if not self.is_sqlite:
-            level: IsolationLevel = "READ COMMITTED" if size == 1 else "REPEATABLE READ"
-            return create_engine(
-                url,
-                pool_size=size,
-                max_overflow=0,
-                pool_pre_ping=size > 1,
-                isolation_level=level,
-                connect_args={"connect_timeout": CONNECT_S, **KEEPALIVE},
-            )
-        engine = create_engine(url, pool_size=size, max_overflow=0)
-
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: DBAPIConnection, _record: object) -> None:
-            connection.isolation_level = None  # the driver must not begin on its own
-            for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
-                connection.execute(f"PRAGMA {pragma}").close()
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
-
-        return engine
-
     def _identity(self) -> tuple[int, int] | None:
         """Which file SQLite writes; None for PostgreSQL and for a file that is gone."""
         if not self.is_sqlite or not self._url.database:
@@ -280,6 +255,33 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             raise StorageError(f"The log {self.where} cannot be read ({reason(error)}).") from error
+
+
+def engine(url: URL, *, writing: bool, connections: int) -> Engine:
+    """Connections to SQLite or PostgreSQL, set up for short transactions of one kind."""
+    if url.get_backend_name() != "sqlite":
+        level: IsolationLevel = "READ COMMITTED" if writing else "REPEATABLE READ"
+        return create_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=not writing or connections > 1,
+            isolation_level=level,
+            connect_args={"connect_timeout": CONNECT_S, **KEEPALIVE},
+        )
+    made = create_engine(url, pool_size=connections, max_overflow=0)
+
+    @event.listens_for(made, "connect")
+    def _prepare(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin on its own
+        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(made, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return made
 
 
 def reason(error: BaseException) -> str:
