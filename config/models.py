@@ -357,9 +357,14 @@ class Settings(Model):
     written: frozenset[str] = Field(default=frozenset(), exclude=True)
     """The dotted keys set in `providers.yaml`; every other value is a default."""
 
+    _named: dict[str, Provider] = {}
+
+    def model_post_init(self, _: object) -> None:
+        self._named = {provider.name: provider for provider in self.providers}
+
     def provider(self, name: str) -> Provider:
         """The provider with that name; raises KeyError if there is none."""
-        return next(p for p in self.providers if p.name == name)
+        return self._named[name]
 
     def passes(self) -> frozenset[str]:
         """The non-standard request fields that the host of any enabled provider accepts."""
@@ -367,7 +372,8 @@ class Settings(Model):
         return frozenset(name for host in hosts for name in self.hosts[host].passes)
 
     def enabled(self, name: str) -> bool:
-        return any(p.name == name and p.disabled is None for p in self.providers)
+        found = self._named.get(name)
+        return found is not None and found.disabled is None
 
     def order(self, category: str) -> tuple[str, ...]:
         """A category's enabled providers in their declared order, best first."""

@@ -159,12 +159,13 @@ class Providers:
         return self._simulated[provider.name]
 
     def _enabled(self, name: str) -> Provider:
-        names = [provider.name for provider in self.settings.providers]
-        if name not in names:
+        try:
+            provider = self.settings.provider(name)
+        except KeyError:
+            names = [provider.name for provider in self.settings.providers]
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(names)}"
-            raise NotFoundError(f"there is no provider `{name}`{hint}")
-        provider = self.settings.provider(name)
+            raise NotFoundError(f"there is no provider `{name}`{hint}") from None
         if provider.disabled is not None:
             raise NotFoundError(f"provider `{name}` is disabled: {provider.disabled}")
         return provider
