@@ -139,10 +139,11 @@ def named_elsewhere(
     if fallback not in names:
         text = f"names the unknown provider `{fallback}`: {nearest(fallback, names)}"
         yield _at(file, ("fallback", "provider"), text)
-    asked = _section(data, "classifier").get("ask")
-    if asked is not None and asked not in names:
-        text = f"names the unknown provider `{asked}`: {nearest(str(asked), names)}"
-        yield _at(file, ("classifier", "ask"), text)
+    for place in (("classifier", "ask"), ("judge", "provider")):
+        asked = _section(data, place[0]).get(place[1])
+        if asked is not None and asked not in names:
+            text = f"names the unknown provider `{asked}`: {nearest(str(asked), names)}"
+            yield _at(file, place, text)
     for name in _section(_section(data, "budget"), "providers"):
         if name not in names:
             yield _at(

@@ -30,6 +30,7 @@ from config.models import (
     Category,
     Fallback,
     Host,
+    Judge,
     Limits,
     LogSettings,
     Model,
@@ -63,6 +64,7 @@ class _ProvidersFile(Model):
     admission: Admission = Admission()
     batch: Batch = Batch()
     affinity: Affinity = Affinity()
+    judge: Judge = Judge()
     retention: Retention = Retention()
     scout: Scout = Scout()
     content_filter: Literal["propagate", "fallback"] = "propagate"

@@ -245,6 +245,17 @@ class Affinity(Model):
     """Counted from the conversation's last answer; 0: it does not stay."""
 
 
+class Judge(Model):
+    """A model that compares the two answers of some races, without knowing whose they are."""
+
+    provider: str | None = None
+    """The provider that is asked; None: nobody."""
+    share: Share = 0.05
+    """Of the races, drawn before they start: in these the loser may finish."""
+    daily_usd: float | None = Field(default=1.0, ge=0)
+    """What the judge and the losers that finish may cost a UTC day; None: no limit of its own."""
+
+
 class Admission(Model):
     """How many requests race at once, and how many may wait for a place."""
 
@@ -339,6 +350,7 @@ class Settings(Model):
     admission: Admission = Admission()
     batch: Batch = Batch()
     affinity: Affinity = Affinity()
+    judge: Judge = Judge()
     retention: Retention = Retention()
     scout: Scout = Scout()
     content_filter: Literal["propagate", "fallback"] = "propagate"

@@ -22,6 +22,7 @@ _SECTIONS = (
     "admission",
     "batch",
     "affinity",
+    "judge",
     "api",
     "log",
 )

@@ -144,6 +144,7 @@ async def _record_broken(services: Services, request: Request) -> None:
 def leave(services: Services, request: Request) -> None:
     """Forget a request; nothing of it may remain in memory."""
     request.meeting.close()
+    request.over.set()
     for key in [key for key, running in services.races.items() if running is request]:
         del services.races[key]
 

@@ -145,6 +145,7 @@ class Lifecycle:
             self._following = None
         if services is None:
             return
+        await services.judging.close()
         await services.late.close(late_grace_s)
         for providers in self._retired:
             await providers.close_pools()

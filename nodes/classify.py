@@ -178,6 +178,8 @@ def begin_race(services: Services, request: Request) -> None:
         and (preferred == behind or services.providers.shares_embedded(preferred, behind))
     ):
         start = "when_out"
+    elif services.judging.draw(services, request, (preferred, behind)):
+        request.judged, start = True, "immediate"
     elif start == "hedged" and preferred:
         hedge_after_s = services.routing.hedge_after_s(preferred)
     request.meeting.begin(

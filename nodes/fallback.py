@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from nodes.classify import begin_race
 from nodes.grounding import as_it_is, continuation, fallback_messages, quoted, source_of
 from providers.base import ProviderError
-from race.attempt import branch_of, skip
+from race.attempt import Attempt, branch_of, skip
 from race.call import call, call_options, permit
 from race.events import Retrieved
 from race.permits import Refused
@@ -25,7 +25,12 @@ async def fallback(state: State, services: Services, request: Request) -> State:
     given: list[Source] = []
     task = await request.meeting.until_decided("fallback", _ask(services, request, given))
     decision = request.meeting.decided.result()
-    if (calls := request.calls("fallback")) and calls[-1].running:
+    calls = request.calls("fallback")
+    if request.judged and calls and decision.winner == "primary":
+        branch = _branch(services, request, given)
+        if _finishes(services, request, calls[-1], task):
+            return {"fallback": branch}
+    if calls and calls[-1].running:
         if decision.reason in ("deadline", "silent"):
             calls[-1].end("timed_out", "timeout")
         elif decision.reason == "cut":
@@ -35,6 +40,20 @@ async def fallback(state: State, services: Services, request: Request) -> State:
     if not task.done():
         await cancel(task)
     return {"fallback": _branch(services, request, given)}
+
+
+def _finishes(
+    services: Services, request: Request, loser: Attempt, task: asyncio.Task[None]
+) -> bool:
+    """Have the loser's answer compared with the winner's; whether it may finish for that."""
+    running, winner = loser.running, request.calls("primary")[-1]
+    if not (running or loser.ok):
+        return False
+    finishing = task if running else None
+    begun = services.judging.begin(services, request, winner, loser, "judge", finishing)
+    if begun and running:
+        loser.finish_for_judge()
+    return begun and running
 
 
 async def _ask(services: Services, request: Request, given: list[Source]) -> None:
@@ -104,6 +123,8 @@ async def _answer(
             meeting.failed("fallback", failure)
             return
         meeting.done("fallback")
+        if meeting.decided.done():
+            return
         await meeting.continue_asked.wait()
 
 

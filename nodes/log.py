@@ -86,7 +86,7 @@ def _uncounted(services: Services, request: Request) -> None:
 def finished(request: Request, said: AnswerState, served: Attempt | None) -> Answer:
     """The answer as the caller gets it."""
     route, attempts = request.routed, request.rows(served=served)
-    costs = [a["cost_usd"] for a in attempts]
+    costs = [a["cost_usd"] for a in attempts if a["role"] != "judge"]
     known = [cost for cost in costs if cost is not None]
     tokens_in, tokens_out = usage_of(request, served)
     counted = served.usage if served is not None and not served.prefix else None

@@ -75,6 +75,7 @@ async def primary(state: State, services: Services, request: Request) -> State:
         if last.running:
             _keep_listening(services, request, task, last)
             return {"primary": branch_of(request, "primary"), "route": request.routed}
+        _compare_late(services, request, last)
     elif last is not None and last.running and decision.reason == "deadline":
         last.end("timed_out", "timeout")
     if not task.done():
@@ -209,6 +210,13 @@ def _names(following: NextCall, remaining: Sequence[str]) -> list[str]:
     return [following.provider, *(name for name in remaining if name != following.provider)]
 
 
+def _compare_late(services: Services, request: Request, late: Attempt) -> None:
+    """Where the race is one that is compared: the late answer with the one that was served."""
+    calls = request.calls("fallback")
+    if late.outcome == "late" and calls and calls[-1].ok:
+        services.judging.begin(services, request, late, calls[-1], "late")
+
+
 def _keep_listening(
     services: Services, request: Request, task: asyncio.Task[None], late: Attempt
 ) -> None:
@@ -224,6 +232,7 @@ def _keep_listening(
         await revise(services, request, row)
         if row["outcome"] != "late":
             return None
+        _compare_late(services, request, late)
         return LateAnswer(
             type="late",
             request_id=request.request_id,

@@ -141,6 +141,11 @@ class Attempt:
         if not late:
             self._say()
 
+    def finish_for_judge(self) -> None:
+        """The race was decided for the other side, and it may finish to be compared with that."""
+        self._say()
+        self.role = "judge"
+
     def overtake(self) -> None:
         """The race was decided for the other side: what still comes of it, or came, is late."""
         self._hurried = self.ttft_ms is None and self._request.asked.ttft_s is not None
@@ -227,6 +232,8 @@ class Attempt:
             permit.dropped()
 
     def _say(self) -> None:
+        if self.role == "judge":
+            return  # the caller is answered
         row, meeting = self.row(), self._request.meeting
         meeting.emit(
             AttemptEnded(

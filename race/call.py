@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from providers import stopping
 from providers.base import (
@@ -20,9 +21,11 @@ from race.attempt import Attempt
 from race.events import AttemptStarted, FirstToken
 from race.permits import Permit, Refused
 from race.request import Request
-from race.services import Services
 from race.state import Options
 from routing.quality import RepetitionGuard
+
+if TYPE_CHECKING:
+    from race.services import Services
 
 
 def call_options(options: Options, most: int | None = None) -> CallOptions:
@@ -152,6 +155,34 @@ async def _check(request: Request, attempt: Attempt) -> None:
         return
     if (fault := await schema.fault(form, attempt.prefix + attempt.text)) is not None:
         raise ProviderError("schema", f"{attempt.provider} did not keep the format: {fault}")
+
+
+async def read_aside(
+    attempt: Attempt, stream: AsyncIterator[Delta], within_s: float, *, brief: bool = False
+) -> bool:
+    """Read a call that is no side of the race. True if it came to its end, which is the caller's
+    to judge and to note; else the attempt has ended with the reason. `brief`: it is given less time
+    than any answer has, so running out of it says nothing of the provider."""
+    try:
+        async with asyncio.timeout(within_s), aclosing(stream) as deltas:  # type: ignore[type-var]
+            async for delta in deltas:
+                if delta.text and attempt.ttft_ms is None:
+                    attempt.ttft_ms = attempt.elapsed_ms
+                attempt.parts.append(delta.text)
+                attempt.finish_reason = delta.finish_reason or attempt.finish_reason
+                attempt.usage = delta.usage or attempt.usage
+    except TimeoutError:
+        if brief and attempt.permit is not None:
+            attempt.permit.dropped()
+        attempt.end("timed_out", "timeout")
+    except ProviderError as failure:
+        attempt.end("failed", failure=failure)
+    except asyncio.CancelledError:
+        attempt.end("cancelled")
+        raise
+    else:
+        return True
+    return False
 
 
 def _first_token(request: Request, attempt: Attempt, role: Side, permit: Permit) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 
 from config.models import Category
-from providers.base import CallOptions, Delta, Message, ProviderError
+from providers.base import CallOptions, Message
 from race.attempt import Attempt
-from race.call import permit
+from race.call import permit, read_aside
 from race.events import Classified
 from race.permits import Refused
 from race.request import Request
@@ -110,19 +109,9 @@ async def _ask(services: Services, request: Request, name: str) -> str | None:
     messages = question(settings.categories, request.asked.prompt)
     attempt.begin(granted, settings.provider(name).cost, messages)
     options = CallOptions(max_tokens=MOST_TOKENS, temperature=0.0, extra=_schema(services, name))
-    try:
-        async with asyncio.timeout(settings.classifier.within_s):
-            await _read(attempt, provider.stream(messages, options))
-    except TimeoutError:
-        granted.dropped()  # it was given less time than any answer has
-        attempt.end("timed_out", "timeout")
+    within_s = settings.classifier.within_s
+    if not await read_aside(attempt, provider.stream(messages, options), within_s, brief=True):
         return None
-    except ProviderError as failure:
-        attempt.end("failed", failure=failure)
-        return None
-    except asyncio.CancelledError:
-        attempt.end("cancelled")
-        raise
     said = category_in(attempt.text, settings.categories)
     if said is None:
         granted.dropped()  # it answers; that it cannot sort prompts is no outage
@@ -130,16 +119,6 @@ async def _ask(services: Services, request: Request, name: str) -> str | None:
     else:
         attempt.end("ok")
     return said
-
-
-async def _read(attempt: Attempt, stream: AsyncIterator[Delta]) -> None:
-    async with aclosing(stream) as deltas:  # type: ignore[type-var]
-        async for delta in deltas:
-            if delta.text and attempt.ttft_ms is None:
-                attempt.ttft_ms = attempt.elapsed_ms
-            attempt.parts.append(delta.text)
-            attempt.finish_reason = delta.finish_reason or attempt.finish_reason
-            attempt.usage = delta.usage or attempt.usage
 
 
 def category_in(text: str, categories: Mapping[str, Category]) -> str | None:

@@ -125,6 +125,8 @@ class Request:
     needs: frozenset[str] = frozenset()
     """What a model must be able to do to answer it."""
     standby: str | None = None  # begin_race: who stands behind the primary
+    judged: bool = False  # begin_race: its two answers are compared once it is over
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # nothing of the run is under way
     logged: bool = False  # log: its row is written, or was tried to be
     idle_since: float | None = None  # between two nodes, on the meeting's clock
     turn: Turn | None = None  # where the run's host keeps the conversation

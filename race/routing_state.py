@@ -125,6 +125,10 @@ class RoutingState(Permits):
                 routing.breakers[name] = self.breakers[name]
         return routing
 
+    def drawn(self, share: float) -> bool:
+        """True in this share of the times."""
+        return self._draw() < share
+
     # -- the order ----------------------------------------------------------------------------
 
     def choose(self, category: str, needs: Needs = ()) -> Choice:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from config.models import Settings
 from providers.registry import Providers
+from race.judging import Judging
 from race.late import LateAnswers
 from race.request import Request
 from race.routing_state import RoutingState
@@ -44,5 +45,6 @@ class Services:
     """Worker threads for classification: onnxruntime works without the GIL."""
     traces: Traces | None = None
     """None: no collector is named, and nothing of tracing is loaded."""
+    judging: Judging = field(default_factory=Judging)
     races: dict[RunKey, Request] = field(default_factory=dict)
     """The requests in flight, each by its run of the graph."""

@@ -15,7 +15,7 @@ from telemetry import queries, tables
 from telemetry.database import Database, locate
 from telemetry.keeper import Keeper
 from telemetry.queries import Readers
-from telemetry.records import AttemptRow, AuditRow, HintRow, InteractionRow, TaughtRow
+from telemetry.records import AttemptRow, AuditRow, HintRow, InteractionRow, Role, TaughtRow
 from telemetry.spool import Spool
 from telemetry.traffic import Part
 from telemetry.traffic import traffic as traffic_of
@@ -277,10 +277,13 @@ class InteractionLog:
         """Every correction of the classifier, oldest first."""
         return await self._read(queries.taught)
 
-    async def spent_today(self, now: float | None = None) -> dict[str, float]:
-        """USD that each provider cost since midnight UTC; what is unknown is not in it."""
+    async def spent_today(
+        self, now: float | None = None, role: Role | None = None
+    ) -> dict[str, float]:
+        """USD that each provider cost since midnight UTC, in one role or in all; what is unknown is
+        not in it."""
         moment = self.now() if now is None else now
-        return await self._read(queries.spent, moment - moment % 86_400)
+        return await self._read(queries.spent, moment - moment % 86_400, role)
 
     async def close(self) -> None:
         """Commit what is queued and free the connections; safe to call twice.

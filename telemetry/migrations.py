@@ -65,7 +65,12 @@ def _widen_text(connection: Connection) -> None:
                 connection.execute(text(change))
 
 
+def _name_verdicts(connection: Connection) -> None:
+    add_columns(connection, tables.attempts, "against", "against_role", "verdict", "source")
+
+
 STEPS = (
     Step(1, _name_the_conversation_and_why),
     Step(2, _widen_text),
+    Step(3, _name_verdicts),
 )

@@ -282,9 +282,11 @@ def taught(database: Database) -> list[TaughtRow]:
         ]
 
 
-def spent(database: Database, since_at: float) -> dict[str, float]:
+def spent(database: Database, since_at: float, role: str | None = None) -> dict[str, float]:
     cost = func.sum(tried.c.cost_usd)
     paid = (tried.c.at >= since_at) & (tried.c.role != "compare")  # those were paid elsewhere
+    if role is not None:
+        paid &= tried.c.role == role
     query = select(tried.c.provider, cost).where(paid).group_by(tried.c.provider)
     with database.read() as connection:
         return {p: float(usd) for p, usd in connection.execute(query).all() if usd is not None}

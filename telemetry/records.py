@@ -40,6 +40,10 @@ class AttemptRow(TypedDict, total=False):
     quality: float | None  # heuristic quality in [0, 1]; None: not measured
     finish_reason: str | None
     revision: int
+    against: str | None  # of a verdict: the provider of the answer that this one was compared with
+    against_role: Literal["primary", "fallback"] | None
+    verdict: float | None  # 1: this answer is better, 0: the other, 0.5: neither
+    source: Literal["judge", "late", "person"] | None  # who says so
     text: str | None  # only with log.text
 
 

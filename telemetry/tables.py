@@ -97,6 +97,10 @@ attempts = Table(
     Column("quality", Float(53)),
     Column("finish_reason", Text),
     Column("revision", Integer, nullable=False),
+    Column("against", Text),
+    Column("against_role", Text),
+    Column("verdict", Float(53)),
+    Column("source", Text),
     Column("text", Text),
     Index("attempts_at", "at"),
 )

@@ -17,6 +17,7 @@ from config.models import (
     Cost,
     Fallback,
     Host,
+    Judge,
     Limits,
     Provider,
     Ranking,
@@ -192,6 +193,7 @@ class MemoryLog:
         self.clock_problem: str | None = None
         self.backlog = Backlog(0, 0, 0)
         self.spent: dict[str, float] = {}
+        self.spent_as: dict[str, dict[str, float]] = {}
         self.corrections: dict[str, Any] = {}
         self.closed_after: int | None = None
         self.fails_with: Exception | None = None
@@ -226,8 +228,8 @@ class MemoryLog:
     async def position(self) -> int:
         return 0
 
-    async def spent_today(self) -> dict[str, float]:
-        return dict(self.spent)
+    async def spent_today(self, role: str | None = None) -> dict[str, float]:
+        return dict(self.spent) if role is None else dict(self.spent_as.get(role, {}))
 
     async def teach(self, example: Any) -> None:
         self.corrections[example["id"]] = example
@@ -281,6 +283,7 @@ class Stage:
         shared: bool = False,
         fallback: dict[str, Any] | None = None,
         budget: Budget | None = None,
+        judge: Judge | None = None,
         every: int = 10,
         order: Sequence[str] | None = None,
         capabilities: tuple[Any, ...] | None = None,
@@ -300,6 +303,7 @@ class Stage:
                 for n in named
             ),
             budget=budget or Budget(),
+            judge=judge or Judge(),
             ranking=Ranking(every=every),
             priorities={"general": tuple(order or (n for n in named if n != "fallback"))},
             fallback=Fallback(provider="fallback", **(fallback or {})),
