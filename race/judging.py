@@ -242,10 +242,7 @@ def is_itself(settings: Settings, judge: str, other: str) -> bool:
 
 def verdict_row(of: Comparison, said: float) -> AttemptRow:
     """The verdict as the log keeps it, in a place behind the calls that led to it."""
-    better = {
-        1.0: f"better than {of.fallback.provider}'s",
-        0.0: f"worse than {of.fallback.provider}'s",
-    }
+    words = {1.0: "better than", 0.0: "worse than", 0.5: "as good as"}[said]
     row = of.primary.row()
     return AttemptRow(
         request_id=row["request_id"],
@@ -258,7 +255,7 @@ def verdict_row(of: Comparison, said: float) -> AttemptRow:
         host=of.primary.host,
         role="compare",
         outcome="ok",
-        detail=f"its answer is {better.get(said, f'as good as {of.fallback.provider}’s')}",
+        detail=f"a judge found its answer {words} that of {of.fallback.provider}",
         served=False,
         revision=1,
         against=of.fallback.provider,

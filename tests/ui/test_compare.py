@@ -43,8 +43,9 @@ def test_two_models_are_compared_unnamed_and_a_vote_is_learned_from(visitor: Vis
     expect(cards.filter(has_text="The remote one.").locator("h3")).to_have_text(f"{best}: remote")
     expect(page.locator("#compare tbody tr")).to_contain_text("remote")
     (row,) = site.run(site.router.services.log.audits("compared"))
-    liked = {}
-    for request in row["detail"]["requests"]:
-        found = site.run(site.router.services.log.get(request))
-        liked[found["winner"]] = found["liked"]
-    assert (row["subject"], liked) == ("remote", {"remote": True, "swift": False})
+    found = [site.run(site.router.services.log.get(r)) for r in row["detail"]["requests"]]
+    verdicts = [a for one in found for a in one["attempts"] if a["role"] == "compare"]
+    better = {(a["provider"], a["against"], a["verdict"]) for a in verdicts}
+    assert better in ({("remote", "swift", 1.0)}, {("swift", "remote", 0.0)})
+    assert row["subject"] == "remote"
+    assert [one["liked"] for one in found] == [None, None]

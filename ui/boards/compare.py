@@ -1,7 +1,7 @@
 """One prompt, two to four models side by side: unnamed, shown together, and voted on.
 
-A vote likes the answer that was chosen and dislikes the others, which the ranking learns from, and
-is noted in the log as one comparison; the table of who wins against whom is made of these notes.
+The ranking learns from a vote that the answer that was chosen is better than each of the others. The
+vote is noted in the log as one comparison too, of which the table of who wins against whom is made.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import random
 import uuid
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import sqrt
 
 import gradio as gr
 
-from config.errors import NoAnswerError, RouterError, UsageError
+from config.errors import NoAnswerError, NotFoundError, RouterError, UsageError
 from graph.router import Router
+from runtime import verdicts
 from telemetry.records import AuditRow
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
@@ -122,15 +124,17 @@ async def voted(router: Router, entries: Sequence[Entry], choice: str) -> None:
     there = [one for one in entries if one.text is not None]
     number = LETTERS.find(choice) if len(choice) == 1 else -1
     best = entries[number] if 0 <= number < len(entries) else None
-    if best is not None and best.text is not None:
-        for one in there:
-            await router.feedback(one.request_id, one is best)
+    if best not in there:
+        best = None
+    with suppress(NotFoundError):  # requests that still wait for the log: the note stays
+        named = best.request_id if best is not None else None
+        await verdicts.chosen(router.services, [one.request_id for one in there], named)
     detail = {
         "models": [one.name for one in there],
         "requests": [one.request_id for one in there],
         "source": "a person, side by side and unnamed",
     }
-    await router.services.log.audit(KIND, best.name if best in there and best else "", detail)
+    await router.services.log.audit(KIND, best.name if best is not None else "", detail)
 
 
 async def results(router: Router) -> list[dict[str, object]]:

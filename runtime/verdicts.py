@@ -1,0 +1,69 @@
+"""A person's verdict on answers that were shown side by side, as evidence of the ranking.
+
+Each pair of answers of which one was chosen, or none was better, is one verdict: a row of the log
+beside the attempts of one of the two requests. So every replica learns it and a replay does too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from race.services import Services
+from telemetry.records import AttemptRow, InteractionRow
+
+PLACE = 1_000
+"""Where a request's verdicts of persons begin among its attempts: behind all that it ever has."""
+
+
+async def chosen(services: Services, requests: Sequence[str], best: str | None) -> int:
+    """Learn that of these requests' answers that of `best` is the best; None: that none is.
+
+    How many pairs that decides. Raises NotFoundError for an unknown request, StorageError.
+    """
+    answers = [(await services.log.get(one), one) for one in requests]
+    noted = 0
+    for place, ((one, a), (other, b)) in enumerate(combinations(answers, 2)):
+        if best is None or best in (a, b):
+            said = 0.5 if best is None else float(best == a)
+            row = _row(one, other, said, PLACE + place) or _row(other, one, 1 - said, PLACE + place)
+            if row is not None:
+                await services.log.revise(row)
+                noted += 1
+    if noted:
+        await services.routing.catch_up(services.log)
+    return noted
+
+
+def _row(of: InteractionRow, other: InteractionRow, verdict: float, seq: int) -> AttemptRow | None:
+    """The verdict on the one's answer against the other's; None if a fallback gave the one, or
+    both have the same author."""
+    mine, theirs = _served(of), _served(other)
+    if mine is None or theirs is None or mine["role"] != "primary":
+        return None
+    if mine["provider"] == theirs["provider"]:
+        return None
+    words = {1.0: "better than", 0.0: "worse than", 0.5: "as good as"}[verdict]
+    return AttemptRow(
+        request_id=of["request_id"],
+        seq=seq,
+        at=mine["at"],
+        category=mine["category"],
+        confidence=mine["confidence"],
+        provider=mine["provider"],
+        model=mine["model"],
+        host=mine["host"],
+        role="compare",
+        outcome="ok",
+        detail=f"a person found its answer {words} that of {theirs['provider']}",
+        served=False,
+        revision=1,
+        against=theirs["provider"],
+        against_role="fallback" if theirs["role"] == "fallback" else "primary",
+        verdict=verdict,
+        source="person",
+    )
+
+
+def _served(row: InteractionRow) -> AttemptRow | None:
+    return next((attempt for attempt in row["attempts"] if attempt["served"]), None)
