@@ -1,7 +1,7 @@
 """One prompt, two to four models side by side: unnamed, shown together, and voted on.
 
-The ranking learns from a vote that the answer that was chosen is better than each of the others. The
-vote is noted in the log as one comparison too, of which the table of who wins against whom is made.
+The ranking learns from a vote that the chosen answer is better than each of the others. The vote is
+noted in the log as one comparison too, of which the table of who wins against whom is made.
 """
 
 from __future__ import annotations
