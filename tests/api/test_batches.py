@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -307,3 +308,17 @@ async def test_a_host_that_is_busy_costs_a_batch_no_line(
         upstream.behave(model, busy, Behaviour())
     done = await until(client, (await leave(client, jsonl([line("a")]))).id)
     assert done.request_counts.model_dump() == {"total": 1, "completed": 1, "failed": 0}
+
+
+async def test_the_example_of_the_documentation_runs(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    source = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "requests.jsonl").write_bytes(jsonl([line("a"), line("b")]))
+    source = source.replace("http://127.0.0.1:7860", service.url).replace("sleep(5)", "sleep(0.05)")
+    source = source.replace("requests.jsonl", str(tmp_path / "requests.jsonl"))
+    await asyncio.to_thread(exec, source, {})
+    printed = capsys.readouterr().out
+    assert "completed BatchRequestCounts(completed=2, failed=0, total=2)" in printed
+    assert '"custom_id": "b"' in printed
