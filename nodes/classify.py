@@ -18,7 +18,7 @@ from race.wishes import allows, ruled_out_by, wished
 from routing.classifier.classifier import Classification
 from routing.classifier.own_words import own_words
 
-LEARN_S = 0.04
+LEARN_S = 0.02
 """How long the first requests wait for what was learned before: a healthy log gives it in 10 ms."""
 
 

@@ -105,11 +105,11 @@ class Database:
         raise UnreachableError(f"The log {self.where} was removed while it was in use.")
 
     def ping(self) -> None:
-        """Whether the database is there; raises as a commit would."""
+        """Whether the database would take a row, as far as that shows without one: it is there,
+        nobody holds its write lock, its table can be read. Raises as a commit would."""
         self.check_there()
-        if not self.is_sqlite:
-            with self.writing.connect() as connection:
-                connection.execute(text("SELECT 1"))
+        with self.writing.begin() as connection:
+            connection.execute(select(tables.interactions.c.request_id).limit(1)).first()
 
     def cannot_write(self, error: Exception) -> str:
         """Why a commit failed, as one sentence with its mend."""

@@ -1,7 +1,8 @@
 """Where rows wait that the log does not take in time: on the disk, else in memory, else nowhere.
 
-One thread appends them to the spool in groups, so that a crowd of requests costs a few writes.
-What neither disk nor memory has room for is counted as lost.
+One thread appends them to the spool in groups, so that a crowd of requests costs a few writes;
+another syncs, which a busy disk may take seconds over. What neither disk nor memory has room for is
+counted as lost.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class Keeper:
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log-spool", daemon=True)
         self._thread.start()
+        self._unsynced: SimpleQueue[bool] = SimpleQueue()
+        self._syncing = threading.Thread(target=self._sync, name="log-sync", daemon=True)
+        self._syncing.start()
 
     @property
     def in_memory(self) -> int:
@@ -95,6 +99,8 @@ class Keeper:
         self._thread.join(timeout_s)
         if self.in_memory:
             self.give_up(self.in_memory, self.problem or "the disk does not answer")
+        self._unsynced.put(False)
+        self._syncing.join(timeout_s)
         if not self._thread.is_alive():
             self.spool.close()
 
@@ -140,24 +146,34 @@ class Keeper:
         self._done_writing(group)
         for job in good:
             job.done(None)
-        self._secure()
+        self._write_remembered()
+        self._unsynced.put(True)
 
     def _done_writing(self, group: Sequence[Job]) -> None:
         with self._guard:
             self._writing -= len(group)
 
-    def _secure(self) -> None:
+    def _write_remembered(self) -> None:
         """The disk takes rows: those that memory holds go there too."""
-        try:
-            while remembered := self._remembered():
-                try:
-                    self.spool.append([line_of(job) for job in remembered])
-                except OSError:
-                    self._memory.extendleft(reversed(remembered))
-                    raise
-            self.spool.sync()
-        except OSError as error:
-            logger.warning("spool_not_synced", error=str(error))
+        while remembered := self._remembered():
+            try:
+                self.spool.append([line_of(job) for job in remembered])
+            except OSError as error:
+                self._memory.extendleft(reversed(remembered))
+                logger.warning("spool_full_again", error=str(error))
+                return
+
+    def _sync(self) -> None:
+        """Once for all that was appended meanwhile, until it is told to end."""
+        open_ = True
+        while open_:
+            open_ = self._unsynced.get()
+            while open_ and not self._unsynced.empty():
+                open_ = self._unsynced.get()
+            try:
+                self.spool.sync()
+            except OSError as error:
+                logger.warning("spool_not_synced", error=str(error))
 
     def _remembered(self) -> list[Job]:
         """Some of the jobs in memory, which are the caller's from now on."""

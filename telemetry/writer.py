@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -31,15 +31,20 @@ logger = structlog.get_logger()
 GROUP = 512
 """At most so many jobs in one transaction."""
 
-COMMIT_S = 0.05
+COMMIT_S = 0.04
 """How long a request waits for its commit; a healthy log takes 1 to 10 ms."""
 
 PATIENT_S = 2.0
 """How long a job is waited for that delays no answer and whose outcome is reported."""
 
-SPOOL_S = 0.25
+SPOOL_S = 0.03
 """How long a row waits for the local disk after that; a healthy one takes less than 1 ms. Once it
-stalled, no row waits for it until it took those before."""
+stalled, no row waits for it until it took those before. Together with `COMMIT_S` and the wait for
+what was learned (`nodes.classify`) it stays below the 100 ms that an outage may cost a request."""
+
+STEP_S = 0.01
+"""Both are waited for in such steps: a pause of the whole process, which holds up the writing
+threads too, uses up one of them, not all."""
 
 SLOW_COMMITS = 2
 
@@ -108,6 +113,8 @@ class Writer:
     def problem(self) -> str | None:
         """Why rows do not reach the log now, as one sentence; None when they do."""
         said = self._trouble()
+        if said is None and self._disk_stalls:
+            said = f"The log {self._database.where} was slow"
         if said is None:
             return None
         where = f"{self.keeper.waiting} rows wait for it" if self.keeper.waiting else None
@@ -144,18 +151,16 @@ class Writer:
         if self._closed:
             raise StorageError("The log is closed.")
         future = _future(job)
-        if self._direct and not self.keeper.waiting:
+        if self._direct and self._database.prepared and not self.keeper.waiting:
             self._queue.put(job)
-            await asyncio.wait({future}, timeout=wait_s)
-            if future.done():
+            if await _done_within(future, wait_s):
                 future.result()
                 return not job.spooled
             self._was_slow()
         if not job.spooled:
             job.spooled = True
             self.keeper.keep(job)
-        await asyncio.wait({future}, timeout=0.0 if self._disk_stalls else SPOOL_S)
-        if future.done():
+        if await _done_within(future, 0.0 if self._disk_stalls else SPOOL_S):
             future.result()
         elif not self._stalled:
             self._stalled = True
@@ -362,6 +367,14 @@ def _is_the_rows(error: Exception) -> bool:
     return not isinstance(error, StorageError)
 
 
+async def _done_within(future: asyncio.Future[None], wait_s: float) -> bool:
+    for _ in range(round(wait_s / STEP_S)):
+        if future.done():
+            break
+        await asyncio.wait({future}, timeout=STEP_S)
+    return future.done()
+
+
 def _future(job: Job) -> asyncio.Future[None]:
     """Resolved on this event loop by the first call of the job's `done`."""
     loop = asyncio.get_running_loop()
@@ -377,7 +390,7 @@ def _future(job: Job) -> asyncio.Future[None]:
             future.exception()  # whoever still waits raises it; the rest is in `problem`
 
     def done(error: Exception | None) -> None:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(resolve, error)
 
     job.done = done
