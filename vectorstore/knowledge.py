@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -35,8 +36,13 @@ RERANK_S = 1.0
 ALONE_S = 10.0
 """What a caller waits who asks for passages alone, with no answer beside them."""
 
+SLOW_INGEST_S = 1.0
+"""An ingest that takes longer is named in `/health`: answers come without what it reads."""
+
 LOCK_WAIT_S = 10.0
 """How long an ingest waits for another process's ingest into the same data folder."""
+
+INGESTING = "Documents are still being read in: answers come from those that were read before."
 
 
 class Knowledge:
@@ -53,9 +59,11 @@ class Knowledge:
         self._retriever = Retriever(data_dir, embedder, chroma_url)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="knowledge-read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="knowledge-write")
-        self._stops: set[threading.Event] = set()
+        self._stops: dict[threading.Event, float] = {}
+        """Of each ingest: what stops it, and since when it is under way."""
         self._found = 0
-        """Retrievals that ended: in a crowd each waits for those before it, and that is no hang."""
+        """Retrievals that ended: in a crowd each waits for those before it, and that is no hang,
+        unless something is out."""
         self._hangs: Future[Retrieval] | None = None
         self._bound_s = FIRST_S
 
@@ -76,8 +84,10 @@ class Knowledge:
 
     @property
     def problem(self) -> str | None:
-        """Why retrieval is degraded, as a sentence; None when nothing is wrong."""
-        return self._retriever.problem
+        """Why retrieval is degraded, as sentences; None when nothing is wrong."""
+        since = min(self._stops.values(), default=math.inf)
+        slow = INGESTING if time.monotonic() - since > SLOW_INGEST_S else None
+        return " ".join(filter(None, (self._retriever.problem, slow))) or None
 
     async def warm(self) -> None:
         """Load what the first retrieval would have to load."""
@@ -110,7 +120,8 @@ class Knowledge:
         while not found.done():
             before, bound_s = self._found, self._bound_s + (RERANK_S if rerank else 0.0)
             await asyncio.wait({found}, timeout=max(within_s, bound_s))
-            if not found.done() and self._found == before:
+            moves = self._found != before and self._retriever.problem is None
+            if not found.done() and not moves:
                 self._hangs = work
                 return Retrieval(took_ms=(time.monotonic() - began) * 1000, mode="late")
         self._found += 1
@@ -147,7 +158,7 @@ class Knowledge:
                 loop.call_soon_threadsafe(progress, done, total, name)
 
         stop = threading.Event()
-        self._stops.add(stop)
+        self._stops[stop] = time.monotonic()
         work = loop.run_in_executor(self._writer, self._ingest, chosen, topics, report, stop)
         try:
             return await asyncio.shield(work)
@@ -155,7 +166,7 @@ class Knowledge:
             stop.set()
             raise
         finally:
-            self._stops.discard(stop)
+            del self._stops[stop]
 
     def close(self) -> None:
         """Stop an ingest that runs, wait for the threads (under a second), free Chroma."""

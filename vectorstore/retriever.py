@@ -19,7 +19,7 @@ from vectorstore.catalog import Catalog
 from vectorstore.embeddings import Embedder, Reranker
 from vectorstore.passages import Document, Retrieval
 from vectorstore.search import CANDIDATES, FLOOR, Search, Snapshot, paths, writer_is_busy
-from vectorstore.vectors import Dense, VectorStore
+from vectorstore.vectors import WAIT_S, Dense, VectorStore
 
 RENEWAL_SHARE = 0.1
 """While an ingest commits, at most this share of the time goes into new snapshots."""
@@ -104,14 +104,18 @@ class Retriever:
         if snapshot is None or not snapshot.chunks or not question.strip() or k <= 0:
             return Retrieval(took_ms=_ms(began), mode="empty")
         search = Search(snapshot, question)
+        left_s = WAIT_S
         if self._dense is not None:
             if vector is None:
                 vector = self._vector(question[:QUESTION_CHARACTERS])
+            asked = time.monotonic()
             self._find(self._dense, search, vector)
+            took_s = time.monotonic() - asked
+            left_s -= took_s if took_s < WAIT_S else 0.0  # it took longer to open, once
         order = search.order()
         order = (self._reranked(search, order, k) if rerank else order)[:k]
         if self._dense is not None and vector is not None and search.similarities:
-            self._complete(self._dense, search, vector, order)
+            self._complete(self._dense, search, vector, order, left_s)
         passages = search.passages(order)
         return Retrieval(
             passages=tuple(passages),
@@ -172,12 +176,14 @@ class Retriever:
             self._problems["vectors"] = VECTORS_MISSING
 
     def _complete(
-        self, dense: Dense, search: Search, vector: np.ndarray, order: Sequence[int]
+        self, dense: Dense, search: Search, vector: np.ndarray, order: Sequence[int], wait_s: float
     ) -> None:
         """Similarities of those that only BM25 found."""
         ids = [search.snapshot.chunks[p].id for p in order if p not in search.similarities]
         if ids:
-            stored = dense.ask(search.snapshot.version, lambda s: s.vectors(ids), renew=False) or {}
+            version = search.snapshot.version
+            found = dense.ask(version, lambda s: s.vectors(ids), renew=False, wait_s=wait_s)
+            stored = found or {}
             search.add_similarities([(i, float(vector @ v)) for i, v in stored.items()])
 
     def _reranked(self, search: Search, order: list[int], k: int) -> list[int]:

@@ -12,10 +12,7 @@ from concurrent.futures import TimeoutError as Late
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
-import httpx
 import numpy as np
 
 from config.errors import StorageError
@@ -94,12 +91,12 @@ class VectorStore:
         return dict(zip(found["ids"], np.asarray(embeddings), strict=True))
 
     def ping(self) -> None:
-        """Raise StorageError unless Chroma answers."""
+        """Raise StorageError unless Chroma answers as a retrieval needs it: with a vector, and with
+        what is near to it."""
         with self._guard():
-            if self._url is None:
-                self._collection.count()
-            else:
-                _heartbeat(self._url, self._timeout_s)
+            found = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
+        if found is not None and len(found):
+            self.nearest(np.asarray(found[0]), 1)
 
     def reopen(self) -> None:
         """See what another process wrote: an open embedded Chroma does not, a server does."""
@@ -109,36 +106,33 @@ class VectorStore:
 
     def close(self) -> None:
         client, self._client = self._client, None
-        if client is None:
-            return
-        with self._guard(), _OPENING:
-            client.close()
-            for session in _sessions(client):
-                session.close()  # Chroma's HTTP client leaves its connections open
+        if client is not None:
+            with self._guard(), _OPENING:
+                client.close()
 
     def _open(self) -> Collection:
-        with self._guard(), _OPENING:
-            import chromadb
-            from chromadb.config import Settings
-
-            settings = Settings(anonymized_telemetry=False)
-            if self._url:
-                _heartbeat(self._url, self._timeout_s)  # Chroma's client would wait for ever
-                place = urlsplit(self._url)
-                client = chromadb.HttpClient(
-                    host=place.hostname or "localhost",
-                    port=place.port or (443 if place.scheme == "https" else 8000),
-                    ssl=place.scheme == "https",
-                    settings=settings,
+        try:
+            with self._guard(), _OPENING:
+                self._client = self._connect()
+                return self._client.get_or_create_collection(
+                    COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
                 )
-            else:
-                client = chromadb.PersistentClient(str(self._folder), settings=settings)
-            self._client = cast("Client", client)  # the annotation says ClientAPI, without close
-            for session in _sessions(self._client):
-                session.timeout = self._timeout_s
-            return client.get_or_create_collection(
-                COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-            )
+        except StorageError:
+            with suppress(StorageError):  # why it cannot be used is known
+                self.close()
+            raise
+
+    def _connect(self) -> Client:
+        if self._url:
+            from vectorstore.chroma_client import BoundedClient
+
+            return BoundedClient(self._url, self._timeout_s)
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False)
+        client = chromadb.PersistentClient(str(self._folder), settings=settings)
+        return cast("Client", client)  # the annotation says ClientAPI, without close
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -158,19 +152,6 @@ class VectorStore:
             f"The vectors in {self._folder} cannot be used ({cause}): delete that folder and run "
             "`python app.py --ingest`."
         )
-
-
-def _sessions(client: Client) -> list[httpx.Client]:
-    """The HTTP sessions of a client, by which it reaches its server; none when embedded."""
-    servers = [getattr(owner, "_server", None) for owner in (client, client._admin_client)]
-    sessions = [getattr(server, "_session", None) for server in servers]
-    return [session for session in sessions if isinstance(session, httpx.Client)]
-
-
-def _heartbeat(url: str, timeout_s: float) -> None:
-    """Raise unless a Chroma server answers in that time."""
-    with urlopen(f"{url.rstrip('/')}/api/v2/heartbeat", timeout=timeout_s) as reply:  # noqa: S310 - the configured address, checked to be http
-        reply.read()
 
 
 T = TypeVar("T")
@@ -227,8 +208,7 @@ class Dense:
             )
             self.problem = f"{place} does not answer: documents are found by their words alone."
             return None
-        except StorageError as error:
-            self.problem = str(error)
+        except StorageError:
             return None
         return found
 
@@ -255,7 +235,8 @@ class Dense:
                 self._store.reopen()
                 self.version = version
             found = work(self._store)
-        except StorageError:
+        except StorageError as error:
+            self.problem = str(error)  # also where nobody waits for it any more
             self._lose()
             raise
         self.problem = None

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +43,36 @@ async def knowledge(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Knowled
     base = Knowledge.open(tmp_path / "data", embedder)
     yield base
     base.close()
+
+
+def run_chroma(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """A real Chroma server over that folder on a loopback port, once it listens."""
+    program = str(Path(sys.executable).parent / "chroma")
+    command = [program, "run", "--path", str(folder), "--port", str(port)]
+    with folder.with_suffix(".log").open("ab") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            assert server.poll() is None, folder.with_suffix(".log").read_text()
+            select.select([], [], [], 0.05)
+    return server
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def chroma_server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A real Chroma server on a free loopback port, and its process."""
+    port = free_port()
+    server = run_chroma(tmp_path / "served", port)
+    yield f"http://127.0.0.1:{port}", server
+    server.kill()
+    server.wait()

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -252,33 +248,6 @@ def test_vectors_have_unit_length_and_a_question_differs_from_a_passage(embedder
 def test_a_vector_does_not_depend_on_its_neighbours(embedder: Embedder) -> None:
     alone = embedder.embed(["bees"])[0]
     assert np.array_equal(embedder.embed(["a far longer text " * 30, "bees"])[1], alone)
-
-
-@pytest.fixture
-def chroma_server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A real Chroma server on a free loopback port, and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(Path(sys.executable).parent / "chroma"),
-        "run",
-        "--path",
-        str(tmp_path / "served"),
-    ]
-    with (tmp_path / "server.log").open("wb") as log:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            assert server.poll() is None, (tmp_path / "server.log").read_text()
-            select.select([], [], [], 0.05)
-    yield f"http://127.0.0.1:{port}", server
-    server.kill()
-    server.wait()
 
 
 async def test_a_chroma_server_is_used_and_its_loss_is_survived(
