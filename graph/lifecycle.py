@@ -140,8 +140,9 @@ class Lifecycle:
         """Wait so long for late primaries, then close everything; safe to call twice."""
         services, self._services, self._graph = self._services, None, None
         if self._following:
-            await cancel(self._following)
+            self._following.cancel()  # with its tasks, at once: else one would open services anew
             await self._follower.stop()
+            await cancel(self._following)
             self._following = None
         if services is None:
             return

@@ -40,7 +40,8 @@ FOLLOW_S = 1.0
 
 
 class Follower:
-    """Takes each step once a second; an error is logged once and the step is tried again."""
+    """Takes each step once a second, unless it still runs; an error is logged once and the step is
+    tried again."""
 
     def __init__(
         self,
@@ -71,26 +72,26 @@ class Follower:
             services = self._current()
             await sync.exchange(services.routing, services.log, services.settings)
 
+        async def follow_the_log() -> None:
+            for step in (self._catch_up, self._keep, self._learn, exchange, self._judge_trials):
+                await self._take(step)
+
         steps = (
-            self._catch_up,
-            self._keep,
+            follow_the_log,
             self._look,
-            self._learn,
-            exchange,
-            self._beside(self._take_in_changes),
-            self._beside(self._train),
-            self._beside(self._generalise),
-            self._beside(self._prune),
-            self._beside(self._search),
-            self._judge_trials,
+            self._take_in_changes,
+            self._train,
+            self._generalise,
+            self._prune,
+            self._search,
         )
         while True:
             for step in steps:
-                await self._take(step)
+                self._start(step)
             await asyncio.sleep(FOLLOW_S)
 
     async def _take(self, step: Callable[[], Awaitable[None]]) -> None:
-        """One step, whatever becomes of the others: a silent log must not hide an edit."""
+        """One step, whatever becomes of the others."""
         name = step.__name__
         try:
             await step()
@@ -105,20 +106,17 @@ class Follower:
         else:
             self._reported.pop(name, None)
 
-    def _beside(self, step: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """The step in a task of its own, one at a time: it may take seconds, in threads."""
-
-        async def start() -> None:
-            running = self._tasks.get(step.__name__)
-            if running is None or running.done():
-                self._tasks[step.__name__] = asyncio.create_task(
-                    self._take(step), name=step.__name__
-                )
-
-        return start
+    def _start(self, step: Callable[[], Awaitable[None]]) -> None:
+        """The step in a task of its own, one at a time: it may take seconds, and a silent log or
+        disk must not hide an edit or a second outage."""
+        running = self._tasks.get(step.__name__)
+        if running is None or running.done():
+            self._tasks[step.__name__] = asyncio.create_task(self._take(step), name=step.__name__)
 
     async def stop(self) -> None:
-        """End the tasks that still run."""
+        """End the tasks that still run; none goes on once this was called."""
+        for task in self._tasks.values():
+            task.cancel()
         for task in self._tasks.values():
             await cancel(task)
 
@@ -184,7 +182,7 @@ class Follower:
 
     async def _take_in_changes(self) -> None:
         """An edit of the configuration is taken in without a restart; an invalid one reported."""
-        if self._watched is None or not self._watched.changed():
+        if self._watched is None or not await asyncio.to_thread(self._watched.changed):
             return
         try:
             settings = await asyncio.to_thread(self._watched.read)

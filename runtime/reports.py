@@ -144,6 +144,7 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
             _log_problem(services),
             services.log.clock_problem,
             PROVISIONAL if services.routing.provisional else None,
+            services.classifier.problem,
             knowledge.problem,
             *_unknown_words(services),
             *_troubles(providers, settings.fallback.provider),

@@ -61,6 +61,9 @@ LIKE = 0.95
 """Cosine from which a prompt counts as like another for a second opinion."""
 
 
+TRAINING = "prompts are classified by their keywords alone: the classifier is still being trained"
+
+
 class LiveClassifier:
     """Holds the current classifier and the lessons; may be used from several threads at once."""
 
@@ -74,6 +77,11 @@ class LiveClassifier:
     @property
     def current(self) -> Classifier | ByKeywords:
         return self._current
+
+    @property
+    def problem(self) -> str | None:
+        """Why prompts are classified worse than they could be; None when they are not."""
+        return TRAINING if isinstance(self._current, ByKeywords) else None
 
     @property
     def lessons(self) -> tuple[Lesson, ...]:
