@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +246,8 @@ class StubClassifier:
     """Says `general`, as surely as it is told to."""
 
     lessons: tuple[Any, ...] = ()
+    problem = None
+    current = None
 
     def __init__(self, confidence: float = 0.9) -> None:
         self.confidence = confidence
@@ -274,7 +276,8 @@ SURE = Retrieval((Passage("The sky is blue.", "sky.md", "Sky", 0.9, 0.9),), conf
 
 
 class Stage:
-    """A router whose parts are scripted; `primary` is the first of the order."""
+    """A router whose parts are scripted, except those given as `parts`; `primary` is the first of
+    the order."""
 
     def __init__(
         self,
@@ -287,6 +290,7 @@ class Stage:
         every: int = 10,
         order: Sequence[str] | None = None,
         capabilities: tuple[Any, ...] | None = None,
+        parts: Mapping[str, Any] | None = None,
         **limits: float,
     ) -> None:
         named = {p.name: p for p in providers}
@@ -327,6 +331,7 @@ class Stage:
             metrics=Metrics(),
             thinkers=Inline(),
         )
+        self.services = replace(self.services, **(parts or {}))
         self.router = Router(settings)
         self.router._life.adopt(self.services)
 

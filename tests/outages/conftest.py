@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.telemetry.conftest import postgres
-from tests.vectorstore.test_knowledge import chroma_server
+from tests.vectorstore.conftest import chroma_server
 
 __all__ = ["chroma_server", "postgres"]
