@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context
 
 import structlog
-from langgraph.runtime import RunControl
 
 from config.errors import NoAnswerError, RouterError, UsageError
-from graph.builder import LEFT, Graph, leave, run_through
+from graph.builder import LEFT, Graph, OwnRun, leave, run_through
 from nodes.log import record_unanswered
 from race.events import Event
 from race.rendezvous import cancel
@@ -36,7 +35,7 @@ class Run:
         self._services = services
         self._settle = settle
         self.request = request
-        self.control = RunControl()
+        self.control = OwnRun()
         self.closed = False
         self._why: str | None = None
         services.races[(self.control, "")] = request
