@@ -17,6 +17,7 @@ from api.parsing import Asked
 from config.errors import NoAnswerError, RouterError
 from graph.asked import Target
 from graph.router import Router
+from graph.runs import LAST
 from providers.base import Logprob
 from providers.messages import ToolCall
 from race.events import CallPiece, Event, Thought, Token, ToolCalls
@@ -24,6 +25,10 @@ from race.rendezvous import cancel
 from race.state import Answer
 
 logger = structlog.get_logger()
+
+
+SENT = frozenset({"token", "tool_calls", "reasoning", "switched", *LAST})
+"""The events that a live stream is made of."""
 
 
 class Writer(Protocol):
@@ -78,6 +83,7 @@ def reply(
         wishes=target.wishes(asked.wishes),
         request_id=request_id,
         rewindable=not live,
+        wanted=SENT if live else LAST,
     )
     if not asked.stream:
         return WholeReply(events, writer, request_id)

@@ -77,8 +77,8 @@ def write_config(
 
 
 def learn_shipped(data: Path, *, topics: bool = False) -> None:
-    """Take in the shipped documents; a quarter of a minute, a whole one with Python's `topics`, which
-    a service that starts would take in behind its requests."""
+    """Take in the shipped documents; a quarter of a minute, a whole one with Python's `topics`,
+    which a service that starts would take in behind its requests."""
     data.mkdir(parents=True)
     embedder = Embedder.load()
     knowledge = Knowledge.open(data, embedder)

@@ -81,8 +81,8 @@ def assemble(bind: Callable[[Node], Bound]) -> Graph:
     graph.add_edge("rerank", END)
     compiled = graph.compile(name="router")
     for place in compiled.nodes.values():
-        if len(getattr(place.node, "steps", ())) > 1:
-            place.node = Unheard(place.node)
+        if (whole := place.node) is not None and len(getattr(whole, "steps", ())) > 1:
+            place.node = Unheard(whole)
     return compiled
 
 
@@ -101,15 +101,16 @@ class Unheard(Runnable[Any, Any]):
         self._whole = whole
         self.steps: list[Runnable[Any, Any]] = list(whole.steps)  # type: ignore[attr-defined]
 
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
         return self._whole.invoke(input, config, **more)
 
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
         if config is None or more or heard(config):
             return await self._whole.ainvoke(input, config, **more)
+        state = input
         for step in self.steps:
-            input = await step.ainvoke(input, config)
-        return input
+            state = await step.ainvoke(state, config)
+        return state
 
 
 def heard(config: RunnableConfig) -> bool:

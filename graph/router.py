@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Mapping,
     Sequence,
 )
@@ -15,7 +16,6 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from config.errors import NoAnswerError, StorageError
@@ -24,7 +24,7 @@ from config.models import Settings
 from graph.asked import checked, with_tools
 from graph.builder import Graph
 from graph.lifecycle import Lifecycle, Portal
-from graph.runs import Runs
+from graph.runs import LAST, Runs
 from graph.scout import ScoutGraph, build_scout, close_saver, saver_in, scout_for
 from nodes.classify import route_of, understand
 from providers.base import Message
@@ -94,12 +94,7 @@ class Router:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def start(self) -> None:
@@ -188,6 +183,7 @@ class Router:
             options=with_tools(options, tools, tool_choice, response_format),
             wishes=wishes,
             request_id=request_id,
+            wanted=LAST,
         )
         async with aclosing(events):
             async for event in events:
@@ -214,12 +210,14 @@ class Router:
         wishes: Wishes | None = None,
         request_id: str | None = None,
         rewindable: bool = True,
+        wanted: Collection[str] = (),
     ) -> AsyncGenerator[Event]:
         """The events of one request, as they happen; ends after `answered` or `reranked`.
 
         Closing the iterator ends both upstream calls. With `rewindable` False no event asks to
         discard text: a fallback goes on from what was shown. Raises as `answer` does, but a
         request that nobody could answer ends with an `answered` whose answer has an `error`.
+        Where `wanted` names types of events, only those are given out, and the last ones.
         """
         asked = checked(
             self.settings,
@@ -235,8 +233,8 @@ class Router:
         came_at = asyncio.get_running_loop().time()
         async with self._gate.place() as leave:
             await self.start()
-            run = self._runs.events(self.services, self.graph, asked, came_at, leave, request_id)
-            async with aclosing(run):
+            about = asked, came_at, leave, request_id, wanted
+            async with aclosing(self._runs.events(self.services, self.graph, *about)) as run:
                 async for event in run:
                     yield event
 
@@ -334,8 +332,9 @@ class Router:
 
     async def retrieve(self, question: str, k: int = 5) -> list[Passage]:
         """The best passages alone: text, source, title and score, best first."""
-        found = await self.services.knowledge.retrieve(question, k, within_s=ALONE_S)
-        return list(found.passages)
+        return list(
+            (await self.services.knowledge.retrieve(question, k, within_s=ALONE_S)).passages
+        )
 
     async def interactions(
         self, limit: int | None = 20, category: str | None = None
@@ -365,10 +364,7 @@ class Router:
 
     def observe_now(self) -> None:
         """Bring the gauges of the metrics up to date; another process may be the one asked."""
-        services = self.services
-        states, late = services.routing.states(), len(services.late)
-        services.metrics.backlog(*services.log.backlog)
-        services.metrics.observe_now(states, self._gate.racing, self._gate.waiting, late)
+        reports.observe(self.services, self._gate)
 
     # -- better models ------------------------------------------------------------------------
 

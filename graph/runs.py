@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextvars import Context
 
 import structlog
@@ -12,7 +12,7 @@ from config.errors import NoAnswerError, RouterError, UsageError
 from graph.builder import LEFT, Graph, OwnRun, leave, run_through
 from nodes.log import record_unanswered
 from race.events import Event
-from race.rendezvous import cancel
+from race.rendezvous import Sink, cancel
 from race.request import Asked, Request
 from race.services import Services
 from runtime.teaching import RecentPrompts
@@ -20,6 +20,22 @@ from runtime.teaching import RecentPrompts
 logger = structlog.get_logger()
 
 CLOSED = "the router was closed before the answer was complete"
+
+LAST = frozenset({"answered", "reranked"})
+"""The events that end a request."""
+
+
+def sink_of(events: asyncio.Queue[Event | None], wanted: Collection[str]) -> Sink:
+    """Takes a request's events; what nobody wants does not even wake its reader."""
+    if not wanted:
+        return events.put_nowait
+    kept = LAST.union(wanted)
+
+    def take(event: Event) -> None:
+        if event["type"] in kept:
+            events.put_nowait(event)
+
+    return take
 
 
 class Run:
@@ -98,9 +114,11 @@ class Runs:
         came_at: float,
         on_decided: Callable[[], None],
         request_id: str | None = None,
+        wanted: Collection[str] = (),
     ) -> AsyncGenerator[Event]:
         """The events of one request as they happen; closing the iterator ends it upstream too.
-        `on_decided` is called as soon as its race is decided.
+        `on_decided` is called as soon as its race is decided. Types of events that are not `wanted`
+        are left out, if any are named; the LAST ones come always.
 
         What follows `answered` is held back unless the order changed: a caller who has the answer
         is not kept for it.
@@ -110,7 +128,7 @@ class Runs:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         request = Request.begin(
             asked,
-            events.put_nowait,
+            sink_of(events, wanted),
             request_id=request_id,
             came_at=came_at,
             clock=services.log.now,

@@ -41,7 +41,7 @@ CACHED = 0.05
 """Reward by which the holder of a conversation's prompt cache may be behind the first: a quarter of
 what waiting can take off, for the prompt that need not be read again."""
 
-CROWD = 8
+CROWD = 3
 """One request's row is held back for each full so many that are running."""
 
 WELL = frozenset({"ok", "cancelled", "skipped"})

@@ -125,6 +125,13 @@ class CategoryOrder(TypedDict):
     last_change: dict[str, object] | None  # `routing.ranking.standings.Change`
 
 
+def observe(services: Services, gate: Gate) -> None:
+    """Bring the gauges of the metrics up to date."""
+    states, late = services.routing.states(), len(services.late)
+    services.metrics.backlog(*services.log.backlog)
+    services.metrics.observe_now(states, gate.racing, gate.waiting, late)
+
+
 def health(services: Services, gate: Gate, config_problem: str | None = None) -> Health:
     """Quick and free of I/O.
 

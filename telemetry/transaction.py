@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, text, update
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from config.errors import NotFoundError
@@ -81,18 +83,20 @@ def _attempts(database: Database, connection: Connection, rows: list[Row], stamp
     """Of two revisions of an attempt the newer one stands, whichever comes first."""
     if not rows:
         return
-    upsert = database.insert(attempts)
-    fresh = {c.name: upsert.excluded[c.name] for c in attempts.c if not c.primary_key}
-    connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=[attempts.c.request_id, attempts.c.seq],
-            set_=fresh,
-            where=upsert.excluded.revision > attempts.c.revision,
-        ),
-        rows,
-    )
+    connection.execute(_newer(is_sqlite=database.is_sqlite), rows)
     if late := [{"of": row["request_id"]} for row in rows if row["revision"] > 0]:
         _touch(connection, late, stamp)
+
+
+@cache
+def _newer(*, is_sqlite: bool) -> Executable:
+    """The statement is made once: that takes longer than carrying it out."""
+    upsert = sqlite.insert(attempts) if is_sqlite else postgresql.insert(attempts)
+    return upsert.on_conflict_do_update(
+        index_elements=[attempts.c.request_id, attempts.c.seq],
+        set_={c.name: upsert.excluded[c.name] for c in attempts.c if not c.primary_key},
+        where=upsert.excluded.revision > attempts.c.revision,
+    )
 
 
 def _replace(database: Database, connection: Connection, table: Table, rows: list[Row]) -> None:
