@@ -1,4 +1,5 @@
-"""From a candidate to the entry of a provider on trial: fetch it if need be, and try it."""
+"""Turns a candidate into the entry of a provider on trial: downloads it if necessary, and tries
+it."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from providers.registry import Providers
 
 @dataclass(slots=True)
 class Adoption:
-    """One candidate on its way into one category: tried, then appended or refused."""
+    """One candidate for one category: tried, then appended or refused."""
 
     settings: Settings
     providers: Providers
@@ -35,13 +36,13 @@ class Adoption:
     candidate: Candidate
     hub: HubPlace
     incumbent: Provider | None = None
-    """Whom it was compared with."""
+    """The provider it was compared with."""
     journal: Journal | None = None
 
     async def attempt(self) -> AsyncGenerator[TrialEvent]:
-        """Fetch it if need be and try it; nothing is written to the configuration.
+        """Download the candidate if necessary and try it; the configuration is not written.
 
-        The last event is `decided`, with the `entry` to append where it may be, or `refused`.
+        The last event is `decided`, with the `entry` to append if it passed, or `refused`.
         """
         place: Deployment | None = None
         async with aclosing(self._placed()) as steps:
@@ -70,7 +71,8 @@ class Adoption:
         yield cast("Decided", decided)
 
     async def _placed(self) -> AsyncGenerator[TrialEvent | Deployment]:
-        """Where it is served: at the cheapest host, else here, once its weights are here."""
+        """Where it is served: at the cheapest host, otherwise here, once its weights are
+        downloaded."""
         if self.candidate.offers:
             offer = self.candidate.offers[0]
             yield self._chosen(offer.host, offer.model)
@@ -107,7 +109,7 @@ class Adoption:
             }
 
     async def _tried(self, tried: Provider) -> AsyncGenerator[Smoke | Incumbent | Probe | Verdict]:
-        """Smoke call and comparison, with connections that end with the trial."""
+        """Smoke call and comparison; their connections are closed when the trial ends."""
         ours = self.providers
         known = self.settings.model_copy(update={"providers": (*self.settings.providers, tried)})
         providers = Providers(known, clock=ours.clock, sleep=ours.sleep)
@@ -130,11 +132,11 @@ class Adoption:
     async def _compared(
         self, mine: Contender, tried: Provider
     ) -> AsyncGenerator[Incumbent | Probe | Verdict]:
-        """Against the first trusted provider that answers."""
+        """Compare it with the first trusted provider that answers."""
         probes = await asyncio.to_thread(load_probes, self.settings.config_dir, self.category)
         trusted = self.trusted()
         if probes is None or not trusted:
-            missing = "no probes" if probes is None else "nobody to compare it with"
+            missing = "no probes" if probes is None else "there is no provider to compare it with"
             yield Verdict("undecided", f"the category has {missing}")
             return
         verdict = Verdict("not tried", "")
@@ -162,7 +164,7 @@ class Adoption:
                 yield verdict
                 return
         names = ", ".join(provider.name for provider in trusted)
-        yield Verdict("not tried", f"nobody answers that it could be compared with: {names}")
+        yield Verdict("not tried", f"none of the providers to compare it with answers: {names}")
 
     def _rules(self, tried: Provider, incumbent: Provider) -> Rules:
         limits = self.settings.limits_for(self.category)
@@ -178,7 +180,7 @@ class Adoption:
         return self.result.category
 
     def trusted(self) -> list[Provider]:
-        """The category's providers in the declared order that are not on trial themselves."""
+        """The category's providers in declared order, without those on trial."""
         order = (self.settings.provider(name) for name in self.settings.order(self.category))
         able = (p for p in order if p.trial is None)
         return [p for p in able if self.providers.unavailable(p.name) is None]
@@ -189,13 +191,13 @@ class Adoption:
         return entry_for(fields, day, self._evidence(verdict), SHARES[verdict.outcome])
 
     def _discard(self, place: Deployment) -> None:
-        """Weights that were fetched and refused are not kept, unless a provider uses them."""
+        """Delete weights that were downloaded and refused, unless a provider uses them."""
         used = {provider.resolved_model for provider in self.settings.providers}
         if place.offer is None and place.model not in used:
             Path(place.model).unlink(missing_ok=True)
 
     def _evidence(self, verdict: Verdict) -> Evidence:
-        """What a person who finds the entry should know of how it came there."""
+        """What explains to a reader of the entry why it was added."""
         known, incumbent = self.candidate.evidence, self.incumbent
         local = not self.candidate.offers
         facts: dict[str, object] = {
@@ -226,7 +228,8 @@ class Adoption:
 
 
 def _fits(gguf: Gguf) -> None:
-    """Raise SourceError where there is no memory for these weights beside what runs."""
+    """Raise SourceError if there is not enough memory for these weights beside what already
+    runs."""
     needed, free = download.needed_bytes(gguf.size), download.available_bytes()
     if needed > free:
         raise SourceError(

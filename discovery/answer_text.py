@@ -1,6 +1,7 @@
-"""What a model's answer says, in the forms that models write: marks, dashes, LaTeX, worked answers.
+"""Extracts what a model's answer claims from the forms models write: markup, dashes, LaTeX, worked
+answers.
 
-All of it is text work on strangers' words: nothing is evaluated, code is only parsed.
+It only processes untrusted text: nothing is evaluated, and code is only parsed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _ON = re.compile(
     r"^\s*!?[^\W\d]{0,12}\s*(?:=|≡|(?://|[+*/×·÷^%]|mod\b)\s*[\d({]|-\s*[\d(]|x\s*\d)|^x\w+\s*=|^!\s*[/*(]"
     r"|^\(\d|^\s*%\s+of\s+\d"
 )
-"""After a number: a calculation goes on, so that it is not the answer yet."""
+"""After a number: the calculation continues, so the number is not yet the answer."""
 _CORRECTED = re.compile(
     r"\b(?:wait|actually|correction|sorry|no(?=,)|rather|instead|but)\b", re.IGNORECASE
 )
@@ -62,11 +63,11 @@ _EQUALS = re.compile(
 )
 _HAS = re.compile(rf"\b(?:has|have|had|be|costs?|pays?|of|in|at)\s*[$€£]?({_NUMBER})(?![\w^])")
 _WORKED = re.compile(r"^(?!.*\bso\b)\s*[^\W\d]{0,12}\s*=\s*[^=]*\d\s*[+*/×·^-]\s*[^=]*$")
-"""After a number: how it was worked out, and nothing else."""
+"""After a number: an explanation of how it was obtained, and nothing else."""
 _ASIDE = re.compile(r"(?<![+\-*/×·÷=^])(?<![+\-*/×·÷=^] )\([^()]*\)")
 _CONCLUDED = re.compile(rf"(?:\b(?:so|therefore|thus|hence)\b[^\d=;]*?|:\s*)({_NUMBER})[^\d]*$")
 _BESIDE = re.compile(r"(?:\band|,) (?:her|his|its|their) \w+ (?:is|are|has|was)\b.*")
-"""What is said of another one after the claim: "… and her brother is 8"."""
+"""A statement about something else after the claim: "… and her brother is 8"."""
 _SO = re.compile(
     rf"\b(?:so|therefore|thus|hence),?\s+(?:(?:it|that|the answer) is )?({_NUMBER})\W*$"
 )
@@ -122,19 +123,20 @@ _CLAUSE = re.compile(
 
 
 def unfenced(text: str) -> str:
-    """Without the code fence around the whole."""
+    """The text without a code fence around the whole of it."""
     fenced = _FENCE.match(text)
     return fenced[1] if fenced else text
 
 
 def code_of(text: str) -> str:
-    """The one code block of an answer, else the whole."""
+    """The answer's code block if it has exactly one, otherwise the whole answer."""
     blocks = _BLOCK.findall(text)
     return blocks[0] if len(blocks) == 1 else unfenced(text).strip().strip("`")
 
 
 def plain(text: str) -> str:
-    """Unicode's dashes, spaces, quotes and high digits as ASCII has them; lines stay."""
+    """The text with Unicode dashes, spaces, quotes and superscripts in ASCII; line breaks are
+    kept."""
     text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "^" + m[0].translate(_SUPER), text)
     text = re.sub(r"(?<=\d)[₀-₉]+", "", text)  # the base of a numeral
     text = text.translate(_SUB).translate(_DASHES).translate(_QUOTES)
@@ -147,7 +149,7 @@ def plain(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Plain text without LaTeX's and Markdown's marks."""
+    """Plain text without LaTeX and Markdown markup."""
     said = re.sub(r"(?<![\w)])\*\*(?=\S)([^*\n]+?)\*\*", r"\1", plain(unfenced(text)))
     said = re.sub(r"(?<=[\w)])\*\*(?=[\w(])", "^", said)
     for _ in range(2):  # \boxed{\text{…}}
@@ -157,7 +159,7 @@ def prose(text: str) -> str:
 
 
 def claim_words(text: str, prompt: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The words of what an answer claims, without filling words and what the question said."""
+    """The words of an answer's claim, without filler words and words of the question."""
     said = _ASIDE.sub(" ", prose(text)).strip().lower()
     said = _NEGATED.sub(" ", said).strip()
     said = _SPELT.sub(lambda m: re.sub(r"[^a-z]", "", m[0]), said)
@@ -179,7 +181,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def claimed_number(text: str) -> float | None:
-    """The number that an answer claims: the one it begins with, unless that is part of a worked
+    """The number that an answer claims: the one it begins with, unless that belongs to a worked
     answer; else the one that it names as its answer, else the last one."""
     said = _figures(prose(text).lower().strip())
     bare = _BESIDE.sub(" ", _DATED.sub(" ", _ASIDE.sub(" ", said)))
@@ -208,7 +210,7 @@ def claimed_number(text: str) -> float | None:
 
 
 def _figures(text: str) -> str:
-    """Numbers in one form: no marks between thousands, a point before decimals, words as digits."""
+    """Numbers in one form: no thousands separators, a decimal point, number words as digits."""
     text = re.sub(
         r"(?<![\d.,])\d{1,3}(?:[ ,']\d{3})+(?!\d)", lambda m: re.sub(r"[ ,']", "", m[0]), text
     )
@@ -219,7 +221,8 @@ def _figures(text: str) -> str:
 
 
 def expression(text: str) -> set[str]:
-    """A formula in its canonical spellings: the whole, what stands after an equals sign, a line."""
+    """The canonical spellings of a formula: of the whole, of what follows an equals sign, of each
+    line."""
     said = re.sub(r"\((?:[^()]*\bnot\b|since\b|because\b|as\b).*\)\W*$", "", prose(text)).strip()
     said = re.sub(r"=\s*\d+\W*$", "", said)
     lines = [line for line in said.splitlines() if line.strip()]
@@ -244,7 +247,7 @@ def _canonical(part: str) -> str:
 
 
 def items_of(text: str) -> list[str]:
-    """The items of an answer that is a list, in small letters, without bullets."""
+    """The items of an answer that is a list, in lower case, without bullets."""
     said = re.sub(r"\([^()]*\)", " ", prose(text)).strip().lower()
     said = re.sub(r"^[^\n:]{2,60}:\s*(?=\S)", "", said)
     said = re.sub(r"^[^\n,;]{0,60}\b(?:are|is|returns?|prints?|gives)\s+(?=\S)", "", said)
@@ -259,7 +262,7 @@ def items_of(text: str) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; a quoted question inside one does not end it."""
+    """The sentences of a text; a quoted question does not end the sentence around it."""
     whole = re.sub(r"\"[^\"\n]*\"", lambda m: re.sub(r"[.!?]+(?=.)", ",", m[0]), text.strip())
     whole = re.sub(r"\b(?:mr|mrs|ms|dr|st|e\.g|i\.e|etc)\.", lambda m: m[0][:-1], whole, flags=re.I)
     inner = re.sub(r"[!?.]+\"(?=\s+[a-z])", '"', whole)
@@ -267,7 +270,7 @@ def sentences(text: str) -> list[str]:
 
 
 def normal_code(code: str) -> str | None:
-    """Python code as its parser would print it, with its own names numbered; None if it is none."""
+    """Python code as its parser prints it, with local names numbered; None if it does not parse."""
     try:
         tree = ast.parse(code.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -284,7 +287,7 @@ def normal_code(code: str) -> str | None:
 
 
 class _Renamed(ast.NodeTransformer):
-    """Arguments and local names as v1, v2, …; without docstrings and annotations."""
+    """Renames arguments and local variables to v1, v2, …; drops docstrings and annotations."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""One timed call of a trial; a failure is part of what comes back. What a call came to is kept on
-disk, so that no call is paid twice after a restart.
+"""One timed call of a trial. A failure is part of the reply, and finished calls are kept on disk,
+so that no call is paid for twice after a restart.
 
-A model that thinks needs room for it: its thoughts are no answer and are never graded, but they
-cost time, tokens and money. What a call shows of a model (that it thinks) holds for the next ones.
+A model that reasons needs extra tokens: its reasoning is not graded, but costs time, tokens and
+money. Once a call shows that a model reasons, later calls allow for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from providers.base import (
 
 
 class Journal:
-    """One trial's finished calls; a line that a crash cut short is left out. Blocks."""
+    """The finished calls of one trial; a line cut short by a crash is ignored. Blocks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,8 @@ class Journal:
         return self._known.get(call)
 
     def put(self, call: str, reply: dict[str, object]) -> None:
-        """Written through at once; a file that cannot be written costs a call after a crash."""
+        """Written through at once; if the file cannot be written, a crash costs one repeated
+        call."""
         self._known[call] = reply
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,28 +66,28 @@ def call_id(host: str, model: str, prompt: str, max_tokens: int) -> str:
 
 
 CALL_S = 60.0
-"""The longest that one call of a trial may take; the embedded LLaMA may have to load first."""
+"""Time limit in seconds of one trial call; the embedded LLaMA may have to load first."""
 THINKING_CALL_S = 180.0
-"""The same for a model that thinks."""
+"""The same limit for a model that reasons."""
 SMOKE_TOKENS = 16
 THINK_TOKENS = 4096
-"""What a model that thinks may write before its answer, beside the answer's own tokens."""
+"""Extra tokens that a model may spend on reasoning, on top of the answer's own limit."""
 
 
 @dataclass
 class Contender:
-    """One side of the trial. `quality`, of a simulated one, stands for the answers' checks."""
+    """One side of the trial. For a simulated one, `quality` replaces the checks of its answers."""
 
     provider: ChatProvider
     cost: Cost | None = None
     quality: float | None = None
     limit: int | None = None
-    """The most that its entry lets it write; more room than that is given only to think."""
+    """Its entry's own token limit; anything beyond it may be spent on reasoning only."""
     context: int | None = None
     thinks: bool = False
-    """Whether it has been seen to think, or is known to."""
+    """Whether it is known, or was observed, to reason."""
     journal: Journal | None = None
-    """Where finished calls are kept, and found again after a restart."""
+    """Where finished calls are stored and found again after a restart."""
 
     @classmethod
     def of(
@@ -104,7 +105,7 @@ class Contender:
         )
 
     def room(self, prompt: str, answer: int, thoughts: int) -> int:
-        """How many tokens it may write for an answer of so many."""
+        """The token limit of a call whose answer may have `max_tokens` tokens."""
         if not self.thinks:
             return answer
         room = max(self.limit or 0, answer + thoughts)
@@ -115,20 +116,21 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One call's answer or its failure; times since the call began, in milliseconds."""
+    """The answer of one call, or its failure; times since the start of the call, in
+    milliseconds."""
 
     text: str = ""
     sign_ms: float | None = None
-    """The first sign of life: a thought or the answer's first token."""
+    """The first sign of life: reasoning or the answer's first token."""
     ttft_ms: float | None = None
     """The answer's first token."""
     latency_ms: float = 0.0
     cost_usd: float | None = None
-    """Of every attempt at this answer, thoughts included."""
+    """Of all attempts at this answer, reasoning included."""
     error: str | None = None
     thought: bool = False
     starved: bool = False
-    """Whether it ran out of tokens before its answer was whole, for having thought first."""
+    """Whether reasoning used up the token limit before the answer was complete."""
 
 
 async def ask(
@@ -138,9 +140,11 @@ async def ask(
     limit_s: float | None = None,
     thoughts: int = THINK_TOKENS,
 ) -> Reply:
-    """One answer, timed; a failure is part of the reply. What the journal knows is not asked again.
+    """One answer, timed; a failure is part of the reply. A call found in the journal is not
+    repeated.
 
-    A model that turns out to think, and has no token left to answer, is asked again with room.
+    A model that turns out to reason, and has no tokens left for its answer, is asked again with a
+    higher limit.
     """
     journal, chat = contender.journal, contender.provider
     call = call_id(chat.host, chat.model, prompt, max_tokens)
@@ -167,7 +171,7 @@ async def _asked(
 
 
 async def smoke(candidate: Contender) -> Reply:
-    """Whether it answers at all: one short call."""
+    """Whether the model answers at all: one short call."""
     return await ask(candidate, "Reply with the single word: ready", SMOKE_TOKENS)
 
 
@@ -176,8 +180,8 @@ def _sum(one: float | None, other: float | None) -> float | None:
 
 
 @dataclass
-class _Heard:
-    """What came of one call so far."""
+class _Received:
+    """What one call has returned so far."""
 
     started: float
     pieces: list[str]
@@ -200,17 +204,18 @@ class _Heard:
 
 
 async def _call(contender: Contender, prompt: str, max_tokens: int, limit_s: float | None) -> Reply:
-    heard = _Heard(time.perf_counter(), [], [])
-    error = await _listen(contender, prompt, max_tokens, limit_s, heard)
-    text, thoughts = "".join(heard.pieces), "".join(heard.thoughts)
-    read = 0 if error and not (text or thoughts) else estimate_tokens(prompt)  # no bill for refusal
-    counted = heard.usage or Usage(read, estimate_tokens(text) + estimate_tokens(thoughts))
-    cut = heard.finish_reason == "length"
+    received = _Received(time.perf_counter(), [], [])
+    error = await _receive(contender, prompt, max_tokens, limit_s, received)
+    text, thoughts = "".join(received.pieces), "".join(received.thoughts)
+    refused = error is not None and not (text or thoughts)  # a refused call is not billed
+    read = 0 if refused else estimate_tokens(prompt)
+    counted = received.usage or Usage(read, estimate_tokens(text) + estimate_tokens(thoughts))
+    cut = received.finish_reason == "length"
     return Reply(
         text=text[:MAX_CHARACTERS].strip() if thoughts else text[:MAX_CHARACTERS],
-        sign_ms=heard.sign_ms,
-        ttft_ms=heard.ttft_ms,
-        latency_ms=(time.perf_counter() - heard.started) * 1000,
+        sign_ms=received.sign_ms,
+        ttft_ms=received.ttft_ms,
+        latency_ms=(time.perf_counter() - received.started) * 1000,
         cost_usd=cost_usd(contender.cost, counted),
         error=error,
         thought=bool(thoughts),
@@ -218,10 +223,10 @@ async def _call(contender: Contender, prompt: str, max_tokens: int, limit_s: flo
     )
 
 
-async def _listen(
-    contender: Contender, prompt: str, max_tokens: int, limit_s: float | None, heard: _Heard
+async def _receive(
+    contender: Contender, prompt: str, max_tokens: int, limit_s: float | None, received: _Received
 ) -> str | None:
-    """Fill `heard`; what went wrong, or None."""
+    """Fill `received`; returns what went wrong, or None."""
     limit_s = limit_s or (THINKING_CALL_S if contender.thinks else CALL_S)
     options = CallOptions(max_tokens=max_tokens, temperature=0.0)
     stream = contender.provider.stream([Message(role="user", content=prompt)], options)
@@ -231,7 +236,7 @@ async def _listen(
             aclosing(cast("AsyncGenerator[Delta]", stream)) as deltas,
         ):
             async for delta in deltas:
-                heard.take(delta)
+                received.take(delta)
     except ProviderError as failure:
         return f"{failure.kind}: {failure}"
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What the sources found, joined: one candidate a model, whatever names it goes by."""
+"""Joins what the sources found: one candidate for each model, whatever names it goes by."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from discovery.sources.source import Answer, Found, Gguf
 
 T = TypeVar("T")
 _TRUST = ("catalogue", "hub", "openrouter")
-"""Whose word on a model counts first; hosts come last, as they say it of their own packing."""
+"""The precedence of sources; hosts come last, since they describe their own deployment."""
 MAKERS = {
     *("meta-llama", "nvidia", "deepseek-ai", "nousresearch", "allenai", "deepcogito", "sao10k"),
     *("salesforce", "groq", "codellama", "huggingfacetb", "tinyllama", "watt-ai", "team-ace"),
     *("nexusflow", "tokyotech-llm", "cognitivecomputations", "dphn", "swiss-ai"),
 }
-"""Owners on the hub whose repositories are originals."""
+"""Hub owners whose repositories are originals."""
 _REPOSITORIES = {"huggingface"}
-"""Hosts whose id is only the name of the repository: it does not say that a partner serves it."""
+"""Hosts whose ids are only repository names, which do not show that a partner serves the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An enabled host that lists the model, and what it asks for it."""
+    """An enabled host that lists the model, and its price there."""
 
     host: str
     model: str
@@ -43,39 +43,39 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One model with everything known of it, and its score for one category."""
+    """One model with everything known about it, and its score for one category."""
 
     key: str
     name: str
     evidence: Evidence
     score: Score
     family: str
-    """What says that it is a LLaMA."""
+    """The evidence that it is a LLaMA."""
     quality: Quality | None
-    """What public figures say of it for the category, or an estimate."""
+    """Its quality for the category by public figures, or an estimate."""
     sources: tuple[str, ...]
     offers: tuple[Offer, ...] = ()
-    """Where it can be served, cheapest first, but for what is configured already."""
+    """Where it can be served, cheapest first, without what is already configured."""
     places: tuple[str, ...] = ()
-    """Hosts that are said to serve it and are not asked, as they are disabled."""
+    """Hosts that are said to serve it but are disabled and therefore not asked."""
     weights: tuple[Gguf, ...] = ()
-    """Files that the embedded host could load, if they fit."""
+    """Files that the embedded host could load if they fit into memory."""
     configured: tuple[str, ...] = ()
-    """The enabled providers that are this model already."""
+    """Enabled providers that already are this model."""
     served: bool = True
-    """Whether some host, an enabled one or not, or this machine can serve it."""
+    """Whether this machine or any host, enabled or not, can serve it."""
     non_commercial: bool = False
     limits: tuple[Limit, ...] = ()
-    """Regions and fields that its licences exclude: asked about before it is taken in."""
+    """Regions and fields that its licences exclude; a person must agree before it is adopted."""
     flags: tuple[str, ...] = ()
-    """What a person should know before it is taken in."""
+    """What a person should know before adopting it."""
     note: str | None = None
     as_of: str | None = None
-    """The date of the oldest word on it, where it is not today's."""
+    """The date of the oldest information on it, if not today's."""
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """What its licences exclude, to be agreed to before it is taken in."""
+        """Its licences' exclusions as questions, which must be agreed to before it is adopted."""
         return tuple(limit.question for limit in self.limits)
 
 
@@ -86,7 +86,7 @@ def join(
     today: date,
     known: PublicEvidence | None = None,
 ) -> list[Candidate]:
-    """The LLaMAs among what was found: what some host serves, best score first, then the others.
+    """The LLaMAs among what was found: those that some host serves first, each group by score.
 
     `known` is the public evidence; None: that of the configuration's folder.
     """
@@ -105,7 +105,7 @@ def join(
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """One model before it is judged among the others."""
+    """One model before it is scored against the others."""
 
     group: Sequence[Found]
     family: str
@@ -139,14 +139,14 @@ def _draft(group: Sequence[Found], settings: Settings, known: PublicEvidence) ->
 
 
 def _table(drafts: Sequence[_Draft], known: PublicEvidence) -> dict[str, dict[str, Figure]]:
-    """Figures by model, those included of models that no source found: they tell the scale."""
+    """Figures by model, including models that no source found: they calibrate the scale."""
     table = {draft.subject.key: draft.figures for draft in drafts if draft.figures}
     taken = {name for draft in drafts for found in draft.group for name in _keys(found)}
     return {key(m): row for m, row in known.figures.items() if key(m) not in taken and row} | table
 
 
 def _groups(found: Sequence[Found]) -> list[list[Found]]:
-    """The same weights together: any name that two of them share makes them one."""
+    """Group rows of the same weights: rows that share any name belong together."""
     leader: dict[str, str] = {}
 
     def lead(name: str) -> str:
@@ -165,7 +165,7 @@ def _groups(found: Sequence[Found]) -> list[list[Found]]:
 
 
 def _keys(found: Found) -> list[str]:
-    """A host's short name (`llama-4-scout`) counts for nothing where it names the full one too."""
+    """A host's short name (`llama-4-scout`) is ignored if the row also has the full one."""
     names = [found.also or found.id, *found.aliases]
     return list(dict.fromkeys(key(name) for name in names))
 
@@ -210,10 +210,10 @@ def _rank(source: str) -> int:
 
 
 def _llamas(group: Sequence[Found]) -> tuple[list[Found], str] | None:
-    """The rows that are this LLaMA, and what says that it is one; None if it is none.
+    """The rows that are this LLaMA, and the evidence that it is one; None if it is not.
 
-    The catalogue's word and its maker's outweigh a stranger's: then only the row that disagrees is
-    left out. Among strangers the most downloaded original decides, before copies of it.
+    The catalogue and the maker outweigh third parties: then only the row that disagrees is dropped.
+    Among third parties the most downloaded original decides, before any copies of it.
     """
     verdicts = {id(f): family(f.also or f.id, f.architecture, f.tags, f.bases) for f in group}
     declared = [f for f in group if f.architecture and verdicts[id(f)].llama is not None]
@@ -233,7 +233,8 @@ def _authority(found: Found, llama: bool | None) -> tuple[bool, bool, bool, floa
 
 
 def _chats(group: Sequence[Found]) -> bool:
-    """A base model only goes on with the text; what a host serves or a source vouches for chats."""
+    """Whether it is a chat model rather than a base model; true of whatever a host serves or a
+    source confirms."""
     return any(found.host or found.chat or tuned(found.id) for found in group)
 
 
@@ -242,7 +243,7 @@ def _first(group: Sequence[Found], pick: Callable[[Found], T | None]) -> T | Non
 
 
 def _offers(group: Sequence[Found], taken: set[tuple[str, str]]) -> tuple[Offer, ...]:
-    """Where hosts list it; one that is listed twice (Ollama) is one offer."""
+    """The hosts that list it; a model listed twice (Ollama) is one offer."""
     offers: dict[tuple[str, str], Offer] = {}
     for found in group:
         if found.host is None or (found.host, found.id) in taken:
@@ -253,10 +254,10 @@ def _offers(group: Sequence[Found], taken: set[tuple[str, str]]) -> tuple[Offer,
         context = _first(same, lambda f: f.context)
         simulation = _first(same, lambda f: f.simulation)
         offers[found.host, found.id] = Offer(found.host, found.id, listed, context, simulation)
-    return tuple(sorted(offers.values(), key=_dearness))
+    return tuple(sorted(offers.values(), key=_by_price))
 
 
-def _dearness(offer: Offer) -> tuple[bool, float, str]:
+def _by_price(offer: Offer) -> tuple[bool, float, str]:
     return offer.cost is None, blended_usd(offer.cost) if offer.cost else 0.0, offer.host
 
 
@@ -285,13 +286,13 @@ def _evidence(group: Sequence[Found], offers: Sequence[Offer]) -> Evidence:
 
 
 def _cheapest(group: Sequence[Found]) -> Cost | None:
-    """What some host asked for it when the catalogue was written."""
+    """The lowest price of any host when the catalogue was written."""
     prices = [price for found in group for price in found.prices.values()]
     return min(prices, key=blended_usd, default=None)
 
 
 def _licence(evidence: Evidence) -> Licence | None:
-    """None where no source names any licence."""
+    """None if no source names a licence."""
     own, base = evidence.licence, evidence.base_licence
     return combined(own, base, evidence.commercial, evidence.name) if own or base else None
 
@@ -302,5 +303,5 @@ def _flags(terms: Licence | None, group: Sequence[Found]) -> tuple[str, ...]:
     if any(found.gated for found in group):
         flags.append("gated: its licence must be accepted on the hub first")
     if any(found.simulation is not None for found in group):
-        flags.append("simulation: nothing real answers")
+        flags.append("simulation: no real model answers")
     return tuple(flags)

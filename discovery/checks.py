@@ -1,4 +1,4 @@
-"""Whether an answer is right, seen from its text alone: nothing that a model wrote is ever run."""
+"""Grades an answer by its text alone: nothing that a model wrote is ever executed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from discovery.answer_text import (
 )
 
 MAX_CHARACTERS = 8_000
-"""Of an answer that is looked at: a pattern meets no more text than that."""
+"""The length of an answer that is examined, so that patterns run on bounded text."""
 ECHO = 60
-"""So much of the prompt's beginning in an answer: small models like to say it back."""
+"""The length of the prompt's beginning that counts as repeating it: small models like to do so."""
 _LEAD_IN = re.compile(
     r"^(?:it|the (?:output|value|result|answer)|output|result|answer)"
     r"(?:\s+(?:is|prints|will be))?\s*:?\s+",
@@ -36,7 +36,7 @@ _EDGES = " \t\n.,;:!?\"'`*_()[]"
 
 
 def grade(probe: Probe, answer: str) -> float:
-    """The share of the probe's checks that hold, in [0, 1]; 0 for a prompt that is said back."""
+    """The share of the probe's checks that pass, in [0, 1]; 0 if the answer repeats the prompt."""
     text = answer[:MAX_CHARACTERS]
     if _bare(probe.prompt)[:ECHO] in _bare(text):
         return 0.0
@@ -44,7 +44,7 @@ def grade(probe: Probe, answer: str) -> float:
 
 
 def holds(check: Check, text: str, prompt: str = "") -> bool:
-    """Whether one check holds for an answer to a prompt."""
+    """Whether one check passes for an answer to a prompt."""
     if check.answer is not None:
         return _claims(check.answer, text, prompt)
     if check.numeric is not None:
@@ -61,7 +61,7 @@ def holds(check: Check, text: str, prompt: str = "") -> bool:
 
 
 def _claims(answers: Sequence[str], text: str, prompt: str) -> bool:
-    """With the answers' words kept, or without those that the question said already."""
+    """Both with all of the answer's words and without those that the question already contains."""
     if claim_words(text, prompt, answers) in [claim_words(one, "", ()) for one in answers]:
         return True
     claimed = claim_words(text, prompt, ())
@@ -113,14 +113,14 @@ def _bare(text: str) -> str:
 
 
 def _word(word: str, text: str) -> bool:
-    """As a whole word; `stem*` stands for what begins so."""
+    """Whether it occurs as a whole word; `stem*` matches any word with that prefix."""
     stem = re.escape(plain(word).lower().removesuffix("*"))
     end = r"\w*" if word.endswith("*") else ""
     return re.search(rf"(?<!\w){stem}{end}(?!\w)", text) is not None
 
 
 def _words(text: str) -> list[str]:
-    """What holds a letter or a digit: a dash of its own is no word."""
+    """The tokens with a letter or a digit: a dash on its own is not a word."""
     return [word for word in text.split() if any(c.isalnum() for c in word)]
 
 
@@ -133,7 +133,7 @@ def _lines(text: str) -> Sequence[str]:
 
 
 def _is_list(wanted: Sequence[str], text: str) -> bool:
-    """These in this order and no others; each may have several forms, parted by `|`."""
+    """These items in this order and no others; `|` separates accepted forms of one item."""
     found = items_of(text)
     forms = [{plain(form).strip().lower() for form in one.split("|")} for one in wanted]
     return len(found) == len(forms) and all(f in form for f, form in zip(found, forms, strict=True))
@@ -169,7 +169,7 @@ def _is_json(shape: JsonShape, text: str) -> bool:
 
 
 def _same(found: object, wanted: object) -> bool:
-    """1 is no true, and 1.0 is 1."""
+    """Equality that distinguishes 1 from true and 1 from 1.0."""
     return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
 
 

@@ -1,13 +1,13 @@
-"""Is the candidate better than the incumbent? A confidence sequence that may be looked at anytime.
+"""Is the candidate better than the incumbent? A confidence sequence, valid at any stopping time.
 
 The difference of two paired scores lies in [-1, 1]. Its mean is bounded by the hedged-capital
 confidence sequence of Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
-betting" (JRSS B, 2024; arXiv:2010.09686, Theorem 3): for each possible mean one bets against it,
-and a mean whose wealth ever reaches 1/alpha is out. Whenever one stops, the true mean was never
-excluded with probability 1 - alpha, so the trial may stop as soon as zero is out; a fixed-sample
-interval read after every probe would err far more often than it says.
+betting" (JRSS B, 2024; arXiv:2010.09686, Theorem 3): each possible mean is bet against, and is
+excluded once the wealth of that bet reaches 1/alpha. With probability 1 - alpha the true mean is
+never excluded, whenever one stops, so the trial may stop as soon as zero is excluded; a
+fixed-sample interval read after every probe would err far more often than its level says.
 
-The probes count as drawn from the prompts of the category; each is asked once, in random order.
+The probes count as drawn from the category's prompts; each is asked once, in random order.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 
 TRUNCATION = 0.75
-"""The paper's c: a bet may lose at most this share of its wealth."""
+"""The paper's c: the largest share of its wealth that a bet may lose."""
 GRID = 200
 
 
 class PairedDifference:
-    """Bounds for the mean difference (candidate minus incumbent), narrower with each pair."""
+    """Bounds on the mean difference (candidate minus incumbent), tightened by each pair."""
 
     def __init__(self, alpha: float = 0.05) -> None:
         self.alpha = alpha
@@ -34,12 +34,15 @@ class PairedDifference:
         self._alive = [True] * (GRID + 1)
 
     def add(self, difference: float) -> None:
-        """Take in one pair's difference, in [-1, 1]."""
+        """Add one pair's difference, in [-1, 1].
+
+        Raises ValueError for any other number.
+        """
         if not -1.0 <= difference <= 1.0:
-            raise ValueError(f"{difference} is no difference of two scores in [0, 1]")
+            raise ValueError(f"{difference} is not a difference of two scores in [0, 1]")
         x = (difference + 1) / 2
         bet = self._bet(self.count + 1)
-        threshold = math.log(2 / self.alpha)  # each side holds half of the wealth
+        threshold = math.log(2 / self.alpha)  # each side starts with half of the wealth
         for i, mean in enumerate(self._means):
             up = min(bet, TRUNCATION / mean) if mean > 0 else bet
             down = min(bet, TRUNCATION / (1 - mean)) if mean < 1 else bet
@@ -54,12 +57,13 @@ class PairedDifference:
         self._variance = (0.25 + self._squares) / (self.count + 1)
 
     def _bet(self, t: int) -> float:
-        """Fixed before the pair is seen, as the theorem demands: from the variance so far."""
+        """The next bet, fixed before the pair is seen, as the theorem requires, from the variance
+        so far."""
         return math.sqrt(2 * math.log(2 / self.alpha) / (self._variance * t * math.log(t + 1)))
 
     @property
     def mean(self) -> float:
-        """The mean difference seen; 0 before the first pair."""
+        """The observed mean difference; 0 before the first pair."""
         return 2 * self._sum / self.count - 1 if self.count else 0.0
 
     @property
@@ -71,7 +75,8 @@ class PairedDifference:
         return self._bounds()[1]
 
     def _bounds(self) -> tuple[float, float]:
-        """Widened to the next points of the grid, which are out: the truth may lie between."""
+        """Widened to the next excluded points of the grid, since the truth may lie between
+        points."""
         alive = [i for i, kept in enumerate(self._alive) if kept]
         if not alive:  # the sequence has excluded everything: an event of probability alpha
             return self.mean, self.mean

@@ -1,9 +1,9 @@
-"""Weights from the hub to a file of the data folder: resumed, bounded, and checked, where they fit
-into memory.
+"""Downloads weights from the hub into the data folder: resumable, bounded, verified, and only if
+they fit into memory.
 
-The client library's own download cannot be resumed (each attempt has a file of its own that is
-deleted when it fails), follows redirects anywhere and compares sizes only. So the address comes
-from the library, and its session, as `hub_client` bounds it, fetches the bytes.
+The client library's own download cannot be resumed (each attempt uses a new file, deleted on
+failure), follows redirects anywhere and compares sizes only. So the library provides the address,
+and its session, bounded by `hub_client`, fetches the bytes.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ if TYPE_CHECKING:
 
 _CGROUP = Path("/sys/fs/cgroup")
 RUNTIME_BYTES = 400 * 2**20
-"""What the embedded host takes beside the weights: runtime, buffers and the slots' caches."""
+"""Memory that the embedded host needs beside the weights: runtime, buffers and the slots'
+caches."""
 
 
 def available_bytes() -> int:
-    """Free memory of the machine or of the container, whichever is less."""
+    """Free memory of the machine or the container, whichever is less, in bytes."""
     return min(_machine(), _container())
 
 
 def needed_bytes(weights: int) -> int:
-    """Of a GGUF file of that size once it is served: measured 330 to 480 MB for one of 93 MB."""
+    """Memory in bytes to serve a GGUF file of that size; measured: 330 to 480 MB for a file of 93
+    MB."""
     return int(weights * 1.15) + RUNTIME_BYTES
 
 
 def largest_weights(memory: int) -> int:
-    """The largest file that fits: `needed_bytes` the other way round; 0 if none does."""
+    """The size of the largest file that fits, the inverse of `needed_bytes`; 0 if none does."""
     return max(0, int((memory - RUNTIME_BYTES) / 1.15))
 
 
@@ -56,14 +58,15 @@ def _machine() -> int:
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError):
         pass
-    try:  # no Linux: a quarter of what is built in, as nothing portable says what is free
+    # not Linux: a quarter of installed memory, as no portable call reports what is free
+    try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
     except (OSError, ValueError, AttributeError):
         return 2 * 2**30
 
 
 def _container() -> int:
-    """cgroup v2; a file cache that could be dropped counts as used, which errs on the safe side."""
+    """By cgroup v2; reclaimable file cache counts as used, which errs on the safe side."""
     try:
         limit = (_CGROUP / "memory.max").read_text().strip()
         used = (_CGROUP / "memory.current").read_text().strip()
@@ -74,9 +77,9 @@ def _container() -> int:
 
 CHUNK = 1 << 20
 SPARE_BYTES = 200 * 2**20
-"""Left free on the disk beside the file."""
+"""Bytes of disk space that stay free beside the file."""
 ATTEMPTS = 5
-"""In a row without a new byte."""
+"""Consecutive attempts without a new byte."""
 PAUSE_S = 1.0
 LONGEST_S = 24 * 3600.0
 _MAGIC = b"GGUF"
@@ -84,7 +87,7 @@ _MAGIC = b"GGUF"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many bytes of a download are there."""
+    """How many bytes of a download have arrived."""
 
     done: int
     total: int
@@ -94,17 +97,17 @@ Report = Callable[[Progress | None], None]
 
 
 def place_of(gguf: Gguf, data_dir: Path) -> Path:
-    """Where the file lies once it is there; nothing in its name can lead elsewhere."""
+    """The file's final path; nothing in its name can lead outside the folder."""
     return (data_dir / "models" / gguf.repository.replace("/", "--") / gguf.file).resolve()
 
 
 async def fetch(
     gguf: Gguf, data_dir: Path, hub: HubPlace | None = None, *, pause_s: float = PAUSE_S
 ) -> AsyncGenerator[Progress | Path]:
-    """Progress, at most once a percent, and the checked file last.
+    """Yields Progress at most once a percent, and finally the verified file.
 
-    A download that was cut off goes on where it stopped, also after a restart. Raises SourceError
-    when it fails: what is there stays, but for a file whose checksum is wrong.
+    An interrupted download resumes where it stopped, also after a restart. Raises SourceError on
+    failure: the partial file is kept, unless its checksum is wrong.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Progress | None] = asyncio.Queue()
@@ -112,7 +115,7 @@ async def fetch(
     job = _Download(gguf, place_of(gguf, data_dir), hub or HubPlace(), stop, pause_s)
 
     def report(progress: Progress | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        with suppress(RuntimeError):  # the loop is closed: no one is listening any more
             loop.call_soon_threadsafe(queue.put_nowait, progress)
 
     def work() -> None:
@@ -135,7 +138,7 @@ async def fetch(
 
 
 class _Part:
-    """What is there of a file, and the digest of that."""
+    """The part of a file that has arrived, and its running digest."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,7 +150,7 @@ class _Part:
                     self._take(chunk)
 
     def open(self) -> BinaryIO:
-        """For writing on, where the content ends."""
+        """Open for appending at the end of the content."""
         return self.path.open("ab" if self.size else "wb")
 
     def write(self, file: BinaryIO, chunk: bytes) -> None:
@@ -164,7 +167,7 @@ class _Part:
 
 
 class _Download:
-    """One file, in a thread."""
+    """Downloads one file, in a thread."""
 
     def __init__(
         self, gguf: Gguf, target: Path, hub: HubPlace, stop: threading.Event, pause_s: float
@@ -196,7 +199,7 @@ class _Download:
         if free < needed:
             raise SourceError(
                 f"{self.gguf.file} needs {needed / 1e9:.1f} GB of disk and {self.target.parent} has"
-                f" {free / 1e9:.1f} GB free: make room, or name another folder with --data"
+                f" {free / 1e9:.1f} GB free: free some space, or choose another folder with --data"
             )
 
     def _fetch(self, part: _Part, report: Report) -> None:
@@ -216,7 +219,7 @@ class _Download:
         self._finish(part)
 
     def _stream(self, part: _Part, report: Report) -> None:
-        """One request for what is missing; returns early where the server ends early."""
+        """One request for the missing bytes; returns early if the server ends early."""
         import httpx2
         from huggingface_hub import get_session, hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
@@ -243,17 +246,17 @@ class _Download:
 
     def _accept(self, response: httpx2.Response, part: _Part) -> None:
         if response.status_code == 200 and part.size:
-            part.restart()  # the server knows no ranges
+            part.restart()  # the server does not support ranges
         elif response.status_code not in (200, 206):
-            meaning = {401: "needs a login", 403: "is not allowed", 404: "is not there any more"}
+            meaning = {401: "needs a login", 403: "is not allowed", 404: "is no longer there"}
             what = meaning.get(response.status_code, f"is refused: status {response.status_code}")
             raise RefusedError(f"hub: {self.gguf.repository}, {self.gguf.file} {what}")
 
     def _check(self, size: int) -> None:
         if self.stop.is_set():
-            raise RefusedError("the download was stopped; it goes on where it stopped next time")
+            raise RefusedError("the download was stopped; it resumes next time")
         if size > self.gguf.size:
-            raise RefusedError(f"hub: {self.gguf.file} is larger than the hub had said")
+            raise RefusedError(f"hub: {self.gguf.file} is larger than the hub stated")
 
     def _report(self, size: int, report: Report) -> None:
         percent = size * 100 // self.gguf.size

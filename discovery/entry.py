@@ -1,4 +1,4 @@
-"""The entry of `providers.yaml` that a candidate becomes."""
+"""Builds the entry of `providers.yaml` for a candidate."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from discovery.candidates import Candidate, Offer
 MAX_NAME = 48
 MAX_TOKENS = 1024
 THINKING_TOKENS = 8192
-"""Of a model that thinks: its thoughts come out of the same budget as its answer."""
+"""Token limit of a model that reasons: reasoning and answer share it."""
 _RESERVED = {"auto", "passages"}
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where a candidate is tried and then served: an offer, or weights at the embedded host."""
+    """Where a candidate is tried and then served: a host's offer, or weights at the embedded
+    host."""
 
     host: str
     model: str
@@ -29,7 +30,7 @@ class Deployment:
 
 
 def name_for(key: str, taken: Collection[str]) -> str:
-    """A name that is unique and that the configuration takes, from whatever a model is called."""
+    """A unique provider name that the configuration accepts, from whatever a model is called."""
     stem = re.sub(r"[^a-z0-9._-]+", "-", key.lower()).strip("-._")[:MAX_NAME].rstrip("-._")
     if not stem or not stem[0].isalnum():
         stem = "model"
@@ -43,7 +44,7 @@ def name_for(key: str, taken: Collection[str]) -> str:
 
 
 def provider_for(candidate: Candidate, place: Deployment, settings: Settings) -> Provider:
-    """The provider to be tried, as the loader would make it of its entry."""
+    """The provider to be tried, as the loader would build it from its entry."""
     fields = fields_for(candidate, place, settings)
     fields.pop("added", None)
     provider = Provider.model_validate(fields)
@@ -60,7 +61,7 @@ class TrialShare(TypedDict):
 
 
 class Compared(TypedDict):
-    """The figures of the trial that an entry came from."""
+    """The figures of the trial behind an entry."""
 
     outcome: str
     against: str | None
@@ -71,7 +72,7 @@ class Compared(TypedDict):
 
 
 class Evidence(TypedDict, total=False):
-    """Why an entry was taken in."""
+    """Why an entry was added."""
 
     category: str
     score: float
@@ -84,7 +85,7 @@ class Evidence(TypedDict, total=False):
 
 
 class Entry(TypedDict, total=False):
-    """An entry of `providers.yaml`, as the search writes it."""
+    """An entry of `providers.yaml` as the search writes it."""
 
     name: Required[str]
     host: Required[str]
@@ -102,9 +103,9 @@ class Entry(TypedDict, total=False):
 def fields_for(
     candidate: Candidate, place: Deployment, settings: Settings, *, thinks: bool = False
 ) -> Entry:
-    """Host, model, price and limits; what is unknown is left out.
+    """Host, model, price and limits; unknown fields are omitted.
 
-    `thinks` is what its trial showed; what is known to think always needs no trial for that.
+    `thinks` is the trial's observation; a model known to reason always does not depend on it.
     """
     thinks = thinks or candidate.evidence.thinks == "always"
     embedded = settings.hosts[place.host].kind == "llama_cpp"
@@ -131,5 +132,6 @@ def fields_for(
 
 
 def entry_for(fields: Entry, day: str, evidence: Evidence, share: float) -> Entry:
-    """What is written: the tried provider with when and why it came, on trial."""
+    """The entry to write: the tried provider, on trial, with the date of and the reasons for its
+    addition."""
     return {**fields, "added": day, "evidence": evidence, "trial": {"share": share}}

@@ -1,4 +1,4 @@
-"""The events of a candidate's trial, from the choice to the decision; each is JSON as it stands."""
+"""The events of a candidate's trial, from choice to decision; each is JSON-serialisable."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from discovery.entry import Entry
 
 
 class Step(TypedDict):
-    """What every event says: which candidate, for which category."""
+    """Fields of every event: the candidate and the category."""
 
     candidate: str
     category: str
 
 
 class Chosen(Step):
-    """This one is tried, there."""
+    """This candidate is tried at this host."""
 
     type: Literal["chosen"]
     name: str
@@ -26,7 +26,7 @@ class Chosen(Step):
 
 
 class Question(Step):
-    """A person must answer these questions of its licence first."""
+    """A person must first agree to these questions of its licence."""
 
     type: Literal["question"]
     name: str
@@ -34,7 +34,7 @@ class Question(Step):
 
 
 class Downloading(Step):
-    """So many bytes of the weights are here."""
+    """The number of bytes of the weights that have arrived."""
 
     type: Literal["downloading"]
     done: int
@@ -42,7 +42,7 @@ class Downloading(Step):
 
 
 class Downloaded(Step):
-    """The weights are here and checked."""
+    """The weights are downloaded and verified."""
 
     type: Literal["downloaded"]
     file: str
@@ -50,7 +50,7 @@ class Downloaded(Step):
 
 
 class Answered(TypedDict):
-    """What a smoke call came to; without an `error` it answers."""
+    """The result of a smoke call; the model answers if there is no `error`."""
 
     ok: bool
     thought: bool
@@ -66,7 +66,7 @@ class Smoke(Step, Answered):
 
 
 class Incumbent(Step, Answered):
-    """This provider does not answer, so the next one is compared."""
+    """This provider does not answer, so the next one is compared instead."""
 
     type: Literal["incumbent"]
     provider: str
@@ -84,7 +84,7 @@ class Side(TypedDict):
 
 
 class Figures(TypedDict):
-    """A probe's answers, and what the comparison stands at with them."""
+    """A probe's answers, and the state of the comparison after them."""
 
     number: int
     of: int
@@ -98,13 +98,13 @@ class Figures(TypedDict):
 
 
 class Probe(Step, Figures):
-    """A probe was answered by both sides."""
+    """Both sides have answered a probe."""
 
     type: Literal["probe"]
 
 
 class Decided(Step):
-    """The verdict (`discovery.trial.Verdict`), with the entry to append where it may be."""
+    """The verdict (`discovery.trial.Verdict`), with the entry to append if it passed."""
 
     type: Literal["decided"]
     outcome: str
@@ -123,7 +123,7 @@ class Decided(Step):
 
 
 class Appended(Step):
-    """It is in the configuration now, on trial."""
+    """It was added to the configuration, on trial."""
 
     type: Literal["appended"]
     provider: str
@@ -132,14 +132,14 @@ class Appended(Step):
 
 
 class There(Step):
-    """It was in the configuration already when it was to be appended."""
+    """It was already in the configuration when it was to be appended."""
 
     type: Literal["there"]
     provider: str
 
 
 class Refused(TypedDict):
-    """It is not taken in; `candidate` None: there was none to try."""
+    """It is not adopted; `candidate` is None if there was none to try."""
 
     type: Literal["refused"]
     candidate: str | None

@@ -1,4 +1,4 @@
-"""Which model a name means, and whether it is a LLaMA: the same weights go by many names.
+"""Which model a name refers to, and whether it is a LLaMA: the same weights go by many names.
 
 `meta-llama/Llama-3.3-70B-Instruct`, `llama-3.3-70b-versatile`, `accounts/…/llama-v3p3-70b-instruct`
 and `bartowski/Llama-3.3-70B-Instruct-GGUF` are one model; its key is `llama-3.3-70b`.
@@ -34,8 +34,8 @@ _SIZE = re.compile(r"^(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])$")
 _DERIVED = ("llama", "smollm2", "vicuna")
 _ARCHITECTURES = ("llama", "mllama", "llava_llama")
 _REARRANGED = ("nemotron-nas", "nemotron_nas", "deci")
-"""Architectures of LLaMAs whose blocks a search rearranged; models of other families have them too,
-so that they count where the name, a tag or the base says LLaMA."""
+"""Architectures of LLaMAs whose blocks were rearranged by a search. Other families use them too, so
+they count only if the name, a tag or the base says LLaMA."""
 _PACKINGS = (
     "exllama",
     "gguf",
@@ -54,7 +54,7 @@ _PACKINGS = (
     "unknown",
     "other",
 )
-"""Words that describe a file format where an architecture is expected: they say nothing of it."""
+"""Words that name a file format where an architecture is expected; they carry no information."""
 _LLAMA_TAG = re.compile(r"^(meta-)?llama(-?[2-4](\.\d)?)?$")
 _BEDROCK = re.compile(r"^(?:(?:us|eu|ap|apac|ca|sa|global)\.)?(?=meta\.)|-v\d+:\d+$")
 _NO_CHAT = re.compile(
@@ -64,7 +64,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(text: object, limit: int = MAX_NAME) -> str:
-    """Untrusted text made fit for a terminal, a page and a log: one line, bounded, no controls.
+    """Untrusted text as one bounded line that is safe on a terminal, a page and in a log.
 
     Escape sequences, direction overrides and other invisible characters are dropped.
     """
@@ -78,7 +78,8 @@ def clean(text: object, limit: int = MAX_NAME) -> str:
 
 
 def key(name: str) -> str:
-    """The model that a name means: family, version, size; no vendor, packing or service."""
+    """The model that a name refers to: family, version, size; without vendor, packaging or
+    service."""
     return "-".join(_words(name, without=_SERVICE | _TUNED))
 
 
@@ -105,7 +106,7 @@ def _expert_count(match: re.Match[str]) -> str:
 
 
 def parameters(name: str) -> float | None:
-    """How many parameters a name says that the model has (70b: 70e9); None if it says nothing."""
+    """The number of parameters in a name (70b: 70e9); None if it has none."""
     found = [
         int(match[1] or 1) * float(match[2]) * (1e9 if match[3] == "b" else 1e6)
         for word in _words(name, without=set())
@@ -115,13 +116,13 @@ def parameters(name: str) -> float | None:
 
 
 def tuned(name: str) -> bool:
-    """Whether a name says that the model was tuned to follow instructions."""
+    """Whether a name marks the model as instruction-tuned."""
     return bool(_TUNED & set(_words(name, without=set())))
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Whether a model is a LLaMA that chats, and what says so; `llama` None: nothing says."""
+    """Whether a model is a chat LLaMA, and the evidence; `llama` None: there is no evidence."""
 
     llama: bool | None
     evidence: str
@@ -133,9 +134,9 @@ def family(
     tags: tuple[str, ...] = (),
     bases: tuple[str, ...] = (),
 ) -> Family:
-    """Judge by the declared architecture, then by base and tags, then by the name.
+    """Decide by the declared architecture, then by base and tags, then by the name.
 
-    `bases` are the models that this one was made from, as its card says.
+    `bases` are the models that this one was derived from, according to its card.
     """
     if _NO_CHAT.search(name.lower()):
         return Family(False, "not a chat model by its name")

@@ -1,9 +1,9 @@
-"""What a licence's name lets a business do, and what it binds to.
+"""What a licence permits a business to do, and its obligations, by its name.
 
-A model made from LLaMA is under LLaMA's licence as well, whatever its own card says: `combined`
-gives what both allow. The groups follow the licences' own texts, as listed by the hub
-(https://huggingface.co/docs/hub/repositories-licenses) and SPDX; a name of none of them has to be
-read by somebody.
+A model derived from LLaMA is under LLaMA's licence as well, whatever its own card says: `combined`
+returns what both permit. The groups follow the licences' texts as listed by the hub
+(https://huggingface.co/docs/hub/repositories-licenses) and SPDX; a name in none of them must be
+read by a person.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COMMUNITY = re.compile(
     r"|^jamba-open-model.*|^cc-by-nd-\d\.\d$"
 )
 _USE_RULES = re.compile(r"openrail|(^|-)rail(-|$)|^gemma$")
-"""Licences that allow commerce and list uses that they forbid."""
+"""Licences that permit commercial use and list prohibited uses."""
 _NON_COMMERCIAL = re.compile(
     r"(^|[^a-z])nc([^a-z]|$)|non-?\s?commercial|non-?\s?production|research|academic(?! free)"
     r"|^mrl([^a-z]|$)|^mnpl([^a-z]|$)|^apple-amlr|^amlr|^llama[- ]?1([^.\d]|$)|^exaone([^a-z]|$)"
@@ -47,12 +47,12 @@ EU = "the European Union"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Where or for what a licence gives no rights."""
+    """A region or field in which a licence grants no rights."""
 
     kind: Literal["region", "field"]
     what: str
     said: str
-    """A sentence for whoever is to decide."""
+    """A sentence for the person who decides."""
 
     @property
     def question(self) -> str:
@@ -63,7 +63,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """`commercial` is None where the name does not tell: somebody must read it."""
+    """`commercial` is None if the name does not settle it and a person must read the licence."""
 
     name: str
     commercial: bool | None
@@ -71,7 +71,7 @@ class Licence:
     """1 for an open licence, 0 for one that forbids commercial use."""
     limits: tuple[Limit, ...] = ()
     decided_by: str = ""
-    """Of several licences, the one that forbids or that somebody must read."""
+    """Of several licences, the one that forbids, or that a person must read."""
 
     @property
     def flag(self) -> str | None:
@@ -82,9 +82,9 @@ class Licence:
 
 
 def licence(name: str, commercial: bool | None = None) -> Licence:
-    """Judge by the identifier that the hub uses (`apache-2.0`, `llama3.3`, `cc-by-nc-4.0`).
+    """Classify the identifier that the hub uses (`apache-2.0`, `llama3.3`, `cc-by-nc-4.0`).
 
-    `commercial` is what somebody who read it says; a name that forbids wins over that.
+    `commercial` is the finding of someone who read it; a name that forbids takes precedence.
     """
     said = name.lower().strip()
     if _NON_COMMERCIAL.search(said) or commercial is False:
@@ -93,7 +93,7 @@ def licence(name: str, commercial: bool | None = None) -> Licence:
         return Licence(name, True, 0.7, (_field(name, "the uses that it lists"),))
     if _OPEN.match(said):
         return Licence(name, True, 1.0)
-    if _SHARE_ALIKE.match(said):  # a business may use it; what it passes on stays open
+    if _SHARE_ALIKE.match(said):  # businesses may use it, but what they redistribute must stay open
         return Licence(name, True, 0.9)
     if _COMMUNITY.match(said):  # free below 700 million monthly users, with attribution
         return Licence(name, True, 0.8)
@@ -101,9 +101,9 @@ def licence(name: str, commercial: bool | None = None) -> Licence:
 
 
 def base_licence(names: Sequence[str]) -> str | None:
-    """LLaMA's licence that a model is under by its lineage (`llama3.3`); None: by none.
+    """The LLaMA licence that applies by lineage (`llama3.3`), or None.
 
-    `names` are its own and its bases' names. `llama` where they do not tell which version.
+    `names` are its own and its bases' names. `llama` if they do not show the version.
     """
     keys = [key(name) for name in names]
     if any(_FROM_SCRATCH.search(one) for one in keys):
@@ -115,9 +115,9 @@ def base_licence(names: Sequence[str]) -> str | None:
 
 
 def combined(own: str | None, base: str | None, commercial: bool | None, name: str) -> Licence:
-    """What a model's own licence and that of its base allow together.
+    """What a model's own licence and that of its base permit together.
 
-    `name` tells whether it reads images: there the licences of LLaMA 3.2 and 4 exclude the EU.
+    `name` shows whether it reads images: for those the licences of LLaMA 3.2 and 4 exclude the EU.
     """
     parts = []
     if own:

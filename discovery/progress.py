@@ -1,4 +1,4 @@
-"""One step of a trial as a line, for the command line and for logs."""
+"""A step of a trial as one line of text, for the command line and for logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from discovery.identity import clean
 
 
 def render_event(event: TrialEvent) -> str:
-    """What happened, in a sentence; the event's type where it is none of the search's."""
+    """The event as a sentence, or its type if the search does not define it."""
     return clean(_sentence(event), 400)
 
 

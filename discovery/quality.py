@@ -1,11 +1,11 @@
 """How good a model is for a category by public figures, on one scale and with its uncertainty.
 
-Leaderboards print different units. Each benchmark is linked to a common level by mean and standard
-deviation over the models that others measured too (mean-sigma linking; Kolen and Brennan, "Test
-Equating, Scaling, and Linking", 3rd ed., section 6.3), levels and links in turn until they agree.
-How far a benchmark's figures then lie from the levels is its uncertainty, beside the interval that
-it prints. A category's level is the mean of its benchmarks, each by its weight, drawn towards what
-models of that size reach where little speaks for it.
+Leaderboards use different units. Each benchmark is linked to a common level by mean and standard
+deviation over the models that it shares with others (mean-sigma linking; Kolen and Brennan, "Test
+Equating, Scaling, and Linking", 3rd ed., section 6.3), alternating levels and links until they
+converge. A benchmark's uncertainty is the residual of its figures against the levels, in addition
+to the interval that it publishes. A category's level is the weighted mean of its benchmarks, shrunk
+towards models of the same size if there is little evidence.
 
 A model without figures is estimated from its relatives, marked, and never above the lowest measured
 model of its size: unknown does not beat known.
@@ -22,23 +22,23 @@ from datetime import date
 from config.evidence import Benchmark, Evidence, Figure
 
 LINKING = 4
-"""So many models must link a benchmark with the others, else its figures are not used."""
+"""The models that must link a benchmark with the others before its figures are used."""
 ROUNDS = 200
 SETTLED = 1e-9
 PRIOR_WEIGHT = 0.15
-"""Of what models of that size reach, against the sum of the weights of the benchmarks: a model that
-is only known from a benchmark of little weight is mostly judged by its size."""
+"""Weight of the prior from models of the same size, against the sum of the benchmarks' weights: a
+model known only from a benchmark of little weight is mostly judged by its size."""
 SAME_SIZE = 1.5
-"""Two models are of one size if neither has more than so many times the other's parameters."""
+"""Models count as one size if neither has more than this many times the other's parameters."""
 GENERATION_DAYS = 730
-"""Models that are older than another one by more than this say nothing of it."""
+"""Models older than another one by more than this carry no information about it."""
 LEAST_NOISE = 0.2
-"""Levels; what links agree by chance to better than this is not believed."""
+"""In levels; a link that agrees more closely than this does so by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model to be judged: `key` is its name, `family` the LLaMA that it was made from."""
+    """A model to be judged: `key` is its name, `family` the LLaMA that it derives from."""
 
     key: str
     parameters: float | None = None
@@ -48,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One figure that a quality rests on; `level` is what it says on the common scale."""
+    """One figure behind a quality; `level` is its value on the common scale."""
 
     benchmark: str
     title: str
@@ -62,7 +62,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """`value` in [0, 1] is the chance to be better than another measured LLaMA.
+    """`value` in [0, 1] is the probability of being better than another measured LLaMA.
 
     `level` and `error` (a standard deviation) are on the common scale: 0 is the mean of the
     measured models, 1 their standard deviation. An estimate names its relatives and no figures.
@@ -87,7 +87,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """level = (figure - centre) / spread; `noise` is what it errs by, in levels."""
+    """level = (figure - centre) / spread; `noise` is its standard error, in levels."""
 
     centre: float
     spread: float
@@ -101,7 +101,7 @@ Table = Mapping[str, Mapping[str, Figure]]
 def judge(
     subjects: Sequence[Subject], table: Table, known: Evidence, weights: Mapping[str, float]
 ) -> dict[str, Quality]:
-    """The quality of each subject of which anything is known or can be estimated, by its key."""
+    """The quality of each subject that has figures or can be estimated, by its key."""
     links = link(table, known.benchmarks)
     levels = {
         s.key: _placed(table[s.key], links, known.benchmarks, weights)
@@ -128,7 +128,8 @@ def judge(
 
 
 def link(table: Table, benchmarks: Mapping[str, Benchmark]) -> dict[str, Link]:
-    """How each benchmark maps to the common level; one that too few models link is left out."""
+    """Each benchmark's mapping to the common level; benchmarks linked by too few models are
+    omitted."""
     rows = {
         name: {model: row[name].value for model, row in table.items() if name in row}
         for name in benchmarks
@@ -228,7 +229,7 @@ def _drawn(
     levels: Mapping[str, float],
     sizes: Mapping[str, Subject],
 ) -> float:
-    """The level, drawn towards the mean of the measured models of its size."""
+    """The level, shrunk towards the mean of the measured models of its size."""
     others = [levels[m] for m in levels if m != subject.key and _same_size(subject, sizes[m])]
     if not others:
         return level
@@ -248,7 +249,7 @@ def _error(shown: Sequence[Shown], links: Mapping[str, Link]) -> float:
 
 
 def _chance(name: str, levels: Mapping[str, float], errors: Mapping[str, float]) -> float:
-    """To be better than another measured model, drawn at random."""
+    """The probability of being better than a measured model drawn at random."""
     others = [m for m in levels if m != name]
     if not others:
         return 0.5
@@ -278,7 +279,8 @@ def _estimate(
 ) -> Quality | None:
     """The lowest of the measured models of its size and time, less their standard deviation.
 
-    Without one of its size, those of the nearest size above stand in, else of the nearest below.
+    If there is none of its size, those of the nearest size above are used, else of the nearest
+    below.
     """
     if not subject.parameters:
         return None

@@ -1,7 +1,7 @@
-"""What the live sources say of prices, contexts and offers, against what the configuration says.
+"""Differences in price, context and offers between the live sources and the configuration.
 
 Only a host that was asked, or OpenRouter's public list for the host of that name, is believed, and
-only of itself: what another source says of a price is no reason to write it.
+only about itself: a third party's statement about a price is no reason to write it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from discovery.identity import key
 from discovery.sources.source import Answer, Found
 
 Listings = Mapping[str, Mapping[str, Found]]
-"""What each host lists, by its id there."""
+"""The models that each host lists, by its own ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One fact that is no longer as it is written, and what writing it changes."""
+    """One fact that is out of date, and the assignments that update it."""
 
     file: str
     said: str
-    """A line for people: where, what it was, what it is."""
+    """A line for people: the place, the old value and the new one."""
     assignments: tuple[Assignment, ...] = ()
-    """Empty: only somebody who knows what is wanted can mend it."""
+    """Empty if only a person who knows the intention can correct it."""
 
 
 def listings(answers: Iterable[Answer], settings: Settings) -> dict[str, dict[str, Found]]:
-    """The lists of the hosts that answered; a failure is no word on what a host serves."""
+    """The lists of the hosts that answered; a failure says nothing about what a host serves."""
     found: dict[str, dict[str, Found]] = {}
     for answer in answers:
         if answer.problem is not None:
@@ -51,7 +51,7 @@ def listings(answers: Iterable[Answer], settings: Settings) -> dict[str, dict[st
 def differences(
     listed: Listings, settings: Settings, catalogue: Catalogue, today: date
 ) -> list[Difference]:
-    """Everything that differs, providers first."""
+    """All differences, providers first."""
     mine = [p for p in settings.providers if p.host in listed and p.model is not None]
     found = [d for p in mine for d in _of_provider(p, listed[p.host], today)]
     for index, entry in enumerate(catalogue.entries):
@@ -66,7 +66,7 @@ def _of_provider(
     file, where = "providers.yaml", f"{provider.name} at {provider.host}"
     offer = offers.get(provider.resolved_model)
     if offer is None:
-        gone = f"{where}: {provider.resolved_model} is not listed there any more"
+        gone = f"{where}: {provider.resolved_model} is no longer listed there"
         yield Difference(file, gone)
         return
     path = ("providers", provider.name)
@@ -102,7 +102,7 @@ def _of_entry(
         left = Assignment((*path, "ids"), host, None) if ids else Assignment(path, "ids", {})
         yield Difference(
             file,
-            f"{entry.name}: {host} does not list it any more",
+            f"{entry.name}: {host} no longer lists it",
             (*prices, left, Assignment(path, "gone", gone)),
         )
         return
@@ -130,7 +130,8 @@ def _no_longer_gone(
 def _price(
     written: Cost | None, listed: Cost | None, today: date, host: str
 ) -> tuple[str, dict[str, object]] | None:
-    """What to say and to write of a price; None where the host names none or it is of today."""
+    """The message and the assignments for a price; None if the host names none or it was confirmed
+    today."""
     if listed is None:
         return None
     same = written is not None and (written.input, written.output) == (listed.input, listed.output)

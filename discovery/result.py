@@ -1,4 +1,4 @@
-"""What a search gives back, and how it is shown on the command line."""
+"""The result of a search, and how the command line shows it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class SearchResult:
     problems: tuple[str, ...]
     """A sentence for each source that failed."""
     cached_at: float | None
-    """Unix time of the oldest answer that was not asked for anew; None: all of them were."""
+    """Unix time of the oldest cached answer; None: all were asked anew."""
     now: float
     embedded_host: str | None = None
     """The host that can load weights on this machine, if it is enabled."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Why candidates (by key) were refused lately."""
+    """Why candidates (by key) were recently refused."""
 
     def servable(self, candidate: Candidate) -> bool:
         """Whether a host lists it, or this machine could load it."""
         return bool(candidate.offers or (candidate.weights and self.embedded_host))
 
     def best(self, passed_over: Collection[str] = ()) -> Candidate | None:
-        """The first to try without a person's word: new, servable, free for commercial use.
+        """The first candidate to try without approval: new, servable, free for commercial use.
 
-        `passed_over` are keys of candidates whose licence somebody did not agree to.
+        `passed_over` are keys of candidates whose licence was not agreed to.
         """
         return next(
             (
@@ -54,7 +54,7 @@ class SearchResult:
         )
 
     def find(self, name: str) -> Candidate | None:
-        """The candidate that a person means: by key, name, or its id at a host."""
+        """The candidate that a person names: by key, name, or its id at a host."""
         wanted = name.lower()
         for c in self.candidates:
             names = {c.key, c.name, c.evidence.name, *(offer.model for offer in c.offers)}
@@ -78,9 +78,9 @@ _HEAD = (
 
 
 def render_table(result: SearchResult, *, shown: int = SHOWN) -> str:
-    """The best candidates with each term of their scores, then what the sources said.
+    """The best candidates with each term of their scores, then what the sources reported.
 
-    What no host serves stands apart, below the others.
+    Models that no host serves are listed separately, below the others.
     """
     served = [c for c in result.candidates if c.served]
     apart = [c for c in result.candidates if not c.served]
@@ -89,7 +89,7 @@ def render_table(result: SearchResult, *, shown: int = SHOWN) -> str:
         lines += [f"LLaMA models for {result.category}, the most promising first", "", _row(_HEAD)]
         lines += _ranked(served, result, shown)
     if apart:
-        lines += ["", "Known of, but served nowhere that is known", "", _row(_HEAD)]
+        lines += ["", "Known, but with no known host", "", _row(_HEAD)]
         lines += _ranked(apart, result, shown // 3)
     best = result.best()
     if best is not None:
@@ -160,10 +160,10 @@ def _candidate(place: int, candidate: Candidate, result: SearchResult) -> list[s
 
 
 def _evidence(candidate: Candidate) -> list[str]:
-    """What each term rests on: figure, date, source."""
+    """What each term is based on: figure, date, source."""
     quality = candidate.quality
     if quality is None:
-        lines = ["quality: no figure, and no measured model that it could be estimated from"]
+        lines = ["quality: no figure, and no measured model to estimate it from"]
     elif quality.measured:
         lines = [f"quality {quality.value:.2f}: {'; '.join(map(_figure, quality.figures))}"]
     else:
@@ -190,7 +190,7 @@ def _where(candidate: Candidate, result: SearchResult) -> str:
         size = f"{human_count(best.size)}B"
         words.append(f"this machine can serve it: {best.repository}, {best.file}, {size}")
     elif candidate.places:
-        words.append(f"no enabled host serves it; said to be at {', '.join(candidate.places)}")
+        words.append(f"no enabled host serves it; reported at {', '.join(candidate.places)}")
     elif not candidate.configured:
         words.append("no enabled host serves it")
     return "; ".join(words)
@@ -200,7 +200,7 @@ def _sources(result: SearchResult, shown: Sequence[Candidate]) -> list[str]:
     lines = ["Asked: " + ", ".join(f"{name} ({count})" for name, count in result.asked.items())]
     lines += [f"! {problem}" for problem in result.problems]
     if result.cached_at is not None:
-        lines.append(f"Remembered from {_age(result.now - result.cached_at)} ago.")
+        lines.append(f"Cached {_age(result.now - result.cached_at)} ago.")
     figures = [f for c in shown if c.quality for f in c.quality.figures]
     lines += [f"{title}: {url}" for title, url in {f.title: f.source for f in figures}.items()]
     lines.append(

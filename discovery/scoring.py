@@ -1,9 +1,9 @@
 """How promising a candidate looks for a category: a weighted mean whose every term is shown.
 
-The score only decides what is tried first; the trial decides what is taken in. More than half of it
+The score only decides what is tried first; the trial decides what is adopted. More than half of it
 is quality by public figures (`discovery.quality`); the rest is a judgement, not a measurement. Each
-term is a value in [0, 1]. What nobody says counts as the worst, so that knowing more of a model
-never lowers it and what is not known never beats what is.
+term is a value in [0, 1]. Unknown counts as the worst, so that knowing more about a model never
+lowers its score and the unknown never beats the known.
 
 | term | 0 | 1 |
 |---|---|---|
@@ -43,25 +43,25 @@ WEIGHTS: Mapping[str, float] = {
     "size": 0.06,
     "speed": 0.05,
 }
-"""Of every category: what differs between categories is which benchmarks make up the quality."""
+"""The same for every category: categories differ in which benchmarks make up the quality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a model, from all sources together; None and empty: nobody says."""
+    """What is known about a model, from all sources together; None and empty: unknown."""
 
     name: str
     parameters: float | None = None
     active: float | None = None
-    """Parameters that a token passes through, where not all do."""
+    """Parameters used for each token, if not all are."""
     thinks: Literal["always", "asked"] | None = None
-    """Whether it thinks before it answers: always, or where it is asked to."""
+    """Whether it reasons before it answers: always or on request."""
     released: date | None = None
     licence: str | None = None
     base_licence: str | None = None
-    """The licence of the LLaMA that it was made from, which binds it too."""
+    """The licence of the LLaMA that it derives from, which applies as well."""
     commercial: bool | None = None
-    """Whether the licence allows commercial use, where a source says so itself."""
+    """Whether the licence permits commercial use, if a source states it."""
     context: int | None = None
     cost: Cost | None = None
     downloads: float | None = None
@@ -71,7 +71,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a score: `weight` sums to 1 over a score's terms, `said` is what it rests on."""
+    """One part of a score: `weight` sums to 1 over a score's terms, `said` is its basis."""
 
     name: str
     weight: float
@@ -92,9 +92,9 @@ class Score:
 
 
 def score(evidence: Evidence, today: date, quality: Quality | None = None) -> Score:
-    """Weigh what is known of a model as of a day.
+    """Score what is known about a model as of a day.
 
-    `quality` is its quality for the category; None: nothing is known of it.
+    `quality` is its quality for the category; None: unknown.
     """
     judged = {
         "quality": _quality(quality),
@@ -166,7 +166,7 @@ def _context(tokens: int | None) -> Judgement:
 
 
 def blended_usd(cost: Cost) -> float:
-    """USD per million tokens at three tokens read for one written."""
+    """USD per million tokens at three input tokens for each output token."""
     return (3 * cost.input + cost.output) / 4
 
 
@@ -193,7 +193,7 @@ def _popularity(downloads: float | None, likes: float | None) -> Judgement:
 
 
 def human_count(value: float) -> str:
-    """`70B`, `1.2M`, `940`: three digits at most."""
+    """`70B`, `1.2M`, `940`: at most three digits."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{unit}"

@@ -1,4 +1,4 @@
-"""The entry to the search for better models: find, try, append, take back."""
+"""The entry point of the search for better models: find, try, append, undo."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from providers.registry import Providers
 from routing.ranking.standings import Standing
 
 Audit = Callable[[str, str, Mapping[str, object]], Awaitable[None]]
-"""Keeps a step that the application took on its own: kind, subject, detail."""
+"""Records a step that the application took on its own: kind, subject, detail."""
 
 
 _AUDITED = {"chosen", "downloaded", "smoke", "probe", "decided", "appended", "refused"}
@@ -46,10 +46,10 @@ _AUDITED = {"chosen", "downloaded", "smoke", "probe", "decided", "appended", "re
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the public sources are; tests put loopback servers here."""
+    """Addresses of the public sources; tests use loopback servers."""
 
     hub: str | None = None
-    """None: what HF_ENDPOINT says, or the public hub."""
+    """None: HF_ENDPOINT if it is set, else the public hub."""
     openrouter: str = BASE_URL
 
 
@@ -58,7 +58,7 @@ async def _keep_nothing(kind: str, subject: str, detail: Mapping[str, object]) -
 
 
 class Search:
-    """Searches for one configuration; `clock` gives Unix time."""
+    """Searches on behalf of one configuration; `clock` returns Unix time."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Search:
         self.refusals = Refusals(settings.data_dir)
 
     async def search(self, category: str, *, refresh: bool = False) -> SearchResult:
-        """The candidates for a category; `refresh` asks the remote sources anew.
+        """The candidates for a category; `refresh` bypasses the cache of the remote sources.
 
-        What fails is named in the result. Raises UsageError for an unknown category.
+        Failed sources are named in the result. Raises UsageError for an unknown category.
         """
         if category not in self.settings.priorities:
             known = ", ".join(self.settings.priorities)
@@ -106,7 +106,7 @@ class Search:
         )
 
     async def differences(self, category: str) -> list[Difference]:
-        """What the live sources, asked anew, say otherwise than the configuration does."""
+        """Where the live sources, asked anew, differ from the configuration."""
         catalogue, _ = await asyncio.to_thread(self._catalogue)
         sources = await asyncio.to_thread(self._sources, catalogue)
         answers = await self._answers(sources, category, refresh=True)
@@ -114,9 +114,10 @@ class Search:
         return differences(listings(answers, self.settings), self.settings, catalogue, today)
 
     async def write(self, found: Sequence[Difference]) -> list[str]:
-        """Write differences into the configuration, one change a file; the files that changed.
+        """Write differences into the configuration, one change for each file; returns the changed
+        files.
 
-        Raises ConfigError when a file cannot be changed.
+        Raises ConfigError if a file cannot be changed.
         """
         files = list(dict.fromkeys(d.file for d in found if d.assignments))
         for file in files:
@@ -137,8 +138,8 @@ class Search:
     ) -> AsyncGenerator[TrialEvent]:
         """Try a candidate (None: the most promising) and append it if it is not worse.
 
-        Events: those of `attempt`, and last `appended` or `refused` with a `reason`; close the
-        iterator to stop early. Raises as `attempt` does, and ConfigError when the configuration
+        Events: those of `attempt`, then `appended`, or `refused` with a `reason`; close the
+        iterator to stop early. Raises as `attempt` does, and ConfigError if the configuration
         cannot be written.
         """
         async with aclosing(self.attempt(category, candidate, accepted=accepted)) as events:
@@ -161,20 +162,20 @@ class Search:
         accepted: Collection[str] = (),
         journal: Journal | None = None,
     ) -> AsyncGenerator[TrialEvent]:
-        """Try a candidate against the category's incumbent; the configuration stays as it is.
+        """Try a candidate against the category's incumbent; the configuration is not changed.
 
         Events: `chosen`, `downloading`, `downloaded`, `smoke`, `incumbent` (one that does not
-        answer), `probe`, and last `decided`, whose `entry` is what `append` takes, or `refused`.
-        Calls that `journal` knows are not made again. `accepted` are the questions of its licence
-        that a person has answered with yes; one that nobody answered is asked in a `question`
-        event, and nothing is tried. Raises UsageError for a candidate that is unknown or cannot be
-        served, ConfigError where the configuration is read-only.
+        answer), `probe`, and last `decided`, whose `entry` is the argument of `append`, or
+        `refused`. Calls found in `journal` are not repeated. `accepted` are the licence questions
+        that a person has agreed to; an open one is asked in a `question` event, and nothing is
+        tried. Raises UsageError for a candidate that is unknown or cannot be served, ConfigError if
+        the configuration is read-only.
         """
         await asyncio.to_thread(check_writable, self.settings.config_dir / PROVIDERS)
         result = await self.search(category)
         chosen = _choose(result, candidate)
         if chosen is None:
-            reason = "no candidate is new, served by an enabled host and free of a refusal"
+            reason = "no candidate is new, served by an enabled host and not recently refused"
             yield {
                 "type": "refused",
                 "candidate": None,
@@ -201,10 +202,10 @@ class Search:
                 yield event
 
     async def append(self, category: str, candidate: str, entry: Entry) -> Appended:
-        """Put an entry that `attempt` gave into the configuration, on trial and last in the order.
+        """Add an entry from `attempt` to the configuration, on trial and last in the order.
 
-        Returns the `appended` event. Raises AlreadyThereError where another process was quicker,
-        ConfigError when the file cannot be changed.
+        Returns the `appended` event. Raises AlreadyThereError if another process added it first,
+        ConfigError if the file cannot be changed.
         """
         share = entry["trial"]["share"]
         outcome = entry["evidence"]["trial"]["outcome"]
@@ -233,7 +234,7 @@ class Search:
             await self.audit(f"discovery.{event['type']}", subject, event)
 
     async def refuse(self, row: Mapping[str, object]) -> Refused:
-        """Remember a refusal, so that the next search tries another one."""
+        """Store a refusal, so that the next search tries another candidate."""
         event = cast("Refused", {**row, "type": "refused"})
         name = str(event["candidate"])
         await self._note(event, name)
@@ -250,10 +251,11 @@ class Search:
         category: str | None = None,
         breaker_opened: bool = False,
     ) -> Decision:
-        """Keep, promote or roll back a provider on trial, and do it; see `watch.verdict`.
+        """Decide whether a provider on trial is kept, promoted or rolled back, and do it; see
+        `trial.verdict`.
 
-        `category` is where these standings are from; the audit row names it. An entry that a
-        person wrote is never changed. Raises ConfigError when the file cannot be.
+        `category` is the one that these standings are from; the audit row names it. An entry
+        written by a person is never changed. Raises ConfigError if the file cannot be changed.
         """
         if self.settings.provider(trial.provider).added is None:
             return Decision("keep", "a person put it on trial: only a person ends that")
@@ -278,7 +280,7 @@ class Search:
         return await asyncio.to_thread(change, *folders, *arguments)
 
     async def undo(self) -> str:
-        """Take back the last change that the application made; see `config.editor.undo`."""
+        """Undo the application's last change; see `config.editor.undo`."""
         settings = self.settings
         said = await asyncio.to_thread(editor.undo, settings.config_dir, settings.data_dir)
         await self.audit("discovery.undone", "providers.yaml", {"said": said})
@@ -289,7 +291,8 @@ class Search:
         return next((n for n, h in hosts if h.kind == "llama_cpp" and h.disabled is None), None)
 
     def _catalogue(self) -> tuple[Catalogue, str | None]:
-        """The catalogue, or an empty one and what is wrong with it: one source among several."""
+        """The catalogue, or an empty one and what is wrong with it, since it is only one source of
+        several."""
         try:
             return load_catalogue(self.settings.config_dir), None
         except ConfigError as error:
@@ -304,13 +307,13 @@ class Search:
             return empty, str(error)
 
     def _hub(self) -> HubPlace:
-        """With the login of a host that uses HF_TOKEN, wherever the loader found that."""
+        """Uses the login of a host with HF_TOKEN, wherever the loader found that."""
         hosts = self.settings.hosts.values()
         token = next((h.key for h in hosts if h.api_key_env == "HF_TOKEN" and h.key), None)
         return HubPlace(self.addresses.hub or self.settings.environment.hub_endpoint, token)
 
     def _sources(self, catalogue: Catalogue) -> list[Source]:
-        """Local ones first. Where every host is a simulation the network is left alone."""
+        """Local ones first. If every host is simulated, the network is not used."""
         sources: list[Source] = [CatalogueSource(catalogue)]
         sources += host_sources(self.settings, catalogue)
         kinds = {host.kind for host in self.settings.hosts.values() if host.disabled is None}
@@ -324,7 +327,7 @@ class Search:
     async def _answers(
         self, sources: Sequence[Source], category: str, refresh: bool
     ) -> list[Answer]:
-        """In the order of `sources`; what failed is answered from memory, and says so."""
+        """In the order of `sources`; a failed source is answered from the cache, and marked."""
         remote = {source.name for source in sources if source.cached}
         stored = await asyncio.to_thread(self.cache.of, category, remote)
         now = self.clock()
@@ -334,13 +337,13 @@ class Search:
             if answer and not refresh and now - answer.at < FRESH_S
         }
         asked = await ask_all([s for s in sources if s.name not in fresh], category, self.clock)
-        heard = [a for a in asked if a.source in remote and not a.problem]
-        await asyncio.to_thread(self.cache.put, category, heard)
+        answered = [a for a in asked if a.source in remote and not a.problem]
+        await asyncio.to_thread(self.cache.put, category, answered)
         answers = fresh | {answer.source: answer for answer in asked}
         for name, answer in answers.items():
             if answer.problem and (last := stored.get(name)):
-                said = f"{answer.problem}; what it said before is used"
-                answers[name] = last.model_copy(update={"problem": said})
+                problem = f"{answer.problem}; its last answer is used"
+                answers[name] = last.model_copy(update={"problem": problem})
         return [answers[source.name] for source in sources]
 
 

@@ -1,7 +1,7 @@
-"""The trial of a candidate, and what becomes of it once it serves.
+"""The trial of a candidate, and the verdict on it once it serves traffic.
 
-A smoke call comes first, then probes against the incumbent, in pairs. Both get the same prompts at
-temperature 0, and room to think where they do. What they wrote is only read, never run.
+A smoke call comes first, then probes in pairs against the incumbent. Both get the same prompts at
+temperature 0, and extra tokens if they reason. Their answers are only read, never executed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from routing.ranking.standings import Standing
 ENOUGH = 20
 """Observations before a trial is judged at all, unless its breaker opens."""
 LONG = 300
-"""Observations after which no trial goes on: it is promoted unless it is likely the worse one."""
+"""Observations after which a trial ends: the candidate is promoted unless it is probably worse."""
 MARGIN = 0.02
-"""A reward this far below the incumbent's is as good as it: the `margin` of the ranking."""
+"""A reward this little below the incumbent's counts as equal: the ranking's `margin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ def verdict(
 ) -> Decision:
     """Judge a provider on trial against the best of the category's trusted providers.
 
-    Bounds are the ranking's own, of 90%. Promoted is what is certainly no worse than the
-    incumbent but for MARGIN; rolled back is what is certainly worse, or whose breaker opened.
+    The bounds are the ranking's own 90% intervals. A provider is promoted if it is certainly no
+    worse than the incumbent by more than MARGIN, and rolled back if it is certainly worse or its
+    breaker opened.
     """
     if breaker_opened:
         return Decision(
@@ -51,7 +52,7 @@ def verdict(
         )
     trusted = [s for s in others if s.trial is None and s.provider != trial.provider]
     if not trusted:
-        return Decision("keep", "there is nobody to compare it with")
+        return Decision("keep", "there is no provider to compare it with")
     best = min(trusted, key=lambda standing: standing.position)
     figures = (
         f"reward {trial.mean:.3f} ({trial.low:.3f} to {trial.high:.3f}) after {trial.n} calls,"
@@ -73,32 +74,32 @@ def verdict(
 Outcome = Literal["better", "worse", "undecided", "unusable", "not tried"]
 
 FAILURES = 3
-"""So many calls in a row that fail end the trial."""
+"""This many consecutive failures end the trial."""
 ENOUGH_FOR_SPEED = 5
 MAX_COST_USD = 0.50
 LOOK_AHEAD = 1000
-"""So many more probes are looked ahead for what would decide."""
+"""How many more probes are considered when estimating what would decide."""
 SHARES: dict[Outcome, float] = {"better": 0.05, "undecided": 0.02}
-"""Of the category's traffic, for a candidate that is taken in."""
+"""Share of the category's traffic for an adopted candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a trial ends. `ttft_s` is the category's limit for the first sign of life, `think_s`
-    that from there to the answer's first token."""
+    """When a trial ends. `ttft_s` is the category's limit for the first sign of life, `think_s` the
+    one from there to the answer's first token."""
 
     ttft_s: float
     think_s: float = THINK_S
     alpha: float = 0.05
     max_cost_usd: float = MAX_COST_USD
     abreast: int = 4
-    """Pairs under way at once; 1 where both sides share this machine's cores."""
+    """Concurrent pairs; 1 if both sides share this machine's cores."""
     seed: int = 0
 
 
 @dataclass
 class Verdict:
-    """What the trial found; `difference` and its bounds are of mean scores in [0, 1]."""
+    """The result of a trial; `difference` and its bounds are of mean scores in [0, 1]."""
 
     outcome: Outcome
     reason: str
@@ -112,13 +113,13 @@ class Verdict:
     ttft_ms: float | None = None
     """The candidate's median."""
     cost_usd: float | None = 0.0
-    """Of both sides; None where a price is unknown."""
+    """Of both sides together; None if a price is unknown."""
     simulated: bool = False
 
 
 @dataclass
 class _Tally:
-    """What is known of a running trial."""
+    """The state of a running trial."""
 
     rules: Rules
     bounds: PairedDifference
@@ -127,7 +128,7 @@ class _Tally:
     signs: list[float] = field(default_factory=list)
     ttfts: list[float] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
-    failures: list[int] = field(default_factory=lambda: [0, 0])  # in a row: candidate, incumbent
+    failures: list[int] = field(default_factory=lambda: [0, 0])  # consecutive: candidate, incumbent
     cost_usd: float | None = 0.0
     spent_usd: float = 0.0
     error: str = ""
@@ -144,14 +145,14 @@ class _Tally:
             self.signs.append(mine[0].sign_ms)
             self.ttfts.append(mine[0].ttft_ms)
         if theirs[0].error:
-            return  # an incumbent that is out says nothing about the candidate's answers
+            return  # failures of the incumbent say nothing about the candidate's answers
         self.candidate.append(mine[1])
         self.incumbent.append(theirs[1])
         self.differences.append(mine[1] - theirs[1])
         self.bounds.add(mine[1] - theirs[1])
 
     def ended(self) -> tuple[Outcome, str] | None:
-        """Why the trial is over before its last probe, if it is."""
+        """Why the trial ends before its last probe, or None."""
         if self.failures[0] >= FAILURES:
             return "unusable", f"{FAILURES} calls in a row failed, the last one with {self.error}"
         if late := self._too_late():
@@ -168,7 +169,7 @@ class _Tally:
         return None
 
     def _too_late(self) -> str | None:
-        """As a request finds it: the first sign of life and then the thinking have their limits."""
+        """Judged as in a request: the first sign of life and the reasoning each have a limit."""
         if len(self.ttfts) < ENOUGH_FOR_SPEED:
             return None
         sign_s = statistics.median(self.signs) / 1000
@@ -205,7 +206,7 @@ Scored = tuple[Reply, float]
 async def compare(
     candidate: Contender, incumbent: Contender, probes: Sequence[Probe], rules: Rules
 ) -> AsyncGenerator[Figures | Verdict]:
-    """The figures of each pair as it is judged, and the verdict last."""
+    """Yields the figures of each pair as it is judged, and the verdict last."""
     order = list(probes)
     random.Random(rules.seed).shuffle(order)
     tally = _Tally(rules, PairedDifference(rules.alpha))
@@ -229,7 +230,7 @@ async def compare(
 
 
 def more_probes(differences: Sequence[float], alpha: float) -> int | None:
-    """How many more probes would decide if they came out like those so far; None: too many."""
+    """How many more probes would decide if they resemble those so far; None: too many."""
     if not any(differences):
         return None
     bounds = PairedDifference(alpha)

@@ -1,4 +1,4 @@
-"""What begins a search for a better model besides a person."""
+"""What starts a search for a better model automatically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A search that is due: `thread` is the same for the same cause, so that it runs once."""
+    """A search that is due; `thread` identifies its cause, so that it runs only once."""
 
     category: str
     candidate: str | None
@@ -43,15 +43,15 @@ def fallen(
 
 
 class Arrivals:
-    """Models that a source did not have the day before, by what a file of the data folder
-    remembers. What a source says for the first time is not new."""
+    """Models that a source did not have the day before, according to a file of the data folder. A
+    source's first answer does not count as new."""
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "scout" / "seen.json"
 
     async def look(self, search: Search, category: str) -> Trigger | None:
-        """Ask the sources, unless that was done within the day; the best of what is new, if it
-        can be tried and its licence asks nothing of anybody."""
+        """Query the sources, at most once a day; returns the best new model if it can be tried and
+        its licence asks no questions."""
         entries = await asyncio.to_thread(read_entries, self.path)
         known, at = _known(entries.get(category))
         now = search.clock()
@@ -76,12 +76,12 @@ class Arrivals:
 
 
 def _is_new(candidate: Candidate, known: Mapping[str, set[str]]) -> bool:
-    """Known elsewhere before, it may now be served by a host: that is a new entry too."""
+    """A known model that a host now serves counts as new too."""
     return any(candidate.key not in known[s] for s in candidate.sources if s in known)
 
 
 def _known(stored: object) -> tuple[dict[str, set[str]], float]:
-    """What each source has named, and when they were asked, as Unix time."""
+    """The models that each source has named, and when they were asked, in Unix time."""
     if not isinstance(stored, Mapping):
         return {}, 0.0
     sources, at = stored.get("sources"), stored.get("at")
@@ -91,7 +91,7 @@ def _known(stored: object) -> tuple[dict[str, set[str]], float]:
 
 
 async def due(search: Search, standings: Callable[[str], Sequence[Standing]]) -> list[Trigger]:
-    """The searches that the configuration wants now; each source's failure is one of its own."""
+    """The searches that are now due by configuration; a failed source fails alone."""
     wanted, found = search.settings.scout, []
     arrivals = Arrivals(search.settings.data_dir)
     for category in search.settings.categories:

@@ -1,6 +1,6 @@
-"""LMArena's ratings from its public data set on the hub (CC-BY-4.0): newer figures than the file's.
+"""LMArena's ratings from its public data set on the hub (CC-BY-4.0), newer than the shipped ones.
 
-The data set has one row a model and prompt category: `model_name`, `rating`, `rating_lower`,
+The data set has one row for each model and prompt category: `model_name`, `rating`, `rating_lower`,
 `rating_upper`, `category`, `leaderboard_publish_date`.
 """
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 REPOSITORY = "lmarena-ai/leaderboard-dataset"
 DEADLINE_S = 20.0
 ENOUGH = 8
-"""So many models of the file a live answer must rate before it replaces what the file says."""
+"""How many models of the shipped file a live answer must rate before it replaces its figures."""
 
 
 class ArenaSource:
-    """Figures of the LLaMAs in the arena; it makes no candidate of them by itself."""
+    """Figures of the LLaMAs in the arena; they alone do not make a candidate."""
 
     name = "lmarena"
     deadline_s = DEADLINE_S
@@ -57,7 +57,7 @@ class ArenaSource:
         return read(described, lambda one: {"source": self.name, "evidence_only": True, **one})
 
     def _hub_name(self, model: str) -> str | None:
-        """The hub's name, or the arena's own where it names a LLaMA."""
+        """The hub's name for a model, or the arena's own if that names a LLaMA."""
         return self.known.arena_names.get(model) or (model if family(model).llama else None)
 
     def _figure(self, row: Mapping[str, Any]) -> dict[str, object]:
@@ -90,14 +90,14 @@ class ArenaSource:
         except (HfHubHTTPError, LocalEntryNotFoundError):
             raise SourceError(f"{self.name}: {file} is not at {self.place.endpoint}") from None
         except (pyarrow.ArrowInvalid, OSError):
-            raise SourceError(f"{self.name}: {file} is no table that can be read") from None
+            raise SourceError(f"{self.name}: {file} is not a readable table") from None
         yield from rows
 
 
 def newest(known: Evidence, found: Iterable[Found]) -> set[str]:
-    """The benchmarks that live figures replace as a whole: ratings of two days do not mix.
+    """The benchmarks that live figures replace as a whole, since ratings of two days do not mix.
 
-    Only where enough of the models that the file knows are rated: they link the scales.
+    Only if enough of the known models are rated: they link the scales.
     """
     names = {key(model) for model, row in known.figures.items() if row}
     counts = Counter(n for one in found if key(one.id) in names for n in one.figures)

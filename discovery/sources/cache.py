@@ -1,6 +1,6 @@
-"""What the sources said lately, and what was refused, in two files of the data folder. Blocks.
+"""The sources' recent answers and recent refusals, in two files of the data folder. Blocks.
 
-Both are conveniences: one that is missing, broken or of another version is as good as empty.
+Both are only caches: a file that is missing, broken or of another version counts as empty.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 FRESH_S = 6 * 3600.0
 REFUSED_S = {"worse": 30 * 86_400.0, "refused": 30 * 86_400.0, "unusable": 86_400.0}
-"""How long a refusal is remembered, by its outcome: what did not answer may do so tomorrow."""
+"""How long a refusal is kept, by its outcome: a model that did not answer may do so tomorrow."""
 _VERSION = 1
 _CHANGING = threading.Lock()
-"""Held from the reading of a file to its writing: several searches of a process may run."""
+"""Held from reading a file until it is written, since a process may run several searches."""
 
 
 class AnswerCache:
@@ -35,7 +35,7 @@ class AnswerCache:
         self.path = data_dir / "discovery-cache.json"
 
     def of(self, category: str, sources: Iterable[str]) -> dict[str, Answer | None]:
-        """By source; None for one of which nothing is known."""
+        """By source; None for a source without an answer."""
         entries = read_entries(self.path)
         return {source: _answer(entries.get(f"{source}/{category}")) for source in sources}
 
@@ -61,7 +61,7 @@ class Refusals:
         self.path = data_dir / "discovery-refused.json"
 
     def add(self, category: str, key: str, outcome: str, reason: str, now: float) -> None:
-        """Remember a refusal, if its outcome is one to remember."""
+        """Store a refusal, if its outcome is one that is kept."""
         if outcome in REFUSED_S:
             with _CHANGING:
                 content = read_entries(self.path)
@@ -69,7 +69,7 @@ class Refusals:
                 write_entries(self.path, content)
 
     def among(self, category: str, candidates: Iterable[Candidate], now: float) -> dict[str, str]:
-        """By key, why those of them were refused lately that were."""
+        """Why those among them were recently refused, by key."""
         entries = read_entries(self.path)
         found = {c.key: _refusal(entries.get(f"{category}/{c.key}"), now) for c in candidates}
         return {key: reason for key, reason in found.items() if reason is not None}
@@ -82,7 +82,7 @@ def _refusal(stored: object, now: float) -> str | None:
 
 
 def read_entries(path: Path) -> dict[str, object]:
-    """What `write_entries` wrote; nothing where that is missing, broken or of another version."""
+    """What `write_entries` wrote; empty if the file is missing, broken or of another version."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -94,7 +94,7 @@ def read_entries(path: Path) -> dict[str, object]:
 
 
 def write_entries(path: Path, entries: Mapping[str, object]) -> None:
-    """Atomic; a folder that cannot be written costs the next search its speed, and no more."""
+    """Atomic; if the folder cannot be written, only the next search is slower."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

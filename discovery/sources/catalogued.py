@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CatalogueSource:
-    """Every entry, with the names that it has at the hosts; none of them is servable by that."""
+    """Every entry, with its names at the hosts; the catalogue alone makes none of them servable."""
 
     name = "catalogue"
     deadline_s = 1.0
@@ -52,10 +52,10 @@ class CatalogueSource:
 
 
 def simulated(entry: CatalogueEntry, host: str) -> Mapping[str, object]:
-    """An invented model at a simulated host, which lists what the catalogue says it has.
+    """An invented model at a simulated host, which lists what the catalogue gives it.
 
-    Its script follows from the invented size, so that the bigger one of two is the better one and
-    the slower one: with a quality of 0.55 at 0.1 billion parameters and 0.99 at 400 billion.
+    Its script follows from its invented size, so that the larger of two is better and slower: with
+    a quality of 0.55 at 0.1 billion parameters and 0.99 at 400 billion.
     """
     value = size_value(entry.parameters_b * 1e9)
     cost = entry.prices.get(host)

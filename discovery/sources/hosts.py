@@ -1,6 +1,6 @@
-"""The models that the configured hosts serve, by asking them.
+"""The models that the configured hosts serve, from the hosts themselves.
 
-What a source of this file lists at a host is servable there: nothing else makes it so.
+Only a model that a source of this file lists at a host counts as servable there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def host_sources(settings: Settings, catalogue: Catalogue) -> list[Source]:
 
 
 class ModelsSource:
-    """`GET /models` of a host that speaks OpenAI's dialect, and the richer fields that many add."""
+    """`GET /models` of a host with an OpenAI-compatible API, including the extra fields of many
+    hosts."""
 
     deadline_s = HOST_DEADLINE_S
     cached = False
@@ -73,7 +74,7 @@ class ModelsSource:
 
 
 class OllamaSource:
-    """Ollama's own list, `/api/tags`, which knows family, size and quantisation."""
+    """Ollama's own list, `/api/tags`, which gives family, size and quantisation."""
 
     deadline_s = HOST_DEADLINE_S
     cached = False
@@ -105,7 +106,7 @@ class OllamaSource:
 class OwnSource:
     """The models of this application's own hosts: the embedded LLaMA and the simulated ones.
 
-    A simulated host has what its providers have and what the catalogue says that it has.
+    A simulated host has the models of its providers and those that the catalogue gives it.
     """
 
     deadline_s = HOST_DEADLINE_S
@@ -135,11 +136,11 @@ class OwnSource:
 
 
 def cost(pricing: object, *, free: bool = False) -> dict[str, float] | None:
-    """USD per million tokens, from either convention; None where it is not said.
+    """USD per million tokens, from either convention; None if not stated.
 
-    `prompt` and `completion` are USD a token (OpenRouter, Groq), `input` and `output` USD per
-    million (Together, Hugging Face). Two zeros at a paid host mean that nobody filled them in,
-    and a negative price (OpenRouter's own router) that it depends.
+    `prompt` and `completion` are USD per token (OpenRouter, Groq), `input` and `output` USD per
+    million (Together, Hugging Face). Two zeros at a paid host mean that the fields were not filled
+    in; a negative price (OpenRouter's own router) means that it varies.
     """
     if free:
         return {"input": 0.0, "output": 0.0}
@@ -156,7 +157,7 @@ def cost(pricing: object, *, free: bool = False) -> dict[str, float] | None:
 
 
 def number(value: object) -> float | None:
-    """A finite number, also where it is written as text."""
+    """A finite number, also if it is written as text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -177,7 +178,7 @@ def _context(entry: Mapping[str, object]) -> int | None:
 
 
 def _places(entry: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    """The services behind one entry of a router that lists them (Hugging Face)."""
+    """The partners behind one entry of a host that forwards to several (Hugging Face)."""
     listed = entry.get("providers")
     for place in listed if isinstance(listed, list) else ():
         if isinstance(place, dict) and place.get("status", "live") == "live":
@@ -185,7 +186,7 @@ def _places(entry: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 
 def makes_text(entry: Mapping[str, object]) -> bool:
-    """Leaves out what says of itself that it makes pictures, speech or vectors."""
+    """False for an entry that declares output other than text: images, speech or embeddings."""
     architecture = entry.get("architecture")
     made = architecture.get("output_modalities") if isinstance(architecture, dict) else None
     made = made or entry.get("output_modalities")

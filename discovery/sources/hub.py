@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: what is new and liked among LLaMAs, and files for this machine."""
+"""The Hugging Face Hub: new and popular LLaMAs, and files that this machine can load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 15.0
 PAGE = 40
 LOOKED_INTO = 10
-"""So many GGUF repositories are asked for their files in one search."""
+"""How many GGUF repositories are asked for their files in one search."""
 
 _EXPAND = (
     "cardData",
@@ -42,7 +42,7 @@ _QUERIES: tuple[dict[str, object], ...] = (
 )
 SEARCH_WORDS = {"technical": "coder", "creative": "writer"}
 _BYTES_A_PARAMETER = 0.6
-"""Of four-bit weights, the smallest that are worth loading."""
+"""The smallest four-bit weights that are worth loading."""
 _PACKED = {"4-bit", "8-bit", "awq", "gptq", "bitsandbytes", "compressed-tensors", "fp8"}
 _BASE = re.compile(r"^base_model:(?:(?:finetune|merge|adapter|quantized):)?(?=[^:]+/[^:]+$)")
 _TAG = re.compile(r"^[a-z0-9][\w.+-]{0,31}$", re.IGNORECASE)
@@ -51,9 +51,10 @@ _PART = re.compile(r"-\d{5}-of-\d{5}|mmproj|imatrix", re.IGNORECASE)
 
 
 class HubSource:
-    """Text-generation models of LLaMA's architecture, newest, most used and for the category.
+    """Text-generation models of LLaMA's architecture: newest, most used, and for the category.
 
-    `memory` is how many bytes of weights this machine could load: larger files are not offered.
+    `memory` is the size in bytes of the largest weights this machine could load; larger files are
+    not offered.
     """
 
     name = "hub"
@@ -110,7 +111,7 @@ class HubSource:
             try:
                 info = api.model_info(candidate.id, files_metadata=True)
             except SourceError:
-                break  # out of time, or asked too often: what is listed is still good
+                break  # out of time or rate-limited: the models listed so far are still useful
             gguf = best_file(info, self.memory)
             found[candidate.id] = candidate.model_copy(update={"gguf": gguf})
         return list(found.values())
@@ -123,7 +124,7 @@ def _queries(category: str) -> Iterable[dict[str, object]]:
 
 
 def _whole(listed: Iterable[ModelInfo]) -> Iterable[ModelInfo]:
-    """The library's objects; an entry of a shape that it does not know ends the list."""
+    """The library's objects; an entry of an unknown shape ends the list."""
     try:
         yield from listed
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -165,7 +166,7 @@ def _licence(info: ModelInfo, tags: Iterable[str]) -> str | None:
 
 
 def best_file(info: ModelInfo, memory: int) -> Gguf | None:
-    """The GGUF of a repository to load here: four bits first, whole, and small enough."""
+    """The GGUF file to load here: four-bit first, complete, and small enough."""
     files = {
         sibling.rfilename: sibling.lfs
         for sibling in info.siblings or ()
@@ -192,4 +193,4 @@ def best_file(info: ModelInfo, memory: int) -> Gguf | None:
             sha256=files[chosen].sha256,
         )
     except ValidationError:
-        return None  # a name or a hash of a shape that no file should have
+        return None  # a name or hash that no valid file has

@@ -1,9 +1,10 @@
-"""The Hugging Face Hub through its own client library, bounded in time and in whom it talks to.
+"""The Hugging Face Hub through its own client library, with bounds on time and on the hosts
+contacted.
 
-The library retries for minutes, waits as long as a 429 says, follows every redirect and any `next`
-page, and its session is one global object. Here a session takes its place that behaves the same,
-except for code inside `bounded`: there each request has a timeout, a failure is final and a
-sentence, and no request goes where the user did not point the client.
+The library retries for minutes, waits as long as a 429 demands, follows every redirect and any
+`next` page, and uses one global session. This module replaces that session by one that behaves the
+same except inside `bounded`: there each request has a timeout, a failure is final and becomes one
+sentence, and no request goes to a host that the user did not configure.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ if TYPE_CHECKING:
     import httpx2
 
 _RESET = re.compile(r";\s*t=(\d+)")
-"""Seconds until the hub's limit is fresh again: `"api";r=0;t=55` (draft-ietf-httpapi-ratelimit)."""
+"""Seconds until the hub's rate limit resets: `"api";r=0;t=55` (draft-ietf-httpapi-ratelimit)."""
 REQUEST_S = 10.0
 CONNECT_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What requests of one task may do."""
+    """What the requests of one task may do."""
 
     endpoint: str
     until: float
-    """Unix time after which no request is begun."""
+    """Unix time after which no request is started."""
     elsewhere: bool = False
-    """Whether a redirect may lead to another public host: files lie at a CDN, the API does not."""
+    """Whether a redirect may lead to another public host: files are on a CDN, the API is not."""
 
 
 _bounds: ContextVar[Bounds | None] = ContextVar("hub_bounds", default=None)
@@ -48,14 +49,14 @@ _bounds: ContextVar[Bounds | None] = ContextVar("hub_bounds", default=None)
 
 @dataclass(frozen=True, slots=True)
 class HubPlace:
-    """Which hub, and the login there; None: what the library finds by itself."""
+    """The hub and the login there; None: the library's own default."""
 
     url: str | None = None
     token: SecretStr | None = None
 
     @property
     def endpoint(self) -> str:
-        """The address, without a slash at its end."""
+        """The address without a trailing slash."""
         from huggingface_hub import constants
 
         return (self.url or str(constants.ENDPOINT)).rstrip("/")
@@ -67,7 +68,7 @@ class HubPlace:
 
 @contextmanager
 def bounded(bounds: Bounds) -> Iterator[None]:
-    """Bound the hub's requests of this task or thread (and of threads that inherit its context)."""
+    """Bound the hub requests of this task or thread (and of threads that inherit its context)."""
     _install()
     token = _bounds.set(bounds)
     try:
@@ -77,7 +78,7 @@ def bounded(bounds: Bounds) -> Iterator[None]:
 
 
 def _install() -> None:
-    """Put our session in the library's place; again if somebody else's came meanwhile."""
+    """Install our session in the library, again if other code has replaced it meanwhile."""
     import httpx2
     from huggingface_hub import get_session, set_client_factory
 
@@ -129,10 +130,10 @@ def _limit(request: httpx2.Request, bounds: Bounds) -> None:
 
 
 def check_address(url: str, bounds: Bounds) -> None:
-    """Raise RefusedError unless a request may go to `url`; every redirect passes here too.
+    """Raise RefusedError unless `url` may be requested; every redirect is checked here too.
 
-    The endpoint's own origin may always be asked. Another one only where `elsewhere` says so, and
-    then not an address of a private network, unless the endpoint is in one itself.
+    The endpoint's own origin is always allowed. Another one only if `elsewhere` is set, and then
+    not a private address, unless the endpoint itself is private.
     """
     if _origin(url) == _origin(bounds.endpoint):
         return
@@ -152,8 +153,8 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 
 def _private(url: str) -> bool:
-    """Whether any address of the host is not a public one. A name that does not resolve is public:
-    a proxy resolves it, or the connection fails."""
+    """Whether any address of the host is private. A name that does not resolve counts as public: a
+    proxy resolves it, or the connection fails."""
     host = urlsplit(url).hostname or ""
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
@@ -184,4 +185,4 @@ def _refusal(response: httpx2.Response, bounds: Bounds) -> str:
     wait = response.headers.get("retry-after", "")
     if limit := _RESET.search(response.headers.get("ratelimit", "")):
         wait = limit[1]
-    return f"{host} is asked too often" + (f": try again in {wait} s" if wait else "")
+    return f"{host} rate-limits this client" + (f": try again in {wait} s" if wait else "")

@@ -1,7 +1,7 @@
-"""OpenRouter's public list: what the market asks for a model, and when it appeared there.
+"""OpenRouter's public list: market prices, and when each model appeared there.
 
-Needs no key. It says nothing about where this application could be served: a host of the
-configuration at OpenRouter lists its models itself, like any other.
+Needs no key. It does not show where this application could be served: a configured host at
+OpenRouter lists its models itself, like any other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGES = 5
 
 
 class OpenRouterSource:
-    """`GET /models`, page by page where it has pages."""
+    """`GET /models`, page by page if it is paged."""
 
     name = "openrouter"
     deadline_s = DEADLINE_S
@@ -76,7 +76,7 @@ def _fields(entry: Mapping[str, object]) -> dict[str, object]:
 
 
 def _day(created: float | None) -> str | None:
-    """The day of a Unix time, where it is one: LLaMA appeared in 2023."""
+    """The day of a Unix time, if plausible: LLaMA appeared in 2023."""
     if created is None or not 1.6e9 < created < 4e9:
         return None
     return datetime.fromtimestamp(created, UTC).date().isoformat()

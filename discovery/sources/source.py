@@ -1,7 +1,7 @@
-"""What a source of models is, and how all of them are asked at once.
+"""What a source of models is, and how all of them are asked concurrently.
 
 A source is one small class. It may be slow, wrong or down: its deadline ends it, its failure is a
-sentence in the result, and the others are not disturbed.
+sentence in the result, and the other sources are unaffected.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MAX_REPLY_BYTES = 16 * 2**20
 
 Text = Annotated[str, BeforeValidator(clean)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@.:/+~-]{1,160}$", strict=True)]
-"""A model's id as it is sent back to its host: one that is anything else is no id."""
+"""Valid ids, since an id is sent back to its host; anything else is ignored."""
 Count = Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)]
 
 
 class SourceError(RouterError):
-    """A source could not be asked, or its answer not understood; a sentence.
+    """A source could not be asked, or its answer not understood; the message is a sentence.
 
-    `found` is what it had said before.
+    `found` is what it had returned before.
     """
 
     def __init__(self, message: str, found: Sequence[Found] = ()) -> None:
@@ -44,11 +44,11 @@ class SourceError(RouterError):
 
 
 class RefusedError(SourceError):
-    """Not worth another attempt: it would end the same way, or must not be made."""
+    """Do not retry: it would fail the same way, or must not be attempted."""
 
 
 class Gguf(Model):
-    """Weights in a repository of the hub that llama.cpp can load."""
+    """Weights in a hub repository that llama.cpp can load."""
 
     repository: Id
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -66,51 +66,51 @@ class Found(Model):
     host: str | None = None
     """The enabled host that lists it; only a source that asked that host sets this."""
     title: Text | None = None
-    """A name for people."""
+    """Display name."""
     aliases: tuple[Id, ...] = ()
-    """Other ids of the same weights, which a source vouches for."""
+    """Other ids of the same weights, as confirmed by the source."""
     also: Id | None = None
-    """Another, fuller name that the source gives for the same weights (a hub repository)."""
+    """Another, fuller name of the same weights from the source (a hub repository)."""
     bases: tuple[Text, ...] = ()
-    """What it was made from: names of models or of a family, by the word of the source."""
+    """What the source says it derives from: names of models or of a family."""
     architecture: Text | None = None
     chat: bool | None = None
-    """Whether it was tuned to answer; None: judge by the name."""
+    """Whether it is instruction-tuned; None: decide by the name."""
     parameters: Count | None = None
     active: Count | None = None
-    """Parameters that a token passes through, where not all do."""
+    """Parameters used for each token, if not all are."""
     thinks: Literal["always", "asked"] | None = None
     context: int | None = Field(default=None, gt=0)
     licence: Text | None = None
     commercial: bool | None = None
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d$")
     cost: Cost | None = None
-    """USD per million tokens at `host`; without a host, what is asked elsewhere."""
+    """USD per million tokens at `host`; without a host, the price elsewhere."""
     places: tuple[str, ...] = ()
-    """Hosts of the configuration that serve it, or once did, by the word of the source."""
+    """Configured hosts that serve it, or used to, according to the source."""
     prices: dict[str, Cost] = Field(default_factory=dict)
-    """What hosts of the configuration asked for it when the source was written."""
+    """Prices at configured hosts when the source was written."""
     downloads: Count | None = None
     likes: Count | None = None
     tags: tuple[Text, ...] = ()
     figures: dict[str, Figure] = Field(default_factory=dict)
-    """What benchmarks of evidence.yaml say of it."""
+    """Its figures in the benchmarks of evidence.yaml."""
     evidence_only: bool = False
-    """Whether the source knows figures of it and nothing else: no candidate by that."""
+    """Whether the source only has figures for it, which alone do not make it a candidate."""
     gated: bool = False
     gguf: Gguf | None = None
     simulation: dict[str, object] | None = None
     note: Annotated[str, BeforeValidator(lambda text: clean(text, 200))] | None = None
     as_of: str | None = None
-    """The date of what is said here, where it is not today's."""
+    """The date of this information, if not today's."""
 
 
 class Source(Protocol):
-    """Somewhere to look for models."""
+    """A place to look for models."""
 
     @property
     def name(self) -> str:
-        """What the result and the cache call it."""
+        """Its name in results and in the cache."""
         ...
 
     @property
@@ -118,7 +118,8 @@ class Source(Protocol):
 
     @property
     def cached(self) -> bool:
-        """Whether its answer may be an hour old; what is local or decides anything may not."""
+        """Whether its answer may be an hour old; not for local sources or ones that a decision
+        rests on."""
         ...
 
     async def search(self, category: str, http: httpx2.AsyncClient) -> list[Found]:
@@ -127,7 +128,7 @@ class Source(Protocol):
 
 
 class Answer(Model):
-    """What one source said, and when (Unix time)."""
+    """What one source answered, and when (Unix time)."""
 
     source: str
     at: float
@@ -138,7 +139,7 @@ class Answer(Model):
 async def ask_all(
     sources: Sequence[Source], category: str, clock: Callable[[], float] = time.time
 ) -> list[Answer]:
-    """Every source's answer, in the order of `sources`; takes as long as the slowest deadline."""
+    """Every source's answer, in the order of `sources`; takes at most the longest deadline."""
     async with client() as http:
         return list(await asyncio.gather(*(_ask(s, category, http, clock) for s in sources)))
 
@@ -165,7 +166,8 @@ async def _ask(
 
 
 def client() -> httpx2.AsyncClient:
-    """For addresses that the user configured: no redirects, and no proxy for this machine."""
+    """An HTTP client for addresses that the user configured: no redirects, and no proxy for
+    loopback."""
     import httpx2
 
     here = ("127.0.0.1", "localhost", "[::1]")
@@ -179,7 +181,7 @@ def client() -> httpx2.AsyncClient:
 async def get_json(
     http: httpx2.AsyncClient, what: str, url: str, headers: Mapping[str, str] | None = None
 ) -> object:
-    """The JSON at an address; SourceError where the answer is anything else."""
+    """The JSON at an address; raises SourceError if the reply is anything else."""
     async with http.stream("GET", url, headers=headers) as response:
         if response.status_code != 200:
             raise SourceError(f"{what} answered with status {response.status_code}")
@@ -195,21 +197,22 @@ async def get_json(
 
 
 def entries(what: str, reply: object, *keys: str) -> list[Mapping[str, object]]:
-    """The list of objects in a reply, bare or under one of these keys; SourceError without one."""
+    """The list of objects in a reply, bare or under one of these keys; raises SourceError if there
+    is none."""
     listed = (
         next((reply[k] for k in keys if k in reply), None) if isinstance(reply, dict) else reply
     )
     if not isinstance(listed, list):
-        raise SourceError(f"{what} sent no list of models")
+        raise SourceError(f"{what} did not send a list of models")
     return [entry for entry in listed if isinstance(entry, dict)]
 
 
 def read(listed: Iterable[T], describe: Callable[[T], Mapping[str, object]]) -> list[Found]:
-    """The entries that make sense; one that does not (an id with spaces) is nobody's model."""
+    """The entries that can be used; one with an invalid id (with spaces) is dropped."""
     found = []
     for entry in listed:
         try:
             found.append(Found.model_validate(describe(entry)))
         except (ValidationError, TypeError, ValueError, AttributeError):
-            continue  # strangers write these lists: any field may be of any type
+            continue  # these lists come from third parties: any field may have any type
     return found

@@ -68,5 +68,5 @@ def test_bounds_are_a_shrinking_interval_within_the_range(differences: list[floa
 
 
 def test_a_difference_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="no difference of two scores"):
+    with pytest.raises(ValueError, match="not a difference of two scores"):
         PairedDifference().add(1.5)

@@ -117,11 +117,13 @@ async def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_file_larger_than_announced_is_cut_off(hub: Hub, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="larger than the hub had said"):
+    with pytest.raises(SourceError, match="larger than the hub stated"):
         await fetched(hub, tmp_path, gguf(size=1000))
 
 
-@pytest.mark.parametrize(("status", "said"), [(401, "login"), (403, "allowed"), (404, "not there")])
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "login"), (403, "allowed"), (404, "no longer there")]
+)
 async def test_a_refusal_of_the_hub_is_a_sentence(
     hub: Hub, tmp_path: Path, status: int, said: str
 ) -> None:
@@ -136,7 +138,7 @@ async def test_too_little_room_is_said_before_a_byte_is_fetched(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 10**9 - 1000, 1000))
-    with pytest.raises(SourceError, match="make room"):
+    with pytest.raises(SourceError, match="free some space"):
         await fetched(hub, tmp_path)
     assert hub.asked == []
 

@@ -172,7 +172,7 @@ async def test_where_nobody_can_be_compared_nothing_is_appended(chat: Chat) -> N
     chat.answers(**dict.fromkeys(("first", "second"), lambda _: Behaviour(status=503)))
     events = await chat.trial()
     assert outcome(events) == "not tried"
-    assert "nobody answers" in events[-1]["reason"]
+    assert "none of the providers" in events[-1]["reason"]
     assert events[-1]["type"] == "refused"
 
 

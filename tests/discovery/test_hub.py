@@ -121,7 +121,7 @@ async def test_a_rate_limit_is_a_sentence_and_not_a_wait(hub: Hub) -> None:
             },
         )
     ]
-    with pytest.raises(SourceError, match="is asked too often: try again in 55 s"):
+    with pytest.raises(SourceError, match="rate-limits this client: try again in 55 s"):
         await found_at(hub)
     assert len(hub.asked) == 1
 

@@ -112,12 +112,12 @@ async def test_the_differences_are_named_before_anything_is_written(world: World
     assert said == [
         "first at upstream: price unknown → 0.2/0.5",
         "first at upstream: context 4,096 → 8,192",
-        "second at upstream: gone-model is not listed there any more",
+        "second at upstream: gone-model is no longer listed there",
         "far at openrouter: price 0.1/0.3 → 0.2/0.4",
         "far at openrouter: context unknown → 65,536",
         "Llama 3.3 70B Instruct: upstream serves it as meta-llama/Llama-3.3-70B-Instruct",
         "Llama 3.3 70B Instruct at openrouter: price 0.1/0.3 (of 2026-08-01) → 0.2/0.4",
-        "Llama 3 8B Instruct: openrouter does not list it any more",
+        "Llama 3 8B Instruct: openrouter no longer lists it",
     ]
     assert (world.text("providers.yaml"), world.text("catalogue.yaml")) == before
 

@@ -147,7 +147,7 @@ async def test_remote_answers_are_remembered_with_their_age(world: World) -> Non
     result = await world.search(settings).search("technical")
     assert (len(world.hub.asked), len(world.market.asked)) == asked[:2]
     assert len(world.host.asked) > asked[2]  # what decides is asked each time
-    assert "Remembered from 2 h 2 min ago." in render_table(result)
+    assert "Cached 2 h 2 min ago." in render_table(result)
     await world.search(settings).search("technical", refresh=True)
     assert len(world.hub.asked) > asked[0]
 
@@ -158,7 +158,7 @@ async def test_a_source_that_fails_is_answered_from_memory_and_named(world: Worl
     world.market.faults = [Reply(503)]
     result = await world.search(settings).search("technical", refresh=True)
     [problem] = result.problems
-    assert problem == "openrouter answered with status 503; what it said before is used"
+    assert problem == "openrouter answered with status 503; its last answer is used"
     assert result.asked["openrouter"] == 1
 
 
