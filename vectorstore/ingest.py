@@ -1,8 +1,8 @@
-"""Bringing the knowledge base up to date with folders, document by document.
+"""Brings the knowledge base up to date with folders, document by document.
 
-Order of a document's change, so that it can be killed anywhere: note the new vectors as
-pending deletes, write them, switch the text over in one transaction (now the old vectors are the
-pending deletes), delete those. Readers serve the state before or after, never between.
+The order of a document's change allows a kill at any point: record the new vectors as pending
+deletes, write them, replace the text in one transaction (now the old vectors are the pending
+deletes), delete those. Readers see the state before or after, never one in between.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from vectorstore.passages import Document, IngestReport
 from vectorstore.vectors import VectorStore
 
 Progress = Callable[[int, int, str], None]
-"""Documents done, documents in all, name of the one that was done last."""
+"""Documents done, documents in total, name of the last one done."""
 
 
 _COUNTS = ("added", "updated", "unchanged", "removed", "chunks")
 _BATCH = 16
-"""Chunks embedded between two looks at the stop event: half a second."""
+"""Chunks embedded between two checks of the stop event: half a second."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class _Tally:
 
 @dataclass(frozen=True)
 class _Item:
-    """One document to be looked at: a file, or the text itself."""
+    """One document to examine: a file, or the text itself."""
 
     folder: str
     source: str
@@ -76,11 +76,11 @@ class _Item:
 
 
 class _StoppedError(Exception):
-    """The event was set."""
+    """The stop event was set."""
 
 
 class Ingest:
-    """One run. Not for two threads; the caller holds the writer's lock."""
+    """One run, not thread-safe; the caller holds the writer's lock."""
 
     def __init__(
         self,
@@ -95,10 +95,10 @@ class Ingest:
         self._stop = stop
         self._tally = _Tally()
         self._present: set[str] = set()
-        """Vectors in Chroma, those of a run that was killed among them: not embedded again."""
+        """Vectors that are already in Chroma, for example from a killed run: not embedded again."""
 
     def run(self, folders: Sequence[Path], topics: bool, progress: Progress) -> IngestReport:
-        """Raises StorageError; stops early, consistent, when the event is set."""
+        """Raises StorageError; if the event is set, stops early in a consistent state."""
         began = time.monotonic()
         items = list(self._items(folders, topics))
         self._take_over({item.key for item in items})
@@ -121,7 +121,7 @@ class Ingest:
         )
 
     def _take_over(self, keys: Set[tuple[str, str]]) -> None:
-        """A folder that was moved or renamed keeps its documents, and they their vectors."""
+        """Documents of a folder that was moved or renamed are kept, with their vectors."""
         documents = self._catalog.documents()
         known = {(d.folder, d.source) for d in documents}
         gone = {f for f in {d.folder for d in documents} if f != PYTHON and not Path(f).exists()}
@@ -131,7 +131,7 @@ class Ingest:
                 self._catalog.move(source, orphans.pop(source), folder)
 
     def _lacking(self) -> set[tuple[str, str]]:
-        """Documents without all their vectors: the models came later, or Chroma was lost."""
+        """Documents with missing vectors: the models were installed later, or Chroma was lost."""
         if self._vectors is None or self._embedder is None:
             return set()
         self._present = self._vectors.ids()
@@ -176,7 +176,7 @@ class Ingest:
             self._tally.added += 1
 
     def _refuse(self, item: _Item, reason: str, known: Document | None) -> None:
-        """A document that became unreadable leaves the base: it is not what the file says now."""
+        """Remove a document that became unreadable, since its stored text may be outdated."""
         self._tally.skipped.append((str(item.path or item.source), reason))
         if known:
             self._catalog.remove(*item.key)
@@ -206,14 +206,15 @@ class Ingest:
         folders: Sequence[Path],
         topics: bool,
     ) -> None:
-        """Documents of these folders that are there no more; those of other folders stay."""
+        """Remove documents of these folders whose files no longer exist; those of other folders
+        stay."""
         scope = {str(f.resolve()) for f in folders} | ({PYTHON} if topics else set())
         for folder, source in known.keys() - present:
             if folder in scope and self._catalog.remove(folder, source):
                 self._tally.removed += 1
 
     def _delete_pending(self) -> None:
-        """Drop vectors that belong to no chunk. Without Chroma at hand they stay noted."""
+        """Delete vectors that belong to no chunk. If Chroma is unavailable, they stay recorded."""
         if self._vectors is not None:
             self._vectors.delete(self._catalog.pending_deletes())
             self._catalog.settle()
@@ -224,7 +225,7 @@ def _chunk_id(key: str, position: int) -> str:
 
 
 def check_folders(folders: Sequence[Path]) -> None:
-    """StorageError for a folder that is not there: an empty base is not what was meant."""
+    """Raise StorageError for a folder that does not exist: an empty base was not intended."""
     for folder in folders:
         if not folder.is_dir():
             raise StorageError(f"{folder} is not a folder: name an existing one to ingest.")

@@ -1,5 +1,5 @@
-"""The keyword half of retrieval: BM25 over the words of one snapshot's chunks, folded, without stop
-words, reduced to their stems."""
+"""The keyword half of retrieval: BM25 over the words of one snapshot's chunks, case-folded, without
+stop words, reduced to stems."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ STOPWORDS = frozenset(
     when where which while who whom whose why will with would you your yours s t d ll m re ve don
     doesn didn isn aren wasn weren won""".split()  # noqa: SIM905 - words, not code
 )
-"""Function words, and those of asking: they say nothing about what is asked for."""
+"""Function words, including question words: they say nothing about the subject."""
 
 
 SHORTEST = 3
-"""Shorter words are left alone: "is" and "us" are no plurals."""
+"""Shorter words are not stemmed: "is" and "us" are not plurals."""
 
 _porter = snowballstemmer.stemmer("porter")
 _stemming = threading.Lock()
@@ -40,20 +40,20 @@ _stemming = threading.Lock()
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """A folded English word without its suffixes, by Porter's algorithm (Program 14(3), 1980).
+    """The stem of a folded English word, by Porter's algorithm (Program 14(3), 1980).
 
     Measured here against stripping plurals, -ed and -ing alone: one to two points of MRR.
     """
     if len(word) < SHORTEST:
         return word
-    with _stemming:  # the stemmer keeps the word that it works on
+    with _stemming:  # the stemmer keeps state
         return str(_porter.stemWord(word))
 
 
 def words(text: str) -> list[str]:
-    """The stems of a text's content words, in order, repeated as they are repeated.
+    """The stems of a text's content words, in order, with repetitions.
 
-    Chinese, Japanese and Korean, written without spaces, are cut into pairs of characters.
+    Chinese, Japanese and Korean, written without spaces, are split into pairs of characters.
     """
     folded = unicodedata.normalize("NFKD", text.replace("’", "'")).lower()
     folded = "".join(c for c in folded if not unicodedata.combining(c))
@@ -76,7 +76,8 @@ MAX_TERMS = 64
 
 
 class KeywordIndex:
-    """BM25 in Lucene's form (bm25s). Built once for a version of the knowledge base, immutable."""
+    """BM25 in Lucene's form (bm25s). Built once for each version of the knowledge base,
+    immutable."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         import bm25s
@@ -92,7 +93,7 @@ class KeywordIndex:
             self._index.index(tokens, show_progress=False)
 
     def terms(self, question: str) -> dict[str, float]:
-        """The question's content words, reduced to stems, with their rarity."""
+        """The stems of the question's content words, each with its rarity."""
         rarities = {term: self._rarity(term) for term in words(question)}
         return dict(sorted(rarities.items(), key=lambda item: -item[1])[:MAX_TERMS])
 
@@ -105,13 +106,13 @@ class KeywordIndex:
         return scores
 
     def coverage(self, terms: dict[str, float], place: int) -> float:
-        """Which share in [0, 1] of the terms a chunk holds, weighted by rarity; a term that no
-        chunk holds weighs as the rarest."""
+        """The share in [0, 1] of the terms that a chunk contains, weighted by rarity; a term that
+        no chunk contains weighs as much as the rarest."""
         total = sum(terms.values())
         held = sum(weight for term, weight in terms.items() if term in self._terms[place])
         return held / total if total else 0.0
 
     def _rarity(self, term: str) -> float:
-        """Inverse document frequency, as BM25 has it."""
+        """Inverse document frequency, as in BM25."""
         count = self._counts[term]
         return math.log(1 + (self._size - count + 0.5) / (count + 0.5))

@@ -1,4 +1,4 @@
-"""The knowledge base: what nodes, the command line and the service ask."""
+"""The knowledge base, as used by the nodes, the command line and the service."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from vectorstore.vectors import INGEST_TIMEOUT_S, VectorStore
 T = TypeVar("T")
 
 RETRIEVE_S = 0.3
-"""How long a question waits for its passages; usually they take 10 ms."""
+"""Time limit of a retrieval in seconds; usually it takes 10 ms."""
 
 FIRST_S = 3.0
-"""The same for the first question of a process, which opens everything."""
+"""The same limit for the first question of a process, which opens and loads everything."""
 
 RERANK_S = 1.0
-"""What the cross-encoder may take beyond that."""
+"""Additional time for the cross-encoder."""
 
 ALONE_S = 10.0
-"""What a caller waits who asks for passages alone, with no answer beside them."""
+"""Time limit in seconds for callers that want only passages, without an answer."""
 
 SLOW_INGEST_S = 1.0
 """An ingest that takes longer is named in `/health`: answers come without what it reads."""
 
 LOCK_WAIT_S = 10.0
-"""How long an ingest waits for another process's ingest into the same data folder."""
+"""Seconds that an ingest waits for another process's ingest into the same data folder."""
 
 INGESTING = "Documents are still being read in: answers come from those that were read before."
 
@@ -48,8 +48,8 @@ INGESTING = "Documents are still being read in: answers come from those that wer
 class Knowledge:
     """Retrieval and ingest over one data folder. Use from one event loop; `close` when done.
 
-    Work runs in two threads of its own, one that reads and one that writes, so that neither the
-    event loop nor a retrieval ever waits for an ingest.
+    Two threads do the work, one reads and one writes, so that neither the event loop nor a
+    retrieval ever waits for an ingest.
     """
 
     def __init__(self, data_dir: Path, embedder: Embedder | None, chroma_url: str | None) -> None:
@@ -62,8 +62,8 @@ class Knowledge:
         self._stops: dict[threading.Event, float] = {}
         """Of each ingest: what stops it, and since when it is under way."""
         self._found = 0
-        """Retrievals that ended: in a crowd each waits for those before it, and that is no hang,
-        unless something is out."""
+        """Counts finished retrievals: in a queue each waits for those before it, which is not a
+        hang unless there is an outage."""
         self._hangs: Future[Retrieval] | None = None
         self._bound_s = FIRST_S
 
@@ -79,18 +79,18 @@ class Knowledge:
 
     @property
     def version(self) -> int:
-        """Grows whenever the content changes; as of the last retrieval or ingest."""
+        """Increases whenever the content changes; as of the last retrieval or ingest."""
         return self._retriever.version
 
     @property
     def problem(self) -> str | None:
-        """Why retrieval is degraded, as sentences; None when nothing is wrong."""
+        """Why retrieval is degraded, as sentences; None if nothing is wrong."""
         since = min(self._stops.values(), default=math.inf)
         slow = INGESTING if time.monotonic() - since > SLOW_INGEST_S else None
         return " ".join(filter(None, (self._retriever.problem, slow))) or None
 
     async def warm(self) -> None:
-        """Load what the first retrieval would have to load."""
+        """Load everything the first retrieval would have to load."""
         self._bound_s = RETRIEVE_S
         await self._read(self._retriever.warm)
 
@@ -105,14 +105,14 @@ class Knowledge:
     ) -> Retrieval:
         """The k best passages. `vector` is the question's embedding if the caller has it.
 
-        A caller that can wait longer than a request may says so in `within_s` seconds.
+        `within_s` replaces the usual time limit, for callers that can wait longer than a request.
 
-        Never raises for an empty or broken base: `mode` says what was searched, `problem` why.
-        Nothing is found (`mode` late) when even the words cannot be searched in time.
+        Never raises for an empty or broken base: `mode` says what was searched, `problem` why. In
+        the mode `late` nothing was found, because not even the keyword search finished in time.
         """
         began = time.monotonic()
         if self._hangs is not None and not self._hangs.done():
-            return Retrieval(mode="late")  # nobody waits for it twice
+            return Retrieval(mode="late")  # the next call does not wait for it again
         work = self._reader.submit(
             self._retriever.retrieve, question, k, vector=vector, rerank=rerank
         )
@@ -129,12 +129,12 @@ class Knowledge:
         return found.result()
 
     async def look(self) -> None:
-        """Notice an outage of the vectors, or its end, that no retrieval has met yet."""
+        """Detect an outage of the vectors, or its end, without waiting for the next retrieval."""
         if self._hangs is None or self._hangs.done():
             await self._read(self._retriever.look)
 
     async def documents(self) -> list[Document]:
-        """What is in, by folder and source; StorageError if the base is broken."""
+        """The documents by folder and source; raises StorageError if the base is broken."""
         return await self._read(self._retriever.documents)
 
     async def ingest(
@@ -144,11 +144,11 @@ class Knowledge:
         *,
         topics: bool = True,
     ) -> IngestReport:
-        """Bring the base up to date with these folders and, unless asked otherwise, with Python's
-        own topics; documents of other folders stay. Raises StorageError.
+        """Bring the base up to date with these folders and, by default, with Python's own topics;
+        documents of other folders stay. Raises StorageError.
 
         `progress` is called on the event loop. A cancelled ingest stops within a second, and the
-        next one goes on where it was.
+        next one resumes where it stopped.
         """
         chosen = [folders] if isinstance(folders, Path) else list(folders)
         loop = asyncio.get_running_loop()
@@ -169,7 +169,7 @@ class Knowledge:
             del self._stops[stop]
 
     def close(self) -> None:
-        """Stop an ingest that runs, wait for the threads (under a second), free Chroma."""
+        """Stop a running ingest, wait for the threads (under a second), release Chroma."""
         for stop in self._stops:
             stop.set()
         self._writer.shutdown(wait=True, cancel_futures=True)
@@ -192,7 +192,8 @@ class Knowledge:
                 return self._write(catalog, chroma, folders, topics, progress, stop)
         except Timeout:
             raise StorageError(
-                f"Another process is ingesting into {self._data_dir}: try again when it is done."
+                f"Another process is ingesting into {self._data_dir}: try again when it has"
+                " finished."
             ) from None
         finally:
             catalog.close()

@@ -1,7 +1,7 @@
-"""Files as text. The one file that imports langchain-community; importing it takes seconds.
+"""Reads files as text. The only module that imports langchain-community, which takes seconds.
 
-Every loader gives Markdown or plain text, with headings as lines that `vectorstore.chunking`
-recognises. What cannot be read raises UnreadableError with the reason; nothing else leaves it.
+Every loader returns Markdown or plain text, with headings as lines that `vectorstore.chunking`
+recognises. A file that cannot be read raises UnreadableError with the reason, and no other error.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import bs4
 from vectorstore.folders import UnreadableError
 
 with warnings.catch_warnings():
-    # The package announces its sunset at import. Its loaders for files are self-contained and the
-    # range is pinned in requirements.txt: a user can do nothing about it at run time.
+    # The package announces its end of life at import. Its file loaders are self-contained and the
+    # range is pinned in requirements.txt: users could do nothing about the warning.
     warnings.simplefilter("ignore", DeprecationWarning)
     from langchain_community.document_loaders import (
         BSHTMLLoader,
@@ -32,13 +32,13 @@ _BREAKS = ("p", "div", "section", "article", "ul", "ol", "dl", "blockquote", "fi
 
 
 def load(path: Path) -> tuple[str, str | None]:
-    """The text of a file and the title that the file itself declares, if it declares one."""
+    """The text of a file, and the title that the file itself declares, if any."""
     loader = _LOADERS[path.suffix.lower()]
     try:
         text, title = loader(path)
     except UnreadableError:
         raise
-    except Exception as error:  # parsers of foreign files fail in any way there is
+    except Exception as error:  # parsers of foreign files can raise anything
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:120] or type(cause).__name__
         raise UnreadableError(f"cannot be read: {reason}") from error
@@ -48,9 +48,10 @@ def load(path: Path) -> tuple[str, str | None]:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 or UTF-16 by its mark; else Windows-1252, in which every text of the West is legible.
+    """UTF-8, or UTF-16 if it has a byte order mark; else Windows-1252, which can represent any
+    Western text.
 
-    A zero byte outside UTF-16 means that this is no text.
+    A zero byte outside UTF-16 means that the file is not text.
     """
     data = path.read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -77,7 +78,7 @@ def _text(path: Path) -> tuple[str, str | None]:
 
 
 def _csv(path: Path) -> tuple[str, str | None]:
-    """Each row as a block of `column: value` lines, so that a row is understood on its own."""
+    """Each row as a block of `column: value` lines, so that a row can be understood on its own."""
     encoding = _encoding(path)
     sample = path.read_text(encoding=encoding)[:8192]
     try:
@@ -98,7 +99,7 @@ def _pdf(path: Path) -> tuple[str, str | None]:
     pages = PyPDFLoader(str(path), password="" if reader.is_encrypted else None).load()
     text = "\n\n".join(page.page_content for page in pages)
     if not text.strip():
-        raise UnreadableError("holds no text (a scan, perhaps)")
+        raise UnreadableError("contains no text (perhaps a scan)")
     text = re.sub(r"(\w)-\n(?=[a-z])", r"\1", text)
     title = str(pages[0].metadata.get("title") or "")
     return text, title if len(title.split()) > 1 else None
@@ -115,7 +116,7 @@ class _Html(BSHTMLLoader):
             tag.decompose()
         body = soup.find("main") or soup.body or soup
         if len(body.get_text()) < len(soup.get_text()) / 4:
-            body = soup  # a `main` that is filled in by a script
+            body = soup  # a `main` element that a script fills in
         _mark(body)
         parts = re.split(r"(\n```\n.*?\n```\n)", body.get_text(self.get_text_separator), flags=re.S)
         parts[::2] = [_tidied(part) for part in parts[::2]]
@@ -123,7 +124,7 @@ class _Html(BSHTMLLoader):
 
 
 def _mark(body: bs4.Tag) -> None:
-    """Replace elements by their Markdown, from the inside out."""
+    """Replace elements by their Markdown, innermost first."""
     for tag in body("pre"):
         tag.replace_with(f"\n\n```\n{tag.get_text().strip(chr(10))}\n```\n\n")
     for node in body.find_all(string=True):
@@ -147,7 +148,7 @@ def _mark(body: bs4.Tag) -> None:
 
 
 def _tidied(text: str) -> str:
-    """Without stray blanks, bullets of nothing and stacks of blank lines."""
+    """Without stray spaces, empty bullets and repeated blank lines."""
     text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
     text = re.sub(r"^-\s*\n+(?=-)|^-\s*$", "", text, flags=re.M)
     return re.sub(r"\n{3,}", "\n\n", text)

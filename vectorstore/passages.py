@@ -1,4 +1,4 @@
-"""What retrieval and ingest hand to the rest."""
+"""The types that retrieval and ingest return."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a document that may hold the answer.
+    """A piece of a document that may contain the answer.
 
-    `score` is in [0, 1], higher is better, comparable between questions; `similarity` is the
-    dense cosine similarity (None where only BM25 was available).
+    `score` is in [0, 1], higher is better, comparable between questions; `similarity` is the dense
+    cosine similarity (None if only BM25 was available).
     """
 
     text: str
@@ -27,18 +27,20 @@ Mode = Literal["hybrid", "bm25", "empty", "late"]
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """The passages for one question, best first, and whether they can be trusted to hold it."""
+    """The passages for one question, best first, and whether they can be trusted to contain the
+    answer."""
 
     passages: tuple[Passage, ...] = ()
     confident: bool = False
-    """True when the first passage is above the learned floor: fit to be shown as an answer."""
+    """True if the first passage's score is above the learned threshold: it can be shown as an
+    answer."""
     took_ms: float = 0.0
     mode: Mode = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of the knowledge base, as it was when it was ingested."""
+    """One document of the knowledge base, as of its ingest."""
 
     source: str  # path relative to its folder, or "python/<topic>"
     title: str
@@ -50,15 +52,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one ingest did, in documents; `skipped` names each file left out, with the reason."""
+    """The result of one ingest, in documents; `skipped` names each file left out, with the
+    reason."""
 
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     removed: int = 0
     chunks: int = 0
-    """Chunks that were written; those of unchanged documents do not count."""
+    """Chunks written; those of unchanged documents do not count."""
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
     vectors: bool = True
-    """False when no embedding model was there: the documents are found by BM25 alone."""
+    """False if no embedding model is installed: the documents are then found by BM25 alone."""

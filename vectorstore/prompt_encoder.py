@@ -1,6 +1,6 @@
-"""Vectors of prompts for classification: multilingual-e5-small, its upper layers adapted.
+"""Embeddings of prompts for classification: multilingual-e5-small with adapted upper layers.
 
-The change of those layers was learned by the project's own training, see `training/`.
+The adapter of those layers comes from the project's own training, see `training/`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from vectorstore.e5 import DIMENSIONS, E5File
 
 GRAPH, ADAPTER = "encoder.onnx", "adapter.npz"
 MOST_TOKENS = 48
-"""Of a longer text the two ends are read. It bounds the cost of a prompt: 2 ms for any, and some
-0.15 ms a token, on one thread. With 72, two public prompts of 372 more are understood; with 40,
-four fewer."""
+"""Longer texts are read at both ends. Bounds the cost of a prompt: 2 ms fixed and about 0.15 ms for
+each token, on one thread. With 72, two of 372 public prompts more are classified correctly; with
+40, four fewer."""
 WIDTH = 4 * DIMENSIONS
-"""Of a feed-forward layer."""
+"""Width of a feed-forward layer."""
 
 
 class PromptEncoder:
-    """Vectors of what is asked (the adapted layers) and of the topic (the untouched ones below).
+    """Embeddings of the intent (the adapted layers) and of the topic (the original ones below).
 
     Thread-safe: share one instance.
     """
@@ -38,7 +38,7 @@ class PromptEncoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # More would fuse additions with normalisations, which then take six times as long.
+        # Higher levels would fuse additions with normalisations, which then take six times as long.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
         options.add_external_initializers(list(weights), values)
@@ -50,14 +50,14 @@ class PromptEncoder:
     def load(cls, folder: Path) -> PromptEncoder:
         """From the trained files in `folder` and the installed model (0.5 s, 90 MB).
 
-        Raises StorageError with the mend if the model is missing.
+        Raises StorageError with the fix if the model is missing.
         """
         with np.load(folder / ADAPTER, allow_pickle=False) as arrays:
             adapter = dict(arrays)
         return cls(E5File.installed(), (folder / GRAPH).read_bytes(), adapter)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 (texts, 768) of length 1: what is asked, then the topic, each half of it."""
+        """Unit vectors, float32, shape (texts, 768): the intent, then the topic, one half each."""
         rows = [self._vector(text) for text in texts]
         vectors = np.array(rows, dtype=np.float32).reshape(-1, 2, DIMENSIONS)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-12)
@@ -70,8 +70,8 @@ class PromptEncoder:
 
 
 def ends(file: E5File, text: str) -> list[int]:
-    """The tokens of a text that are read: all, or two thirds from its beginning, the rest from its
-    end."""
+    """The tokens of a text that are read: all, or two thirds from its beginning and the rest from
+    its end."""
     ids = file.tokens(text, 8 * MOST_TOKENS)
     if len(ids) <= MOST_TOKENS:
         return ids
@@ -80,7 +80,7 @@ def ends(file: E5File, text: str) -> list[int]:
 
 
 def _weights(file: E5File, adapter: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    """Everything that the graph names, from the model's file and the adapter."""
+    """All tensors of the graph by name, from the model's file and the adapter."""
     for part in ("emb.ln.w", "emb.ln.b"):
         yield part, file.vector(part)
     for layer in range(int(adapter["layers"])):

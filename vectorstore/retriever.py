@@ -1,6 +1,6 @@
 """The reading side: the current snapshot, its vectors, and the search over both.
 
-Lives in one thread, except `own_ingest` and `renew`, which the ingest's thread calls too.
+Runs in one thread, except `own_ingest` and `renew`, which the ingest's thread calls too.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vectorstore.search import CANDIDATES, FLOOR, Search, Snapshot, paths, write
 from vectorstore.vectors import WAIT_S, Dense, VectorStore
 
 RENEWAL_SHARE = 0.1
-"""While an ingest commits, at most this share of the time goes into new snapshots."""
+"""While an ingest commits, at most this share of the time is spent on new snapshots."""
 REMEMBERED = 512
-"""Questions whose vectors are kept: they are asked again, by retries and in conversations."""
+"""Questions whose vectors are cached, since retries and conversations ask them again."""
 QUESTION_TOKENS = 256
-"""A longer prompt is embedded by its beginning: 30 ms of CPU at most."""
+"""Of a longer prompt only the beginning is embedded: at most 30 ms of CPU."""
 QUESTION_CHARACTERS = 16 * QUESTION_TOKENS
-"""Of that beginning, more than the tokens can hold in prose; bounds what is remembered."""
+"""Characters of that beginning, more than its tokens hold in prose; bounds the cache."""
 
 VECTORS_MISSING = "The knowledge base has no vectors: run `python app.py --ingest`."
 
@@ -46,7 +46,7 @@ class Retriever:
         self._vector = lru_cache(REMEMBERED)(self._embedding)
         self._problems: dict[str, str] = {}
         self._writing = False
-        """True while this process ingests: its own writes are seen without reopening."""
+        """True while this process ingests: its own writes are visible without reopening."""
 
     @property
     def version(self) -> int:
@@ -54,7 +54,7 @@ class Retriever:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, as sentences, since it was last seen to be right; None: nothing."""
+        """The current problems as sentences; None if there are none."""
         found = [self._dense.problem] if self._dense and self._dense.problem else []
         return " ".join([*found, *self._problems.values()]) or None
 
@@ -69,7 +69,7 @@ class Retriever:
             self._dense.ask(snapshot.version, VectorStore.ping, renew=True)
 
     def look(self) -> None:
-        """Notice an outage of the vectors, or its end, that no retrieval has met yet."""
+        """Detect an outage of the vectors, or its end, without waiting for the next retrieval."""
         if self._dense is not None and self._snapshot is not None:
             self._dense.look(self._snapshot.version)
 
@@ -86,7 +86,7 @@ class Retriever:
             self._writing = False
 
     def renew(self, catalog: Catalog, force: bool = True) -> None:
-        """Take up the current version; unless forced, not more often than RENEWAL_SHARE allows."""
+        """Load the current version; unless forced, no more often than RENEWAL_SHARE allows."""
         with self._renewing:
             now = time.monotonic()
             if catalog.version() == self.version or (not force and now < self._next_renewal):
@@ -125,7 +125,7 @@ class Retriever:
         )
 
     def _embedding(self, question: str) -> np.ndarray:
-        assert self._embedder is not None  # else there is nothing to compare it with
+        assert self._embedder is not None  # otherwise there is nothing to compare it with
         vector: np.ndarray = self._embedder.embed([question], "query", QUESTION_TOKENS)[0]
         vector.setflags(write=False)
         return vector
@@ -138,7 +138,8 @@ class Retriever:
             self._catalog = None
 
     def _current(self) -> Snapshot | None:
-        """The snapshot to search: this process's ingest renews it; another's is looked up here."""
+        """The snapshot to search: this process's own ingest renews it; another process's is
+        detected here."""
         try:
             catalog = self._open_catalog()
             stale = catalog is not None and catalog.version() != self.version
@@ -159,10 +160,10 @@ class Retriever:
         return self._catalog
 
     def _find(self, dense: Dense, search: Search, vector: np.ndarray) -> None:
-        """The dense candidates; none when Chroma fails or does not answer in time.
+        """The dense candidates; none if Chroma fails or does not answer in time.
 
-        While another process ingests, the vectors stay as they were: its documents are found by
-        their words until it is done.
+        While another process ingests, the vectors stay unchanged: its documents are found by
+        keywords until it has finished.
         """
         version = search.snapshot.version
         renew = dense.version != version and not self._writing and not self._other_writes()
@@ -178,7 +179,7 @@ class Retriever:
     def _complete(
         self, dense: Dense, search: Search, vector: np.ndarray, order: Sequence[int], wait_s: float
     ) -> None:
-        """Similarities of those that only BM25 found."""
+        """Add the similarities of candidates that only BM25 found."""
         ids = [search.snapshot.chunks[p].id for p in order if p not in search.similarities]
         if ids:
             version = search.snapshot.version
@@ -187,7 +188,8 @@ class Retriever:
             search.add_similarities([(i, float(vector @ v)) for i, v in stored.items()])
 
     def _reranked(self, search: Search, order: list[int], k: int) -> list[int]:
-        """The order by the cross-encoder; unchanged, with the problem noted, when it is missing."""
+        """The cross-encoder's order; if it is missing, the given order, with the problem
+        recorded."""
         try:
             if self._reranker is None:
                 self._reranker = Reranker.load()

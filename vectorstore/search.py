@@ -1,14 +1,14 @@
-"""One question against one snapshot: candidates of both halves, fused, scored, as passages.
+"""One question against one snapshot: the candidates of both halves, fused, scored, as passages.
 
 Order: reciprocal rank fusion (Cormack, Clarke, Buettcher, "Reciprocal rank fusion outperforms
 Condorcet and individual rank learning methods", SIGIR 2009), with the two scores themselves added,
-because ranks throw away by how much one passage is better than the next (Bruch, Gai, Ingber, "An
-analysis of fusion functions for hybrid retrieval", TOIS 2023). On questions over three unlike
-corpora that is one to two points of MRR better than ranks alone, and any weights within a factor
-of two of these do as well.
+because ranks discard how much better one passage is than the next (Bruch, Gai, Ingber, "An analysis
+of fusion functions for hybrid retrieval", TOIS 2023). On questions over three different corpora
+that is one to two points of MRR better than ranks alone, and any weights within a factor of two of
+these do as well.
 
 Score: a logistic regression on the cosine similarity and on the share of the question's content
-words that the passage holds, fitted by `python -m benchmarks.retrieval --fit` on the part of
+words that the passage contains, fitted by `python -m benchmarks.retrieval --fit` on the part of
 `benchmarks/data/retrieval.yaml` that is not reported on.
 """
 
@@ -28,7 +28,7 @@ from vectorstore.passages import Passage
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The chunks of a version, their BM25 index, and the place of each id among them."""
+    """The chunks of a version, their BM25 index, and the position of each id."""
 
     version: int
     chunks: tuple[StoredChunk, ...]
@@ -52,7 +52,7 @@ def paths(data_dir: Path) -> tuple[Path, Path, Path]:
 
 
 def writer_is_busy(lock: Path) -> bool:
-    """Whether some process ingests at this moment."""
+    """Whether a process is ingesting at this moment."""
     from filelock import FileLock, Timeout
 
     if not lock.exists():
@@ -65,7 +65,7 @@ def writer_is_busy(lock: Path) -> bool:
 
 
 CANDIDATES = 50
-"""How deep each half is read."""
+"""How many candidates are taken from each half."""
 RRF_K = 60
 SIMILARITY_WEIGHT = 0.2
 BM25_WEIGHT = 0.005
@@ -75,15 +75,16 @@ HYBRID = (27.5, 4.6, -19.7)
 KEYWORDS_ONLY = (10.6, 0.87, -8.0)
 """Weights of coverage and of the number of the question's content words, and the intercept."""
 FLOOR = 0.5
-"""Score from which a passage is fit to be shown as an answer."""
+"""Score above which a passage can be shown as an answer."""
 
 
 def fuse(similarities: Mapping[int, float], bm25: Mapping[int, float]) -> list[int]:
-    """The items of either half, best first; equal ones by their number, so that runs repeat.
+    """The items of either half, best first; ties in order of their number, so that runs are
+    reproducible.
 
-    `similarities` holds the dense candidates; `bm25` the keyword candidates, and may hold the
-    scores of dense ones as well. What the dense half did not find is taken to be just below what
-    it found.
+    `similarities` holds the dense candidates; `bm25` the keyword candidates, and may include scores
+    of dense ones. An item that the dense half did not find is assumed to be just below what it
+    found.
     """
     found = _best_first(bm25)[:CANDIDATES]
     lowest = min(similarities.values(), default=0.0)
@@ -98,19 +99,19 @@ def fuse(similarities: Mapping[int, float], bm25: Mapping[int, float]) -> list[i
 
 
 def reorder(items: Sequence[int], log_odds: Sequence[float]) -> list[int]:
-    """The items by the word of a cross-encoder.
+    """The items in a cross-encoder's order.
 
-    On the fused head alone: MRR 0.874 to 0.946 on a long manual, 0.984 to 0.991 on the shipped
-    documents. Mixing in the fused value was measured and gains nothing.
+    On the head of the fused order only: MRR 0.874 to 0.946 on a long manual, 0.984 to 0.991 on the
+    shipped documents. Mixing in the fused value was measured and gains nothing.
     """
     return _best_first(dict(zip(items, log_odds, strict=True)))
 
 
 def score(similarity: float | None, coverage: float, words: int) -> float:
-    """How likely a passage holds the answer, in [0, 1]; comparable between questions.
+    """The probability in [0, 1] that a passage contains the answer; comparable between questions.
 
-    `coverage` is the share in [0, 1] of the question's content words that the passage holds,
-    weighted by rarity; `words` is how many there are. Without a similarity these alone decide.
+    `coverage` is the share in [0, 1] of the question's content words that the passage contains,
+    weighted by rarity; `words` is their number. Without a similarity these two alone decide.
     """
     if similarity is None:
         weight, per_word, intercept = KEYWORDS_ONLY
@@ -134,7 +135,7 @@ RERANKED = 8
 
 @dataclass
 class Search:
-    """The state of one search. `similarities` are cosines by place in the snapshot."""
+    """The state of one search. `similarities` are cosines by position in the snapshot."""
 
     snapshot: Snapshot
     question: str
@@ -145,13 +146,13 @@ class Search:
         self._bm25 = self.snapshot.keywords.scores(self.terms)
 
     def add_similarities(self, found: Sequence[tuple[str, float]]) -> None:
-        """Cosine similarities by id. Ids that the snapshot does not know are vectors of another
-        version: passed over."""
+        """Cosine similarities by id. Ids unknown to the snapshot belong to another version and are
+        ignored."""
         places = self.snapshot.places
         self.similarities |= {places[i]: s for i, s in found if i in places}
 
     def order(self) -> list[int]:
-        """Places of the candidates, best first; the same text takes one place, not two."""
+        """Positions of the candidates, best first; duplicates of a text appear once."""
         candidates = {*self.similarities, *_top(self._bm25, CANDIDATES)}
         bm25 = {p: float(self._bm25[p]) for p in candidates if self._bm25[p] > 0}
         seen: set[str] = set()
@@ -164,13 +165,14 @@ class Search:
         return kept
 
     def reranked(self, order: Sequence[int], k: int, read: CrossEncoder) -> list[int]:
-        """The head of the order as a cross-encoder would have it, which reads both together."""
+        """The head of the order re-ranked by a cross-encoder, which reads question and passage
+        together."""
         head = order[: max(k, RERANKED)]
         texts = [self.snapshot.chunks[place].indexed for place in head]
         return reorder(head, read(self.question, texts).tolist())
 
     def coverage(self, place: int) -> float:
-        """The share in [0, 1] of the question's content words that the chunk holds."""
+        """The share in [0, 1] of the question's content words that the chunk contains."""
         return self.snapshot.keywords.coverage(self.terms, place)
 
     def passages(self, order: Sequence[int]) -> list[Passage]:
@@ -184,7 +186,7 @@ class Search:
 
 
 def _top(scores: np.ndarray, n: int) -> list[int]:
-    """Places of the n best scores above nought, in no order."""
+    """Positions of the n best scores above zero, unordered."""
     n = min(n, len(scores))
     best = np.argpartition(-scores, n - 1)[:n]
     return [int(place) for place in best if scores[place] > 0]

@@ -1,6 +1,7 @@
 """The dense half of retrieval: one Chroma collection of unit vectors, by cosine.
 
-Requests ask it in a thread of its own and wait for it within a bound."""
+Requests use it in a separate thread and wait for a bounded time.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
     from vectorstore.catalog import StoredChunk
 
 SERVER_TIMEOUT_S = 2.0
-"""A server that takes longer for a question is taken for silent."""
+"""A server that takes longer than this for a question counts as unreachable."""
 INGEST_TIMEOUT_S = 60.0
 COLLECTION = f"knowledge-{MODEL}"
-"""One collection a model: vectors of two models must never meet."""
+"""One collection for each model: vectors of two models must never be mixed."""
 _BATCH = 1_000
 _OPENING = threading.Lock()
-"""Embedded clients of one folder share a system; Chroma counts them without a lock."""
+"""Embedded clients of one folder share a system, which Chroma counts without a lock."""
 
 
 class VectorStore:
-    """Opens on construction, which takes a second: do it in a thread.
+    """Opens on construction, which takes a second: construct it in a thread.
 
     Embedded Chroma in `folder`, or a Chroma server at `url`. Vectors are always passed in, so no
-    embedding function is ever called: Chroma's default one would download a model.
-    Raises StorageError for whatever Chroma raises.
+    embedding function is ever called: Chroma's default one would download a model. Raises
+    StorageError for whatever Chroma raises.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class VectorStore:
         return [(i, 1.0 - d) for i, d in zip(found["ids"][0], distances[0], strict=True)]
 
     def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """The vectors of these ids, as far as they are there."""
+        """The vectors of these ids, as far as they exist."""
         with self._guard():
             found = self._collection.get(ids=list(ids), include=["embeddings"])
         embeddings = found["embeddings"]
@@ -99,7 +100,8 @@ class VectorStore:
             self.nearest(np.asarray(found[0]), 1)
 
     def reopen(self) -> None:
-        """See what another process wrote: an open embedded Chroma does not, a server does."""
+        """Make another process's writes visible: an open embedded Chroma does not see them, a
+        server does."""
         if self._url is None:
             self.close()
             self._collection = self._open()
@@ -246,5 +248,5 @@ class Dense:
         self._retry_at = time.monotonic() + (SERVER_RETRY_S if self._url else RETRY_S)
         lost, self._store = self._store, None
         if lost is not None:
-            with suppress(StorageError):  # it is broken: that it cannot be closed is no news
+            with suppress(StorageError):  # already broken, so failing to close it is no news
                 lost.close()

@@ -33,7 +33,7 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "nowhere.md").symlink_to(tmp_path / "missing.md")
     reasons = refused(tmp_path)
     assert set(reasons) == {"picture.png", "empty.md", "huge.txt", "pipe.md", "nowhere.md"}
-    assert reasons["picture.png"].startswith("is of a kind that is not read")
+    assert reasons["picture.png"].startswith("is of an unsupported kind")
     assert reasons["empty.md"] == "is empty"
     assert reasons["huge.txt"].startswith("is larger than 20 MB")
     assert reasons["pipe.md"] == "is not a regular file"
