@@ -1,4 +1,4 @@
-"""Which language a text is in, as far as its script and its commonest words show."""
+"""The language of a text, as far as its script and its commonest words show it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMON = {
     "nl": "de het een en van is dat niet met voor op zijn te ik wat hoe aan er ook maar als",
 }
 _SPOKEN: dict[str, list[str]] = {}
-"""Each common word, and the languages in which it is one."""
+"""Each common word, with the languages it belongs to."""
 for _language, _words in _COMMON.items():
     for _word in dict.fromkeys(_words.split()):
         _SPOKEN.setdefault(_word, []).append(_language)
@@ -38,11 +38,11 @@ _SCRIPTS = {
 
 
 LATIN = 12
-"""Latin letters that show the script of a prompt whose language its words do not show."""
+"""Number of Latin letters that decides the script of a prompt whose language is not recognised."""
 
 
 def same_language(prompt: str, text: str) -> bool:
-    """Whether the answer is in the prompt's language, as far as either shows."""
+    """Whether the answer is in the prompt's language, as far as both can be recognised."""
     asked, given = language(prompt), language(text)
     if asked and given:
         return asked == given
@@ -53,7 +53,8 @@ def same_language(prompt: str, text: str) -> bool:
 
 
 def language(text: str) -> str | None:
-    """A language or script code; None when the text does not say, which short ones rarely do."""
+    """A language or script code; None if it cannot be recognised, which is common for short
+    texts."""
     head = re.sub(r"```.*?(```|$)", " ", text[:LOOKED_AT], flags=re.DOTALL)
     if not head.isascii() and (script := _foreign(head)):
         return script
@@ -66,7 +67,7 @@ def language(text: str) -> str | None:
 
 
 def _foreign(text: str) -> str | None:
-    """The script, if the text is not in Latin letters for the most part."""
+    """The script, if most of the text is not in Latin letters."""
     letters = [c for c in text if c.isalpha()]
     scripts = Counter(script for c in letters if ord(c) > 0x2FF and (script := _script(c)))
     script, count = next(iter(scripts.most_common(1)), ("", 0))

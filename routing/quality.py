@@ -1,7 +1,7 @@
 """How good an answer is, as far as its form shows without a judge.
 
-Each fault that is found takes its factor off 1; what is left is the quality in [0, 1] that is a
-part of the reward. It says nothing of whether the answer is true.
+Each fault multiplies the quality, which starts at 1, by its factor; the product in [0, 1] is part
+of the reward. It says nothing about whether the answer is true.
 
 empty        0     no word in it
 refusal      0.2   it declines to answer
@@ -10,7 +10,7 @@ language     0.4   another language than the prompt's, where none was asked for
 truncated    0.7   it ended at a length limit, in a code block, or in the middle of a sentence
 
 A refusal is judged by the beginning alone: an answer that quotes a refusal, or is a letter of
-refusal as it was asked for, is an answer.
+refusal as requested, is not one.
 """
 
 from __future__ import annotations
@@ -66,25 +66,25 @@ _REFUSAL = re.compile(rf"^[\s*_#>]{{0,4}}(?:{'|'.join(_PATTERNS)})", re.IGNORECA
 
 
 def refuses(text: str) -> bool:
-    """It declines to answer."""
+    """Whether it declines to answer."""
     return _REFUSAL.match(text[:REFUSED_WITHIN].strip()) is not None
 
 
 WINDOW = 600
-"""Characters at the end of the text that must be one thing said again and again."""
+"""Characters at the end of the text that must repeat one piece."""
 
 LONGEST_PERIOD = 150
-"""So the thing has been said at least four times."""
+"""So the piece occurs at least four times."""
 
 STEP = 200
-"""Characters between two looks."""
+"""Characters between two checks."""
 
 
 class RepetitionGuard:
-    """Feed it a stream's text; `feed` is true once the text has gone into a loop.
+    """Feed it a stream's text; `feed` returns True once the text repeats itself endlessly.
 
-    Costs less than a microsecond a character: at most LONGEST_PERIOD comparisons of short strings
-    every STEP characters, nearly all of which differ in their first character.
+    Costs less than a microsecond for each character: at most LONGEST_PERIOD comparisons of short
+    strings every STEP characters, nearly all of which differ in their first character.
     """
 
     def __init__(self) -> None:
@@ -101,9 +101,9 @@ class RepetitionGuard:
 
 
 def period(text: str) -> int | None:
-    """The length of the piece whose repetition the whole text is, if that is a short one.
+    """The length of the short piece that the whole text repeats, or None.
 
-    A run of one character (a line of a table, padding) is no answer in a loop.
+    A run of one character (a line of a table, padding) does not count as a loop.
     """
     if len(set(text)) < 2:
         return None
@@ -114,7 +114,7 @@ def period(text: str) -> int | None:
 
 
 def repeated_share(text: str) -> float:
-    """The share of a text's five-word runs that it has said before, in [0, 1]."""
+    """The share of a text's five-word sequences that occurred before in it, in [0, 1]."""
     words = text.lower().split()
     runs = [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
     return 1.0 - len(set(runs)) / len(runs) if runs else 0.0
@@ -123,7 +123,7 @@ def repeated_share(text: str) -> float:
 FACTORS = {"empty": 0.0, "refusal": 0.2, "looping": 0.2, "language": 0.4, "truncated": 0.7}
 
 LOOKED_AT = 8_000
-"""Characters of an answer that are looked at, so that a long one costs no more."""
+"""Characters of an answer that are examined, so that the cost of a long one is bounded."""
 
 _OTHER_LANGUAGE = re.compile(
     r"""\b(?:translat\w*|tradu\w*|übersetz\w*|vertaal\w*|language|idioma|langue|sprache
@@ -134,7 +134,7 @@ _OTHER_LANGUAGE = re.compile(
     |翻译|译成|[英法德日韩俄中]语|英文|中文|翻訳|訳し|[英日中]\s?本?語|[ァ-ー]+語""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""The prompt speaks of a language, so that another one may be what it asked for."""
+"""The prompt mentions a language, so it may have asked for an answer in another one."""
 
 _OPEN_ENDS = frozenset(
     re.findall(
@@ -145,14 +145,14 @@ _OPEN_ENDS = frozenset(
         "il lo gli di che e per",
     )
 )
-"""Words that end no sentence."""
+"""Words that do not end a sentence."""
 
 PROSE = 10
-"""Words from which on an answer that ends in one of them was cut."""
+"""Minimum number of words for an answer that ends in one of them to count as cut off."""
 
 
 def quality(prompt: str, text: str, finish_reason: str | None = None) -> float:
-    """In [0, 1]; 1 when nothing is wrong with the form. Linear in the texts, and bounded."""
+    """In [0, 1]; 1 if the form has no fault. Linear in the texts, which are bounded."""
     value = 1.0
     for fault in faults(prompt, text, finish_reason):
         value *= FACTORS[fault]
@@ -160,10 +160,10 @@ def quality(prompt: str, text: str, finish_reason: str | None = None) -> float:
 
 
 def quality_of_calls(calls: Sequence[tuple[str, str]], offered: object) -> float:
-    """The same of calls of tools, as `(name, arguments)`: that of the worst of them.
+    """The quality of tool calls, given as `(name, arguments)`: that of the worst one.
 
     `offered` are the request's tools in OpenAI's form. 0.2: a tool that was not offered; 0.3:
-    arguments that are no JSON object; 0.6: required ones are missing.
+    arguments that are not a JSON object; 0.6: required arguments are missing.
     """
     known: dict[str, Mapping[str, object]] = {}
     for tool in offered if isinstance(offered, Sequence) else ():
@@ -205,7 +205,7 @@ def faults(prompt: str, text: str, finish_reason: str | None = None) -> list[str
 
 
 def cut(text: str) -> bool:
-    """Ends within a block of code, or after a word that ends no sentence."""
+    """Ends inside a code block, or after a word that does not end a sentence."""
     if len(re.findall(r"^\s*```", text, re.MULTILINE)) % 2:
         return True
     words = text[-LOOKED_AT:].split()
@@ -213,7 +213,7 @@ def cut(text: str) -> bool:
 
 
 def looping(text: str) -> bool:
-    """Ends in a loop, or says most of its five-word runs again."""
+    """Ends in a loop, or mostly repeats its own five-word sequences."""
     tail = text[-600:]
     if len(tail) >= 200 and period(tail) is not None:
         return True

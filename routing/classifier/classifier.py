@@ -1,7 +1,7 @@
-"""Which category a prompt belongs to, how surely, and why.
+"""Which category a prompt belongs to, with what confidence, and why.
 
 Two stages, learned from the same examples. The lexical one sees keywords, structure and words, and
-decides what is plain to see in a quarter of a millisecond; the other one sees the embedding too.
+decides clear cases in a quarter of a millisecond; the second one also sees the embedding.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from routing.classifier.training import Embed, Example, examples, learn, stamp
 from routing.classifier.weights import Weights
 
 MODEL, WEIGHTS = Path(__file__).parent / "model", "classifier.npz"
-"""Where what the repository's own training learned lies; see `training/`."""
+"""The folder of what the repository's own training learned; see `training/`."""
 UNSURE = "general"
-"""Where a prompt goes when no category is clearly ahead, if there is a category of that name."""
+"""The category for prompts without a clear best one, if a category of that name exists."""
 MARGIN = 0.08
-"""Least lead of the best category over the second."""
+"""Minimum margin of the best category over the second."""
 CLEAR = 0.985
-"""The probability from which the lexical stage decides alone: for one prompt in six of writers that
-were left out of the training, rightly for 99% of them, and for a quarter of the public ones."""
+"""Probability from which the lexical stage decides alone: for one prompt in six of writers held out
+of the training, correctly for 99% of them, and for a quarter of the public ones."""
 REMEMBERED = 1024
-"""Vectors that are kept, 1.5 MB: clients send a prompt again, and so do their retries."""
+"""Vectors in the cache (1.5 MB), since clients and their retries send a prompt again."""
 NEAREST = 3
-_SHOWN = 8  # words of a group of keywords
-_FELT = 0.3  # the least strength with which a signal is reported
+_SHOWN = 8  # words shown for a group of keywords
+_FELT = 0.3  # the minimum strength at which a signal is reported
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What was decided and on what grounds; `evidence` is JSON."""
+    """The decision and its reasons; `evidence` is JSON."""
 
     category: str
     confidence: float
     """Calibrated probability of `category`."""
     probabilities: dict[str, float]
     margin: float
-    """Probability of the likeliest category minus that of the second."""
+    """Probability of the most likely category minus that of the second."""
     evidence: dict[str, object]
     vector: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """Of what is asked, if it was needed: None where the lexical stage decided alone."""
+    """Embedding of the prompt's intent; None if the lexical stage decided alone."""
 
 
 class Classifier:
@@ -84,28 +84,28 @@ class Classifier:
         """Learn the categories from their examples, in a few seconds.
 
         `model` names the embedding model. Without `embed` the lexical stage decides everything.
-        Categories that `shipped` knows keep what was learned of them.
+        Categories that `shipped` contains keep the weights learned for them.
         """
         return cls(categories, learn(categories, embed, model, shipped), embed)
 
     def with_lessons(self, lessons: Sequence[Lesson]) -> Classifier:
-        """The same classifier, corrected by these lessons alone, whatever it was taught before.
+        """The same classifier with exactly these lessons, replacing any earlier ones.
 
-        Takes some milliseconds for each lesson that is new.
+        Takes some milliseconds for each new lesson.
         """
         taught = copy(self)
         taught.lessons = self.lessons.followed_by(lessons, self._taught(lessons))
         return taught
 
     def generalised(self) -> Classifier:
-        """The same classifier, which knows what its lessons have in common if they are `behind`.
+        """The same classifier after learning what its lessons have in common, if they are `behind`.
 
         Takes some tenths of a second for each kind of prompts that was corrected.
         """
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         learned, lessons = copy(self), self.lessons
-        assert lessons.vectors is not None  # else they are not `behind`
+        assert lessons.vectors is not None  # otherwise they would not be `behind`
         readings = [self._reader.read(one.prompt) for one in lessons.known]
         with threadpool_limits(1):
             logits = [self._logits(*one)[0] for one in zip(readings, lessons.vectors, strict=True)]
@@ -113,7 +113,7 @@ class Classifier:
         return learned
 
     def forget(self) -> None:
-        """Remember no vector of earlier prompts."""
+        """Clear the cache of vectors."""
         self._vector.cache_clear()
 
     def dump(self) -> bytes:
@@ -128,7 +128,8 @@ class Classifier:
         embed: Embed | None,
         model: str | None = None,
     ) -> Classifier | None:
-        """What `dump` wrote, or None if it was learned from other categories or another model."""
+        """Restore what `dump` wrote, or None if it was learned from other categories or another
+        model."""
         return cls.ready(Weights.load(data), categories, embed, model)
 
     @classmethod
@@ -139,9 +140,10 @@ class Classifier:
         embed: Embed | None,
         model: str | None = None,
     ) -> Classifier | None:
-        """By these weights, or None if they were learned from other categories or another model.
+        """A classifier with these weights, or None if they were learned from other categories or
+        another model.
 
-        Weights of both stages serve without a model too: the lexical stage then decides alone.
+        Weights of both stages work without a model too: the lexical stage then decides alone.
         """
         if weights is None:
             return None
@@ -158,7 +160,7 @@ class Classifier:
 
     @staticmethod
     def embedded(prompt: str) -> str:
-        """The text whose vector `classify` takes: some 64 tokens, however long the prompt is."""
+        """The text whose vector `classify` takes: about 64 tokens, whatever the prompt's length."""
         return view(divide(prompt))
 
     def classify(
@@ -168,9 +170,9 @@ class Classifier:
         *,
         vector: np.ndarray | None = None,
     ) -> Classification:
-        """Classify a prompt in the light of the conversation before it, oldest turn first.
+        """Classify a prompt in the context of the conversation before it, oldest turn first.
 
-        `vector` is the embedding of `embedded(prompt)`, for callers who have it already.
+        `vector` is the embedding of `embedded(prompt)`, for callers that already have it.
         """
         reading = self._reader.read(prompt)
         shares, evidence, vector = self._judge(reading, vector)
@@ -202,7 +204,7 @@ class Classifier:
     def _judge(
         self, reading: Reading, vector: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, object], np.ndarray | None]:
-        """The probability of each category, what it rests on, and the vector if one was taken."""
+        """The probability of each category, its evidence, and the vector if one was computed."""
         logits, vector, stage = self._logits(reading, vector)
         similar = None
         if stage == "embedding" and vector is not None and self._space is not None:
@@ -223,7 +225,8 @@ class Classifier:
     def _logits(
         self, reading: Reading, vector: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None, str]:
-        """Before any correction, with the vector if one was taken, and the stage that decided."""
+        """Logits before any correction, the vector if one was computed, and the stage that
+        decided."""
         weights = self._weights
         logits = _apply(weights.lexical, reading.row)
         if weights.full is None or self._space is None:
@@ -234,14 +237,14 @@ class Classifier:
         return _apply(weights.full, np.concatenate([vector, reading.row])), vector, "embedding"
 
     def _directions(self) -> Space | None:
-        """What is asked in the examples, where there is a model."""
+        """Directions of the examples' intents, if there is a model."""
         if self._weights.vectors is None:
             return None
         columns = np.array([self._names.index(example.category) for example in self._examples])
         return Space(self._weights.vectors, columns)
 
     def _taught(self, lessons: Sequence[Lesson]) -> np.ndarray | None:
-        """The vectors of lessons, where there is a model; what is known is not made again."""
+        """The vectors of lessons, if there is a model; known ones are reused."""
         if self._embed is None or not lessons:
             return None
         before = self.lessons.vectors
@@ -250,7 +253,7 @@ class Classifier:
         return np.array(made)
 
     def _embedding(self, text: str) -> np.ndarray:
-        assert self._embed is not None  # as `load` and `train` see to
+        assert self._embed is not None  # guaranteed by `load` and `train`
         vector: np.ndarray = self._embed([text])[0]
         vector.setflags(write=False)
         return vector
@@ -282,7 +285,7 @@ class Classifier:
 def _apply(weights: np.ndarray, row: np.ndarray) -> np.ndarray:
     """The logits of the categories.
 
-    Not by BLAS, whose threads would take longer to wake than this takes on a busy machine.
+    Without BLAS, whose threads would take longer to wake up than this takes on a busy machine.
     """
     logits: np.ndarray = np.einsum("i,ij->j", row, weights[:-1]) + weights[-1]
     return logits

@@ -1,6 +1,6 @@
-"""What can be seen of a prompt without a model: its instruction, what is given with it, its words.
+"""Features of a prompt that need no model: its instruction, the material it includes, its words.
 
-Everything here takes time linear in a bounded excerpt of the prompt, whatever the prompt holds.
+Everything here takes time linear in a bounded excerpt of the prompt, whatever its content.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 HEAD, TAIL = 1500, 900
-"""Characters of a prompt that are looked at: its beginning and its end."""
+"""Characters of a prompt that are examined: its beginning and its end."""
 READ = 600
 """Characters of an instruction whose words are looked up."""
 INSTRUCTION, GIVEN = 240, 40
-"""Characters that are embedded: some 70 tokens together at most."""
+"""Characters that are embedded: about 70 tokens together at most."""
 _QUOTE = 40  # shorter quotations are part of the instruction
 _LINE = 240  # a longer line is not an instruction as a whole
 _AFTER_COLON = 60  # a shorter text after a colon is part of the instruction
@@ -43,9 +43,9 @@ _POLITE = frozenset(_PREAMBLE.split())
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A prompt, divided into what is asked and the material that is given with it."""
+    """A prompt, split into the instruction and the material given with it."""
 
-    text: str  # the excerpt as a whole
+    text: str  # the whole excerpt
     instruction: str
     given: str
 
@@ -58,7 +58,7 @@ def excerpt(prompt: str) -> str:
 
 
 def divide(prompt: str) -> Parts:
-    """Tell instruction from given text, by fences, quotation marks, lines and length."""
+    """Separate the instruction from given text, by fences, quotation marks, lines and length."""
     text = excerpt(prompt)
     given: list[str] = []
     prose: list[str] = []
@@ -81,19 +81,19 @@ def divide(prompt: str) -> Parts:
 
 
 def view(parts: Parts) -> str:
-    """What is embedded: the instruction's two ends and the beginning of what is given."""
+    """The text to embed: both ends of the instruction and the beginning of the given material."""
     asked = _ends(" ".join(parts.instruction.split()), INSTRUCTION)
     return f"{asked} {_take(' '.join(parts.given.split()), GIVEN)}".strip()
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words, numbers as `0`, single punctuation marks; ideographs one by one."""
+    """Lower-case words, numbers as `0`, punctuation marks one by one, ideographs one by one."""
     spaced = _WIDE.sub(r" \g<0> ", text.lower())
     return ["0" if word.isdigit() else word for word in _WORD.findall(spaced)]
 
 
 def opening(tokens: list[str], count: int) -> list[str]:
-    """The first words after greetings and politeness: mostly the verb and its object."""
+    """The first words after greetings and politeness: usually the verb and its object."""
     start = 0
     while start < min(len(tokens), 12) and tokens[start] in _POLITE:
         start += 1
@@ -123,7 +123,7 @@ def _of_line(line: str, *, first: bool, last: bool) -> tuple[str, str]:
 
 
 def _around_colon(before: str, after: str) -> tuple[str, str]:
-    """What follows a colon is given, but for a question at its end."""
+    """Text after a colon is given material, except for a question at its end."""
     *body, last = _SENTENCE.split(after)
     if body and _ASKS.search(last):
         return f"{before}: {last}", " ".join(body)
@@ -139,7 +139,8 @@ def _ends(text: str, budget: int) -> str:
 
 
 def _cost(text: str) -> int:
-    """Characters; ideographs and symbols count fourfold, because each is a token of its own."""
+    """Length in characters; ideographs and symbols count fourfold, because each is a token of its
+    own."""
     return len(text) + 3 * len(_TOKEN.findall(text))
 
 
@@ -152,9 +153,9 @@ def _take(text: str, budget: int) -> str:
 
 
 LONGEST = 15
-"""A prompt of more words than this stands for itself."""
+"""A prompt with more words than this is understood without its conversation."""
 TURNS_BACK = 8
-_ALONE = 2  # words of its own from which a prompt says what it wants
+_ALONE = 2  # number of content words from which a prompt is understood on its own
 _WITHOUT_CONTENT = """
     a about after again all also an and another any are as at be better bit but by can change
     continue could detail different do does doesn't don't each else even example examples expand
@@ -173,7 +174,7 @@ _LEANING = frozenset(_WITHOUT_CONTENT.split())
 
 
 def before(history: Sequence[Mapping[str, str]]) -> str | None:
-    """The latest turn of the user that says for itself what it is about."""
+    """The user's latest turn that shows its own subject."""
     asked = [turn.get("content", "") for turn in history if turn.get("role") == "user"]
     asked = asked[-TURNS_BACK:]
     own = [text for text in asked if content(text) >= _ALONE]
@@ -181,15 +182,15 @@ def before(history: Sequence[Mapping[str, str]]) -> str | None:
 
 
 def content(prompt: str) -> int:
-    """How many words the prompt has that mean something without the conversation."""
+    """The number of words in the prompt that carry meaning without the conversation."""
     tokens = words(divide(prompt).instruction)
     return sum(token not in _LEANING and token.isalnum() for token in tokens)
 
 
 def independence(prompt: str, confidence: float) -> float:
-    """The weight in [0, 1] of a prompt's own classification, beside that of the turn before.
+    """The weight in [0, 1] of a prompt's own classification, against that of the turn before.
 
-    `confidence` is what its own classification gives to its own category.
+    `confidence` is the probability that its own classification gives to its category.
     """
     if len(words(divide(prompt).text)) > LONGEST:
         return 1.0

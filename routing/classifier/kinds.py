@@ -1,9 +1,9 @@
-"""What several corrections have in common: kinds of prompts, learned beside the weights.
+"""Generalises from several corrections: kinds of prompts, learned in addition to the weights.
 
-One correction speaks for its nearest neighbours alone. From LEAST corrections to one category that
-lie together on, a logistic regression learns their kind against the examples of the configuration,
-whose vectors are stored; the weights themselves never move. It takes some tenths of a second, so it
-is done behind the service.
+A single correction affects its nearest neighbours only. Once LEAST corrections to one category lie
+close together, a logistic regression learns their kind against the examples of the configuration,
+whose vectors are stored; the weights themselves never change. It takes some tenths of a second, so
+it runs in the background.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from routing.classifier.learning import fit_one, softmax
 
 LEAST = 3
 TOGETHER = 0.3
-"""Cosine with the middle of a kind from which a correction belongs to it. Between two kinds of
+"""Cosine with the centre of a kind from which a correction belongs to it. Between two kinds of
 prompts it is about 0, within one 0.4 to 0.7."""
 CLAIMED = 0.03
-"""The share of the examples, the nearest ones, that a kind does not learn against: they are likely
-of the kind that was corrected. With half as many, 4 points less of a kind is found after five
-corrections; with twice as many, twice as many prompts of other kinds change with it."""
+"""The share of the examples, the nearest ones, that are left out when a kind is learned: they
+probably belong to the corrected kind. With half as many, recall of a kind after five corrections
+drops by 4 points; with twice as many, twice as many prompts of other kinds change too."""
 TAKEN = 0.005
-"""The share of the other examples that may lie above even odds, at most."""
+"""The maximum share of the other examples that may end up above even odds."""
 STRENGTH = 1.0
 """Inverse variance of the prior on a kind's weights."""
 SPREAD = 3.0
-"""Length of the directions as the regression sees them."""
+"""Norm of the directions in the regression."""
 IMPORTANCE = 0.25
-"""Of all corrections of a kind together, against that of all the examples."""
+"""Weight of all corrections of a kind together, relative to that of all examples."""
 UNHEARD = -1.0
 """Log-odds below which a kind is not named as the reason of a decision."""
 FAVOUR = 1.0
-"""Log-odds in favour of a kind: somebody took the trouble to correct it."""
+"""Log-odds in favour of a kind, since a user took the trouble to correct it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class Kinds:
         return found
 
     def joined(self, logits: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, int | None]:
-        """Logits in which each kind speaks for its category, and the kind that decides, if any."""
+        """The logits with each kind's contribution to its category, and the kind that decides, if
+        any."""
         joined = logits - np.logaddexp.reduce(logits)
         odds = self.odds(direction)
         np.logaddexp.at(joined, self.columns, odds)
@@ -70,9 +71,9 @@ def learn_kinds(
     logits: np.ndarray,
     examples: np.ndarray,
 ) -> Kinds:
-    """Learn the kinds of the corrections `directions`, each of length 1, to the categories
-    `columns` (None: one that is not configured). `logits` are the classifier's on them, before any
-    correction; `examples` the directions of the configuration's examples.
+    """Learn the kinds of the corrections `directions`, unit vectors, to the categories `columns`
+    (None: one that is not configured). `logits` are the classifier's for them before any
+    correction; `examples` are the directions of the configuration's examples.
     """
     members = _grouped(directions, columns)
     shares = softmax(logits)
@@ -81,7 +82,7 @@ def learn_kinds(
     for kind in sorted({one for one in members if one is not None}):
         mine = np.array([one == kind for one in members])
         column = columns[int(mine.argmax())]
-        assert column is not None  # else it would belong to no kind
+        assert column is not None  # otherwise it would belong to no kind
         others = np.array([c is not None and c != column for c in columns], dtype=bool)
         rest = np.log(np.clip(1 - shares[mine, column], 1e-6, 1))
         found.append(_learned(directions[mine], rest, directions[others], examples))
@@ -91,7 +92,7 @@ def learn_kinds(
 
 
 def _grouped(directions: np.ndarray, columns: Sequence[int | None]) -> list[int | None]:
-    """The number of each correction's kind; None where fewer than LEAST lie together."""
+    """The kind of each correction by number; None where fewer than LEAST lie together."""
     sums: list[np.ndarray] = []
     kinds: list[list[int]] = []
     for row, column in enumerate(columns):
@@ -120,8 +121,8 @@ def _grouped(directions: np.ndarray, columns: Sequence[int | None]) -> list[int 
 def _learned(
     mine: np.ndarray, rest: np.ndarray, others: np.ndarray, examples: np.ndarray
 ) -> np.ndarray:
-    """Weights and bias of one kind, against the examples that it does not claim and against the
-    corrections to other categories. `rest` are the log-odds that it has to beat."""
+    """Weights and bias of one kind, against the examples that it does not claim and the corrections
+    to other categories. `rest` are the log-odds that it competes with."""
     near = examples @ mine.mean(axis=0)
     against = np.concatenate([examples[near < np.quantile(near, 1 - CLAIMED)], others])
     importance = np.ones(len(mine) + len(against))

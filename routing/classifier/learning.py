@@ -14,16 +14,16 @@ _EFFORT = {"maxiter": 300, "ftol": 1e-6, "gtol": 1e-3}  # the probabilities are 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be learned: `rows` in two blocks of columns, because most features are rare."""
+    """A training problem: `rows` in two blocks of columns, because most features are sparse."""
 
     dense: np.ndarray  # (rows, dense features)
     sparse: Any  # scipy.sparse.csr_array (rows, sparse features)
     classes: np.ndarray  # (rows,) of int
-    prior: np.ndarray  # (features, classes): the weights where the rows say nothing
+    prior: np.ndarray  # (features, classes): the prior mean of the weights
     strength: np.ndarray  # (features, classes): the inverse variance of the prior
 
     def only(self, chosen: np.ndarray) -> Problem:
-        """The same problem with some of the rows."""
+        """The same problem restricted to some of the rows."""
         return Problem(
             self.dense[chosen],
             self.sparse[chosen],
@@ -33,7 +33,7 @@ class Problem:
         )
 
     def logits(self, weights: np.ndarray) -> np.ndarray:
-        """By weights whose last row is the bias."""
+        """The logits; the last row of the weights is the bias."""
         width = self.dense.shape[1]
         shares: np.ndarray = (
             self.dense @ weights[:width] + self.sparse @ weights[width:-1] + weights[-1]
@@ -44,10 +44,10 @@ class Problem:
 def fit(problem: Problem, biases: np.ndarray | None = None) -> np.ndarray:
     """The most probable weights (features + 1, classes); the last row is the bias.
 
-    `biases` are where the search begins.
+    `biases` are the starting point.
 
-    Classes weigh alike, however many rows each has. The loss is convex, so L-BFGS (Nocedal and
-    Wright, chapter 7) finds its minimum.
+    Classes have equal weight, however many rows each has. The loss is convex, so L-BFGS (Nocedal
+    and Wright, chapter 7) finds its minimum.
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
@@ -83,8 +83,8 @@ def fit_one(
 ) -> np.ndarray:
     """Weights, and last the bias, of the log-odds that a row belongs to one class (`mine`).
 
-    `rest` are each row's log-odds of everything else, as known before; `strength` is the inverse
-    variance of a prior around 0.
+    `rest` are each row's known log-odds of all other classes; `strength` is the inverse variance of
+    a prior centred on 0.
     """
     from scipy.optimize import minimize
 
@@ -103,7 +103,7 @@ def fit_one(
 
 
 def held_out(problem: Problem, folds: Sequence[np.ndarray]) -> np.ndarray:
-    """The logits of every row, as learned without the fold that the row is in."""
+    """The logits of every row, learned without the fold that contains the row."""
     logits = np.zeros((len(problem.classes), problem.prior.shape[1]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(problem.classes)), fold)
@@ -112,7 +112,7 @@ def held_out(problem: Problem, folds: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def temperature(logits: np.ndarray, classes: np.ndarray) -> float:
-    """The divisor of the logits that makes the probabilities of held-out rows most likely.
+    """The divisor of the logits that maximises the likelihood of held-out rows.
 
     Guo et al., On Calibration of Modern Neural Networks (2017), section 4.2.
     """

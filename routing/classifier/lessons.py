@@ -1,5 +1,5 @@
-"""What users corrected: nearest neighbours that overrule the classifier where they are near, and
-what several of them have in common."""
+"""User corrections: nearest neighbours that override the classifier close to them, and
+generalisations from several of them."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Nearest:
         self._lengths = np.maximum(np.array(lengths), 1e-9)
 
     def similarities(self, tokens: Sequence[str]) -> np.ndarray:
-        """The cosine, in [0, 1], of a prompt with each example over words weighed by rarity.
+        """The cosine, in [0, 1], of a prompt with each example over words weighted by rarity.
 
-        A word that no example has counts as one that sets the prompt apart from all of them.
+        A word that no example has counts as one that distinguishes the prompt from all of them.
         """
         shared = np.zeros(self._size)
         length = 0.0
@@ -50,21 +50,21 @@ class Nearest:
 
 
 NEAR = 0.6
-"""Cosine, of what is asked, from which a lesson is heard; at 1 it has its whole weight."""
+"""Cosine of the intents from which a lesson applies; at 1 it has its full weight."""
 WEIGHT = 30.0
-"""Log-odds that a lesson on the very same prompt adds to its category: it overrules anything."""
+"""Log-odds that a lesson on the identical prompt adds to its category: more than anything else."""
 BEHIND = 0.06
-"""How much nearer an example of another category may be before the lesson is not heard."""
+"""How much nearer an example of another category may be before the lesson no longer applies."""
 ALIKE = 0.8
-"""The same as NEAR for a lesson whose kind was learned: the kind knows better what is like it."""
+"""Replaces NEAR for a lesson whose kind was learned, since the kind generalises better."""
 NEIGHBOURS = 3
 WORDS_NEAR = 0.6
-"""The same as NEAR for likeness by words, where there is no model."""
+"""Replaces NEAR for similarity by words, if there is no model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A prompt and the category that a user says it belongs to."""
+    """A prompt and the category that a user assigned to it."""
 
     id: str
     prompt: str
@@ -72,10 +72,10 @@ class Lesson:
 
 
 class Space:
-    """What is asked, as directions from the middle of the examples; immutable.
+    """Intents as directions from the centre of the examples; immutable.
 
-    The encoder's vectors lie in a narrow cone, so that any two of them look alike before that. The
-    first half of a vector is what is asked, see `vectorstore.prompt_encoder`.
+    The encoder's vectors lie in a narrow cone, in which any two look alike. The first half of a
+    vector is the intent, see `vectorstore.prompt_encoder`.
     """
 
     def __init__(self, examples: np.ndarray, columns: np.ndarray) -> None:
@@ -85,7 +85,7 @@ class Space:
         self._columns = columns
 
     def look(self, vectors: np.ndarray) -> np.ndarray:
-        """Directions of length 1, one row a vector."""
+        """Unit vectors, one row for each input vector."""
         half = vectors.shape[1] // 2
         asked = vectors[:, :half] - self._middle[:half]
         lengths = np.maximum(np.linalg.norm(asked, axis=1, keepdims=True), 1e-9)
@@ -93,7 +93,7 @@ class Space:
         return directions
 
     def similarities(self, vector: np.ndarray) -> np.ndarray:
-        """The cosine of a prompt with each example, in what is asked."""
+        """The cosine of the prompt's intent with each example's."""
         found: np.ndarray = np.einsum("ij,j->i", self.examples, self.look(vector[None])[0])
         return found
 
@@ -105,13 +105,13 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The correction that a decision rests on most."""
+    """The correction that contributed most to a decision."""
 
     lesson: Lesson
     similarity: float
-    """Its likeness to the prompt, 1 at most."""
+    """Its similarity to the prompt, at most 1."""
     together: int = 1
-    """How many corrections the kind has by which it was heard."""
+    """The number of corrections in the kind through which it applied."""
 
     def shown(self) -> dict[str, object]:
         """For the evidence; JSON."""
@@ -124,7 +124,7 @@ class Heard:
 
 
 class Lessons:
-    """The lessons in force, with their vectors where there is a model; immutable."""
+    """The lessons in force, with their vectors if there is a model; immutable."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Lessons:
         space: Space | None = None,
         kinds: Kinds | None = None,
     ) -> None:
-        """Lessons for a category that is not configured stay silent."""
+        """Lessons for a category that is not configured have no effect."""
         self.known = tuple(known)
         self._names = tuple(names)
         self.vectors = vectors
@@ -151,30 +151,31 @@ class Lessons:
 
     @property
     def behind(self) -> bool:
-        """True if `generalised` would find something that was not learned yet."""
+        """Whether `generalised` would find something new."""
         if self._looked is None or len(self.known) < LEAST:
             return False
         return self._kinds is None or len(self._kinds.members) != len(self.known)
 
     def generalised(self, logits: np.ndarray) -> Lessons:
-        """The same lessons, with what they have in common; some tenths of a second.
+        """The same lessons after learning what they have in common; some tenths of a second.
 
-        `logits` are the classifier's on the lessons, before any correction.
+        `logits` are the classifier's for the lessons, before any correction.
         """
-        assert self._looked is not None  # else they are not `behind`
+        assert self._looked is not None  # otherwise they would not be `behind`
         assert self._space is not None
         kinds = learn_kinds(self._looked, self._columns, logits, self._space.examples)
         return Lessons(self.known, self._names, self.vectors, self._space, kinds)
 
     def followed_by(self, lessons: Sequence[Lesson], vectors: np.ndarray | None) -> Lessons:
-        """Other lessons; what these have in common counts on while none of them is missing."""
+        """Other lessons; generalisations from these stay valid as long as none of them is
+        removed."""
         kinds = self._kinds if tuple(lessons[: len(self.known)]) == self.known else None
         return Lessons(lessons, self._names, vectors, self._space, kinds)
 
     def corrected(
         self, logits: np.ndarray, vector: np.ndarray | None, tokens: Sequence[str]
     ) -> tuple[np.ndarray, Heard | None]:
-        """The logits as the lessons would have them, and which one was heard, if any."""
+        """The logits after the lessons, and the lesson that applied, if any."""
         similar, least, direction = self._similar(vector, tokens)
         added, heard = self._by_neighbours(similar, least, direction)
         logits = logits + added
@@ -189,7 +190,8 @@ class Lessons:
     def _by_neighbours(
         self, similar: np.ndarray, least: float, direction: np.ndarray | None
     ) -> tuple[np.ndarray, Heard | None]:
-        """What the nearest lessons add to each category's logit, and the nearest."""
+        """The contribution of the nearest lessons to each category's logit, and the nearest
+        lesson."""
         added = np.zeros(len(self._names))
         heard = None
         for row in np.argsort(-similar, kind="stable")[:NEIGHBOURS]:
@@ -208,7 +210,8 @@ class Lessons:
     def _similar(
         self, vector: np.ndarray | None, tokens: Sequence[str]
     ) -> tuple[np.ndarray, float, np.ndarray | None]:
-        """The likeness of each lesson, from where it counts, and the prompt's direction."""
+        """The similarity of each lesson, the threshold from which it counts, and the prompt's
+        direction."""
         if self._looked is not None and self._space is not None and vector is not None:
             direction = self._space.look(vector[None])[0]
             return np.einsum("ij,j->i", self._looked, direction), NEAR, direction

@@ -1,7 +1,7 @@
-"""The classifier in force: it may be replaced while prompts are judged.
+"""The classifier in force, which may be replaced while prompts are classified.
 
-For a fresh data folder, or edited categories, prompts are classified by the keywords that the
-categories list, for the seconds until a classifier is trained.
+For a fresh data folder, or edited categories, prompts are classified by the categories' keywords
+during the seconds until a classifier is trained.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from routing.classifier.lessons import Lesson, Lessons
 from routing.classifier.reader import Keywords
 
 PRIOR = 1.0
-"""Weight of a category none of whose keywords was found, against one for each that was."""
+"""Weight of a category without keyword matches, against one for each match."""
 
 READ_CHARACTERS = 4_000
 
 
 class ByKeywords:
-    """Has what requests need of a `Classifier`."""
+    """The part of a `Classifier` that requests need."""
 
     def __init__(self, categories: Mapping[str, Category]) -> None:
         self._categories = categories
         self._names = tuple(categories)
         self._keywords = Keywords(categories)
         self.lessons = Lessons((), self._names, None)
-        """What was taught; the classifier that takes this one's place heeds it."""
+        """The lessons to pass on to the classifier that replaces this one."""
 
     def with_lessons(self, lessons: Sequence[Lesson]) -> ByKeywords:
         taught = ByKeywords(self._categories)
@@ -37,7 +37,7 @@ class ByKeywords:
         return taught
 
     def classify(self, prompt: str, history: Sequence[Mapping[str, str]] = ()) -> Classification:
-        """By the share of the keywords found; an even chance where there are none."""
+        """By the share of matching keywords; uniform if there are none."""
         hits: dict[str, set[str]] = {name: set() for name in self._names}
         found = self._keywords.find(words(prompt[:READ_CHARACTERS]))
         for (category, _), phrases in zip(self._keywords.groups, found, strict=True):
@@ -56,9 +56,9 @@ class ByKeywords:
 
 
 OPINIONS = 500
-"""Second opinions that are remembered."""
+"""Number of cached second opinions."""
 LIKE = 0.95
-"""Cosine from which a prompt counts as like another for a second opinion."""
+"""Cosine from which a second opinion also applies to a similar prompt."""
 
 
 TRAINING = "prompts are classified by their keywords alone: the classifier is still being trained"
@@ -70,7 +70,7 @@ class LiveClassifier:
     def __init__(self, classifier: Classifier | ByKeywords) -> None:
         self._current = classifier
         self._lock = threading.Lock()
-        self._learning = threading.Lock()  # one thread at a time; judging goes on
+        self._learning = threading.Lock()  # one writer at a time; classification continues
         self._opinions = classifier.with_lessons(())
         self._said: tuple[Lesson, ...] = ()
 
@@ -85,21 +85,21 @@ class LiveClassifier:
 
     @property
     def lessons(self) -> tuple[Lesson, ...]:
-        """What it was taught, oldest first."""
+        """The lessons in force, oldest first."""
         return self._current.lessons.known
 
     def classify(self, prompt: str, history: Sequence[Mapping[str, str]] = ()) -> Classification:
         return self._current.classify(prompt, history)
 
     def remember(self, prompt: str, category: str) -> None:
-        """Note what a language model said of a prompt; the oldest of OPINIONS is forgotten."""
+        """Store a language model's opinion on a prompt; beyond OPINIONS the oldest is dropped."""
         with self._lock:
             others = [one for one in self._said if one.prompt != prompt]
             self._said = (*others, Lesson("", prompt, category))[-OPINIONS:]
             self._opinions = self._current.with_lessons(self._said)
 
     def recall(self, prompt: str) -> str | None:
-        """What was said of a prompt that is like this one, or None."""
+        """The stored opinion on a prompt that is similar to this one, or None."""
         if not self._said:
             return None
         found = self._opinions.classify(prompt).evidence.get("taught")
@@ -110,15 +110,16 @@ class LiveClassifier:
         )
 
     def replace(self, classifier: Classifier | ByKeywords) -> None:
-        """Judge by another classifier from now on; the lessons stay. Blocks for some milliseconds
-        a lesson."""
+        """Use another classifier from now on; the lessons stay. Blocks for some milliseconds for
+        each lesson."""
         with self._lock:
             self._current = classifier.with_lessons(self.lessons)
 
     def generalise(self) -> bool:
-        """Learn what the lessons have in common; True if that was not done yet.
+        """Learn what the lessons have in common; True if there was something new to learn.
 
-        Blocks for some tenths of a second a kind, during which others judge by the nearest lessons.
+        Blocks for some tenths of a second for each kind; meanwhile classification uses the nearest
+        lessons.
         """
         with self._learning:
             before = self._current
@@ -126,12 +127,12 @@ class LiveClassifier:
                 return False
             learned = before.generalised()
             with self._lock:
-                if self._current is before:  # else another lesson came meanwhile: next time
+                if self._current is before:  # otherwise another lesson came meanwhile: next time
                     self._current = learned
             return True
 
     def teach(self, lessons: Sequence[Lesson]) -> bool:
-        """Take these lessons for those before; True if they are others. Blocks likewise."""
+        """Replace the lessons by these; True if they differ. Blocks as `replace` does."""
         with self._lock:
             if tuple(lessons) == self.lessons:
                 return False

@@ -1,9 +1,9 @@
-"""The user's own words in what agent programs send.
+"""Extracts the user's own words from what agent programs send.
 
-Editors and agents wrap the prompt: reminders, tool results, attached files, the editor's state. All
-of that is the model's to read, but it says nothing of what kind of task the user has set, so that
-the classifier must not see it. What is known of the programs' shapes is their marks: tags, headings
-and fences; whatever the text between these, it goes. Linear in the text.
+Editors and agents wrap the prompt in reminders, tool results, attached files and editor state. The
+model should read all of that, but it says nothing about the user's task, so the classifier must not
+see it. Programs are recognised by their markers: tags, headings and fences; the text between them
+is dropped whatever it is. Linear in the text.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _MARKS = re.compile(
     r"|\*(?:added these files|read[- ]only)|^<[|\w]",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A text without any of these is the user's own as it stands."""
+"""A text without any of these is entirely the user's own."""
 _TAG = re.compile(r"<(/?)([A-Za-z][\w.:-]{0,60})(?:\s[^<>]{0,400})?>")
 
 _REQUEST = re.compile(
     r"user(?:query|request|message|input|prompt|question|task)|(?:current)?request|query|question"
     r"|task|feedback|prompt|instruction|issuedescription"
 )
-"""Tags, in lower case without `_` and `-`, in which a program puts what the user typed."""
+"""Tags, in lower case without `_` and `-`, around what the user typed."""
 _CONTEXT = re.compile(
     r"(?:.*(?:reminder|context|info|information|metadata|instructions|rules|attachments?"
     r"|attachedfiles?|filecontents?|documents?|results?|stdout|stderr|observations?|selection"
@@ -35,9 +35,9 @@ _CONTEXT = re.compile(
     r"|cursor|session|available)\w+"
     r"|files?|excerpts?|thinking|currentfile|rule|skills?|todos?|diff)"
 )
-"""The same for what the program adds."""
+"""Tags of the same form around what the program adds."""
 _PAGE = re.compile("summary|details|data|output|source|object|caption|label|section")
-"""Tags of HTML, which a user may ask about."""
+"""HTML tags, which a user may ask about."""
 
 _HEADING = re.compile(
     r"^#{1,4} *(?:my |the |user'?s? |current )?(?:request|query|question|task|message|prompt)"
@@ -64,7 +64,7 @@ _SECTIONS = (
         re.compile(r"^```[ \t]*$", re.MULTILINE),
     ),
 )
-"""What stands between two such lines was attached: passages, files, fences that name a path."""
+"""Text between two such lines was attached: passages, files, fences that name a path."""
 _NOT_THE_USER = re.compile(
     r"\s*(?:\[[^\]\n]{1,200}\] Result:|observations?:|tool (?:result|output|response)s?\b"
     r"|called the \w+ tool|i have \*?added these files|here are summaries of some files"
@@ -72,14 +72,14 @@ _NOT_THE_USER = re.compile(
     r"|\[(?:error|request interrupted)|caveat: )",
     re.IGNORECASE,
 )
-"""How a message begins that a program wrote in the user's name."""
+"""The beginnings of messages that a program wrote in the user's name."""
 _TASK = re.compile(
     r"^(?:new task|your task|task|here is (?:your|the) task):\s*", re.I | re.MULTILINE
 )
 
 
 def own_words(text: str) -> str:
-    """What the user typed of this message; empty where a program wrote all of it."""
+    """The part of this message that the user typed; empty if a program wrote all of it."""
     if not _MARKS.search(text) and not _NOT_THE_USER.match(text):
         return _without_label(text)
     spans = list(_spans(text))
@@ -102,10 +102,10 @@ def own_words(text: str) -> str:
 def conversation(
     turns: Sequence[tuple[str, str]],
 ) -> tuple[str, list[Mapping[str, str]]]:
-    """The prompt and the turns before it as the classifier sees them, of `(role, text)` pairs.
+    """The prompt and the turns before it for the classifier, from `(role, text)` pairs.
 
-    The prompt is the last message in which the user says something, so that an agent's loop over
-    tools keeps it; without any, the last text of all, whoever wrote it.
+    The prompt is the last message with words of the user, so that it stays the same throughout an
+    agent's tool loop; if there is none, the last text of all, whoever wrote it.
     """
     own = [(role, own_words(text) if role == "user" else text) for role, text in turns]
     for place in range(len(own) - 1, -1, -1):
@@ -123,11 +123,11 @@ def conversation(
 
 
 Span = tuple[str, int, int, int, int]
-"""Kind, where its opening tag begins and ends, where its closing tag begins and ends."""
+"""Kind, start and end of the opening tag, start and end of the closing tag."""
 
 
 def _spans(text: str) -> Iterator[Span]:
-    """The outermost blocks in tags that we know, each closed; in order."""
+    """The outermost blocks in known tags, each of them closed; in order."""
     tags = list(_TAG.finditer(text))
     last_close = {t[2].lower(): t.start() for t in tags if t[1]}
     kind, name, depth, opened = "", "", 0, tags[0] if tags else None

@@ -1,4 +1,4 @@
-"""Turns a prompt into one row of features that is the same at training and at serving."""
+"""Turns a prompt into one row of features, the same in training and in serving."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from config.models import Category
 from routing.classifier.features import Parts, divide, opening, words
 from routing.classifier.structure import SHAPES, shapes, signals
 
-_ENOUGH = 3  # hits from which a group is at full strength
-_STEM = 3  # least letters before a `*`
+_ENOUGH = 3  # matches from which a group is at full strength
+_STEM = 3  # minimum number of letters before a `*`
 
 
 class Keywords:
-    """Groups of words and phrases; `poem*` stands for every word that begins so."""
+    """Groups of words and phrases; `poem*` matches any word with that prefix."""
 
     def __init__(self, categories: Mapping[str, Category]) -> None:
         self.groups: list[tuple[str, str]] = []  # (category, group)
         self._exact: dict[str, list[int]] = {}
         self._stems: dict[str, list[int]] = {}
-        self._reach: dict[str, int] = {}  # words of the longest entry that begins with this one
+        self._reach: dict[
+            str, int
+        ] = {}  # number of words in the longest entry that begins with this one
         for category, settings in categories.items():
             named = settings.keywords
             groups = named if isinstance(named, dict) else {category: named} if named else {}
@@ -43,7 +45,7 @@ class Keywords:
             self._reach[tokens[0]] = max(self._reach.get(tokens[0], 0), len(tokens))
 
     def find(self, tokens: Sequence[str]) -> list[set[str]]:
-        """What was found of each group."""
+        """The matches of each group."""
         found: list[set[str]] = [set() for _ in self.groups]
         for start, token in enumerate(tokens):
             for end in range(start + 1, min(start + self._reach.get(token, 0), len(tokens)) + 1):
@@ -56,19 +58,19 @@ class Keywords:
         return found
 
     def measure(self, found: Sequence[set[str]]) -> np.ndarray:
-        """Two columns a group: whether it was hit, and how often, both in [0, 1]."""
+        """Two columns for each group: whether it matched, and how often, both in [0, 1]."""
         counts = np.array([len(hits) for hits in found], dtype=np.float32)
         return np.concatenate([np.minimum(counts, 1), np.minimum(counts, _ENOUGH) / _ENOUGH])
 
 
 SCALE = 0.5
-"""Of every block of features beside the embedding, whose rows have length 1."""
+"""Norm of each block of features except the embedding, whose rows have norm 1."""
 BELIEF = 0.5
-"""How far a keyword or a declared signal speaks for its category before any example is seen."""
+"""Prior weight of a keyword or a declared signal for its category, before any example is seen."""
 _OPENING = 3
 _RARE, _RARE_SHARE = 2, 0.003
-"""A term must occur in more texts than one and in this share of them: rarer ones cost time and
-change nothing that was measured."""
+"""A term must occur in more than one text and in this share of them: rarer ones cost time and made
+no measurable difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,13 @@ class Reading:
 
     parts: Parts
     tokens: list[str]  # of the instruction
-    hits: list[set[str]]  # a group of keywords each
-    strengths: np.ndarray  # a signal each, in [0, 1]
+    hits: list[set[str]]  # one group of keywords each
+    strengths: np.ndarray  # one signal each, in [0, 1]
     row: np.ndarray  # every feature but the embedding
 
 
 class Reader:
-    """Measures keywords, signals, shapes and terms; immutable."""
+    """Extracts keywords, signals, shapes and terms; immutable."""
 
     def __init__(
         self, categories: Mapping[str, Category], vocabulary: Sequence[str], rarity: np.ndarray
@@ -98,7 +100,7 @@ class Reader:
 
     @classmethod
     def learn(cls, categories: Mapping[str, Category], texts: Iterable[str]) -> Reader:
-        """Take as vocabulary the terms that occur in several of the texts."""
+        """A reader whose vocabulary is the terms that occur in several of the texts."""
         documents = [set(_terms(words(divide(text).instruction))) for text in texts]
         counts = Counter(term for document in documents for term in document)
         least = max(_RARE, round(_RARE_SHARE * len(documents)))
@@ -113,11 +115,11 @@ class Reader:
 
     @property
     def terms(self) -> slice:
-        """The columns of a row that hold terms: a vector of length SCALE, or 0."""
+        """The columns of a row for terms: a vector of norm SCALE, or 0."""
         return slice(2 * self._groups + len(self.signals) + len(SHAPES), None)
 
     def read(self, prompt: str) -> Reading:
-        """Take in a prompt of any length, in time bounded by the excerpt's length."""
+        """Read a prompt of any length, in time bounded by the excerpt's length."""
         parts = divide(prompt)
         tokens = words(parts.instruction)
         hits = self._keywords.find(tokens)
@@ -131,7 +133,7 @@ class Reader:
         return Reading(parts, tokens, hits, strengths, SCALE * np.concatenate(blocks))
 
     def prior(self) -> np.ndarray:
-        """Weights (features, categories) that hold what the configuration declares."""
+        """Prior weights (features, categories) from the configuration's declarations."""
         width = self.terms.start + len(self.vocabulary)
         weights = np.zeros((width, len(self._declared)))
         for column, name in enumerate(self._declared):
@@ -155,7 +157,7 @@ class Reader:
 
 
 def _terms(tokens: list[str]) -> list[str]:
-    """Words, pairs of words, and how the instruction opens."""
+    """Words, pairs of words, and the instruction's opening."""
     first = opening(tokens, _OPENING)
     pairs = [f"{a} {b}" for a, b in pairwise(tokens)]
     return [*set(tokens), *pairs, *(f"> {' '.join(first[: n + 1])}" for n in range(len(first)))]

@@ -1,4 +1,4 @@
-"""Measures of a prompt's form: code, errors, formulas, given texts, questions, scripts."""
+"""Structural features of a prompt: code, errors, formulas, given texts, questions, scripts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SHAPES = (
     "Cyrillic",
     "very short",
 )
-"""What is measured of every prompt; what each means for a category is learned.
+"""Measured for every prompt; their meaning for a category is learned.
 
-The length is left out on purpose: it tells who wrote a prompt, not what is wanted.
+The length is left out on purpose: it indicates who wrote a prompt, not what is wanted.
 """
 
 _CODE_LINE = re.compile(
@@ -73,7 +73,7 @@ SIGNALS = {
     "data": (_DATA,),
     "math": (_MATH,),
 }
-"""Structure that a category may declare in `signals`."""
+"""Structural features that a category may declare in `signals`."""
 
 _ASKING = """
     what what's who who's whose whom when where why how which is are do does did can could
@@ -90,7 +90,7 @@ _DIGIT = re.compile(r"\d")
 _ITEM = re.compile(r"^\s*(?:[-*•]|\(?\w{1,2}[.)])\s", re.M)
 _MANY = 3  # matches from which a signal is at full strength
 FORM = 800, 300
-"""Characters at a text's beginning and end whose form is measured."""
+"""Characters at a text's beginning and end that are measured."""
 
 
 def signals(text: str, names: Sequence[str]) -> np.ndarray:

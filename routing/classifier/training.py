@@ -1,4 +1,4 @@
-"""Learns the weights of the classifier from the categories' examples."""
+"""Learns the classifier's weights from the categories' examples."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from routing.classifier.reader import Reader
 from routing.classifier.weights import Weights
 
 Embed = Callable[[Sequence[str]], np.ndarray]
-"""Texts to L2-normalised float32 vectors, one row a text; plain, without a query prefix."""
+"""Texts to L2-normalised float32 vectors, one row for each; plain, without a query prefix."""
 STRENGTH = 0.25
 """Inverse variance of the prior on the weights."""
 ANCHOR = 20.0
-"""The same for weights that the repository ships."""
+"""The same for the shipped weights."""
 NEWCOMER, SPREAD = 3.0, 3.0
-"""The same for a category that the repository does not know, on vectors that are spread so far."""
+"""The same for a category that is not among the shipped ones, on vectors scaled by this much."""
 FAVOUR = 1.0
-"""Log-odds in favour of a new category: it is there because somebody wants it."""
+"""Log-odds in favour of a new category, since it was added on purpose."""
 CLAIMED = 0.05
-"""The share of the other categories' examples that a new category does not learn against."""
+"""The share of the other categories' examples that are left out when a new category is learned."""
 FOLDS = 6
-_VERSION = 4  # of the features; raise it whenever a stored weight would mean something else
+_VERSION = 4  # of the features; increase it whenever the meaning of a stored weight changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ def examples(categories: Mapping[str, Category]) -> list[Example]:
 
 
 def stamp(categories: Mapping[str, Category], model: str | None) -> str:
-    """Changes whenever these categories and this embedding model would teach something else."""
+    """Changes whenever these categories and this embedding model would lead to different
+    weights."""
     taught = {"examples", "keywords", "signals"}
     content = [(name, c.model_dump(mode="json", include=taught)) for name, c in categories.items()]
     return hashlib.sha256(json.dumps([_VERSION, model, content]).encode()).hexdigest()
@@ -61,11 +62,11 @@ def learn(
     model: str | None,
     shipped: Weights | None = None,
 ) -> Weights:
-    """Learn both stages; without `embed` the lexical one alone.
+    """Learn both stages; without `embed` only the lexical one.
 
-    `shipped` holds what the repository's own training made of its categories with this model: those
-    that are still configured keep it, and what is new is learned beside them, in a few seconds.
-    On one thread: two of BLAS's own on two busy cores take twenty times as long.
+    `shipped` are the weights from the repository's own training with this model: categories that
+    are still configured keep theirs, and new ones are learned in addition, in a few seconds.
+    Single-threaded: two BLAS threads on two busy cores take twenty times as long.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -109,12 +110,12 @@ def _learn(
 
 
 def key(text: str) -> str:
-    """Names a text whose vector is stored."""
+    """Identifies a text whose vector is stored."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _vectors(texts: Sequence[str], embed: Embed, shipped: Weights | None) -> np.ndarray:
-    """The vectors of the examples; those that the repository ships need not be made again."""
+    """The vectors of the examples; those that the repository ships are reused."""
     known: dict[str, np.ndarray] = {}
     if shipped is not None and shipped.vectors is not None:
         known = dict(zip(shipped.keys, shipped.vectors, strict=True))
@@ -132,10 +133,11 @@ def beside(
     classes: np.ndarray,
     prior: np.ndarray,
 ) -> np.ndarray:
-    """Weights of the second stage for categories of which the repository has learned some.
+    """Weights of the second stage if only some of the categories are among the shipped ones.
 
-    Theirs were learned from many more prompts than the configuration shows: they are kept, and move
-    only for examples that are not the shipped ones. A new category is learned against them.
+    The shipped weights were learned from many more prompts than the configuration has: they are
+    kept, and change only for examples that were not shipped. A new category is learned against
+    them.
     """
     assert shipped.full is not None
     assert shipped.vectors is not None
@@ -159,7 +161,7 @@ def beside(
 
 
 def _moved(full: np.ndarray, vectors: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Shipped weights that have looked at other examples too; they move little."""
+    """Shipped weights after seeing other examples too; they change only little."""
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
     nothing = csr_array((len(vectors), len(full) - 1 - vectors.shape[1]))
@@ -172,10 +174,10 @@ def _moved(full: np.ndarray, vectors: np.ndarray, classes: np.ndarray) -> np.nda
 def _newcomer(
     vectors: np.ndarray, mine: np.ndarray, rest: np.ndarray, middle: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Weights of a new category against what is known: a logistic regression on what is asked.
+    """Weights of a new category against the known ones: a logistic regression on the intents.
 
-    Examples of other categories that lie nearest are left out: where a category is new, they are
-    the prompts that it was made for. `rest` is the log of the sum of the others' odds.
+    The nearest examples of other categories are left out: they are the prompts for which the new
+    category was made. `rest` is the log of the sum of the others' odds.
     """
     half = vectors.shape[1] // 2
     looked = SPREAD * (vectors[:, :half] - middle[:half]).astype(np.float64)
@@ -196,7 +198,7 @@ def _calibrated(
     prior: np.ndarray,
     folds: Sequence[np.ndarray],
 ) -> np.ndarray:
-    """Weights, then biases in the last row, divided by the temperature that fits unseen intents."""
+    """Weights, with biases in the last row, divided by the temperature that fits unseen intents."""
     from scipy.sparse import csr_array
 
     strength = np.full(prior.shape, STRENGTH)
@@ -206,8 +208,8 @@ def _calibrated(
 
 
 def _folds(known: Sequence[Example]) -> list[np.ndarray]:
-    """Rows of each fold. Intents are left out as a whole, so that what is measured is how well an
-    unseen kind of prompt is judged; the rows of a category with few intents are dealt out singly.
+    """Rows of each fold. Whole intents are held out, so that the measure is how well an unseen kind
+    of prompt is judged; the rows of a category with few intents are distributed one by one.
     """
     intents: dict[str, dict[str, list[int]]] = {}
     for row, example in enumerate(known):

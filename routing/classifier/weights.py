@@ -1,4 +1,4 @@
-"""What training yields, as one value that can be stored."""
+"""The result of training, as one value that can be stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _TEXTS = ("stamp", "model", "names", "vocabulary", "keys")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The parameters of the two stages; the second one's are None where there is no model."""
+    """The parameters of the two stages; the second one's are None if there is no model."""
 
-    stamp: str  # what they were learned from
-    model: str | None  # that makes the vectors
-    names: tuple[str, ...]  # of the categories
+    stamp: str  # identifies the training data
+    model: str | None  # the embedding model's name
+    names: tuple[str, ...]  # names of the categories
     vocabulary: tuple[str, ...]
     rarity: np.ndarray  # (terms,)
     lexical: np.ndarray  # (features + 1, categories), divided by the temperature; last row: bias
@@ -27,7 +27,7 @@ class Weights:
     full: np.ndarray | None = None  # (dimensions + features + 1, categories), likewise
 
     def dump(self) -> bytes:
-        """The bytes of an npz file, without pickles; vectors in eight bits."""
+        """The bytes of an npz file, without pickles; vectors quantised to eight bits."""
         arrays: dict[str, Any] = {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -44,7 +44,7 @@ class Weights:
 
     @classmethod
     def load(cls, data: bytes) -> Weights | None:
-        """What `dump` wrote; None if the bytes are anything else."""
+        """Restore what `dump` wrote; None if the bytes are anything else."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -60,7 +60,7 @@ class Weights:
             return None
 
     def fits(self) -> bool:
-        """True if the shapes go together and every number is one."""
+        """Whether the shapes are consistent and every number is finite."""
         categories = len(self.names)
         sound = self.rarity.shape == (len(self.vocabulary),)
         sound &= self.lexical.ndim == 2 and self.lexical.shape[0] > len(self.vocabulary)
