@@ -1,5 +1,5 @@
-"""What the process writes to its terminal, without keys and control characters: its own log as one
-line an event on stderr, and what the command line prints."""
+"""What the process writes to its terminal, without secrets and control characters: its own log, one
+line for each event on stderr, and the command line's output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
         ]
     else:
         plain = structlog.dev.plain_traceback
-        # Without colours: in a line that may repeat a stranger, no escape sequence is ours.
+        # Without colours: in a line that may repeat untrusted text, no escape sequence is ours.
         last = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *last, _finish],
@@ -45,7 +45,7 @@ def configure(*, json: bool = False, level: str = "INFO") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    # On the handler too: a library that sets its own logger to DEBUG would pass the root's level.
+    # On the handler too: a library that sets its own logger to DEBUG would bypass the root's level.
     handler.setLevel(max(logging.getLevelName(level), logging.WARNING))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -57,17 +57,17 @@ def _finish(_logger: object, _method: str, line: object) -> str:
 
 
 class _Finished(structlog.stdlib.ProcessorFormatter):
-    """Lines of the standard library's loggers, redacted when nothing is added to them any more."""
+    """Formats the standard library's log records and redacts the complete line."""
 
     def format(self, record: logging.LogRecord) -> str:
         return log_line(super().format(record))
 
 
 class _Stderr:
-    """Loggers that find `sys.stderr` when they write, so that redirection works.
+    """Loggers that look up `sys.stderr` on each write, so that redirection works.
 
-    One wrapper for each file, since structlog keeps a lock for each: with two of them the lines of
-    two threads would mix.
+    One wrapper for each stream, since structlog has a lock for each wrapper: with two of them the
+    lines of two threads would mix.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class _Lossy(io.TextIOBase):
 
 
 class Terminal(Console):
-    """Rich's console; the only escape sequences are its own."""
+    """Rich's console, in which only its own escape sequences reach the terminal."""
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
         return super()._render_buffer(
@@ -105,12 +105,12 @@ class Terminal(Console):
 
 
 class _Stream:
-    """A text stream of which each write is cleaned first; everything else is the stream's own."""
+    """A text stream that cleans every write first; everything else is delegated."""
 
     def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
         self._clean = clean
         self.rich_proxied_file = stream
-        """Where Rich writes past this, by its own convention."""
+        """Rich writes past this wrapper to the stream it finds here, by its own convention."""
 
     def write(self, text: str) -> int:
         self.rich_proxied_file.write(self._clean(text))
@@ -126,8 +126,8 @@ class _Stream:
 
 @contextmanager
 def clean_streams() -> Iterator[None]:
-    """Until the end of the block, whoever prints prints text alone, and on stderr without keys:
-    other people's tracebacks too."""
+    """Within the block, everything printed is cleaned of control characters, and on stderr of
+    secrets as well, including third-party tracebacks."""
     before = sys.stdout, sys.stderr
     sys.stdout = cast(TextIO, _Stream(before[0], printable))
     sys.stderr = cast(TextIO, _Stream(before[1], lambda text: printable(redact(text))))
@@ -138,7 +138,7 @@ def clean_streams() -> Iterator[None]:
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """Run it; each expected error is one line on stderr and an exit code."""
+    """Run `main`; an expected error becomes one line on stderr and an exit code."""
     try:
         return command()
     except (ConfigError, UsageError, NotFoundError) as error:

@@ -1,4 +1,4 @@
-"""SQLite or PostgreSQL: opened, checked, and with the few things in which they differ."""
+"""SQLite or PostgreSQL: opening, checking, and the few differences between them."""
 
 from __future__ import annotations
 
@@ -34,30 +34,31 @@ KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-"""A server that vanished without a word is given up after some 25 s: until then a thread waits."""
+"""A server that disappeared silently is given up after about 25 s; a thread blocks until then."""
 LOCK_S = 5
-"""How long a start waits for readers of a PostgreSQL table that a step alters: what queues behind
-that wait is the other replicas' work."""
+"""How long a start waits for readers of a PostgreSQL table that a migration alters, since the work
+of the other replicas queues behind that wait."""
 QUICK_CHECK_BYTES = 32 * 2**20
-"""A SQLite file up to this size is checked page by page at start (about 50 ms)."""
+"""A SQLite file up to this size in bytes is checked page by page at start (about 50 ms)."""
 
 
 REFUSALS = ("authentication failed", "pg_hba.conf", "does not exist")
-"""Errors of a PostgreSQL that can be reached: the name or the password is wrong."""
+"""Errors of a reachable PostgreSQL: the database name or the password is wrong."""
 
 
 class UnreachableError(StorageError):
-    """The database does not answer now; it may the next time."""
+    """The database does not answer now, but may on the next attempt."""
 
 
 class Database:
     """One writing engine, one reading engine, and the differences between the two dialects."""
 
     def __init__(self, url: URL, where: str, clock: Callable[[], float] = time.time) -> None:
-        """`clock` is this machine's: Unix seconds, right or wrong."""
+        """`clock` is this machine's clock in Unix seconds; it may be wrong."""
         self.where = where
         self.offset_s = 0.0
-        """What the database's clock is ahead of ours, as last measured; for SQLite it is ours."""
+        """How far the database's clock is ahead of this machine's, as last measured; 0 for
+        SQLite."""
         self._clock = clock
         self.prepared = False
         self._url = url
@@ -69,7 +70,7 @@ class Database:
 
     @classmethod
     def open(cls, database_url: str | None, data_dir: Path) -> Database:
-        """Connect, check and bring the tables up to date; StorageError says what is wrong."""
+        """Connect, check and migrate the tables; raises StorageError with what is wrong."""
         database = cls(*locate(database_url, data_dir))
         try:
             database.prepare()
@@ -79,10 +80,10 @@ class Database:
         return database
 
     def prepare(self) -> None:
-        """Connect, check and bring the tables up to date.
+        """Connect, check and migrate the tables.
 
-        UnreachableError when another try may succeed; StorageError when the log can never be used
-        as it is. A file that is not a healthy database is reported and left as it is.
+        Raises UnreachableError if another attempt may succeed, StorageError if the log can never be
+        used as it is. A file that is not a healthy database is reported and not modified.
         """
         try:
             self._check()
@@ -95,8 +96,8 @@ class Database:
         self.prepared = True
 
     def check_there(self) -> None:
-        """Raise UnreachableError when the file was removed or replaced under us: SQLite would go on
-        writing into what nobody can find any more."""
+        """Raise UnreachableError if the file was removed or replaced while open: SQLite would go on
+        writing to an unlinked file."""
         if self._file is None or self._file == self._identity():
             return
         self.prepared, self._file = False, None
@@ -112,7 +113,7 @@ class Database:
             connection.execute(select(tables.interactions.c.request_id).limit(1)).first()
 
     def cannot_write(self, error: Exception) -> str:
-        """Why a commit failed, as one sentence with its mend."""
+        """Why a commit failed, as one sentence with the fix."""
         if isinstance(error, StorageError):
             return str(error)
         if self.is_sqlite:
@@ -122,11 +123,11 @@ class Database:
         return f"The log {self.where} cannot be written ({reason(error)}): {mend}."
 
     def stamp(self, connection: Connection) -> int:
-        """The number of this writing transaction, kept in `interactions.changed`.
+        """The number of this writing transaction, stored in `interactions.changed`.
 
-        SQLite has one writer at a time, so a running number is in commit order. PostgreSQL
-        commits out of order: there it is the transaction's own id, and `window` waits for those
-        that still run.
+        SQLite has one writer at a time, so a running number is in commit order. PostgreSQL commits
+        out of order: there it is the transaction's own id, and `window` waits for those still
+        running.
         """
         if self.is_sqlite:
             newest = select(func.coalesce(func.max(tables.interactions.c.changed), 0) + 1)
@@ -135,9 +136,10 @@ class Database:
         return int(connection.execute(newest).scalar_one())
 
     def window(self, connection: Connection) -> tuple[int, int]:
-        """(low, high) of this snapshot: all below `low` is committed, nothing reaches `high`.
+        """(low, high) of this snapshot: everything below `low` is committed, nothing reaches
+        `high`.
 
-        Every reader that follows the log asks for it, so the clocks are compared here.
+        Every reader that follows the log calls this, so the clocks are compared here.
         """
         if self.is_sqlite:
             following = self.stamp(connection)
@@ -153,11 +155,11 @@ class Database:
         return int(row[0]), int(row[1])
 
     def now(self) -> float:
-        """The database's time, in Unix seconds: replicas whose clocks differ agree on it."""
+        """The database's time in Unix seconds, on which replicas with different clocks agree."""
         return self._clock() + self.offset_s
 
     def _set_clock(self, theirs: float, asked_at: float) -> None:
-        """Half of the round trip is what the answer may be wrong by."""
+        """Half of the round trip is the possible error of the measurement."""
         heard_at = self._clock()
         found = theirs - (asked_at + heard_at) / 2
         if abs(found - self.offset_s) > (heard_at - asked_at) / 2:
@@ -168,7 +170,8 @@ class Database:
         self.reading.dispose()
 
     def _identity(self) -> tuple[int, int] | None:
-        """Which file SQLite writes; None for PostgreSQL and for a file that is gone."""
+        """The identity of the SQLite file; None for PostgreSQL and for a file that no longer
+        exists."""
         if not self.is_sqlite or not self._url.database:
             return None
         try:
@@ -178,7 +181,7 @@ class Database:
         return status.st_dev, status.st_ino
 
     def _folder(self) -> None:
-        """Raise UnreachableError while the folder of the SQLite file is gone."""
+        """Raise UnreachableError while the SQLite file's folder does not exist."""
         if self.is_sqlite and self._url.database:
             folder = Path(self._url.database).absolute().parent
             if not folder.is_dir():
@@ -188,14 +191,14 @@ class Database:
                 )
 
     def _may_return(self, error: SQLAlchemyError) -> bool:
-        """An outage, not a wrong address or a broken file."""
+        """Whether this is an outage, rather than a wrong address or a broken file."""
         cause = reason(error)
         if self.is_sqlite:
             return "locked" in cause or "full" in cause
         return isinstance(error, OperationalError) and not any(s in cause for s in REFUSALS)
 
     def _check(self) -> None:
-        """Refuse a file that is not a healthy SQLite database."""
+        """Raise StorageError if the file is not a healthy SQLite database."""
         if not self.is_sqlite or not self._url.database:
             return
         self._folder()
@@ -212,7 +215,8 @@ class Database:
                 )
 
     def _migrate(self, connection: Connection) -> None:
-        """Create what is missing and take the schema's steps; StorageError for a newer one."""
+        """Create missing tables and apply the migrations; raises StorageError for a newer
+        schema."""
         if not self.is_sqlite:  # replicas that start together must not create the tables twice
             connection.execute(text("SELECT pg_advisory_xact_lock(727001)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))
@@ -249,7 +253,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent snapshot; StorageError if it cannot be read."""
+        """Open a consistent snapshot for reading; raises StorageError if it cannot be read."""
         try:
             with self.reading.begin() as connection:
                 yield connection
@@ -285,14 +289,14 @@ def engine(url: URL, *, writing: bool, connections: int) -> Engine:
 
 
 def reason(error: BaseException) -> str:
-    """The driver's own words on one line, without SQL, parameters or passwords."""
+    """The driver's message on one line, without SQL, parameters or passwords."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     lines = str(cause).strip().splitlines()
     return lines[0].strip() if lines else type(cause).__name__
 
 
 def locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
-    """The address, and how messages name it (without its password)."""
+    """The database's URL, and its name in messages (without its password)."""
     make_folder(data_dir)
     if database_url is None:
         path = data_dir / "router.db"
@@ -314,11 +318,12 @@ def locate(database_url: str | None, data_dir: Path) -> tuple[URL, str]:
 
 
 def make_folder(data_dir: Path) -> None:
-    """The data folder, wherever the database is: rows wait there. StorageError if it cannot be."""
+    """Create the data folder, needed for the spool wherever the database is. Raises StorageError if
+    that fails."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
             f"The data folder {data_dir} cannot be created ({error.strerror}):"
-            " give a writable one with --data."
+            " choose a writable one with --data."
         ) from error

@@ -1,7 +1,7 @@
-"""Where rows wait that the log does not take in time: on the disk, else in memory, else nowhere.
+"""Stores rows that the log does not take in time: on disk, else in memory, else nowhere.
 
-One thread appends them to the spool in groups, so that a crowd of requests costs a few writes;
-another syncs, which a busy disk may take seconds over. What neither disk nor memory has room for is
+One thread appends them to the spool in groups, so that many requests cost few writes; another one
+syncs, which may take seconds on a busy disk. Rows for which neither disk nor memory has room are
 counted as lost.
 """
 
@@ -22,13 +22,13 @@ from telemetry.transaction import Job
 logger = structlog.get_logger()
 
 MEMORY_JOBS = 5_000
-"""Jobs that may wait in memory: some 20 MB without texts."""
+"""Maximum number of jobs in memory: about 20 MB without texts."""
 
 GROUP = 512
 
 
 class Keeper:
-    """`problem` is why the spool takes nothing, or None; `lost` counts jobs that were given up."""
+    """`problem` is why the spool refuses writes, or None; `lost` counts dropped jobs."""
 
     def __init__(self, spool: Spool, memory_jobs: int = MEMORY_JOBS) -> None:
         self.spool = spool
@@ -47,17 +47,17 @@ class Keeper:
 
     @property
     def in_memory(self) -> int:
-        """Jobs that a SIGKILL would lose."""
+        """The number of jobs that a SIGKILL would lose."""
         return len(self._memory) + self._writing
 
     @property
     def waiting(self) -> int:
-        """Jobs that the log has yet to take."""
+        """The number of jobs that the log has not taken yet."""
         return self.spool.jobs + self.in_memory
 
     def keep(self, job: Job) -> None:
-        """Have it written to the disk and then call its `done`: with None, or with the StorageError
-        that says that it waits in memory or is lost."""
+        """Write the job to disk, then call its `done`: with None, or with a StorageError that says
+        that it waits in memory or is lost."""
         with self._guard:
             hangs = self._writing >= self._most
             self._writing += not hangs
@@ -67,9 +67,9 @@ class Keeper:
             self._queue.put(job)
 
     def take(self) -> tuple[Segment | None, list[Job]]:
-        """The jobs that the log should be given next, and the segment that holds them, if any.
+        """The jobs to give to the log next, and the segment that contains them, if any.
 
-        Say `taken` when the log has them, and `untaken` when it has not.
+        Afterwards call `taken` if the log has stored them, `untaken` if it has not.
         """
         segment = self.spool.oldest()
         if segment is None:
@@ -89,12 +89,12 @@ class Keeper:
             self._memory.extendleft(reversed(jobs))
 
     def give_up(self, jobs: int, why: str) -> None:
-        """Rows that cannot be stored anywhere."""
+        """Drop rows that cannot be stored anywhere."""
         self.lost += jobs
         logger.error("log_rows_lost", jobs=jobs, lost=self.lost, why=why)
 
     def close(self, timeout_s: float) -> None:
-        """Write what is queued; what only memory holds is lost with the process."""
+        """Write what is queued; rows held only in memory are lost with the process."""
         self._queue.put(None)
         self._thread.join(timeout_s)
         if self.in_memory:
@@ -154,7 +154,7 @@ class Keeper:
             self._writing -= len(group)
 
     def _write_remembered(self) -> None:
-        """The disk takes rows: those that memory holds go there too."""
+        """The disk accepts writes again: move the rows in memory there too."""
         while remembered := self._remembered():
             try:
                 self.spool.append([line_of(job) for job in remembered])
@@ -164,7 +164,7 @@ class Keeper:
                 return
 
     def _sync(self) -> None:
-        """Once for all that was appended meanwhile, until it is told to end."""
+        """Sync once for everything appended meanwhile, until the end is signalled."""
         open_ = True
         while open_:
             open_ = self._unsynced.get()
@@ -176,7 +176,7 @@ class Keeper:
                 logger.warning("spool_not_synced", error=str(error))
 
     def _remembered(self) -> list[Job]:
-        """Some of the jobs in memory, which are the caller's from now on."""
+        """Some of the jobs in memory; the caller takes them over."""
         jobs: list[Job] = []
         with suppress(IndexError):
             while len(jobs) < GROUP:

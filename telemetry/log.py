@@ -1,4 +1,4 @@
-"""The interactions log: every request and every attempt, durable before the answer is final."""
+"""The interactions log: every request and attempt, durable before the answer is final."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ T = TypeVar("T")
 READERS = 4
 
 LOOK_S = 0.25
-"""How often a read looks whether the database is still there."""
+"""Seconds between checks during a read that the database is still there."""
 
 OWN_ROWS_S = READ_S
-"""How long a read waits for rows that were written before it: until it is clear that it is vain."""
+"""How long a read waits for rows written before it, until it is clear that waiting is futile."""
 
 CLOCK_S = 2.0
-"""A machine whose clock is further off is named in `/health`."""
+"""A machine whose clock is off by more than this many seconds is reported in `/health`."""
 
 HAND_ON_S = 10.0
 """How long a command waits for rows that an earlier process left in the spool."""
 
 
 class Backlog(NamedTuple):
-    """Jobs that wait on the disk, that wait in memory, and that are lost."""
+    """Numbers of jobs waiting on disk, waiting in memory, and lost."""
 
     spooled: int
     in_memory: int
@@ -50,8 +50,8 @@ class Backlog(NamedTuple):
 class InteractionLog:
     """Requests, attempts, feedback, audit rows and hints in one SQL database.
 
-    Any number of processes may use the same database; one instance serves every event loop of
-    its process. Reads and writes raise StorageError when the database fails.
+    Any number of processes may use the same database; one instance serves every event loop of its
+    process. Reads and writes raise StorageError if the database fails.
     """
 
     def __init__(self, database: Database, spool: Path, *, text: bool) -> None:
@@ -72,12 +72,12 @@ class InteractionLog:
         wait_s: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> InteractionLog:
-        """The log at that address, by default the SQLite file `router.db` in the data folder.
+        """Open the log at that address, by default the SQLite file `router.db` in the data folder.
 
-        `text` stores prompts and answers too. Raises StorageError, and never overwrites a file
-        that is not a healthy database. With `wait_s` a database that does not answer in so many
-        seconds is no error: rows wait in the data folder's spool until it does. `clock` is this
-        machine's.
+        `text` also stores prompts and answers. Raises StorageError, and never overwrites a file
+        that is not a healthy database. With `wait_s`, a database that does not answer within so
+        many seconds is not an error: rows wait in the data folder's spool until it does. `clock` is
+        this machine's.
         """
         database = Database(*locate(database_url, data_dir), clock)
         if wait_s is None:
@@ -94,16 +94,17 @@ class InteractionLog:
 
     @property
     def problem(self) -> str | None:
-        """Why rows do not reach the database now; None when they do."""
+        """Why rows do not reach the database now; None if they do."""
         return self._writer.problem
 
     def now(self) -> float:
-        """The log's time in Unix seconds: the database's, which all replicas share."""
+        """The log's time in Unix seconds: the database's clock, which all replicas share."""
         return self._database.now()
 
     @property
     def clock_problem(self) -> str | None:
-        """Why this machine's clock is to be set, as a sentence; None while it is right enough."""
+        """Why this machine's clock must be corrected, as a sentence; None while it is accurate
+        enough."""
         ahead_s = -self._database.offset_s
         if abs(ahead_s) <= CLOCK_S:
             return None
@@ -120,14 +121,14 @@ class InteractionLog:
         return Backlog(keeper.spool.jobs, keeper.in_memory, keeper.lost)
 
     async def write(self, interaction: InteractionRow, attempts: Sequence[AttemptRow]) -> bool:
-        """Store a request with its attempts; returns when they are safe.
+        """Store a request with its attempts; returns once they are safe.
 
-        True after the commit; False when the database did not take them in time and they wait in
-        the spool on the local disk, or, while that stalls, in memory (see `backlog`). StorageError
-        when the disk refused them.
+        Returns True after the commit; False if the database did not take them in time and they wait
+        in the spool on the local disk or, while that stalls, in memory (see `backlog`). Raises
+        StorageError if the disk refused them, TypeError for an unknown field.
 
-        Attempts inherit `request_id`, `at`, `category` and `confidence` where they have none.
-        Writing the same request again changes nothing. TypeError for an unknown field.
+        Attempts inherit `request_id`, `at`, `category` and `confidence` if they have none. Writing
+        the same request again changes nothing.
         """
         request_id = interaction.get("request_id")
         inherited = {k: interaction.get(k) for k in ("at", "category", "confidence")}
@@ -141,14 +142,14 @@ class InteractionLog:
     async def revise(self, attempt: AttemptRow) -> None:
         """Store a newer revision of an attempt; an older one is ignored.
 
-        Works before the first row is there, which then does not replace it.
+        May be called before the first row is stored, which then does not replace it.
         """
         await self._writer.submit(Job(attempts=[self._attempt(attempt)]))
 
     async def feedback(self, request_id: str, liked: bool | None) -> bool:
-        """Replace the caller's feedback on an answer; NotFoundError for an unknown request.
+        """Replace the caller's feedback on an answer; raises NotFoundError for an unknown request.
 
-        False when it waits in the spool: whether the request is known then shows later.
+        Returns False if it waits in the spool: whether the request exists turns out later.
         """
         row = {"request_id": request_id, "liked": liked}
         return await self._writer.submit(Job(feedback=[row]), PATIENT_S)
@@ -158,7 +159,7 @@ class InteractionLog:
     ) -> None:
         """Store a step that the application took on its own.
 
-        Where several replicas take it, each says the same `once`, and one row is kept.
+        If several replicas take it, each passes the same `once`, and one row is kept.
         """
         identity = f"{kind}|{subject}|{once}"
         row = {
@@ -173,7 +174,7 @@ class InteractionLog:
         await self._writer.submit(Job(audits=[row]))
 
     async def hint(self, name: str, detail: Mapping[str, object]) -> None:
-        """Leave a note for the other replicas, replacing the last one of that name."""
+        """Store a hint for the other replicas, replacing the previous one of that name."""
         row = {"name": name, "at": self.now(), "detail": tables.dump(detail)}
         await self._writer.submit(Job(hints=[row]))
 
@@ -183,9 +184,10 @@ class InteractionLog:
         baseline: queries.Baseline,
         before: queries.Baseline | None,
     ) -> bool:
-        """Delete requests; what they taught stands in `baseline`, which goes on from `before`.
+        """Delete requests, and store in `baseline` what the ranking learned from them, continuing
+        from `before`.
 
-        Both or neither; False when another process has pruned meanwhile. Raises StorageError.
+        Both or neither; returns False if another process has pruned meanwhile. Raises StorageError.
         """
         row = {
             "name": "log",
@@ -200,7 +202,7 @@ class InteractionLog:
         return now is not None and now.requests == baseline.requests
 
     async def teach(self, example: TaughtRow) -> None:
-        """Store a correction of the classifier, in place of the one of the same id."""
+        """Store a correction of the classifier, replacing the one with the same id."""
         row = {"at": self.now(), "request_id": None, "prompt": None, **example}
         row["detail"] = tables.dump(example.get("detail") or {})
         job = Job(taught=[tables.encode(tables.taught, row, text=True)])
@@ -209,19 +211,19 @@ class InteractionLog:
     async def recent(
         self, limit: int | None = 20, category: str | None = None
     ) -> list[InteractionRow]:
-        """The newest requests with their attempts, newest first; all of them with None."""
+        """The newest requests with their attempts, newest first; None: all of them."""
         return await self._read(queries.recent, limit, category)
 
     async def page(self, wanted: queries.Wanted, limit: int, skip: int = 0) -> list[InteractionRow]:
-        """The requests that are wanted, in their order, after so many that are skipped."""
+        """The matching requests in their order, after skipping so many."""
         return await self._read(queries.page, wanted, limit, skip)
 
     async def traffic(self, start: float, end: float, parts: int) -> list[Part]:
-        """What passed through from `start` to `end` (Unix seconds), in so many parts."""
+        """Traffic from `start` to `end` (Unix seconds), in so many parts."""
         return await self._read(traffic_of, start, end, parts)
 
     async def get(self, request_id: str) -> InteractionRow:
-        """One request with its attempts; NotFoundError if there is none."""
+        """One request with its attempts; raises NotFoundError if there is none."""
         row = await self._read(queries.get, request_id)
         if row is None:
             raise NotFoundError(f"There is no request {request_id} in the log.")
@@ -230,26 +232,27 @@ class InteractionLog:
     async def since(
         self, cursor: int | None = None, limit: int = 5_000
     ) -> tuple[list[InteractionRow], queries.Cursor]:
-        """What was written, revised or judged since the cursor, by whatever replica.
+        """Requests that any replica wrote, revised or rated since the cursor.
 
-        Oldest change first, about `limit` at a time; nothing when the reader is up to date.
-        Nothing is missed, however commits overlap, and a row comes again only when it changed.
-        None begins with the whole log; a cursor is good for the log of that `identity`.
+        Oldest change first, about `limit` at a time; empty if the reader is up to date. Nothing is
+        missed, however commits overlap, and a row is returned again only if it changed. None starts
+        with the whole log; a cursor is valid only for the log with that `identity`.
         """
         return await self._read(queries.since, cursor, limit)
 
     async def position(self) -> queries.Cursor:
-        """The cursor of a reader that has seen all that is committed now."""
+        """The cursor of a reader that has seen everything committed so far."""
         return await self._read(queries.position)
 
     async def identity(self) -> str:
-        """Names this very log: a cursor is good for no other."""
+        """Identifies this log: a cursor is valid for no other."""
         return await self._read(queries.identity)
 
     async def scan(
         self, after: tuple[float, str] | None = None, limit: int = 1_000
     ) -> list[InteractionRow]:
-        """The next requests in the order of (at, request_id), whatever they cost to write."""
+        """The next requests in the order of (at, request_id), regardless of when they were
+        written."""
         return await self._read(queries.scan, after, limit)
 
     async def count(self) -> int:
@@ -257,7 +260,7 @@ class InteractionLog:
         return await self._read(queries.count)
 
     async def baseline(self) -> queries.Baseline | None:
-        """What pruned rows taught; None while none was pruned."""
+        """What the ranking learned from pruned rows; None if none was pruned."""
         return await self._read(queries.baseline)
 
     async def audits(
@@ -266,11 +269,11 @@ class InteractionLog:
         subject: str | None = None,
         limit: int | None = 100,
     ) -> list[AuditRow]:
-        """Audit rows of that kind or those kinds, newest first."""
+        """Audit rows of one or several kinds, newest first."""
         return await self._read(queries.audits, kind, subject, limit)
 
     async def hints(self) -> dict[str, HintRow]:
-        """The notes of all replicas by name; each has `at` beside its own fields."""
+        """The hints of all replicas by name; each has `at` beside its own fields."""
         return await self._read(queries.hints)
 
     async def taught(self) -> list[TaughtRow]:
@@ -280,15 +283,16 @@ class InteractionLog:
     async def spent_today(
         self, now: float | None = None, role: Role | None = None
     ) -> dict[str, float]:
-        """USD that each provider cost since midnight UTC, in one role or in all; what is unknown is
-        not in it."""
+        """Each provider's cost in USD since midnight UTC, in one role or in all, without calls of
+        unknown cost."""
         moment = self.now() if now is None else now
         return await self._read(queries.spent, moment - moment % 86_400, role)
 
     async def close(self) -> None:
-        """Commit what is queued and free the connections; safe to call twice.
+        """Commit what is queued and release the connections; safe to call twice.
 
-        A database that does not answer is waited for 3 s; what it did not take waits in the spool.
+        A database that does not answer is waited for at most 3 s; what it did not take stays in the
+        spool.
         """
         if self._closed:
             return
@@ -301,7 +305,8 @@ class InteractionLog:
         return tables.encode(tables.attempts, row, text=self._text, revision=0, **inherited)
 
     async def _read(self, query: Callable[..., T], *args: object) -> T:
-        """Read in a thread; StorageError as soon as it is clear that the database is silent."""
+        """Read in a thread; raises StorageError as soon as it is clear that the database does not
+        answer."""
         if self._closed:
             raise StorageError("The log is closed.")
         if silent := self._writer.silent:
@@ -318,6 +323,7 @@ class InteractionLog:
             future.cancel()
 
     def _after_own_rows(self, query: Callable[..., T], *args: object) -> T:
-        """Read what was written here before, as far as the database takes it at once."""
+        """Read after this process's own earlier writes, as far as the database takes those at
+        once."""
         self._writer.hand_on(OWN_ROWS_S)
         return query(self._database, *args)

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, on a registry of their own; one scrape shows all worker processes."""
+"""Prometheus metrics in a registry of their own; one scrape covers all worker processes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ STATES = ("closed", "half_open", "open")
 
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""Prometheus' own variable: the folder in which several processes keep their figures."""
+"""Prometheus' own variable: the folder in which several processes share their metrics."""
 
 
 def shared_by_processes(folder: Path) -> None:
-    """The processes that are started from here on show their figures as one.
+    """Processes started from here on report their metrics together.
 
-    A process that has built its metrics already keeps them for itself.
+    A process that has already built its metrics keeps them to itself.
     """
     os.environ[SHARED] = str(folder)
 
 
 def ended(folder: Path, pid: int) -> None:
-    """Forget what a process that ended was in the middle of; what it counted stays counted."""
+    """Drop the gauges of a process that has ended; its counters are kept."""
     mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """Counters and histograms of one process; all methods are quick and thread-safe."""
+    """Counters and histograms of one process; all methods are fast and thread-safe."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -126,7 +126,7 @@ class Metrics:
         )
 
     def observe(self, interaction: InteractionRow, attempts: Sequence[AttemptRow]) -> None:
-        """One request and its calls, as they go to the log."""
+        """Count one request and its calls, from their log rows."""
         category = interaction["category"]
         role, success = interaction["role"] or "none", str(interaction["success"]).lower()
         self._requests.labels(category, role, success).inc()
@@ -137,7 +137,7 @@ class Metrics:
             self._count(attempt)
 
     def observe_late(self, attempt: AttemptRow) -> None:
-        """A late primary's new revision; its first one was counted as `timed_out`."""
+        """Count a late primary's new revision; its first one was counted as `timed_out`."""
         self._count(attempt)
 
     def log_failed(self) -> None:
@@ -147,7 +147,7 @@ class Metrics:
         self._own_failures.inc()
 
     def backlog(self, spooled: int, in_memory: int, lost: int) -> None:
-        """What waits for the log, and what was lost."""
+        """Set the numbers of jobs waiting for the log, and of those lost."""
         self._backlog.labels("disk").set(spooled)
         self._backlog.labels("memory").set(in_memory)
         self._lost.set(lost)
@@ -164,7 +164,7 @@ class Metrics:
         self._listening.set(listening)
 
     def render(self) -> bytes:
-        """The exposition text: this process's figures, or those of all that share a folder."""
+        """The exposition text: this process's metrics, or those of all that share a folder."""
         if (folder := os.environ.get(SHARED)) is None:
             return generate_latest(self.registry)
         together = CollectorRegistry()

@@ -1,8 +1,8 @@
-"""The log's schema from version to version: numbered steps, each taken once.
+"""Migrations of the log's schema: numbered steps, each applied once.
 
-A step only adds: a column that may be null or has a default, a wider type, an index. So a program
-that is one step behind goes on reading and writing beside one that has taken it. New tables need
-no step: they are created where they are missing.
+A step only adds: a nullable column or one with a default, a wider type, an index. So a program that
+is one step behind can go on reading and writing beside one that has applied it. New tables need no
+step: they are created if missing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from telemetry import tables
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of tables that a log may already have; `take` runs in the start's transaction."""
+    """One change to existing tables; `take` runs in the transaction of the start."""
 
     number: int
     take: Callable[[Connection], None]
 
 
 def upgrade(connection: Connection, *, fresh: bool) -> int:
-    """Take the steps that this log has not seen; how many it has seen that are unknown here.
+    """Apply the steps this log has not seen; returns how many applied steps are unknown here.
 
-    A `fresh` log has just been created as it shall be: its steps are only noted.
+    A `fresh` log was created with the current schema: its steps are only recorded.
     """
     newest = connection.execute(select(func.max(tables.steps.c.step))).scalar() or 0
     due = [step for step in STEPS if step.number > newest]
@@ -40,7 +40,7 @@ def upgrade(connection: Connection, *, fresh: bool) -> int:
 
 
 def add_columns(connection: Connection, table: Table, *names: str) -> None:
-    """Add the columns that are missing, as the table declares them."""
+    """Add the missing columns, as the table declares them."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for name in names:
         if name not in there:
@@ -54,8 +54,10 @@ def _name_the_conversation_and_why(connection: Connection) -> None:
 
 
 def _widen_text(connection: Connection) -> None:
-    """PostgreSQL refused what was longer than 16 to 256 characters; it changes no row for this.
-    SQLite never looked at the length."""
+    """PostgreSQL rejected text longer than 16 to 256 characters; widening changes no row.
+
+    SQLite never enforced the length.
+    """
     if connection.dialect.name == "sqlite":
         return
     for table in tables.metadata.sorted_tables:

@@ -1,7 +1,7 @@
-"""The reads of the log. Each runs in a reader's thread, on one snapshot of the database.
+"""The reads of the log. Each runs in a reader thread, on one snapshot of the database.
 
-The threads are daemons, so that they end with the process even while the database is silent: the
-standard library's executor waits for its threads when the interpreter ends.
+The threads are daemons, so that they end with the process even while the database does not answer:
+the standard library's executor waits for its threads when the interpreter exits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Readers:
     """A fixed number of daemon threads."""
 
     def __init__(self, threads: int, ended: Callable[[], None]) -> None:
-        """`ended` is called once, by the last thread that ends."""
+        """`ended` is called once, by the last thread to end."""
         self._ended = ended
         self._left = threads
         self._guard = threading.Lock()
@@ -44,7 +44,8 @@ class Readers:
             thread.start()
 
     def submit(self, work: Callable[..., T], *args: object) -> Future[T]:
-        """Run `work` in one of the threads; a future that is cancelled before that never runs."""
+        """Run `work` in one of the threads; if the future is cancelled before that, it never
+        runs."""
         future: Future[T] = Future()
 
         def run() -> None:
@@ -52,7 +53,7 @@ class Readers:
                 return
             try:
                 found = work(*args)
-            except BaseException as error:  # raised again where the read was asked for
+            except BaseException as error:  # raised again where the read was requested
                 future.set_exception(error)
             else:
                 future.set_result(found)
@@ -61,7 +62,7 @@ class Readers:
         return future
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Let what is queued end, and wait so long for it."""
+        """Let queued reads finish, waiting at most so long."""
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -78,7 +79,7 @@ class Readers:
 
 
 BUNCH = 500
-"""Requests whose attempts are fetched by one statement."""
+"""Requests whose attempts one statement fetches."""
 
 
 def recent(database: Database, limit: int | None, category: str | None) -> list[InteractionRow]:
@@ -94,16 +95,16 @@ def recent(database: Database, limit: int | None, category: str | None) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which requests, and in which order; what is None or empty narrows nothing."""
+    """Which requests, and in which order; None or empty means no filter."""
 
     category: str | None = None
     outcome: str | None = None
     """`answered`, `fallback`, `failed`, `stopped`, `liked` or `disliked`."""
     start: float | None = None
     end: float | None = None
-    """Unix seconds; the end is not within."""
+    """Unix seconds; the end is exclusive."""
     order: str = "newest"
-    """`newest`, `oldest`, `slowest` or `dearest`; the last two know no value as the least."""
+    """`newest`, `oldest`, `slowest` or `dearest`; the last two sort missing values last."""
 
 
 _ORDERS = {
@@ -124,7 +125,7 @@ _OUTCOMES = {
 
 
 def page(database: Database, wanted: Wanted, limit: int, skip: int = 0) -> list[InteractionRow]:
-    """So many of the requests that are wanted, after so many that are skipped."""
+    """So many of the matching requests, after skipping so many."""
     query = select(interactions).order_by(*_ORDERS[wanted.order])
     if wanted.category:
         query = query.where(interactions.c.category == wanted.category)
@@ -145,7 +146,8 @@ def get(database: Database, request_id: str) -> InteractionRow | None:
 
 
 class Baseline(NamedTuple):
-    """What the rows taught that were pruned: all up to (at, request_id), so many `requests`."""
+    """What the ranking learned from the pruned rows: all up to (at, request_id), so many
+    `requests`."""
 
     at: float
     request_id: str
@@ -154,9 +156,9 @@ class Baseline(NamedTuple):
 
 
 class Cursor(int):
-    """Where a reader is: all below is read, and of what lies above, the stamps in `seen`.
+    """A reader's position: everything below has been read, and above it the stamps in `seen`.
 
-    A stamp is a transaction, and a transaction is seen whole or not at all.
+    A stamp is a transaction, which is seen as a whole or not at all.
     """
 
     seen: frozenset[int]
@@ -170,10 +172,10 @@ class Cursor(int):
 def since(
     database: Database, cursor: int | None, limit: int
 ) -> tuple[list[InteractionRow], Cursor]:
-    """The next rows of those that the cursor has not seen, and the cursor to go on from.
+    """The next rows that the cursor has not seen, and the cursor to continue from.
 
-    What is stamped beyond the snapshot was restored from another server's copy: it was read by
-    the first pass and is left out of the later ones.
+    Stamps beyond the snapshot were restored from another server's copy: the first pass reads them,
+    later ones leave them out.
     """
     seen = cursor.seen if isinstance(cursor, Cursor) else frozenset()
     with database.read() as connection:
@@ -191,9 +193,9 @@ def since(
 def _unseen(
     connection: Connection, cursor: int | None, seen: frozenset[int], high: int, limit: int
 ) -> tuple[list[str], set[int], bool]:
-    """About `limit` requests in the order of their stamps, their stamps, and whether that is all.
+    """About `limit` requests in the order of their stamps, the stamps, and whether those are all.
 
-    A transaction is never divided.
+    A transaction is never split.
     """
     changed = interactions.c.changed
     query = select(interactions.c.request_id, changed).order_by(changed)
@@ -213,13 +215,13 @@ def _unseen(
 
 
 def position(database: Database) -> Cursor:
-    """Where a reader is that has seen all that is committed now."""
+    """The position of a reader that has seen everything committed so far."""
     with database.read() as connection:
         return Cursor(database.window(connection)[0])
 
 
 def identity(database: Database) -> str:
-    """Changes when another log, or an older copy of it, stands at the address."""
+    """Changes if another log, or an older copy of this one, is at the address."""
     query = select(steps.c.at).order_by(steps.c.step).limit(1)
     with database.read() as connection:
         return str(connection.execute(query).scalar())
@@ -297,7 +299,7 @@ def _by_id(ids: Sequence[str]) -> Select[tuple[object, ...]]:
 
 
 def _joined(connection: Connection, query: Select[tuple[object, ...]]) -> list[InteractionRow]:
-    """The rows of that query on `interactions`, each with its attempts in their order."""
+    """The rows of that query on `interactions`, each with its attempts in order."""
     rows = [cast(InteractionRow, decode(dict(r))) for r in connection.execute(query).mappings()]
     by_id = {row["request_id"]: row for row in rows}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The rows of the interactions log, as plain dicts with the names that INTERFACES fixes."""
+"""The rows of the interactions log, as plain dicts; users script against these names."""
 
 from __future__ import annotations
 
@@ -77,29 +77,29 @@ class InteractionRow(TypedDict, total=False):
 
 
 class AuditRow(TypedDict):
-    """A step that the application took on its own: a search, a trial, a change of its config."""
+    """A step that the application took on its own: a search, a trial, a change to its config."""
 
     at: float  # Unix time in seconds
     kind: str
-    subject: str  # what it was about: a category, a provider
+    subject: str  # the subject: a category, a provider
     detail: dict[str, object]
 
 
 class HintRow(TypedDict, total=False):
-    """A note for other replicas: the cooldown that a host asked for."""
+    """A hint for other replicas: the cooldown that a host requested."""
 
     at: float  # Unix time in seconds
     by: str  # the replica
-    of: str  # the identity of the provider that it was written of
+    of: str  # identity of the provider it concerns
     wait_s: float
 
 
 class TaughtRow(TypedDict, total=False):
-    """A correction of the classifier; unique by `id`, a later one of that id replaces it."""
+    """A correction of the classifier, unique by `id`; a later one with that id replaces it."""
 
     id: str
     at: float  # Unix time in seconds
     category: str
     request_id: str | None  # the request that was corrected
-    prompt: str | None  # what was given to be learned from
+    prompt: str | None  # the text to learn from
     detail: dict[str, object]

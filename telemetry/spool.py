@@ -1,8 +1,9 @@
 """Rows that wait on the local disk until the log takes them.
 
-A spool is a folder of append-only segments, one line a job: a checksum, a space, JSON. What was
-appended survives the end of the process; a line that was torn by a power cut is left out. Each
-process writes a folder of its own under a lock, and takes over the folders whose process is gone.
+A spool is a folder of append-only segments, one line for each job: a checksum, a space, JSON.
+Appended lines survive the end of the process; a line torn by a power failure is skipped. Each
+process writes to a folder of its own under a lock, and takes over the folders of processes that
+have ended.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from telemetry.transaction import Job
 logger = structlog.get_logger()
 
 SEGMENT_BYTES = 2**17
-"""A segment is closed at this size; it is what is deleted at once."""
+"""Size in bytes at which a segment is closed; segments are deleted as a whole."""
 
 MOST_BYTES = 256 * 2**20
-"""What may wait on the disk: some 150,000 requests without their texts."""
+"""Maximum size of the spool in bytes: about 150,000 requests without their texts."""
 
 PARTS = ("interactions", "attempts", "feedback", "audits", "hints", "taught")
 
@@ -42,7 +43,7 @@ class Segment:
 
 
 class Spool:
-    """Appends, and hands back in the order of the appends; any thread may do either."""
+    """Appends jobs and returns them in the same order; any thread may do either."""
 
     def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
         """`folder` is shared by the processes of a data folder; its parent is never created."""
@@ -58,13 +59,13 @@ class Spool:
 
     @property
     def jobs(self) -> int:
-        """Jobs that wait."""
+        """The number of waiting jobs."""
         return sum(segment.jobs for segment in tuple(self.segments))
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Write what `line_of` made of jobs, as one piece or not at all.
+        """Write lines made by `line_of`, all of them or none.
 
-        Raises OSError when the disk does, and when the spool is full.
+        Raises OSError if the disk does, or if the spool is full.
         """
         with self._guard:
             data = b"".join(lines)
@@ -83,7 +84,7 @@ class Spool:
                 self._seal()
 
     def sync(self) -> None:
-        """Against power cuts: what was appended is on the disk when this returns."""
+        """fsync: what was appended survives a power failure once this returns."""
         with self._guard:
             file = None if self._file is None else os.dup(self._file)
         if file is not None:
@@ -93,20 +94,20 @@ class Spool:
                 os.close(file)
 
     def oldest(self) -> Segment | None:
-        """The segment to be handed on next; nothing is appended to it any more."""
+        """The next segment to hand on, which is not appended to any more."""
         with self._guard:
             if len(self.segments) == 1:
                 self._seal()
             return self.segments[0] if self.segments else None
 
     def drop(self, segment: Segment) -> None:
-        """The log has it."""
+        """Delete a segment that the log has stored."""
         with self._guard:
             segment.path.unlink(missing_ok=True)
             self.segments.remove(segment)
 
     def adopt(self) -> int:
-        """Take over what processes that are gone have left; how many jobs."""
+        """Take over what processes that have ended left behind; returns the number of jobs."""
         found = 0
         for folder in sorted(self._root.glob("*-*")) if self._root.is_dir() else ():
             if folder == self._mine or any(_folder(lock) == folder for lock in self._adopted):
@@ -130,7 +131,7 @@ class Spool:
         return found
 
     def close(self) -> None:
-        """Release the folders; those that are empty go."""
+        """Release the folders; empty ones are deleted."""
         with self._guard:
             self._seal()
             for lock in (self._lock, *self._adopted):
@@ -147,7 +148,7 @@ class Spool:
             self._file = None
 
     def _open(self) -> tuple[Segment, int]:
-        """The segment that is being written, or a new one."""
+        """The segment being written, or a new one."""
         if self._file is not None and self.segments[-1].path.exists():
             return self.segments[-1], self._file
         self._seal()
@@ -163,7 +164,7 @@ class Spool:
         return self.segments[-1], self._file
 
     def _take_back(self, segment: Segment, file: int) -> None:
-        """A line that was cut would hide the next one: cut it off, or begin another segment."""
+        """A torn line would corrupt the next one: truncate it, or start another segment."""
         try:
             os.ftruncate(file, segment.size)
         except OSError:
@@ -174,7 +175,7 @@ class Spool:
 
 
 def jobs_of(path: Path) -> Iterator[Job]:
-    """The jobs of a segment in their order; what cannot be read is left out and logged."""
+    """The jobs of a segment in order; unreadable lines are skipped and logged."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -189,7 +190,7 @@ def jobs_of(path: Path) -> Iterator[Job]:
 
 
 def line_of(job: Job) -> bytes:
-    """A job as it stands in a segment; TypeError for a value that no database would take."""
+    """A job as its line in a segment; raises TypeError for a value that no database accepts."""
     body = orjson.dumps(
         {part: rows for part in PARTS if (rows := getattr(job, part))},
         option=orjson.OPT_NON_STR_KEYS,

@@ -1,4 +1,4 @@
-"""Figures over rows of the log, for boards and tables."""
+"""Statistics over rows of the log, for the page and for tables."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from routing.ranking.evidence import percentile
 from telemetry.records import AttemptRow, InteractionRow
 
 ASKED = frozenset({"ok", "failed", "timed_out", "late"})
-"""Outcomes of calls that ran their course; a cancelled or skipped one says nothing of success."""
+"""Outcomes of completed calls; a cancelled or skipped one says nothing about success."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one provider did in one category. `cost_usd` is None when no call's cost is known."""
+    """One provider's statistics in one category. `cost_usd` is None if no call's cost is known."""
 
     provider: str
     category: str
@@ -24,7 +24,7 @@ class Figures:
     ttft_p95_ms: float | None
     cost_usd: float | None
     cost_unknown: int
-    """Calls whose cost is not known, and so not in the sum."""
+    """Calls of unknown cost, which the sum leaves out."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ class _Tally:
 
 
 def figures(rows: Iterable[InteractionRow]) -> list[Figures]:
-    """One entry a category and provider, sorted by both. Whoever was only skipped has none."""
+    """One entry for each category and provider, sorted by both; providers that were only skipped
+    have none."""
     tallies: dict[tuple[str, str], _Tally] = {}
     for row in rows:
         for attempt in row.get("attempts") or ():

@@ -1,7 +1,7 @@
-"""The tables of the interactions log and the way of a row into and out of them.
+"""The tables of the interactions log, and the conversion of rows to and from them.
 
-Text has no length here: names come from callers and upstreams, and both databases shall take the
-same. A change of a table needs its step in `telemetry.migrations`.
+Text has no maximum length: names come from callers and upstreams, and both databases must accept
+the same. Every change to a table needs a step in `telemetry.migrations`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = 1
-"""What an older program cannot work with raises this; all else is a step of `migrations`."""
+"""Increased by a change that older programs cannot work with; any other is a step of
+`migrations`."""
 
 metadata = MetaData()
 
@@ -63,7 +64,7 @@ interactions = Table(
     Column("session_id", Text),
     Column("stopped", Boolean),
     Column("reason", Text),
-    # The transaction that last touched the request or one of its attempts: see `Database.window`.
+    # The transaction that last changed the request or one of its attempts: see `Database.window`.
     Column("changed", BigInteger, nullable=False),
     Index("interactions_at", "at"),
     Index("interactions_category_at", "category", "at"),
@@ -147,10 +148,10 @@ baselines = Table(
 )
 
 OWN = frozenset({"changed"})
-"""Columns that are the log's business alone."""
+"""Columns for the log's internal use."""
 
 TEXTS = frozenset({"prompt", "answer", "text"})
-"""What is stored only with `log: {text: true}`."""
+"""Stored only with `log: {text: true}`."""
 
 Row = dict[str, Any]
 
@@ -158,7 +159,7 @@ Row = dict[str, Any]
 def encode(table: Table, row: Mapping[str, object], *, text: bool, **defaults: object) -> Row:
     """A row as the database takes it, with every column present.
 
-    Raises TypeError for a field that the table does not have: a misspelt key must not be lost.
+    Raises TypeError for a field that the table does not have, so that a misspelt key is never lost.
     """
     known = set(table.c.keys()) - OWN
     if unknown := set(row) - known - {"attempts"}:
@@ -177,7 +178,7 @@ def encode(table: Table, row: Mapping[str, object], *, text: bool, **defaults: o
 
 
 def decode(row: Mapping[str, object]) -> Row:
-    """A row as `records` describes it; texts that were not stored are left out."""
+    """A row as `records` describes it, without texts that were not stored."""
     values = {
         name: value
         for name, value in row.items()
@@ -189,12 +190,12 @@ def decode(row: Mapping[str, object]) -> Row:
 
 
 def dump(value: object) -> str:
-    """JSON that both databases can hold; TypeError for what JSON cannot."""
+    """JSON that both databases accept; raises TypeError for a value that JSON does not have."""
     return str(_clean(json.dumps(value, ensure_ascii=True, sort_keys=True)))
 
 
 def _clean(value: object) -> object:
-    """Without what a database refuses: NUL, lone surrogates, NaN and infinities."""
+    """Without what a database rejects: NUL, lone surrogates, NaN and infinities."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,9 +1,10 @@
-"""Traces by OpenTelemetry's conventions for generative AI, made from the log's rows.
+"""OpenTelemetry traces by the conventions for generative AI, built from the log's rows.
 
-A request's spans are made when its rows are finished, so nothing is measured twice, and leave in a
-thread of the exporter's own. Names follow the semantic conventions (gen_ai.*, as of 1.40); what
-they have no name for is under `router.*`. Texts leave only where the rows hold them: `log.text`.
-Sentences (an error's detail, the reason of a decision) may quote a prompt and go with the texts.
+A request's spans are built when its rows are complete, so nothing is measured twice, and are
+exported in a thread of the exporter's own. Names follow the semantic conventions (gen_ai.*, as of
+1.40); anything without a standard name is under `router.*`. Texts are exported only if the rows
+contain them: `log.text`. Sentences (an error's detail, the reason of a decision) may quote a prompt
+and are treated like texts.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ Value = str | bool | int | float | list[str]
 
 SERVICE = "llm-router"
 CLOSE_MS = 3_000
-"""How long spans that still wait may take to leave when the router closes."""
+"""How long, in ms, waiting spans may take to be exported when the router closes."""
 
 _FAILED = ("failed", "timed_out")
 
 
 class Traces:
-    """Takes finished rows; never blocks and never raises for what a collector does."""
+    """Takes complete rows; never blocks, and never raises if the collector fails."""
 
     def __init__(self, processor: BatchSpanProcessor) -> None:
         self._processor = processor
@@ -42,12 +43,12 @@ class Traces:
 
     @classmethod
     def open(cls, collector: str) -> Traces:
-        """Export to `collector` + `/v1/traces`; one that does not answer costs its spans alone."""
+        """Export to `collector` + `/v1/traces`; if it does not answer, only spans are lost."""
         exporter = OTLPSpanExporter(endpoint=f"{collector}/v1/traces")
         return cls(BatchSpanProcessor(exporter))
 
     def request(self, row: InteractionRow) -> None:
-        """The request, its classification, its attempts and what was decided."""
+        """Export the request, its classification, its attempts and the decision."""
         request, at = row["request_id"], row["at"]
         end = at + row["latency_ms"] / 1000
         decision = Event("decision", _kept(_decision(row)), _ns(end))
@@ -74,11 +75,11 @@ class Traces:
             self._attempt(attempt)
 
     def late(self, attempt: AttemptRow) -> None:
-        """A primary's attempt once more, for its answer came after the decision."""
+        """Export a primary's attempt again, because its answer came after the decision."""
         self._attempt(attempt)
 
     def close(self) -> None:
-        """Send what waits, `CLOSE_MS` at most; blocks."""
+        """Send waiting spans, within `CLOSE_MS`; blocks."""
         self._processor.force_flush(CLOSE_MS)
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
@@ -189,7 +190,7 @@ def _context(request: str, span_id: int) -> SpanContext:
 
 
 def _span_id(request: str, part: str = "") -> int:
-    """Derived, so that a late attempt finds its request's trace again."""
+    """Derived from the row, so that a late attempt joins its request's trace."""
     return int.from_bytes(_digest(f"{request}/{part}")[:8], "big") or 1
 
 

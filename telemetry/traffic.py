@@ -1,7 +1,8 @@
-"""What passed through over a time, part by part: bounded reads, whatever the length of the log.
+"""Traffic over a period, part by part, with bounded reads whatever the length of the log.
 
-The requests of each part are counted by the index on their instants. Its figures come from a sample
-of at most SLICES times SLICE of them, spread over the part; where it has no more, from all of them.
+The requests of each part are counted through the index on their time. The other figures come from a
+sample of at most SLICES times SLICE of them, spread over the part; if it has fewer, from all of
+them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SLICE = 80
 
 
 class Passed(NamedTuple):
-    """One request; the tokens are those of the call that was served."""
+    """One request; the tokens are those of the served call."""
 
     success: bool
     stopped: bool | None
@@ -42,12 +43,12 @@ class Part:
     start: float
     end: float
     requests: int
-    """All of them, whatever the sample."""
+    """The total, regardless of the sample."""
     sample: list[Passed]
 
 
 def traffic(database: Database, start: float, end: float, parts: int) -> list[Part]:
-    """The time from `start` to `end` in so many equal parts, oldest first."""
+    """The period from `start` to `end` in so many equal parts, oldest first."""
     width = (end - start) / parts
     with database.read() as connection:
         return [_part(connection, start + n * width, start + (n + 1) * width) for n in range(parts)]

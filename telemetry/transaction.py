@@ -1,4 +1,4 @@
-"""What one transaction of the writer does: any number of jobs, few statements."""
+"""One transaction of the writer: any number of jobs in few statements."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from telemetry.tables import Row, attempts, audits, baselines, hints, interactio
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Requests that go, and the baseline that keeps what they taught, instead of the one before."""
+    """Requests to delete, and the baseline that replaces the previous one and keeps what the
+    ranking learned."""
 
     requests: Sequence[str]
     baseline: Row
     before: tuple[float, str] | None
-    """The place of the baseline that this one goes on from: another process may prune too."""
+    """The position of the baseline that this one continues: another process may prune too."""
 
 
 @dataclass(slots=True)
@@ -38,14 +39,14 @@ class Job:
     done: Callable[[Exception | None], None] = field(default=lambda _error: None)
     prune: Prune | None = None
     spooled: bool = False
-    """It waits on the disk: the transaction that still tries it must not put it there again."""
+    """It is in the spool already: a transaction that still tries it must not spool it again."""
 
 
 def commit(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
     """Write the jobs in one transaction; for each, None or why it was refused.
 
-    A connection that the server dropped is replaced once. Repeating is safe: a request is
-    written once, an attempt only by a newer revision, an audit row under its own id.
+    A connection that the server dropped is replaced once. Repeating is safe: a request is written
+    once, an attempt only by a newer revision, an audit row under its own id.
     """
     try:
         return _write(database, jobs)
@@ -72,7 +73,7 @@ def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
 
 
 def _requests(database: Database, connection: Connection, rows: list[Row], stamp: int) -> None:
-    """A request is written once: its first row stands."""
+    """A request is written once: its first row is kept."""
     if rows:
         for row in rows:
             row["changed"] = stamp
@@ -80,7 +81,7 @@ def _requests(database: Database, connection: Connection, rows: list[Row], stamp
 
 
 def _attempts(database: Database, connection: Connection, rows: list[Row], stamp: int) -> None:
-    """Of two revisions of an attempt the newer one stands, whichever comes first."""
+    """Of two revisions of an attempt the newer one is kept, whichever comes first."""
     if not rows:
         return
     connection.execute(_newer(is_sqlite=database.is_sqlite), rows)
@@ -100,7 +101,7 @@ def _newer(*, is_sqlite: bool) -> Executable:
 
 
 def _replace(database: Database, connection: Connection, table: Table, rows: list[Row]) -> None:
-    """The last row of a name stands."""
+    """The last row of a name replaces earlier ones."""
     if rows:
         upsert = database.insert(table)
         fresh = {c.name: upsert.excluded[c.name] for c in table.c if not c.primary_key}
@@ -110,7 +111,7 @@ def _replace(database: Database, connection: Connection, table: Table, rows: lis
 
 
 def _prune(database: Database, connection: Connection, prune: Prune) -> None:
-    """Rows and baseline change together; nothing changes when another process was quicker."""
+    """Change rows and baseline together, or neither if another process was faster."""
     if not database.is_sqlite:
         connection.execute(text("SELECT pg_advisory_xact_lock(727002)"))
     found = connection.execute(select(baselines.c.at, baselines.c.request_id)).first()
@@ -122,7 +123,7 @@ def _prune(database: Database, connection: Connection, prune: Prune) -> None:
 
 
 def _touch(connection: Connection, requests: list[Row], stamp: int) -> None:
-    """Readers that follow the log must see the request again."""
+    """Mark the request as changed for readers that follow the log."""
     statement = (
         update(interactions)
         .where(interactions.c.request_id == bindparam("of"))

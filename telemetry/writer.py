@@ -1,12 +1,12 @@
-"""The one thread that writes the log.
+"""The single thread that writes the log.
 
 Group commit: whatever is queued while a transaction commits goes into the next one together, so
-that a burst costs a few transactions and a lone request waits for nobody.
+that a burst costs few transactions and a lone request never waits for others.
 
-Nobody waits long for a log that is slow, silent or gone: a row that is not committed within
-`COMMIT_S` goes to the spool. After two such rows, or at once after an error, rows go there without
-asking (the log's circuit breaker is open); this thread goes on trying to hand them on, and when
-the log takes them as quickly as before, rows go to it directly again.
+No request waits long for a log that is slow, silent or gone: a row that is not committed within
+`COMMIT_S` goes to the spool. After two such rows, or at once after an error, rows go straight to
+the spool (the log's circuit breaker is open); this thread keeps trying to hand them on, and once
+the log is as fast as before, rows go to it directly again.
 """
 
 from __future__ import annotations
@@ -29,58 +29,59 @@ from telemetry.transaction import Job, commit
 logger = structlog.get_logger()
 
 GROUP = 512
-"""At most so many jobs in one transaction."""
+"""Maximum number of jobs in one transaction."""
 
 COMMIT_S = 0.04
 """How long a request waits for its commit; a healthy log takes 1 to 10 ms."""
 
 PATIENT_S = 2.0
-"""How long a job is waited for that delays no answer and whose outcome is reported."""
+"""How long to wait for a job that delays no answer and whose result is reported."""
 
 SPOOL_S = 0.03
-"""How long a row waits for the local disk after that; a healthy one takes less than 1 ms. Once it
-stalled, no row waits for it until it took those before. Together with `COMMIT_S` and the wait for
-what was learned (`nodes.classify`) it stays below the 100 ms that an outage may cost a request."""
+"""How long a row then waits for the local disk; a healthy one takes less than 1 ms. Once the disk
+has stalled, no row waits for it until it has taken the earlier ones. Together with `COMMIT_S` and
+the wait for the stored ranking (`nodes.classify`) it stays below the 100 ms that an outage may cost
+a request."""
 
 STEP_S = 0.01
-"""Both are waited for in such steps: a pause of the whole process, which holds up the writing
-threads too, uses up one of them, not all."""
+"""Both waits are divided into such steps: a pause of the whole process, which holds up the writing
+threads too, uses up one step, not the whole wait."""
 
 SLOW_COMMITS = 2
 
 HEALTHY_S = 0.5
-"""A log that takes a group of rows in this time may be trusted again."""
+"""A log that takes a group of rows within this time is trusted again."""
 
 RETRY_S = (0.2, 0.5, 1.0)
-"""Waits before the log is tried again after an error; then always the last one."""
+"""Delays before the log is retried after an error; the last one repeats."""
 
 LOOK_S = 0.5
-"""How often an idle thread looks whether the log is still there."""
+"""How often an idle thread checks that the log is still there."""
 
 SILENT_S = 0.75
-"""A transaction that takes longer is a problem for `/health`."""
+"""A transaction longer than this is reported in `/health`."""
 
 READ_S = 3.0
-"""A transaction that takes longer means that reading is in vain too."""
+"""A transaction longer than this means that reading is futile too."""
 
 WATCH_S = 0.01
-"""How often a read looks whether the log has taken what waits for it."""
+"""How often a read checks whether the log has taken the waiting rows."""
 
 CLOSE_S = 3.0
-"""How long closing waits for a log that does not answer; rows that wait are on the disk."""
+"""How long closing waits for a log that does not answer; waiting rows are on disk."""
 
 
 class Writer:
-    """Jobs in, commits out, in the order of their arrival."""
+    """Jobs in, commits out, in order of arrival."""
 
     def __init__(self, database: Database, keeper: Keeper) -> None:
         self.keeper = keeper
         self.ready = threading.Event()
-        """The log was reached and its schema is up to date, or it is refused for good."""
+        """The log was reached and its schema is up to date, or it was rejected for good."""
         self.adopted = threading.Event()
-        """What an earlier process left in the spool is known."""
+        """What an earlier process left in the spool has been counted."""
         self.refused: StorageError | None = None
-        """Why this log can never be used: it is corrupt, or of a newer program."""
+        """Why this log can never be used: it is corrupt, or from a newer program."""
         self._database = database
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
@@ -97,9 +98,9 @@ class Writer:
 
     @property
     def silent(self) -> str | None:
-        """Why nothing can be read either: the log was not reached yet, or does not answer.
+        """Why reads are futile too: the log was not reached yet, or does not answer.
 
-        A log that was reached may take `READ_S` over one transaction: a disk under load stalls so
+        A log that was reached may take `READ_S` for one transaction: a disk under load stalls that
         long, and its rows can be read meanwhile.
         """
         busy, prepared = self._busy_since, self._database.prepared
@@ -111,7 +112,7 @@ class Writer:
 
     @property
     def problem(self) -> str | None:
-        """Why rows do not reach the log now, as one sentence; None when they do."""
+        """Why rows do not reach the log now, as one sentence; None if they do."""
         said = self._trouble()
         if said is None and self._disk_stalls:
             said = f"The log {self._database.where} was slow"
@@ -142,11 +143,11 @@ class Writer:
         return None
 
     async def submit(self, job: Job, wait_s: float = COMMIT_S) -> bool:
-        """Return once the job is safe: True when the log has it, False when the spool has, or when
-        it is on its way there and the disk stalls.
+        """Return once the job is safe: True if the log has it, False if the spool has it, or if it
+        is on its way there and the disk stalls.
 
-        StorageError when the disk refused it (it may still wait in memory), NotFoundError for
-        feedback on an unknown request. A caller that is cancelled does not take its rows back.
+        Raises StorageError if the disk refused it (it may still wait in memory), NotFoundError for
+        feedback on an unknown request. Cancelling the caller does not withdraw its rows.
         """
         if self._closed:
             raise StorageError("The log is closed.")
@@ -168,7 +169,8 @@ class Writer:
         return False
 
     async def commit(self, job: Job) -> None:
-        """Return after the commit; StorageError when the log does not take it. Never spooled."""
+        """Return after the commit; raises StorageError if the log does not take it. Never
+        spooled."""
         if self._closed:
             raise StorageError("The log is closed.")
         future = _future(job)
@@ -187,7 +189,7 @@ class Writer:
         self.keeper.close(CLOSE_S)
 
     def hand_on(self, timeout_s: float) -> None:
-        """Wait until the log has what an earlier process left in the spool."""
+        """Wait until the log has taken what an earlier process left in the spool."""
         ends = time.monotonic() + timeout_s
         self.adopted.wait(timeout_s)
         while self.keeper.waiting and self._failed is None and time.monotonic() < ends:
@@ -213,10 +215,10 @@ class Writer:
             elif open_ and not self.keeper.waiting and time.monotonic() >= self._next_try:
                 self._look()
             self._hand_on()
-        self._database.writing.dispose()  # even where nobody waits for this thread any more
+        self._database.writing.dispose()  # even if nothing waits for this thread any more
 
     def _prepare(self) -> bool:
-        """Reach the log; False while it cannot be."""
+        """Connect to the log; False while that fails."""
         if self._database.prepared:
             self.ready.set()
             return True
@@ -245,7 +247,7 @@ class Writer:
         return jobs
 
     def _idle_s(self) -> float:
-        """Until the next thing to be done without a job."""
+        """Seconds until the next task that needs no job."""
         if self.keeper.waiting and not self._closed:
             return min(max(self._next_try - time.monotonic(), 0.0), LOOK_S)
         return LOOK_S
@@ -267,7 +269,8 @@ class Writer:
             self.keeper.keep(job)
 
     def _try(self, group: list[Job]) -> list[Exception | None] | None:
-        """Commit; for each job None or why it was refused. None: the log takes nothing now."""
+        """Commit; for each job None or why it was refused. Returns None if the log takes nothing
+        now."""
         if not self._prepare():
             return None
         try:
@@ -283,7 +286,7 @@ class Writer:
         return refused
 
     def _apart(self, group: list[Job], error: Exception) -> list[Exception | None] | None:
-        """One bad row must not take the others with it."""
+        """Retry one by one, so that a bad row does not fail the others."""
         if len(group) == 1:
             return [StorageError(f"The row cannot be stored ({reason(error)}).")]
         found: list[Exception | None] = []
@@ -295,7 +298,7 @@ class Writer:
         return found
 
     def _look(self) -> None:
-        """Notice an outage that no request has met yet."""
+        """Detect an outage without waiting for the next request."""
         self._next_try = time.monotonic() + LOOK_S
         if self._prepare():
             try:
@@ -307,7 +310,7 @@ class Writer:
                 self._succeed()
 
     def _hand_on(self) -> None:
-        """Give the log what waits for it, a group at a time; new rows come first."""
+        """Give the log what waits for it, one group at a time; new rows come first."""
         while self._queue.empty() and self.keeper.waiting and time.monotonic() >= self._next_try:
             segment, jobs = self.keeper.take()
             if segment is None and not jobs:
@@ -343,13 +346,13 @@ class Writer:
         self._trust()
 
     def _trust(self) -> None:
-        """Rows go to the log directly again once nothing waits and it is quick."""
+        """Rows go to the log directly again once none wait and the log is fast."""
         if not self._direct and not self.keeper.waiting and self._took_s < HEALTHY_S:
             self._direct, self._slow = self._failed is None, 0
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Marks the time that the database takes; a quick one ends a row of slow ones."""
+        """Tracks the time that the database takes; a fast transaction ends a run of slow ones."""
         since = self._busy_since = time.monotonic()
         try:
             yield
@@ -361,7 +364,7 @@ class Writer:
 
 
 def _is_the_rows(error: Exception) -> bool:
-    """The row is what the database refuses: it would take another one."""
+    """Whether the database rejects this row, rather than all rows."""
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError | IntegrityError | InterfaceError)
     return not isinstance(error, StorageError)
@@ -376,7 +379,7 @@ async def _done_within(future: asyncio.Future[None], wait_s: float) -> bool:
 
 
 def _future(job: Job) -> asyncio.Future[None]:
-    """Resolved on this event loop by the first call of the job's `done`."""
+    """A future of this event loop, resolved by the first call of the job's `done`."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
 
@@ -387,7 +390,7 @@ def _future(job: Job) -> asyncio.Future[None]:
             future.set_result(None)
         else:
             future.set_exception(error)
-            future.exception()  # whoever still waits raises it; the rest is in `problem`
+            future.exception()  # a caller that still waits raises it; anything else is in `problem`
 
     def done(error: Exception | None) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
