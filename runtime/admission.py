@@ -31,10 +31,10 @@ def yielding() -> Iterator[None]:
 
 
 class Gate:
-    """First come, first served; a request's clocks start when it is let in.
+    """First come, first served; a request's clocks start when it is admitted.
 
-    Those of batches (`yielding`) have places of their own number, `admission.batch`, among all
-    places. They are let in when no caller waits, and a quarter of them while callers are answered.
+    Requests of batches (`yielding`) use at most `admission.batch` of the places. They are admitted
+    when no caller waits, and only a quarter of them while callers are being answered.
     """
 
     def __init__(self, limits: Admission, share: int = 1) -> None:
@@ -48,12 +48,12 @@ class Gate:
         self.batch = 0
         """Places that requests of batches hold."""
         self.ending = 0
-        """Requests that gave their place on and are not over yet."""
+        """Requests that released their place but are not finished yet."""
         self._wishes: deque[Callable[[], None]] = deque()
 
     @property
     def limits(self) -> Admission:
-        """What is in force in this process."""
+        """The limits of this process."""
         return self._limits
 
     @limits.setter
@@ -70,11 +70,12 @@ class Gate:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Callable[[], None]]:
-        """Hold one of the places; OverloadedError at once when the queue is full.
+        """Hold one of the places; raises OverloadedError at once if the queue is full.
 
-        What is yielded gives the place back before the block ends: the race is decided, and the
-        rest (the log's commit, a caller who reads slowly) keeps nobody else waiting. Where as many
-        as may race are at that rest already, the place is given back when one of them is over.
+        Calling the yielded function releases the place before the block ends: the race is decided,
+        and the rest (the log's commit, a slow reader) should not keep others waiting. If as many
+        requests as may race are already in that phase, the place is released when one of them
+        finishes.
         """
         yields = _yields.get()
         await (self._enter_behind() if yields else self._enter())

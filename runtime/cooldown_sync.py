@@ -1,8 +1,8 @@
-"""Cooldowns that hosts asked for, and keys and models that they refused, shared between replicas.
+"""Cooldowns that hosts requested, and rejected keys and models, shared between replicas.
 
-Only that. It is the host's own word and holds for every replica, while failures may be one
-replica's own trouble, a name server or a proxy, and must not take a provider from the others. How
-providers do is shared through the rows of the log.
+Nothing else is shared this way. These come from the host and hold for every replica, while other
+failures may be local (a name server, a proxy) and must not take a provider from the others.
+Providers' results are shared through the rows of the log.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from telemetry.records import HintRow
 
 PREFIX = "wait:"
 NEWS_S = 2.0
-"""A note that was not there at the last look is not older than this, whatever the clocks say."""
+"""A hint that was absent at the last exchange is at most this old, whatever the clocks say."""
 
 
 class Hints(Protocol):
-    """The part of the log that carries notes between replicas."""
+    """The part of the log that carries hints between replicas."""
 
     async def hint(self, name: str, detail: Mapping[str, object]) -> None: ...
 
@@ -33,10 +33,10 @@ class Hints(Protocol):
 
 
 class CooldownSync:
-    """One replica's side of the exchange. Notes of before a restart are read again after it.
+    """One replica's side of the exchange. Hints from before a restart are read again after it.
 
-    A note counts only for the very provider that it was written of: one whose host or key was
-    mended is asked at once.
+    A hint applies only to the exact provider it was written for: one whose host or key has been
+    corrected is called at once.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class CooldownSync:
         self._taken: dict[str, tuple[float, Breaker]] = {}
 
     async def exchange(self, routing: RoutingState, log: Hints, settings: Settings) -> None:
-        """Write down the cooldowns that hosts asked for here, then take over those of other
-        replicas. Raises StorageError; the next exchange writes them down then."""
+        """Publish the cooldowns that hosts requested here, then adopt those of other replicas.
+        Raises StorageError; the next exchange then publishes them."""
         for name, wait in routing.waits().items():
             mine = {"by": self._me, "of": identity(settings, name), **wait._asdict()}
             await log.hint(PREFIX + name, mine)
@@ -64,7 +64,8 @@ class CooldownSync:
         self._seen = {key.removeprefix(PREFIX): note["at"] for key, note in notes.items()}
 
     def _age_s(self, name: str, at: float, now: float) -> float:
-        """How old a note is. The clocks of two machines differ, so theirs is a last resort."""
+        """A hint's age in seconds. The clocks of two machines differ, so the writer's is a last
+        resort."""
         age_s = max(0.0, now - at)
         new = self._seen is not None and self._seen.get(name) != at
         return min(age_s, NEWS_S) if new else age_s

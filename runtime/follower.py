@@ -1,4 +1,4 @@
-"""Background work: rows and notes of other replicas, an edited configuration, trials, retention."""
+"""Background work: rows and hints of other replicas, an edited configuration, trials, retention."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ logger = structlog.get_logger()
 
 PRUNE_S = 3_600.0
 FIRST_PRUNE_S = 60.0
-"""A start has better things to do."""
+"""Delay after the start, which has more urgent work."""
 
 SCOUT_S = 60.0
-"""Between two looks whether a search for a better model is due."""
+"""Seconds between checks whether a search for a better model is due."""
 
 FOLLOW_S = 1.0
 """How often the rows of other replicas are folded in."""
@@ -41,7 +41,7 @@ FOLLOW_S = 1.0
 
 class Follower:
     """Takes each step once a second, unless it still runs; an error is logged once and the step is
-    tried again."""
+    retried."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class Follower:
         adopt: Callable[[Services], None],
         scout: Callable[[Trigger], Awaitable[None]],
     ) -> None:
-        """`adopt` puts services over a changed configuration into force, `scout` runs a search for
-        a better model."""
+        """`adopt` puts the services of a changed configuration into effect, `scout` runs a search
+        for a better model."""
         self._watched = watched
         self._current = current
         self._adopt = adopt
@@ -62,10 +62,10 @@ class Follower:
         self._prune_at = time.monotonic() + FIRST_PRUNE_S
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.config_problem: str | None = None
-        """Why an edit of the configuration was not taken in."""
+        """Why an edit of the configuration was rejected."""
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until cancelled."""
         sync = CooldownSync()
 
         async def exchange() -> None:
@@ -91,7 +91,7 @@ class Follower:
             await asyncio.sleep(FOLLOW_S)
 
     async def _take(self, step: Callable[[], Awaitable[None]]) -> None:
-        """One step, whatever becomes of the others."""
+        """One step; its failure does not affect the others."""
         name = step.__name__
         try:
             await step()
@@ -99,7 +99,7 @@ class Follower:
             if self._reported.get(name) != str(error):
                 logger.error("follow_failed", error=str(error))
             self._reported[name] = str(error)
-        except Exception as bug:  # reported with its traceback; the next second is another chance
+        except Exception as bug:  # reported with its traceback, and retried a second later
             if self._reported.get(name) != repr(bug):
                 logger.exception("follow_crashed")
             self._reported[name] = repr(bug)
@@ -107,21 +107,21 @@ class Follower:
             self._reported.pop(name, None)
 
     def _start(self, step: Callable[[], Awaitable[None]]) -> None:
-        """The step in a task of its own, one at a time: it may take seconds, and a silent log or
-        disk must not hide an edit or a second outage."""
+        """Run the step in a task of its own, one at a time: it may take seconds, and a silent log
+        or disk must not hide an edit or a second outage."""
         running = self._tasks.get(step.__name__)
         if running is None or running.done():
             self._tasks[step.__name__] = asyncio.create_task(self._take(step), name=step.__name__)
 
     async def stop(self) -> None:
-        """End the tasks that still run; none goes on once this was called."""
+        """Cancel the tasks that are still running; none continues after this call."""
         for task in self._tasks.values():
             task.cancel()
         for task in self._tasks.values():
             await cancel(task)
 
     async def _prune(self) -> None:
-        """Old rows of the log go once an hour, a few at a time."""
+        """Prune the log's old rows once an hour, a few at a time."""
         if time.monotonic() >= self._prune_at:
             self._prune_at = time.monotonic() + PRUNE_S
             services = self._current()
@@ -130,21 +130,21 @@ class Follower:
                 logger.info("log_pruned", **asdict(pruned))
 
     async def _train(self) -> None:
-        """Train the classifier while prompts are classified by their keywords alone."""
+        """Train the classifier while prompts are classified by keywords alone."""
         before = self._current()
         if not isinstance(before.classifier.current, ByKeywords):
             return
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, thread_name_prefix="train")
         work = loop.run_in_executor(thread, trained_behind, before.settings, before.encoder)
-        thread.shutdown(wait=False)  # it ends with its work, also when nobody waits any more
+        thread.shutdown(wait=False)  # it ends with its work, even if nothing waits for it any more
         await asyncio.to_thread(before.classifier.replace, await work)
 
     async def _catch_up(self) -> None:
-        """Fold in what other replicas wrote, and serve the order that follows from it.
+        """Fold in what other replicas wrote, and serve the resulting order.
 
-        After a request of this process, that request looks at its category's order itself: what is
-        due while requests run is taken over here when nobody did so by the next look.
+        After each of its own requests this process checks the category's order itself; here the
+        remaining changes are adopted, if no request did so since the last check.
         """
         services = self._current()
         routing = services.routing
@@ -164,11 +164,11 @@ class Follower:
         self._due = due
 
     async def _learn(self) -> None:
-        """What was taught or taken back by any replica."""
+        """Corrections added or withdrawn by any replica."""
         await teaching.follow(self._current())
 
     async def _generalise(self) -> None:
-        """What corrections have in common is learned in a thread; the nearest count meanwhile."""
+        """Learn what corrections have in common in a thread; until then the nearest ones apply."""
         await asyncio.to_thread(self._current().classifier.generalise)
 
     async def _keep(self) -> None:
@@ -181,13 +181,13 @@ class Follower:
         await self._current().knowledge.look()
 
     async def _take_in_changes(self) -> None:
-        """An edit of the configuration is taken in without a restart; an invalid one reported."""
+        """Reload an edited configuration without a restart; report an invalid one."""
         if self._watched is None or not await asyncio.to_thread(self._watched.changed):
             return
         try:
             settings = await asyncio.to_thread(self._watched.read)
         except ConfigError as error:
-            self.config_problem = f"{error}; the configuration before it stays in force"
+            self.config_problem = f"{error}; the previous configuration stays in force"
             logger.error("config_refused", error=str(error))
             return
         services = await asyncio.to_thread(renewed, self._current(), settings)
@@ -197,7 +197,7 @@ class Follower:
         logger.info("config_taken_in", providers=len(settings.providers))
 
     async def _search(self) -> None:
-        """Searches that the configuration wants, without a person, one after the other."""
+        """Run the searches that the configuration asks for, one after the other."""
         services = self._current()
         wanted = services.settings.scout
         if (wanted.below is None and not wanted.new_entries) or time.monotonic() < self._scout_at:
@@ -210,7 +210,7 @@ class Follower:
             await self._scout(trigger)
 
     async def _judge_trials(self) -> None:
-        """A provider on trial is kept, promoted or rolled back by what really happened."""
+        """Keep, promote or roll back providers on trial by their results in real traffic."""
         services = self._current()
         routing, settings = services.routing, services.settings
         for provider in settings.providers:
@@ -232,7 +232,7 @@ class Follower:
 
 
 def discovery_over(services: Services) -> Search:
-    """The search for better models, over the configuration in force."""
+    """The search for better models, for the configuration in force."""
     from discovery.search import Search
 
     return Search(services.settings, services.providers, services.log.audit)

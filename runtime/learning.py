@@ -1,13 +1,13 @@
-"""Learning from the whole of a long log, behind the service.
+"""Learning from the whole of a long log, in the background.
 
-Where no snapshot fits, and where a row came so late that the fold has let go of its surroundings,
-the log is read again in the order of its rows: from its beginning, from the baseline of what was
-pruned, or from the newest kept state that is older than the row. Requests are served by what is
-known meanwhile; rows that are written meanwhile are folded in at the end.
+If no snapshot fits, or a row came so late that the fold has let go of its surroundings, the log is
+read again in the order of its rows: from its beginning, from the baseline of the pruned rows, or
+from the newest kept state that is older than the row. Meanwhile requests are served with what is
+known; rows written meanwhile are folded in at the end.
 
-What was learned is kept in a file of the data folder, so that a long log costs a start no time. The
-file belongs to one log, one version of the code that made it and one set of ranking settings; for
-any other it is left aside, and the order is learned from the log again.
+The result is stored in a file of the data folder, so that a long log does not slow down a start.
+The file belongs to one log, one version of the code that made it and one set of ranking settings;
+with any other it is ignored, and the order is learned from the log again.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Learned:
 
 
 class SnapshotFile:
-    """One file; several processes over the data folder may write it, the last one stands."""
+    """One file; if several processes of the data folder write it, the last one wins."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.data_dir / "ranking.json"
         self._made_by = fingerprint(settings)
 
     def load(self, log: str) -> Learned | None:
-        """What was kept for the log of that identity; None if it is missing, of other code or
-        settings, or damaged."""
+        """The snapshot for the log of that identity; None if it is missing, damaged, or from other
+        code or settings."""
         try:
             found = orjson.loads(self._path.read_bytes())
             if found["made_by"] != self._made_by or found["log"] != log:
@@ -70,7 +70,7 @@ class SnapshotFile:
             return None
 
     def save(self, log: str, learned: Learned) -> None:
-        """Replace the file at once; one that cannot be written costs the next start its time."""
+        """Replace the file atomically; if it cannot be written, only the next start is slower."""
         body = {
             "made_by": self._made_by,
             "log": log,
@@ -87,7 +87,7 @@ class SnapshotFile:
 
 
 def fingerprint(settings: Settings) -> str:
-    """A hash of the ranking's code and of the settings that it learns by."""
+    """A hash of the ranking's code and its settings."""
     declared = {name: settings.order(name) for name in settings.categories}
     trials = {p.name: p.trial.share for p in settings.providers if p.trial}
     said = json.dumps([settings.ranking.model_dump(), declared, trials], sort_keys=True)
@@ -104,20 +104,21 @@ def _code() -> str:
 
 
 PIECE = 50
-"""Rows that are folded before the service has its turn: 2 ms."""
+"""Rows folded before other tasks get a turn: 2 ms."""
 
 REST_S = 0.004
-"""The turn. The fold has one core's third at most, so that requests do not feel it."""
+"""The length of that turn. The fold uses a third of one core at most, so that requests are not
+slowed."""
 
 SAVE_S = 30.0
 """Between two snapshots."""
 
 LONGEST_S = 600.0
-"""An attempt begins at most so long after its request came in."""
+"""The longest time between a request's start and the start of an attempt."""
 
 
 class Learning:
-    """One router's: recalls the last snapshot, keeps new ones, and reads the log again."""
+    """One router's: loads the last snapshot, stores new ones, and reads the log again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -131,12 +132,14 @@ class Learning:
         log = cast(InteractionLog, log)
         identity, now = await log.identity(), await log.position()
         found = await asyncio.to_thread(self._file.load, identity)
-        if found is None or int(found.cursor) > int(now):  # of a server whose count began anew
+        if found is None or int(found.cursor) > int(
+            now
+        ):  # of a server whose transaction count started over
             return None
         return found.held, found.cursor
 
     async def keep(self, routing: RoutingState, log: Rows, *, now: bool = False) -> None:
-        """Write a snapshot if there is news and the last one is old enough. Raises StorageError."""
+        """Store a snapshot if there is news and the last one is old enough. Raises StorageError."""
         log = cast(InteractionLog, log)
         if not now and time.monotonic() < self._save_at:
             return
@@ -151,7 +154,7 @@ class Learning:
         self._saved = cursor
 
     def reread_if_due(self, routing: RoutingState, log: Rows) -> None:
-        """Start to read the log again where that is called for; returns at once."""
+        """Start reading the log again if necessary; returns at once."""
         log = cast(InteractionLog, log)
         late = routing.ranking.overtaken
         if self._reading is not None and not self._reading.done():
@@ -180,7 +183,7 @@ class Learning:
             logger.info("log_read_again", requests=rows, took_s=took_s, late=late is not None)
         except (
             Exception
-        ) as error:  # reported here, for nobody awaits this; the next look tries again
+        ) as error:  # reported here, since nothing awaits this; the next check retries
             logger.error("log_not_read_again", error=str(error) or repr(error))
 
 
@@ -191,9 +194,8 @@ async def reread(
     *,
     paced: bool = False,
 ) -> tuple[Ranking, Cursor, int]:
-    """A ranking over the whole log, the position that it stands for, and how many requests it
-    read; from the state `kept`, where there is one, else from the log's baseline, if there is one.
-    Raises StorageError.
+    """A ranking over the whole log, its position, and how many requests it read; from the state
+    `kept` if there is one, else from the log's baseline if there is one. Raises StorageError.
     """
     ranking = ranking_of(settings)
     cursor = await log.position()
@@ -213,10 +215,10 @@ async def reread(
 
 
 def placed(seen: Iterable[Observation], floor: Key | None, baseline: bool) -> Iterator[Observation]:
-    """What a state up to `floor` does not hold yet.
+    """Rows that a state up to `floor` does not contain yet.
 
-    A kept state holds all that is older. A baseline holds what was pruned: what is older and still
-    there came after it, and is folded in right behind it.
+    A kept state contains everything older. A baseline contains what was pruned: older rows that
+    still exist came after it, and are folded in right behind it.
     """
     for row in seen:
         if floor is None or row[:3] > floor:

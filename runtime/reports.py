@@ -1,4 +1,4 @@
-"""The router's reports: its health, and the learned order with the figures behind it."""
+"""The router's reports: its health, and the learned order with its figures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEWS = (
     "discovery.refused",
     "discovery.undone",
 )
-"""Kinds of audit rows that stand for a change; the others are steps to one."""
+"""Kinds of audit rows that record a change; others are steps towards one."""
 
 
 Status = Literal["ok", "degraded", "down"]
@@ -41,7 +41,7 @@ class ProviderHealth(TypedDict):
     model: str | None
     simulated: bool
     enabled: bool
-    unavailable: str | None  # why it cannot be asked on this machine
+    unavailable: str | None  # why it cannot be used on this machine
     breaker: Snapshot
     capabilities: Known
 
@@ -87,12 +87,12 @@ class Health(TypedDict):
     knowledge: KnowledgeHealth
     races: RacesHealth
     queue: QueueHealth
-    late: int  # primaries that are still listened to
+    late: int  # primaries that may still finish
     budget: BudgetHealth
 
 
 class ProviderOrder(TypedDict):
-    """A provider's place in a category's order (`routing.ranking.standings.Standing`)."""
+    """A provider's rank in a category's order (`routing.ranking.standings.Standing`)."""
 
     provider: str
     position: int
@@ -115,7 +115,7 @@ class ProviderOrder(TypedDict):
 
 
 class CategoryOrder(TypedDict):
-    """A category's declared and learned order with the figures behind it."""
+    """A category's declared and learned order with its figures."""
 
     declared: list[str]
     learned: list[str]
@@ -133,10 +133,10 @@ def observe(services: Services, gate: Gate) -> None:
 
 
 def health(services: Services, gate: Gate, config_problem: str | None = None) -> Health:
-    """Quick and free of I/O.
+    """Fast and free of I/O.
 
-    `status` is `ok`; `degraded` when answers suffer though they come (`problems` says why); `down`
-    when nothing can answer: no provider is usable and no document is in.
+    `status` is `ok`; `degraded` if answers are affected but still come (`problems` says why);
+    `down` if nothing can answer: no provider is usable and the knowledge base is empty.
     """
     settings = services.settings
     providers = {p.name: _provider(services, p) for p in settings.providers}
@@ -187,9 +187,9 @@ def health(services: Services, gate: Gate, config_problem: str | None = None) ->
 async def priorities(
     settings: Settings, routing: RoutingState, log: Rows
 ) -> dict[str, CategoryOrder]:
-    """Each category's order, by its name.
+    """Each category's order, by name.
 
-    As of the last row of the log; StorageError if it cannot be read.
+    As of the last row of the log; raises StorageError if it cannot be read.
     """
     await routing.ready(log)
     await routing.catch_up(log)
@@ -223,7 +223,8 @@ def _provider(services: Services, provider: Provider) -> ProviderHealth:
 
 
 def _troubles(providers: dict[str, ProviderHealth], fallback: str) -> list[str]:
-    """What keeps providers from answering. One without a key is no trouble, save the fallback."""
+    """What keeps providers from answering. A provider without a key is not a problem, except the
+    fallback."""
     troubles = []
     for name, about in providers.items():
         breaker = about["breaker"]
@@ -237,7 +238,8 @@ def _troubles(providers: dict[str, ProviderHealth], fallback: str) -> list[str]:
 
 
 def _budget_problems(routing: RoutingState) -> list[str]:
-    """The day's limit when it is near or spent, and each provider that has spent its own."""
+    """The day's limit if it is nearly or entirely spent, and each provider that has spent its
+    own."""
     allowance = routing.allowance
     limit, total = allowance.budget.daily_usd, allowance.total
     if allowance.lean == 1.0:
@@ -249,20 +251,20 @@ def _budget_problems(routing: RoutingState) -> list[str]:
 
 
 def _unknown_words(services: Services) -> list[str]:
-    """Each host that ends answers with a word that nobody knows: those answers count as failed."""
+    """Hosts that end answers with an unknown finish reason: those answers count as failed."""
     problems = []
     for host, words in services.providers.unknown_words.items():
         if words:
             named = ", ".join(f"`{word}`" for word in sorted(words))
             problems.append(
-                f"{host} ended an answer with the finish reason {named}, which nobody knows:"
-                f" say what it means in hosts.{host}.finish_reasons"
+                f"{host} ended an answer with the finish reason {named}, which is unknown:"
+                f" map it to a known one in hosts.{host}.finish_reasons"
             )
     return problems
 
 
 def _log_problem(services: Services) -> str | None:
-    """Rows that wait on the disk are logged late; those that were lost are named until the end."""
+    """Rows that wait on disk are logged late; lost ones are reported until the process ends."""
     problem, backlog = services.log.problem, services.log.backlog
     if problem:
         return f"interactions are not logged: {problem}"

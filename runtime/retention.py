@@ -1,8 +1,8 @@
-"""Old rows of the log go, in small steps, and what they taught stays.
+"""Prunes the log's old rows in small steps, and keeps what the ranking learned from them.
 
-The baseline is the fold's state after the pruned rows. It stands in the log itself and changes in
-the transaction that deletes them, so that a fold from the baseline over what is left is the fold
-over everything.
+The baseline is the fold's state after the pruned rows. It is stored in the log itself and changes
+in the transaction that deletes them, so that a fold from the baseline over the remaining rows
+equals the fold over all.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from telemetry.queries import Baseline
 from telemetry.records import InteractionRow
 
 STEP = 500
-"""Requests that go in one transaction: some 20 ms."""
+"""Requests deleted in one transaction: about 20 ms."""
 
 REST_S = 0.2
-"""Between two of them, while requests are served."""
+"""Pause between two transactions while requests are served."""
 
 DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many requests went, and how many are left."""
+    """How many requests were deleted, and how many are left."""
 
     gone: int
     left: int
@@ -40,7 +40,7 @@ class Pruned:
 async def prune(
     settings: Settings, log: InteractionLog, *, now: float | None = None, rest_s: float = 0.0
 ) -> Pruned:
-    """Apply `retention`. Raises StorageError; what went by then is gone for good."""
+    """Apply `retention`. Raises StorageError; rows deleted before that stay deleted."""
     oldest_at = (log.now() if now is None else now) - settings.retention.days * DAY_S
     baseline, left, gone = await log.baseline(), await log.count(), 0
     ranking = ranking_of(settings)
@@ -63,12 +63,12 @@ async def prune(
             detail=cast("dict[str, object]", to_json(ranking.held().state)),
         )
         if not await log.prune([row["request_id"] for row in rows], taught, baseline):
-            return Pruned(gone, await log.count())  # another process is at it
+            return Pruned(gone, await log.count())  # another process is pruning
         baseline, gone, left = taught, gone + len(rows), left - len(rows)
         await asyncio.sleep(rest_s)
 
 
 def _place(last: InteractionRow, floor: Key | None) -> tuple[float, str]:
-    """Up to where the baseline reaches: a row that came late does not take it back."""
+    """The baseline's position: a row that came late does not move it back."""
     here = last["at"], last["request_id"]
     return here if floor is None else max(here, floor[:2])

@@ -1,4 +1,4 @@
-"""Opening the parts that the nodes work with, and renewing them for a changed configuration."""
+"""Opens the parts that the nodes work with, and renews them for a changed configuration."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ if TYPE_CHECKING:
 logger = structlog.get_logger()
 
 THINKERS = 2
-"""Threads that classify; each keeps one core busy for some milliseconds a prompt."""
+"""Classification threads; each keeps one core busy for some milliseconds for each prompt."""
 
 
 LOG_S = 0.5
 """How long a start waits for a database; a wrong address or password is reported within it."""
 
 NICE = 10
-"""How far training steps back behind requests."""
+"""Niceness of training threads, below the requests' own."""
 
 CALM_GC = (20_000, 20, 20)
-"""With Python's own thresholds a fifth of the event loop's time went into looking for cyclic
-garbage, in pauses of up to 0.18 s, because a hundred thousand objects of the libraries were looked
-at each time."""
+"""With Python's default thresholds a fifth of the event loop's time went into searching for cyclic
+garbage, in pauses of up to 0.18 s, because a hundred thousand objects of the libraries were
+traversed each time."""
 
 
 def open_services(settings: Settings) -> Services:
     """Open everything that can fail early; blocks for about half a second.
 
-    Raises StorageError when the log can never be used; a database that does not answer is waited
-    for behind the service. Missing model files cost quality, not the start: prompts are then
-    classified by rules and documents found by BM25.
+    Raises StorageError if the log can never be used; a database that does not answer is waited for
+    in the background. Missing model files reduce quality but do not prevent the start: prompts are
+    then classified by rules and documents found by BM25.
     """
     calm_collector()
     if not settings.log.text:
@@ -94,7 +94,7 @@ def _open_log(settings: Settings) -> InteractionLog:
 
 
 def traces_to(collector: str | None) -> Traces | None:
-    """None where no collector is named: then nothing of tracing is even imported."""
+    """None if no collector is configured: then nothing of tracing is even imported."""
     if collector is None:
         return None
     from telemetry.traces import Traces
@@ -103,14 +103,15 @@ def traces_to(collector: str | None) -> Traces | None:
 
 
 def calm_collector() -> None:
-    """Let the garbage collector run less often; a program that has calmed it more keeps that."""
+    """Make the garbage collector run less often; a program that already did so keeps its
+    thresholds."""
     if gc.isenabled() and 0 < gc.get_threshold()[0] < CALM_GC[0]:
         gc.set_threshold(*CALM_GC)
 
 
 @cache
 def shared_embedder() -> Embedder | None:
-    """One for the process: it is thread-safe, and 100 MB."""
+    """One for the process: it is thread-safe and takes 100 MB."""
     try:
         return Embedder.load()
     except StorageError as error:
@@ -129,8 +130,8 @@ def shared_encoder() -> PromptEncoder | None:
 
 
 def known_classifier(settings: Settings, encoder: PromptEncoder | None) -> Classifier | None:
-    """The classifier for the configured categories, if it need not be trained: for those that the
-    repository ships it is there, for others it may be in the data folder."""
+    """The classifier for the configured categories if it need not be trained: for the shipped
+    categories it is in the repository, for others it may be in the data folder."""
     embed, model = _embedding(encoder)
     shipped = Weights.load((MODEL / WEIGHTS).read_bytes())
     if (ready := Classifier.ready(shipped, settings.categories, embed, model)) is not None:
@@ -142,8 +143,8 @@ def known_classifier(settings: Settings, encoder: PromptEncoder | None) -> Class
 
 
 def classifier_for(settings: Settings, encoder: PromptEncoder | None) -> Classifier:
-    """The trained classifier from the data folder, or trained now, in some seconds, and kept there:
-    call this in a thread while another serves."""
+    """The trained classifier from the data folder, or trained now, in some seconds, and stored
+    there: call this in a thread while requests are served."""
     if (known := known_classifier(settings, encoder)) is not None:
         return known
     logger.info("learning_the_categories_once", categories=list(settings.categories))
@@ -154,8 +155,8 @@ def classifier_for(settings: Settings, encoder: PromptEncoder | None) -> Classif
 
 
 def trained_behind(settings: Settings, encoder: PromptEncoder | None) -> Classifier:
-    """`classifier_for` in a thread that gives way to the requests' threads."""
-    if hasattr(os, "setpriority"):  # Linux keeps a priority for each thread
+    """`classifier_for` in a thread that yields to the requests' threads."""
+    if hasattr(os, "setpriority"):  # on Linux each thread has a priority of its own
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
     return classifier_for(settings, encoder)
@@ -166,7 +167,8 @@ def _embedding(encoder: PromptEncoder | None) -> tuple[Embed | None, str]:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Replace the file at once; a folder that cannot be written costs the next start a second."""
+    """Replace the file atomically; if the folder cannot be written, the next start takes a second
+    longer."""
     fresh = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         fresh.write_bytes(data)
@@ -181,7 +183,7 @@ FILES = ("providers.yaml", "categories.yaml")
 
 
 class ConfigWatcher:
-    """The configuration's files and the `.env` file: `changed` is true once for every edit."""
+    """The configuration's files and the `.env` file: `changed` returns True once for every edit."""
 
     def __init__(
         self, config_dir: Path, read: Callable[[], Settings], dotenv: Path | None = None
@@ -212,8 +214,8 @@ class ConfigWatcher:
 def renewed(services: Services, settings: Settings) -> Services:
     """The services for a new configuration; blocks while a changed classifier is trained.
 
-    The log, the knowledge base, the requests in flight, the embedded LLaMAs and the breakers of
-    providers that stayed as they were are taken along.
+    The log, the knowledge base, requests in flight, embedded LLaMAs and the breakers of unchanged
+    providers are carried over.
     """
     same = settings.categories == services.settings.categories
     return replace(
@@ -226,7 +228,7 @@ def renewed(services: Services, settings: Settings) -> Services:
 
 
 def _retrained(services: Services, settings: Settings) -> LiveClassifier:
-    """A classifier for other categories, with the lessons of the one before."""
+    """A classifier for other categories, with the previous one's lessons."""
     fresh = LiveClassifier(classifier_for(settings, services.encoder))
     fresh.teach(services.classifier.lessons)
     return fresh
@@ -236,13 +238,13 @@ SHIPPED = Path(__file__).parent.parent / "config" / "knowledge"
 
 
 def knowledge_folder(settings: Settings) -> Path:
-    """The folder of documents that belongs to a configuration; a demo shares the shipped one."""
+    """The documents' folder of a configuration; demos share the shipped one."""
     own = settings.config_dir / "knowledge"
     return own if own.is_dir() else SHIPPED
 
 
 async def ingest(services: Services) -> None:
-    """Bring the knowledge base up to date, never in the way of a prompt; a failure is logged."""
+    """Bring the knowledge base up to date, without delaying prompts; a failure is logged."""
     try:
         report = await services.knowledge.ingest(knowledge_folder(services.settings))
     except StorageError as error:

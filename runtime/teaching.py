@@ -1,7 +1,7 @@
-"""Corrections of the classifier: stored in the log's database, in force at once, in every replica.
+"""Corrections of the classifier: stored in the log's database, applied at once, in every replica.
 
-A correction is known by its prompt: a later one on the same prompt replaces it, and taking one back
-leaves its row with a mark, so that every replica hears of it.
+A correction is identified by its prompt: a later one for the same prompt replaces it, and
+withdrawing one leaves its row with a mark, so that every replica notices.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from routing.classifier.lessons import Lesson
 from telemetry.records import TaughtRow
 
 MOST_CHARACTERS = 4_000
-"""Of a prompt that is kept as an example: classification reads less of it."""
+"""Characters of a prompt that are stored as an example: classification reads less of it."""
 REMEMBERED = 2_000
-"""Requests whose prompts are kept in memory, for corrections that name the request alone."""
+"""Requests whose prompts are kept in memory, for corrections that name only the request."""
 LEARN_S = 1.0
-"""How long a correction waits until its kind is learned; then that goes on behind it."""
+"""How long a correction waits until its kind is learned; after that, learning continues in the
+background."""
 NOBODY = "local"
-"""The teacher's name where callers are anonymous."""
+"""The teacher's name if callers are anonymous."""
 
 
 class Taught(TypedDict):
@@ -63,13 +64,13 @@ async def teach(
     *,
     learn: bool = True,
 ) -> Taught:
-    """Store a correction and judge by it; None as category takes the one on this prompt back.
+    """Store a correction and apply it; None as category withdraws the one for this prompt.
 
-    It counts at once for the prompts nearest to it. Unless `learn` is false the call ends when what
-    it has in common with others is learned too, after LEARN_S at the latest.
+    It applies at once to the prompts nearest to it. Unless `learn` is false, the call returns when
+    what it has in common with others is learned too, or after LEARN_S.
 
     Raises UsageError for an unknown category or an empty prompt, NotFoundError for a correction
-    that is not there, and for a request whose prompt is not known any more.
+    that does not exist, and for a request whose prompt is no longer known.
     """
     known = list(services.settings.categories)
     if category is not None and category not in known:
@@ -94,10 +95,10 @@ async def teach(
 
 
 async def take_back(services: Services, lesson: str, by: str = NOBODY) -> Taught:
-    """Forget a correction; NotFoundError if there is none of that id."""
+    """Withdraw a correction; raises NotFoundError if there is none with that id."""
     row = next((r for r in await services.log.taught() if r["id"] == lesson and _stands(r)), None)
     if row is None:
-        raise NotFoundError("nothing was taught about this prompt, or it was taken back already")
+        raise NotFoundError("there is no correction for this prompt, or it was already withdrawn")
     gone: dict[str, object] = {
         **row["detail"],
         "taken_back_by": by,
@@ -114,7 +115,7 @@ async def taught(services: Services) -> list[Taught]:
 
 
 async def follow(services: Services) -> None:
-    """Take in what was taught or taken back, here or by another replica."""
+    """Adopt corrections added or withdrawn here or by another replica."""
     lessons = [
         Lesson(row["id"], str(row["prompt"]), row["category"])
         for row in await services.log.taught()
@@ -130,14 +131,14 @@ async def _learned(services: Services) -> None:
 
 
 def lesson_id(prompt: str) -> str:
-    """The same for prompts that differ in spaces alone."""
+    """The same for prompts that differ only in spaces."""
     return hashlib.sha256(" ".join(prompt.split()).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 async def _prompt_of(
     services: Services, recent: RecentPrompts, given: str
 ) -> tuple[str, str | None]:
-    """The prompt that is meant, and the request if one was named."""
+    """The prompt in question, and the request if one was named."""
     if not given.strip():
         raise UsageError("the prompt is empty; send some text or a request's id", "prompt")
     if (prompt := recent.get(given)) is not None:
