@@ -1,9 +1,10 @@
-"""The border: bytes of one answer in, checked deltas out, in OpenAI's chat-completion dialect.
+"""The trust boundary: bytes of one answer in, checked deltas out, in OpenAI's chat-completion
+dialect.
 
-Nothing behind it meets a value of a provider's that was not checked here. ChatOpenAI validates
-every chunk through three layers of pydantic, which costs more than the rest of a request together;
-this reads the few fields that an answer consists of. What hosts send instead of them, and how it is
-read, stands in `docs/faults.md`.
+Nothing behind it sees a provider's value that was not checked here. ChatOpenAI validates every
+chunk through three layers of pydantic, which costs more than the rest of a request together; this
+module reads the few fields that make up an answer. `docs/faults.md` lists the deviations of hosts
+and how they are read.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from providers.sse import BYTE_ORDER_MARK, EventReader, EventTooLargeError
 from providers.vendor_words import ERROR_WORDS
 
 MAX_WIRE_BYTES = 16 * MAX_ANSWER_CHARACTERS
-"""The bound for the stream around an answer; an event is seldom more than 300 bytes a token."""
+"""Size limit in bytes of the stream around an answer; an event rarely exceeds 300 bytes per
+token."""
 MAX_JSON_BYTES = 8 * 2**20
-"""The bound for an answer that comes as one JSON value."""
+"""Size limit in bytes of an answer that comes as one JSON value."""
 
 _END_MARK = re.compile(rb"\s*\"?\[DONE\]", re.IGNORECASE)
 _KEEP_ALIVE = re.compile(r"[\w .,:;!?/\-]{0,80}|\[[\w \-]{0,40}\]")
-"""Texts that some hosts send as an event to keep a connection open: they can hide no answer."""
+"""Texts that some hosts send as keep-alive events; they cannot hide an answer."""
 _HTML = re.compile(rb"<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 
@@ -36,7 +38,7 @@ def _stands_alone(line: bytes) -> bool:
 
 
 class AnswerReader:
-    """One answer being read; `over` after its end mark."""
+    """Reads one answer; `over` once its end mark was read."""
 
     def __init__(
         self,
@@ -46,7 +48,7 @@ class AnswerReader:
         *,
         tools: bool = False,
     ) -> None:
-        """`tools`: some may be called, so that calls of them are an answer by themselves."""
+        """`tools`: tools may be called, so tool calls alone make a complete answer."""
         self.over = False
         self._place = place
         self._message = MessageReader(
@@ -54,25 +56,27 @@ class AnswerReader:
         )
         self._events = EventReader()
         self._any_event = False
-        self._head: bytes | None = b""  # the first bytes, while they are too few to tell the form
-        self._json: bytearray | None = None  # JSON without events: what is not read yet
+        self._head: bytes | None = (
+            b""  # the first bytes, while there are too few to recognise the format
+        )
+        self._json: bytearray | None = None  # JSON without events: the part not parsed yet
         self._by_line = True
         self._bytes = 0
 
     @property
     def finished(self) -> bool:
-        """A finish_reason is the last thing that was said."""
+        """Whether a finish_reason was the last thing received."""
         return self._message.finished
 
     @property
     def progress(self) -> int:
-        """Grows with each chunk that is a part of the answer."""
+        """Increases with each chunk that is part of the answer."""
         return self._message.progress
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
-        """The deltas that this chunk completes; raises ProviderError.
+        """The deltas completed by this chunk; raises ProviderError.
 
-        Text that came together is one delta: when the process is behind, it has less to do.
+        Text that arrives together becomes one delta, which saves work when the process lags behind.
         """
         self._bytes += len(chunk)
         if self._bytes > MAX_WIRE_BYTES:
@@ -95,7 +99,8 @@ class AnswerReader:
             yield Delta(text)
 
     def end(self) -> Iterator[Delta]:
-        """The body ended, or enough of it came; raises ProviderError unless the answer is whole."""
+        """The body has ended, or enough of it was read; raises ProviderError unless the answer is
+        complete."""
         if not (self.over or self.finished):
             yield from self._last()
         if not (self.over or self.finished):
@@ -117,8 +122,8 @@ class AnswerReader:
             raise self._too_large() from None
 
     def _begin(self, head: bytes) -> bytes:
-        """Tell what the body is by its first bytes, whatever its content type says; returns what
-        is to be read of them."""
+        """Recognise the body's format by its first bytes, whatever its content type says; returns
+        the part to read."""
         start = head.removeprefix(BYTE_ORDER_MARK).lstrip()
         if not start or BYTE_ORDER_MARK.startswith(head):
             self._head = head
@@ -133,7 +138,7 @@ class AnswerReader:
         return start
 
     def _lines(self, chunk: bytes) -> Iterator[Delta]:
-        """JSON without events around it: one value in all, or one a line."""
+        """JSON outside events: one value in total, or one on each line."""
         assert self._json is not None
         self._json += chunk
         if len(self._json) > MAX_JSON_BYTES:
@@ -151,7 +156,7 @@ class AnswerReader:
             del self._json[: end + 1]
 
     def _last(self) -> Iterator[Delta]:
-        """What stands at the end without what ends an event."""
+        """Handle the rest of a body whose last event was not terminated."""
         if self._json is not None:
             value = parsed(bytes(self._json))
             if value is NOT_JSON:
@@ -159,7 +164,7 @@ class AnswerReader:
             all_at_once = not self.progress
             yield from self._value(b"", value)
             if not self.progress:
-                raise self._place.error("bad_reply", "sent an object that is no answer")
+                raise self._place.error("bad_reply", "sent an object that is not an answer")
             self.over = self.over or all_at_once
             return
         for name, data in self._events.close():
@@ -202,7 +207,7 @@ class AnswerReader:
             self._fail(self._place.error("bad_reply", "sent a malformed event in its stream"))
 
     def _value(self, name: bytes, value: object) -> Iterator[Delta]:
-        """One event's JSON: a part of the answer, an error, or something that is skipped."""
+        """Handle one event's JSON: a part of the answer, an error, or something to skip."""
         if self.over:
             return
         if isinstance(value, list):
@@ -218,7 +223,8 @@ class AnswerReader:
             self.over = self.over or self._message.whole
 
     def _fail(self, error: ProviderError) -> None:
-        """Raise it, unless it came after a complete answer, of which it says nothing."""
+        """Raise the error, unless the answer was already complete, which a later error does not
+        affect."""
         if not self._message.complete:
             raise error
         self.over = True

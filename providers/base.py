@@ -1,4 +1,4 @@
-"""What a provider is: one protocol, its values, its error and what a call costs."""
+"""The provider protocol, its values, its error, and the cost of a call."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ErrorKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What a caller may set for one call; None leaves the provider's own setting."""
+    """Options that a caller may set for one call; None keeps the provider's own setting."""
 
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     extra: dict[str, object] = field(default_factory=dict)
-    """Further parameters of the OpenAI dialect, passed on as they are (tools, seed, penalties)."""
+    """Further parameters of the OpenAI dialect, passed on unchanged (tools, seed, penalties)."""
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -47,20 +47,20 @@ DEFAULT_OPTIONS = CallOptions()
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them."""
+    """Token counts as reported by the provider."""
 
     tokens_in: int
     tokens_out: int
     cached: int = 0
-    """Of `tokens_in`, those that the host found in its cache."""
+    """The part of `tokens_in` that was in the host's cache."""
     thoughts: int = 0
-    """Of `tokens_out`, those of the model's thoughts."""
+    """The part of `tokens_out` spent on reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of one call of a tool; `index` says of which. `id` and `name` come once, in its first
-    piece; the pieces of `arguments`, joined, are JSON as the model wrote it."""
+    """A fragment of a tool call; `index` identifies the call. `id` and `name` are in its first
+    fragment only; the fragments of `arguments`, joined, are JSON as the model wrote it."""
 
     index: int
     id: str = ""
@@ -69,7 +69,7 @@ class ToolCallDelta:
 
 
 class TokenChance(TypedDict):
-    """A token and its log probability; `bytes` are those of its text, where the host says them."""
+    """A token and its log probability; `bytes` is its text in UTF-8, if the host reports it."""
 
     token: str
     logprob: float
@@ -77,18 +77,18 @@ class TokenChance(TypedDict):
 
 
 class Logprob(TokenChance):
-    """Of one token of the answer, with those that were likeliest in its place."""
+    """Log probability of one token of the answer, with the most likely alternatives."""
 
     top_logprobs: list[TokenChance]
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """One piece of a streamed answer, checked: nothing in it is a provider's raw value.
+    """One piece of a streamed answer, checked: no unvalidated value of the provider is in it.
 
-    `text` is answer content; a delta of reasoning carries `reasoning` and no text. The last
-    delta carries `finish_reason`; `usage` may come with it or after it. `logprobs` come in a delta
-    of their own before the text that they are about.
+    `text` is answer content; a reasoning delta has `reasoning` and no text. The last delta has
+    `finish_reason`; `usage` may come with it or after it. `logprobs` come in a delta of their own
+    before the text that they describe.
     """
 
     text: str = ""
@@ -100,7 +100,7 @@ class Delta:
 
 
 class ProviderError(RouterError):
-    """A call failed. `kind` is the log's word for it; `str(error)` never holds a key."""
+    """A call failed. `kind` is the category used in the log; `str(error)` never contains a key."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class ProviderError(RouterError):
         retry_after_s: float | None = None,
         lacks: Capability | None = None,
     ) -> None:
-        """`lacks`: what the model cannot do, where the kind is `capability`."""
+        """`lacks`: the missing capability, if the kind is `capability`."""
         super().__init__(message)
         self.kind = kind
         self.lacks = lacks
@@ -133,18 +133,18 @@ class ChatProvider(Protocol):
 
     @property
     def simulated(self) -> bool:
-        """True when nothing real answers; shown wherever the name is."""
+        """True if no real model answers; shown wherever the name is."""
         ...
 
     def stream(
         self, messages: Sequence[Message], options: CallOptions = DEFAULT_OPTIONS
     ) -> AsyncIterator[Delta]:
-        """Yield the answer as it comes.
+        """Yields the answer as it comes.
 
         Ends normally only after a `finish_reason` (or the dialect's end mark) and at least one
-        content delta. Raises ProviderError for everything that a provider can do wrong, a cut
-        stream (`connection`) and an empty answer (`bad_reply`) among them. Sets no deadline of
-        its own beyond connecting: the race decides. Closing the iterator ends the upstream call.
+        content delta. Raises ProviderError for anything a provider can do wrong, including a cut
+        stream (`connection`) and an empty answer (`bad_reply`). It has no deadline of its own
+        beyond connecting: the race decides. Closing the iterator ends the upstream call.
         """
         ...
 
@@ -153,28 +153,29 @@ class ChatProvider(Protocol):
         ...
 
     async def close(self) -> None:
-        """Free the connections of this event loop."""
+        """Close the connections of this event loop."""
         ...
 
 
 _PIECES = re.compile(r"([A-Za-z]+)|(\d+)|([!-/:-@\[-`{-~]+)|(\S)")
 _PER_TOKEN = {1: 6, 2: 3, 3: 2, 4: 1}
-"""Characters a token: of a word, a number, a run of punctuation, another script."""
+"""Characters per token: of a word, a number, a run of punctuation, another script."""
 
 
 def cost_usd(cost: Cost | None, usage: Usage) -> float | None:
-    """The price of a call; None when the provider's prices are unknown, which is not free."""
+    """The cost of a call in USD; None if the provider's prices are unknown, which does not mean
+    free."""
     if cost is None:
         return None
     return (usage.tokens_in * cost.input + usage.tokens_out * cost.output) / 1_000_000
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a LLaMA tokenizer makes of a text, for when a host sends no usage.
+    """Estimated number of LLaMA tokens in a text, for hosts that report no usage.
 
-    A word counts one token per six letters begun, a number one per three digits (Llama 3), a run of
-    punctuation one per two signs, and every other character one. On English and on code the sum is
-    within 5% of SmolLM2's tokenizer. Callers mark the cost as estimated.
+    A word counts one token for every six letters begun, a number one for every three digits (Llama
+    3), a run of punctuation one for every two characters, and any other character one. On English
+    and on code the sum is within 5% of SmolLM2's tokenizer. Callers mark the cost as estimated.
     """
     return sum(
         math.ceil(len(found.group()) / _PER_TOKEN[found.lastindex or 4])

@@ -1,4 +1,4 @@
-"""Which capability a host's refusal says that its model does not have."""
+"""Recognises from a host's refusal which capability its model lacks."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ _CALLERS_OWN = re.compile(
     r"|(?:decode|download).{0,20}image",
     re.IGNORECASE,
 )
-"""The refusal is of this request's schema or messages, not of such requests."""
+"""The refusal is about this request's schema or messages, not about such requests in general."""
 
 
 def refused_capability(status: int, body: bytes, sent: dict[str, object]) -> Capability | None:
-    """The capability that a refusal of this request names; only what it asked for can be meant."""
+    """The capability that a refusal of this request names; only one that the request uses can be
+    meant."""
     if status not in _STATUSES:
         return None
     reply = error_in_body(body) or ErrorReply(body.decode("utf-8", "replace"), frozenset(), "")
@@ -62,7 +63,7 @@ def refused_capability(status: int, body: bytes, sent: dict[str, object]) -> Cap
 
 
 def asked_of(sent: Mapping[str, object]) -> list[Capability]:
-    """What a request's body asks of a model."""
+    """The capabilities that a request's body needs."""
     asked: list[Capability] = ["tools"] if sent.get("tools") else []
     given, messages = sent.get("response_format"), sent.get("messages")
     form = given.get("type") if isinstance(given, Mapping) else None

@@ -1,4 +1,4 @@
-"""A provider as a LangChain chat model, for code that speaks LangChain."""
+"""A provider as a LangChain chat model, for code written for LangChain."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def langchain_model(provider: Provider, address: Address, pool: Pool) -> BaseChatModel:
     """ChatOpenAI for that provider, closed together with the pool.
 
-    No retries and no time limit but for connecting, as with the provider itself: whoever calls
-    decides. The aiohttp transport because httpx2 needs four times the CPU under load. Imports
-    take 2 s, so this is not on the path of a prompt.
+    Without retries or time limits except for connecting, as the provider itself: the caller
+    decides. It uses the aiohttp transport because httpx2 needs four times the CPU under load.
+    Importing takes 2 s, so this is not on the path of a prompt.
     """
     import httpx2
     from langchain_openai import ChatOpenAI

@@ -1,4 +1,4 @@
-"""The fields of a chunk, read for what they are: whatever else they hold is nothing."""
+"""Reads the fields of a chunk; values of the wrong type count as absent."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import orjson
 from providers.base import Logprob, TokenChance, Usage
 
 NOT_JSON: Final = object()
-"""What `parsed` gives for bytes that are no JSON."""
+"""Returned by `parsed` for bytes that are not JSON."""
 
 OVERHEAD_TOKENS = 16_384
 """Tokens of a prompt that its bytes do not show: the host's own instructions, templates, images."""
 HIDDEN_TOKENS = 262_144
-"""Tokens of an answer that are billed and not sent, its thoughts: more than any model may write."""
+"""Tokens of an answer that are billed but not sent (reasoning): more than any model may write."""
 
 _REASONING = (
     "reasoning_content", "reasoning", "thinking", "reasoning_text", "reasoning_details",
@@ -40,14 +40,15 @@ _THOUGHTS = (
     ("completion_tokens_details", "reasoning_tokens"),
     ("output_tokens_details", "reasoning_tokens"),
 )
-"""Where usage says which part of a count it is; Anthropic's own form counts the cached apart."""
+"""Where usage breaks down a count; Anthropic's own form counts cached tokens separately."""
 _THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning.text"})
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most tokens that a call can have read and written. A token is at least one byte, so the
-    prompt's bytes bound it; the answer is bounded by what was asked for, or by every model."""
+    """Upper bounds on the tokens that a call can have read and written. A token has at least one
+    byte, so the prompt's bytes bound it; the answer is bounded by the requested limit, or by
+    that of any model."""
 
     tokens_in: int = 2**31
     tokens_out: int = 2**31
@@ -60,8 +61,8 @@ class Bounds:
 def parsed(data: bytes) -> object:
     """The JSON value, or NOT_JSON.
 
-    What the strict parser refuses is read once more as browsers' parsers would: `NaN`, halves of
-    characters. Those become lone surrogates, which `text_stream.Characters` joins.
+    What the strict parser rejects is parsed again leniently, as browsers do: `NaN`, halves of
+    surrogate pairs. Those become lone surrogates, which `text_stream.Characters` joins.
     """
     try:
         return orjson.loads(data)
@@ -77,9 +78,9 @@ def parsed(data: bytes) -> object:
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object; ValueError for a name with bytes that are no text: what it held would be lost."""
+    """An object; raises ValueError for a name that is not valid text, whose value would be lost."""
     if not all(name.isascii() or name.isprintable() for name, _ in pairs):
-        raise ValueError("a member's name is no text")
+        raise ValueError("a member's name is not text")
     return dict(pairs)
 
 
@@ -88,7 +89,7 @@ def content_of(message: Mapping[str, object]) -> str:
 
 
 def reasoning_of(message: Mapping[str, object]) -> str:
-    """The thoughts beside the content, and those of its typed parts."""
+    """Reasoning beside the content, and in its typed parts."""
     for name in _REASONING:
         if said := text_of(message.get(name), thoughts=True):
             return said
@@ -113,7 +114,7 @@ def text_of(value: object, *, thoughts: bool = False) -> str:
 
 
 def usage_of(holder: Mapping[str, object], bounds: Bounds) -> Usage | None:
-    """What the provider counted, if it can be true; Groq puts it elsewhere while it streams."""
+    """The provider's token counts, if plausible; Groq puts them elsewhere while streaming."""
     value = holder.get("usage")
     if value is None and isinstance(groq := holder.get("x_groq"), dict):
         value = groq.get("usage")
@@ -130,7 +131,7 @@ def usage_of(holder: Mapping[str, object], bounds: Bounds) -> Usage | None:
 
 
 def _detail(usage: Mapping[str, object], places: tuple[tuple[str, str], ...]) -> int:
-    """A part of a count, from the first place that has it; 0 where none does."""
+    """A part of a count, from the first place that has it; 0 if none does."""
     for holder, name in places:
         details = usage.get(holder) if holder else usage
         if isinstance(details, dict) and (count := _count(details.get(name))):
@@ -139,7 +140,7 @@ def _detail(usage: Mapping[str, object], places: tuple[tuple[str, str], ...]) ->
 
 
 def _count(value: object) -> int | None:
-    """A whole number of tokens, however it is written; None for what is no count."""
+    """A whole number of tokens, however it is written; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
@@ -150,13 +151,13 @@ def _count(value: object) -> int | None:
 
 
 IMPOSSIBLE = -9999.0
-"""What OpenAI writes for a token too unlikely to have a figure; JSON has no infinity."""
+"""OpenAI's value for a token that is too unlikely for a figure; JSON has no infinity."""
 MAX_TOP = 20
-"""The most likely tokens that can be asked for in each place (OpenAI's API reference)."""
+"""The maximum number of alternatives for each token (OpenAI's API reference)."""
 
 
 def logprobs_of(choice: Mapping[str, object]) -> tuple[Logprob, ...]:
-    """Those of a choice in OpenAI's form; whatever else stands there is nothing."""
+    """Log probabilities of a choice in OpenAI's form; anything else there is ignored."""
     held = choice.get("logprobs")
     content = held.get("content") if isinstance(held, dict) else None
     if not isinstance(content, list):

@@ -1,10 +1,10 @@
-"""Reading messages as clients of OpenAI's API really send them.
+"""Reads messages as clients of OpenAI's API really send them.
 
-Replayed replies of any server are taken: null or missing content, names, ids, annotations, cache
-marks, thoughts, the older `function_call` and its result. What a message may hold and nobody
-downstream knows is dropped; what would change the answer and cannot be passed on is refused by
-name.
-A call without an id gets one, and a result without one is that of the next call without a result.
+Replayed replies of any server are accepted: null or missing content, names, ids, annotations, cache
+marks, reasoning, the older `function_call` and its result. Parts of a message that no host
+understands are dropped; anything that would change the answer but cannot be passed on is refused by
+name. A call without an id gets one, and a result without an id belongs to the next call without a
+result.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _ROLES = {
 }
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
 _DROPPED_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "tool_use", "tool_call"})
-"""Thoughts of another model, and calls that stand in `tool_calls` as well."""
+"""Reasoning of another model, and calls that are also in `tool_calls`."""
 _NO_NAME = re.compile(r"[\s<|\\/>]")
-"""What OpenAI takes in no name."""
+"""Characters that OpenAI does not accept in a name."""
 _PARTS = _TEXT_PARTS | _DROPPED_PARTS | {"image_url", "input_image", "image", "input_audio", "file"}
 
 
 def conversation(raw: object) -> list[Message]:
-    """The messages; UsageError names the first thing that is wrong in them."""
+    """The messages; raises UsageError that names the first mistake in them."""
     if not isinstance(raw, Sequence) or isinstance(raw, str | bytes):
         raise UsageError("`messages` must be a list of messages", "messages")
     if not raw:
@@ -61,7 +61,7 @@ def _message(raw: object, where: str) -> Message:
     if role is None:
         known = ", ".join(sorted(_ROLES))
         raise UsageError(
-            f"`{where}.role`: {repr(given)[:60]} is not known here; there are {known}",
+            f"`{where}.role`: {repr(given)[:60]} is unknown; known are {known}",
             f"{where}.role",
         )
     message = Message(role=role, content=_content(raw, role, where))  # type: ignore[typeddict-item]
@@ -80,9 +80,10 @@ def _message(raw: object, where: str) -> Message:
 
 
 def _pair(found: Sequence[Message], raw: Sequence[object]) -> None:
-    """Give each call an id, and each result that of its call; UsageError for a result of none.
+    """Give each call an id, and each result that of its call; raises UsageError for a result
+    without a call.
 
-    The same messages get the same ids, whoever reads them.
+    The same messages always get the same ids.
     """
     pending: list[ToolCall] = []
     made_up: set[str] = set()
@@ -108,9 +109,10 @@ def _pair(found: Sequence[Message], raw: Sequence[object]) -> None:
 def _answered(
     given: str, name: object, pending: Sequence[ToolCall], made_up: Collection[str]
 ) -> ToolCall | None:
-    """The open call that a result is of: by its id, else by its tool's name, else the next one.
+    """The open call that a result belongs to: by its id, else by its tool's name, else the next
+    one.
 
-    An id that no call has may be the caller's own for a call that came without one.
+    An unknown id may be the caller's own for a call that came without one.
     """
     if same := next((call for call in pending if call["id"] == given), None):
         return same
@@ -143,7 +145,7 @@ def _content(raw: Mapping[str, object], role: str, where: str) -> str | list[Par
 
 
 def _is_parts(content: object) -> bool:
-    """A list of parts, or one; a tool's result may be any other JSON value."""
+    """Whether it is a list of parts, or one part; a tool's result may be any other JSON value."""
     parts = content if isinstance(content, list) else [content]
     return bool(parts) and all(isinstance(p, Mapping) and p.get("type") in _PARTS for p in parts)
 
@@ -189,7 +191,8 @@ def _image(held: object, where: str) -> ImagePart:
 
 
 def _other_image(raw: Mapping[str, object]) -> object:
-    """The address in a picture of OpenAI's Responses, Anthropic's Messages or LangChain."""
+    """The address in a picture in the form of OpenAI's Responses, Anthropic's Messages or
+    LangChain."""
     source = raw.get("source")
     held = source if isinstance(source, Mapping) else raw
     if isinstance(data := held.get("data", held.get("base64")), str):
@@ -204,7 +207,7 @@ def _calls(raw: object, where: str) -> list[ToolCall]:
 
 
 def _uses(content: object) -> list[dict[str, object]]:
-    """The calls that stand among an assistant's parts alone, as Anthropic writes them."""
+    """The calls that are only among an assistant's parts, as Anthropic writes them."""
     parts = content if isinstance(content, list) else []
     return [
         {"id": part.get("id"), "function": {"name": part["name"], "arguments": part.get("input")}}
@@ -214,7 +217,7 @@ def _uses(content: object) -> list[dict[str, object]]:
 
 
 def _call(raw: object, where: str, member: str = "function") -> ToolCall:
-    """One call; its id is empty where it has none. `member` is what its function is called."""
+    """One call; its id is empty if it has none. `member` is the key of its function."""
     function = raw.get("function") if isinstance(raw, Mapping) else None
     if isinstance(raw, Mapping) and isinstance(custom := raw.get("custom"), Mapping):
         function = {"name": custom.get("name"), "arguments": {"input": custom.get("input")}}

@@ -1,7 +1,8 @@
-"""The embedded LLaMA: one server a data folder, started when it is first used.
+"""The embedded LLaMA: one server for each data folder, started on first use.
 
-Two servers on one machine starve each other, so the first process of a data folder writes where
-its server is (a file only its user can read: it holds the key) and later ones use that.
+Two servers on one machine starve each other, so the first process of a data folder writes its
+server's address into a file (readable only by its user, since it contains the key) and later
+processes use that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class EmbeddedLlama:
         self._known: Address | None = None
 
     def available(self) -> str | None:
-        """Why this model cannot be served, as a sentence; None when it can."""
+        """Why this model cannot be served, as a sentence; None if it can."""
         found = llama_server.weights(self.model)
         return found if isinstance(found, str) else None
 
@@ -49,12 +50,12 @@ class EmbeddedLlama:
         return self._known
 
     def refused(self) -> bool:
-        """The process that served us is gone: look again, or serve ourselves."""
+        """The process that served us has ended: find another one, or start a server here."""
         self._known = None
         return True
 
     async def stop(self) -> None:
-        """Let go of the server; it stops when nobody in this process holds it any more."""
+        """Release the server; it stops once nothing in this process uses it any more."""
         self._known = None
         await asyncio.to_thread(self._release)
 
@@ -95,7 +96,8 @@ class EmbeddedLlama:
         return self.data_dir / f"embedded-{digest}.json"
 
     def _folder_lock(self) -> contextlib.AbstractContextManager[object]:
-        """Held while a server is looked for and started; no sharing on a read-only folder."""
+        """Held while a server is looked up and started; not on a read-only folder, where nothing is
+        shared."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -118,7 +120,7 @@ class EmbeddedLlama:
         return file
 
     def _shared(self, path: Path) -> Address | None:
-        """The server of another process, if it is there and ours."""
+        """Another process's server, if it is running and uses our key."""
         try:
             content = json.loads(self._file(path).read_text())
             address = Address(str(content["base_url"]), str(content["key"]))
@@ -131,7 +133,7 @@ class EmbeddedLlama:
 
 
 def _alive(address: Address, pid: int) -> bool:
-    """Whether that server answers to that key. A busy one that is late is alive all the same."""
+    """Whether the server accepts that key. A busy one that answers late counts as alive."""
     try:
         return llama_server.answers(address, HEALTH_S)
     except TimeoutError:
@@ -140,7 +142,7 @@ def _alive(address: Address, pid: int) -> bool:
 
 def _runs(pid: int) -> bool:
     if os.name == "nt":
-        return True  # there `os.kill` would end it
+        return True  # on Windows `os.kill` would end it
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

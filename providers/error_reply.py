@@ -1,4 +1,4 @@
-"""What a host says of an error: its words, codes and parameter, wherever it puts them."""
+"""Reads a host's error: its message, codes and parameter, wherever the host puts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS = (
     "errormsg", "err_msg", "errmsg", "error_description", "description", "faultstring", "title",
     "error", "exception", "raw",
 )  # fmt: skip
-"""Members that hold the sentence, the most specific first."""
+"""Members that contain the message, the most specific first."""
 _CODES = frozenset(
     {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "status_code",
      "http_code", "__type", "errortype", "statuscode", "errcode", "err_no",
@@ -25,13 +25,13 @@ _WRAPPERS = (
     "message", "body", "fault", "exception", "data", "result", "response", "responsemetadata",
     "output", "header",
 )  # fmt: skip
-"""Members in which a further object, list or JSON text may hold the rest."""
+"""Members in which a nested object, list or JSON text may contain the rest."""
 _FILTERED = frozenset({"content_filter_result", "content_filter_results", "flagged_input"})
 _DEEPEST = 6
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "false", "completed"})
 _BROKEN_STATES = frozenset({"failed", "error", "errored", "cancelled", "canceled"})
 _ENVELOPES = ("data", "result", "response", "responsemetadata", "output", "header")
-"""Members into which some hosts wrap all that they say."""
+"""Members in which some hosts wrap the whole error."""
 _ERRORS = ("error", "errors", "exception", "fault", "base_resp")
 _ERROR_CODES = (
     "errormessage", "error_msg", "error_message", "errormsg", "err_msg", "errmsg", "error_code",
@@ -42,7 +42,8 @@ _NAMES_AN_ERROR = re.compile(r"(?:\b|_|[a-z])(?:error|exception|fail(?:ed|ure)?)
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """An error in any vendor's dialect; `statuses` are those of its codes that are HTTP's."""
+    """An error in any vendor's dialect; `statuses` are those of its codes that are HTTP
+    statuses."""
 
     words: str
     codes: frozenset[str]
@@ -68,7 +69,7 @@ def error_reply(error: object) -> ErrorReply:
 
 
 def error_in_body(body: bytes) -> ErrorReply | None:
-    """The error in a JSON body, or None when there is none to be read."""
+    """The error in a JSON body, or None if there is none."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
@@ -77,7 +78,7 @@ def error_in_body(body: bytes) -> ErrorReply | None:
 
 
 def error_in_event(name: bytes, event: object) -> object | None:
-    """The error that an event of a stream is or holds, to be read by `error_reply`; else None."""
+    """The error in an event of a stream, to be read by `error_reply`; else None."""
     if any(word in name.lower() for word in (b"error", b"fail", b"exception")):
         return _named(name, event)
     if isinstance(event, str):
@@ -94,14 +95,14 @@ def error_in_event(name: bytes, event: object) -> object | None:
 
 
 def _named(name: bytes, event: object) -> object:
-    """What came under the name of an error; the name is a code of it."""
+    """An event named as an error; its name is one of the codes."""
     if isinstance(event, dict):
         return {"type": name.decode("utf-8", "replace"), **event}
-    return event or "an error without words"
+    return event or "an error without a message"
 
 
 def _is_broken(event: object, depth: int) -> bool:
-    """Whether an object that is no part of an answer speaks of an error, wrapped or not."""
+    """Whether an object that is not part of an answer describes an error, wrapped or not."""
     if not isinstance(event, dict) or depth > _DEEPEST:
         return False
     event = {str(name).lower(): held for name, held in event.items()}
@@ -125,7 +126,7 @@ def _is_http_error(code: object) -> bool:
 
 
 def _in_choice(choice: object) -> object | None:
-    """The error of one choice, of its delta or its message."""
+    """The error of one choice, in its delta or its message."""
     if not isinstance(choice, dict):
         return None
     for holder in (choice, choice.get("delta"), choice.get("message")):
@@ -136,7 +137,7 @@ def _in_choice(choice: object) -> object | None:
 
 
 def _is_error(value: object) -> bool:
-    """Some hosts send an error member on every chunk, with nothing in it or a code of success."""
+    """Some hosts send an error member on every chunk, empty or with a code of success."""
     if isinstance(value, dict):
         code = value.get("code", value.get("status_code"))
         return any(value.values()) if code in (None, "") else not _fine(code)
@@ -155,7 +156,7 @@ def _says_of_an_error(event: dict[str, object]) -> bool:
 
 
 def _objects(value: object, depth: int) -> Iterator[dict[str, object]]:
-    """The objects that say something of the error, the outermost first."""
+    """The objects that describe the error, outermost first."""
     if depth > _DEEPEST:
         return
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):

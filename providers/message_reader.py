@@ -1,4 +1,4 @@
-"""The chunks of one answer as checked deltas: what is said anew, thought, called and ended with."""
+"""Turns the chunks of one answer into checked deltas: new text, reasoning, tool calls, the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from providers.text_stream import BrokenTextError, Characters, Thoughts
 from providers.tool_calls import MOST_CALLS, ToolCalls
 
 MAX_ANSWER_CHARACTERS = 4 * 2**20
-"""A longer answer, reasoning included, is taken for a runaway: `bad_reply`."""
+"""A longer answer, reasoning included, counts as a runaway: `bad_reply`."""
 
 _PLAIN_EVENT = frozenset({"error", "errors"})
 _PLAIN_CHOICE = frozenset({"error", "message", "usage"})
@@ -23,18 +23,18 @@ _PLAIN_DELTA = frozenset({"role", "content"})
 _CALLS = "tool_calls"
 
 REPEATED_CHARACTERS = 10
-"""So long must a delta be that equals all text before it to be taken for a repetition of it."""
+"""Minimum length of a delta that equals all text before it to count as a repetition of it."""
 
 
 class MessageReader:
-    """One message that grows.
+    """One growing message.
 
-    `finished` while a finish_reason is the last thing that was said, `whole` once all of it came
-    in one object; `progress` grows with each chunk that is a part of the answer.
+    `finished` while a finish_reason is the last thing received, `whole` once all of it came in one
+    object; `progress` increases with each chunk that is part of the answer.
     """
 
     def __init__(self, place: Place, words: FinishWords, bounds: Bounds, *, tools: bool) -> None:
-        """`tools`: some may be called, so that calls of them are an answer by themselves."""
+        """`tools`: tools may be called, so tool calls alone make a complete answer."""
         self.finished = False
         self.whole = False
         self.progress = 0
@@ -56,12 +56,12 @@ class MessageReader:
 
     @property
     def complete(self) -> bool:
-        """An answer that says something and has ended: what follows cannot spoil it."""
+        """Whether the answer has content and has ended: whatever follows cannot spoil it."""
         return self.finished and (self._has_text or bool(self._calls))
 
     def plain(self, event: object) -> str | None:
-        """The text of a chunk that holds nothing else, as nearly all do, at a third of the cost;
-        None: `read` it."""
+        """Fast path, at a third of the cost: the text of a chunk that contains nothing else, as
+        nearly all do. None: use `read`."""
         if type(event) is not dict or not _PLAIN_EVENT.isdisjoint(event) or event.get("usage"):
             return None
         choices = event.get("choices")
@@ -108,7 +108,7 @@ class MessageReader:
         if not isinstance(choice, dict):
             raise self._malformed()
         if isinstance(index := choice.get("index"), int) and index > 0:
-            return  # a second answer that nobody asked for
+            return  # a second answer that was not requested
         self._usage = usage_of(choice, self._bounds) or self._usage
         try:
             yield from self._choice(choice)
@@ -117,7 +117,7 @@ class MessageReader:
         self.whole = event.get("object") == "chat.completion" and "message" in choice
 
     def end(self) -> Iterator[Delta]:
-        """What was held back, and the usage; raises ProviderError if the answer says nothing."""
+        """Text held back, and the usage; raises ProviderError if the answer is empty."""
         if rest := self._thoughts.rest():
             yield from self._text(rest)
         if self._usage is not None and not (self._usage.tokens_out == 0 and self._has_text):
@@ -128,7 +128,7 @@ class MessageReader:
         if self._has_text:
             return
         if self._calls:
-            what = "called a tool that nobody had offered it"
+            what = "called a tool that was not offered"
         elif self._finish_reason == "length":
             what = "used up max_tokens before the answer began; raise max_tokens"
         else:
@@ -165,8 +165,8 @@ class MessageReader:
     def _part(
         self, delta: dict[str, object], meaning: FinishMeaning | None, *, grown: bool = False
     ) -> Iterator[Delta]:
-        """What this chunk adds; a delta that repeats all that was said is held back until it is
-        known whether anything follows, for the last chunk of some hosts is such a one."""
+        """The addition of this chunk. A delta that repeats the whole text is held back until it is
+        known whether anything follows, since some hosts send such a one as their last chunk."""
         yield from self._reasoning(self._characters.feed(reasoning_of(delta)))
         content = content_of(delta)
         if content and self._repeats(content):
@@ -182,8 +182,8 @@ class MessageReader:
     def _message(
         self, message: dict[str, object], meaning: FinishMeaning | None
     ) -> Iterator[Delta]:
-        """A whole message. At the end of a stream it repeats what the deltas said; some hosts send
-        one in each chunk, as far as it got or its newest part alone."""
+        """A complete message. At the end of a stream it repeats the deltas; some hosts send one in
+        each chunk, with everything so far or with the newest part alone."""
         content = content_of(message)
         if self._said and content:
             said = "".join(self._said)
@@ -239,20 +239,21 @@ class MessageReader:
         if pieces or len(self._calls) > before:
             self.finished = False
             self._count("".join(piece.arguments for piece in pieces))
-        if pieces and self._tools:  # else nobody could make them
+        if pieces and self._tools:  # otherwise the calls could not be executed
             yield Delta(tool_calls=pieces)
 
     def _end_of_calls(self) -> Iterator[Delta]:
-        """What they lack at the end; raises ProviderError for one that nobody can make."""
+        """The missing parts of tool calls at the end; raises ProviderError for a call that cannot
+        be executed."""
         if self._finish_reason is None and not self._calls.whole:
-            raise self._place.error("connection", "cut a call of a tool short")
+            raise self._place.error("connection", "cut off a tool call")
         if self._calls.unnamed:
             raise self._place.error("bad_reply", "called a tool without its name")
         if self._finish_reason != "length" and (rest := self._calls.rest()):
             yield Delta(tool_calls=rest)
 
     def _bad_end(self, meaning: FinishMeaning, word: str) -> ProviderError:
-        """What stands in the same chunk as such an end is no part of an answer."""
+        """Anything else in the chunk with such a finish reason is not part of an answer."""
         if meaning == "content_filter":
             what = "declined the prompt or its own answer by its content filter"
             return self._place.error("content_filter", what)
@@ -277,13 +278,13 @@ class MessageReader:
 
 
 def _wrapped(event: dict[str, object]) -> dict[str, object] | None:
-    """The completion in the envelope that some gateways put around everything."""
+    """The completion inside the envelope that some gateways put around everything."""
     held = (event.get(name) for name in ("data", "result", "response", "output"))
     return next((v for v in held if isinstance(v, dict) and v.get("choices")), None)
 
 
 def _first(choices: object) -> object:
-    """The choice with the index 0, wherever it stands; the first one where none has it."""
+    """The choice with the index 0, wherever it is; the first one if none has an index."""
     if not isinstance(choices, list):
         return None
     ours = [c for c in choices if isinstance(c, dict) and not c.get("index")]
@@ -293,7 +294,8 @@ def _first(choices: object) -> object:
 
 
 def _with_calls(choice: dict[str, object], others: list[dict[str, object]]) -> dict[str, object]:
-    """The choice with the calls of tools that some gateways put into a second one of its index."""
+    """The choice merged with the tool calls that some gateways send in a second one of the same
+    index."""
     said = "delta" if choice.get("delta") or "message" not in choice else "message"
     own = choice.get(said)
     held = next((h for o in others if isinstance(h := o.get(said), dict) and h.get(_CALLS)), None)

@@ -1,7 +1,7 @@
-"""A conversation's messages as OpenAI's chat API writes them: the form in which requests travel.
+"""A conversation's messages in the form of OpenAI's chat API, in which requests travel.
 
-The router passes them on as they are. Text, pictures, files, calls of tools and their results are
-told apart here and nowhere else.
+The router passes them on unchanged. Only this module distinguishes text, pictures, files, tool
+calls and their results.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class ToolCall(TypedDict):
 
 
 class Message(TypedDict, total=False):
-    """One turn. A result of a tool has `tool_call_id`; an assistant's turn may have calls alone,
-    then its content is empty."""
+    """One turn. A tool's result has `tool_call_id`; an assistant's turn may consist of tool calls
+    alone, then its content is empty."""
 
     role: Required[Role]
     content: Required[str | list[Part]]
@@ -66,7 +66,7 @@ class Message(TypedDict, total=False):
     tool_calls: list[ToolCall]
     tool_call_id: str
     reasoning_content: str
-    """The thoughts that led to the calls of a turn, for hosts that want them back."""
+    """The reasoning that led to the turn's tool calls, for hosts that want it returned."""
 
 
 _NEEDED: dict[str, Capability] = {"image_url": "images", "input_audio": "audio", "file": "files"}
@@ -75,7 +75,7 @@ _WORDS = {"image_url": "a picture", "input_audio": "a recording", "file": "a fil
 
 
 def text_of(message: Message) -> str:
-    """The text of a message, that of its parts joined by line breaks."""
+    """The text of a message; the texts of several parts are joined by line breaks."""
     content = message["content"]
     if isinstance(content, str):
         return content
@@ -83,7 +83,7 @@ def text_of(message: Message) -> str:
 
 
 def written(message: Message) -> str:
-    """All that a model reads of a message as text: its own and the calls in it."""
+    """Everything a model reads of a message as text, including tool calls."""
     calls = message.get("tool_calls")
     if not calls:
         return text_of(message)
@@ -92,10 +92,10 @@ def written(message: Message) -> str:
 
 
 def needs(messages: Sequence[Message], options: Mapping[str, object]) -> frozenset[Capability]:
-    """What a model must be able to do to answer these messages with these options.
+    """The capabilities that a model needs to answer these messages with these options.
 
-    A picture is needed only where it is new: in a turn before the assistant's last answer it has
-    been seen, and a model that cannot see may answer the text that followed (`without_media`).
+    Vision is needed only for new pictures: earlier ones, before the assistant's last answer, were
+    seen then, and a model without vision may answer the text that followed (`without_media`).
     """
     found: set[Capability] = set()
     if options.get("tools") or any(m["role"] == "tool" or m.get("tool_calls") for m in messages):
@@ -111,7 +111,7 @@ def needs(messages: Sequence[Message], options: Mapping[str, object]) -> frozens
 
 
 def without_media(messages: Sequence[Message], lacking: Collection[str]) -> list[Message]:
-    """The messages with a word in the place of each picture, recording or file of those kinds."""
+    """The messages with a placeholder for each picture, recording or file of those kinds."""
     return [Message(**{**m, "content": _worded(m, lacking)}) if _media(m) else m for m in messages]
 
 
@@ -131,7 +131,7 @@ def _media(message: Message) -> list[Part]:
 
 
 def _turn(messages: Sequence[Message]) -> int:
-    """Where the turn begins that is to be answered: after the last answer that calls no tool."""
+    """Index where the turn to be answered begins: after the last answer without tool calls."""
     for place in range(len(messages) - 2, -1, -1):
         if messages[place]["role"] == "assistant" and not messages[place].get("tool_calls"):
             return place + 1

@@ -1,8 +1,8 @@
-"""Every host that speaks OpenAI's chat-completion dialect: hosted LLaMAs, vLLM, Ollama, llama.cpp.
+"""Any host with OpenAI's chat-completion dialect: hosted LLaMAs, vLLM, Ollama, llama.cpp.
 
-The wire is read here, not by a client library: ChatOpenAI spends 8 ms of CPU on a stream of 50
-tokens and this 0.6 ms (`python -m benchmarks.stream_cost`). `chat_model` is the same provider for
-LangChain code.
+The wire format is read here, without a client library: ChatOpenAI spends 8 ms of CPU on a stream of
+50 tokens, this 0.6 ms (`python -m benchmarks.stream_cost`). `chat_model` offers the same provider
+to LangChain code.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 TRAILER_S = 0.5
-"""How long usage and the end mark are waited for at least once the answer has a finish reason, and
+"""Minimum wait in seconds for usage and the end mark once the answer has a finish reason, and for
 the rest of an error page once its status is known."""
 TRAILER_GAPS = 3.0
-"""The same in multiples of the longest gap so far: some hosts send a finish reason too early."""
+"""The same wait in multiples of the longest gap so far: some hosts send a finish reason too
+early."""
 TRAILER_MAX_S = 3.0
 RESEND_S = 0.25
-"""About a round trip: how soon the failure of a kept connection shows."""
+"""About one round trip: how soon the failure of a reused connection shows."""
 MAX_PAGE_BYTES = 2**16
 LARGE_BODY_BYTES = 2**19
 _MAY_NAME_A_PARAMETER = ("bad_request", "not_found", "server")
@@ -44,7 +45,7 @@ _FAILED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
 
 class OpenAIChat:
-    """One model at one host; a ChatProvider of the event loop that its pool belongs to."""
+    """One model at one host; a ChatProvider of its pool's event loop."""
 
     simulated = False
 
@@ -69,14 +70,14 @@ class OpenAIChat:
     async def stream(
         self, messages: Sequence[Message], options: CallOptions = DEFAULT_OPTIONS
     ) -> AsyncIterator[Delta]:
-        """See ChatProvider. Where a model refuses one of our own parameters it is asked once more
-        without it, and never again with it."""
+        """See ChatProvider. A model that rejects one of our own parameters is asked once more
+        without it, and from then on always without it."""
         address = await self.endpoint.address()
         place = self._place(address)
         thoughts = THOUGHTS in self.pool.host.passes
         wanted = payload(self.provider, messages, options, thoughts=thoughts)
         if self.pool.host.kind == "llama_cpp":
-            wanted["return_progress"] = True  # else it reads a prompt to its end for nobody
+            wanted["return_progress"] = True  # otherwise it would process the whole prompt in vain
         response, bounds = await self._ask(address, place, wanted)
         words = FinishWords(self.host, self.pool.host.finish_reasons, self.pool.unknown_words)
         callable_ = "tools" in wanted and wanted.get("tool_choice") != "none"
@@ -114,14 +115,15 @@ class OpenAIChat:
             response.close()
 
     async def close(self) -> None:
-        """Close the pool, which other providers of this host and loop share."""
+        """Close the pool, which this host's other providers in this loop share."""
         await self.pool.close()
 
     @property
     def chat_model(self) -> BaseChatModel:
         """This provider as a LangChain model, on connections of its own.
 
-        The embedded LLaMA has an address only once it was warmed or asked: UsageError before.
+        The embedded LLaMA has an address only after `warm` or a first call: raises UsageError
+        before.
         """
         address = self.endpoint.known
         if address is None:
@@ -139,7 +141,7 @@ class OpenAIChat:
     async def _ask(
         self, address: Address, place: Place, wanted: dict[str, object]
     ) -> tuple[aiohttp.ClientResponse, Bounds]:
-        """The response to a chat request, good for reading, and what it can have cost at most."""
+        """The response to a chat request, ready for reading, and the upper bounds of its usage."""
         refused = self.pool.refusals.get(self.model, frozenset())
         while True:
             sent = without(wanted, refused)
@@ -164,11 +166,11 @@ class OpenAIChat:
     async def _send(
         self, address: Address, place: Place, path: str, body: bytes | None
     ) -> aiohttp.ClientResponse:
-        """The response once its headers are there; GET without a body, POST with one.
+        """The response once its headers have arrived; GET without a body, POST with one.
 
-        A kept connection may be closed by the host at the moment it is written to. A request that
-        fails on one within RESEND_S is taken to be such and is sent once more; one that fails
-        later may have been worked on, and paid for.
+        The host may close a kept connection at the moment of writing to it. A request that fails on
+        one within RESEND_S is assumed to be such a case and is sent once more; one that fails later
+        may have been processed, and billed.
         """
         url = address.base_url + path
         headers = _headers(place, self.pool.host.headers, body)
@@ -203,7 +205,7 @@ class OpenAIChat:
 
 
 def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
-    """A large body as a file: aiohttp sends it in pieces, and lets others run between them."""
+    """A large body as a file: aiohttp sends it in pieces, with other tasks running between them."""
     return io.BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body
 
 
@@ -213,7 +215,9 @@ def _headers(place: Place, declared: dict[str, str], body: bytes | None) -> dict
         headers["content-type"] = "application/json"
     if place.key:
         if not (place.key.isascii() and place.key.isprintable()):
-            raise place.error("auth", f"needs a key of plain characters; mend {place.key_env}")
+            raise place.error(
+                "auth", f"needs a key of plain ASCII characters; correct {place.key_env}"
+            )
         headers["authorization"] = f"Bearer {place.key}"
     return headers
 
@@ -224,7 +228,7 @@ def _most(wanted: dict[str, object]) -> int | None:
 
 
 class _Pace:
-    """When an answer with a finish reason, but no end mark, is taken for complete."""
+    """Decides when an answer with a finish reason but without an end mark counts as complete."""
 
     def __init__(self) -> None:
         self.give_up_at: float | None = None
@@ -234,7 +238,7 @@ class _Pace:
         self._longest_gap_s = 0.0
 
     def came(self, progress: int, *, finished: bool) -> None:
-        """Something was read; only parts of the answer move the instant."""
+        """Something was read; only parts of the answer restart the wait."""
         if progress == self._progress:
             return
         now = self._loop.time()
@@ -246,7 +250,8 @@ class _Pace:
 
 
 async def _next(place: Place, response: aiohttp.ClientResponse, give_up_at: float | None) -> bytes:
-    """The next bytes of the stream; empty at its end, and when a complete answer trails off."""
+    """The next bytes of the stream; empty at its end, and when a complete answer gets no end
+    mark."""
     try:
         if give_up_at is None:
             return await response.content.readany()
@@ -259,7 +264,7 @@ async def _next(place: Place, response: aiohttp.ClientResponse, give_up_at: floa
 
 
 async def _json_body(place: Place, response: aiohttp.ClientResponse) -> bytes:
-    """The whole body of a good response."""
+    """The whole body of a successful response."""
     body = bytearray()
     try:
         while chunk := await response.content.readany():
@@ -273,7 +278,8 @@ async def _json_body(place: Place, response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _page(response: aiohttp.ClientResponse) -> bytes:
-    """As much of an error page as comes in time: the status alone says what went wrong."""
+    """As much of an error page as arrives in time, since the status alone already describes the
+    error."""
     page = bytearray()
     try:
         async with asyncio.timeout(TRAILER_S):

@@ -18,41 +18,42 @@ from config.models import Host
 
 CONNECT_S = 5.0
 CONNECTIONS = 1000
-"""High enough that calls which hang cannot keep a healthy one waiting (clients default to 50 to
-100); admission control keeps the real number far below."""
+"""High enough that hanging calls cannot block a healthy one (clients default to 50 to 100);
+admission control keeps the real number far below."""
 KEEPALIVE_S = 20.0
-"""Below what hosted services grant an idle connection (a minute and more): a call written into a
-connection that is just being closed looks like a failing provider."""
+"""Less than hosted services allow an idle connection (a minute and more): a call on a connection
+that is just being closed looks like a failing provider."""
 KEEPALIVE_PLAIN_S = 3.0
-"""Below the five seconds of uvicorn (vLLM and most servers of one's own). llama.cpp's server
-closes a connection after every stream, whatever it promises, so none is kept there."""
+"""Less than the five seconds of uvicorn (vLLM and most self-hosted servers). llama.cpp's server
+closes a connection after every stream, whatever it announces, so none is kept there."""
 
 LINGER_S = 0.25
-"""How long a connection may take to end a body whose answer is complete before it is closed."""
+"""How long a connection may take to end the body of a complete answer before it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a model is served, and the key for it."""
+    """Where a model is served, and its key."""
 
     base_url: str
     key: str | None = None
 
 
 class Endpoint(Protocol):
-    """Knows the address of a model, which for the embedded one exists only once it runs."""
+    """Provides the address of a model; the embedded one has an address only while it runs."""
 
     @property
     def known(self) -> Address | None:
-        """The address, if it needs no looking for."""
+        """The address, if it is known without a lookup."""
         ...
 
     async def address(self) -> Address:
-        """Raises ProviderError when there is none."""
+        """Raises ProviderError if there is none."""
         ...
 
     def refused(self) -> bool:
-        """The last address refused a connection; True if `address` may know another one."""
+        """Report that the last address refused a connection; True if `address` may return another
+        one."""
         ...
 
 
@@ -81,15 +82,15 @@ class Pool:
     host_name: str
     host: Host
     refusals: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Parameters that a model here was found to refuse; see `providers.request`."""
+    """Parameters that a model here rejected; see `providers.request`."""
     unknown_words: set[str] = field(default_factory=set)
-    """Finish reasons of this host that nobody knows; see `providers.finish`."""
+    """Unknown finish reasons of this host; see `providers.finish`."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _session: aiohttp.ClientSession | None = None
     _lingering: set[aiohttp.ClientResponse] = field(default_factory=set)
 
     def session(self, url: str) -> aiohttp.ClientSession:
-        """The open session; no cookies, no `.netrc`, no time limit but for connecting."""
+        """The open session: no cookies, no `.netrc`, no time limit except for connecting."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
                 connector=self._connector(url.startswith("https:")),
@@ -108,10 +109,10 @@ class Pool:
         return aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_PLAIN_S)
 
     def keep(self, response: aiohttp.ClientResponse) -> None:
-        """Let a response that has been read up to its end mark end by itself.
+        """Let a response that was read up to its end mark finish by itself.
 
-        The last bytes of the body are often still on their way then; aiohttp takes the connection
-        back when they come.
+        The last bytes of the body are often still on their way; aiohttp reuses the connection once
+        they have arrived.
         """
         if not response.closed:
             self._lingering.add(response)
@@ -122,7 +123,7 @@ class Pool:
         response.close()
 
     async def close(self) -> None:
-        """End every call in flight and close the connections."""
+        """Abort every call in flight and close the connections."""
         for response in list(self._lingering):
             self._drop(response)
         session, self._session = self._session, None
@@ -135,10 +136,10 @@ class Pool:
 
 @dataclass(slots=True)
 class Sending:
-    """Notified of a request while it is sent: pass it as `trace_request_ctx`."""
+    """Observes a request while it is sent: pass it as `trace_request_ctx`."""
 
     reused: bool = False
-    """It was written into a connection that had served an earlier one."""
+    """Whether it was sent on a connection that had served an earlier request."""
 
 
 def _noting_reuse() -> aiohttp.TraceConfig:
@@ -164,10 +165,10 @@ def tls() -> ssl.SSLContext:
 
 
 def _proxy(url: str) -> str | None:
-    """The operating system's proxy for that address; none for this machine itself.
+    """The operating system's proxy for that address; none for loopback.
 
-    Asked once for each session: aiohttp's `trust_env` would ask in a thread at every request, and
-    read passwords from `.netrc`.
+    Looked up once for each session: aiohttp's `trust_env` would look it up in a thread for every
+    request, and read passwords from `.netrc`.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

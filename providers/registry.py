@@ -1,4 +1,4 @@
-"""The providers of a configuration, built when they are first used."""
+"""The providers of a configuration, built on first use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class _Loop:
-    """What is bound to one event loop: connections, and the providers on them."""
+    """The objects bound to one event loop: connections, and the providers that use them."""
 
     pools: dict[str, Pool] = field(default_factory=dict)
     providers: dict[str, ChatProvider] = field(default_factory=dict)
@@ -42,12 +42,12 @@ class Providers:
         self._llamas: dict[str, EmbeddedLlama] = {}
         self._simulated: dict[str, ChatProvider] = {}
         self.unknown_words: dict[str, set[str]] = {}
-        """By host, the finish reasons that neither it nor any vendor's table knows."""
+        """By host, the finish reasons that are neither configured nor in the vendors' table."""
 
     def get(self, name: str) -> ChatProvider:
         """The provider of that name, for the running event loop.
 
-        Raises NotFoundError for an unknown name (with the nearest one) and for a disabled
+        Raises NotFoundError for an unknown name (with the closest match) and for a disabled
         provider (with the reason).
         """
         loop = self._loops.setdefault(asyncio.get_running_loop(), _Loop())
@@ -60,7 +60,7 @@ class Providers:
     def unavailable(self, name: str) -> str | None:
         """Why an enabled provider cannot be used on this machine, as a sentence; None if it can.
 
-        Cheap: looks whether the embedded LLaMA's weights are there, and connects to nothing.
+        Cheap: it checks for the embedded LLaMA's weights, and connects to nothing.
         """
         provider = self._enabled(name)
         if self.settings.hosts[provider.host].kind == "llama_cpp":
@@ -68,7 +68,8 @@ class Providers:
         return None
 
     def shares_embedded(self, a: str, b: str) -> bool:
-        """Whether both are the same weights on the embedded LLaMA, so that one slows the other."""
+        """Whether both use the same weights on the embedded LLaMA, so that one slows down the
+        other."""
         models = [
             p.resolved_model
             for p in self.settings.providers
@@ -77,10 +78,10 @@ class Providers:
         return len(models) == len({a, b}) and len(set(models)) == 1
 
     async def warm(self, names: Sequence[str]) -> None:
-        """Start the embedded LLaMAs among these and let them read their instructions once.
+        """Start the embedded LLaMAs among these and let them process their instructions once.
 
-        Remote hosts are not called; what the first call to one would import and read is. Raises
-        ProviderError if a LLaMA cannot be started.
+        Remote hosts are not called, but the imports and files of a first call to one are loaded.
+        Raises ProviderError if a LLaMA cannot be started.
         """
         for name in names:
             host, chat = self.settings.hosts[self._enabled(name).host], self.get(name)
@@ -94,7 +95,7 @@ class Providers:
                 await asyncio.to_thread(tls)
 
     def with_settings(self, settings: Settings) -> Providers:
-        """The providers of a new configuration; embedded LLaMAs and simulations run on."""
+        """The providers of a new configuration; embedded LLaMAs and simulations keep running."""
         with_settings = Providers(settings, clock=self.clock, sleep=self.sleep)
         with_settings._llamas = self._llamas
         same = {p.name for p in settings.providers if p in self.settings.providers}
@@ -111,17 +112,17 @@ class Providers:
         return with_settings
 
     async def close_pools(self) -> None:
-        """Close the running loop's connections alone: an with_settings goes on with the rest."""
+        """Close only the running loop's connections; the rest is passed on by `with_settings`."""
         loop = self._loops.pop(asyncio.get_running_loop(), None)
         if loop is not None:
             for pool in loop.pools.values():
                 await pool.close()
 
     async def close(self) -> None:
-        """Close the running loop's connections and let go of the embedded LLaMA.
+        """Close the running loop's connections and release the embedded LLaMA.
 
-        Call it in each loop that used providers; a pool cannot be closed from another one. What
-        is used again afterwards opens again.
+        Call it in each loop that used providers, since a pool cannot be closed from another one.
+        Anything used again afterwards reopens.
         """
         loop = self._loops.get(asyncio.get_running_loop())
         for pool in loop.pools.values() if loop is not None else ():
@@ -140,7 +141,7 @@ class Providers:
         return pools[host]
 
     def llama(self, provider: Provider) -> EmbeddedLlama:
-        """The embedded LLaMA that serves this provider's model; not started yet."""
+        """The embedded LLaMA that serves this provider's model; not necessarily started."""
         from providers.embedded import EmbeddedLlama
 
         model = provider.resolved_model
@@ -194,4 +195,4 @@ FACTORIES: dict[str, Callable[[Providers, Provider], ChatProvider]] = {
     "llama_cpp": _llama_cpp,
     "simulated": _simulated,
 }
-"""By the host's kind; each imports its wire dialect when it is first asked."""
+"""By the host's kind; each imports its dialect on first use."""

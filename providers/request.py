@@ -1,4 +1,4 @@
-"""What is asked of a host: the body of a chat-completion request."""
+"""Builds the body of a chat-completion request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from providers.error_reply import ErrorReply, error_in_body
 from providers.messages import text_of
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""Parameters that go under another name where a model refuses the one."""
+"""Parameters with another name for models that reject the first."""
 SPARE = frozenset(
     {
         *RENAMED,
@@ -32,9 +32,9 @@ SPARE = frozenset(
         "return_progress",
     }
 )
-"""Parameters that help and are not needed: the answer means the same without them, and models that
-think often fix how they are sampled. A model that refuses one is asked without it; what else it
-refuses is for the next provider."""
+"""Optional parameters: the answer means the same without them, and models that reason often fix
+their sampling. A model that rejects one is asked without it; any other rejection is left to the
+next provider."""
 _REFUSED = re.compile(
     r"not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed|accepted|available)|unsupported"
     r"|unknown|unrecogni[sz]ed|unexpected|does(?: not|n't) support|no longer supported|extra"
@@ -45,20 +45,20 @@ _REFUSING_CODES = frozenset(
     {"unsupported_parameter", "unknown_parameter", "extra_forbidden", "unsupported_value"}
 )
 _WAYS = {"stream_options": r"stream_options|include_usage"}
-"""What a host may call a parameter of ours."""
+"""A host's possible names for one of our parameters."""
 
 
 THOUGHTS = "reasoning_content"
-"""Hosts that want their model's thoughts back with the calls that they led to list it in `passes`;
-others refuse a message that has them."""
+"""Hosts that want their model's reasoning returned with the tool calls list it in `passes`; others
+reject a message that contains it."""
 
 
 def payload(
     provider: Provider, messages: Sequence[Message], options: CallOptions, *, thoughts: bool = False
 ) -> dict[str, object]:
-    """The request's body: the provider's settings, then the caller's, which win.
+    """The request's body: the provider's settings, overridden by the caller's.
 
-    `thoughts`: the host wants those of its model back.
+    `thoughts`: the host wants its model's reasoning returned.
     """
     if not thoughts:
         messages = [_without_thoughts(message) for message in messages]
@@ -82,7 +82,7 @@ def payload(
 def with_instructions(instructions: str | None, messages: Sequence[Message]) -> list[Message]:
     """The messages with all system messages merged into one, instructions first.
 
-    One and leading, because the chat templates of some models reject a second one.
+    A single leading one, because the chat templates of some models reject a second.
     """
     system = [text_of(m) for m in messages if m["role"] == "system"]
     if instructions:
@@ -100,15 +100,15 @@ def _without_thoughts(message: Message) -> Message:
 
 
 def _sent(message: Message) -> Message:
-    """As OpenAI's own client writes it: calls without a text have null beside them."""
+    """As OpenAI's own client writes it: calls without text have null content."""
     if message.get("tool_calls") and not message["content"]:
         return {**message, "content": None}  # type: ignore[typeddict-item]
     return message
 
 
 def without(wanted: dict[str, object], refused: frozenset[str]) -> dict[str, object]:
-    """The body without what the model refuses; a renamed parameter goes under its other name,
-    unless that is refused too."""
+    """The body without the rejected parameters; a renamed one uses its other name, unless that was
+    rejected too."""
     kept = {name: value for name, value in wanted.items() if name not in refused}
     for name, other in RENAMED.items():
         if name in wanted and name in refused and other not in refused:
@@ -117,7 +117,7 @@ def without(wanted: dict[str, object], refused: frozenset[str]) -> dict[str, obj
 
 
 def refusals(status: int, body: bytes, sent: dict[str, object]) -> frozenset[str]:
-    """Which spare parameters a refusal names, so that the call can be asked without them."""
+    """The optional parameters named in a refusal, so that the call can be repeated without them."""
     if status not in (400, 404, 405, 422, 501):
         return frozenset()
     reply = error_in_body(body) or ErrorReply(body.decode("utf-8", "replace"), frozenset(), "")
@@ -135,7 +135,7 @@ def _names(parameter: str, text: str) -> bool:
 
 
 def _head(words: str) -> str:
-    """The words without the advice of what to use instead."""
+    """The message without its advice on alternatives."""
     return re.split(
         r"\b(?:[Uu]se|[Tt]ry|instead|[Pp]ermitted|[Ss]upported (?:fields|param))\b", words
     )[0]

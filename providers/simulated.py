@@ -24,13 +24,13 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[object]]
 RETRY_AFTER_S = 5.0
 _FILLER = (
-    "Nothing here was computed by a language model: the words, the waiting and the failures "
-    "follow a script, so that the routing can be watched."
+    "No language model computed this: the words, the delays and the failures follow a script, "
+    "so that the routing can be watched."
 )
 
 
 class Script:
-    """Which phase of a simulation it is, by requests made and seconds passed."""
+    """The current phase of a simulation, by requests made and seconds passed."""
 
     def __init__(self, simulation: Simulation, clock: Clock) -> None:
         self._phases = simulation.phases
@@ -40,7 +40,7 @@ class Script:
         self._since = clock()
 
     def next(self) -> Phase:
-        """The phase of one more request."""
+        """The phase of the next request."""
         self._skip_whole_rounds()
         while self._over(self._phases[self._index]):
             self._advance()
@@ -62,7 +62,7 @@ class Script:
         self._requests = 0
 
     def _skip_whole_rounds(self) -> None:
-        """After a long silence a script of timed phases has been through many rounds."""
+        """After a long idle time, a script of timed phases has gone through many rounds."""
         if all(phase.seconds is not None for phase in self._phases):
             round_s = sum(phase.seconds or 0.0 for phase in self._phases)
             passed = self._clock() - self._since
@@ -70,10 +70,10 @@ class Script:
 
 
 class SimulatedChat:
-    """A ChatProvider whose answers, waits and failures follow its `simulation`.
+    """A ChatProvider whose answers, delays and failures follow its `simulation`.
 
-    The same seed gives the same draws for the same sequence of calls. `sleep` and `clock` are
-    parameters so that tests run on virtual time.
+    The same seed gives the same random draws for the same sequence of calls. `sleep` and `clock`
+    are parameters so that tests run on virtual time.
     """
 
     simulated = True
@@ -137,8 +137,8 @@ class SimulatedChat:
         """There is nothing to free."""
 
     def _words(self, messages: Sequence[Message], count: int) -> list[str]:
-        """So many words that say what they are and name the question that they pretend to answer,
-        which is a prompt's last line: the fallback's has passages before it."""
+        """So many words that declare the simulation and quote the question, which is a prompt's
+        last line, since a fallback's prompt begins with passages."""
         prompt = next((text_of(m) for m in reversed(messages) if m["role"] == "user"), "")
         question = prompt.strip().rpartition("\n")[2].removeprefix("Question: ")
         asked = " ".join(question.split()[:12])

@@ -1,7 +1,7 @@
-"""Server-sent events, read as the bytes come in (WHATWG HTML, section 9.2.6).
+"""Server-sent events, parsed as the bytes come in (WHATWG HTML, section 9.2.6).
 
-Beyond the standard, what servers really send is read where it can mean only one thing: JSON on a
-line of its own without `data:`, and JSON that goes on over lines which are no fields.
+Beyond the standard, unambiguous deviations of real servers are accepted: JSON on a line of its own
+without `data:`, and JSON that continues over lines that are not fields.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import re
 from collections.abc import Iterator
 
 MAX_EVENT_BYTES = 4 * 2**20
-"""A single event larger than this is no token of an answer."""
+"""Size limit in bytes of an event; anything larger is not a token of an answer."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _IGNORED = (b":", b"id:", b"retry:")
 _BARE = frozenset({b"data", b"event", b"id", b"retry"})
-"""Fields without a value, which change nothing here."""
+"""Fields without a value, which have no effect here."""
 _OF_JSON = (b"{", b"[", b"}", b"]", b'"', b" ", b"\t")
 MAX_STRAY_BYTES = 4096
 _FIELD = re.compile(rb"[ \t]*(data|event|error)[ \t]*:[ \t]?(.*)", re.IGNORECASE | re.DOTALL)
-"""A field as hosts write it that do not know the standard; llama.cpp has one for errors."""
+"""Names of fields by hosts that ignore the standard; llama.cpp has one for errors."""
 
 
 class EventTooLargeError(ValueError):
-    """One event passed MAX_EVENT_BYTES."""
+    """An event exceeded MAX_EVENT_BYTES."""
 
 
 class EventReader:
-    """Turns chunks of bytes, cut anywhere, into events.
+    """Turns chunks of bytes, split anywhere, into events.
 
-    Yields `(name, data)`; the name is empty unless the server gave one. Lines end in LF, CRLF or
+    Yields `(name, data)`; the name is empty unless the server sent one. Lines end in LF, CRLF or
     CR; comments, ids and retry hints are skipped; several data lines are joined by LF, and an event
-    without data, or with blank data, is none.
+    without data, or with blank data, is dropped.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class EventReader:
         self._data: list[bytes] = []
         self._loose: list[bytes] = []
         self.stray = b""
-        """The beginning of what came in lines that are neither fields nor JSON."""
+        """The beginning of lines that are neither fields nor JSON."""
 
     def feed(self, chunk: bytes) -> Iterator[tuple[bytes, bytes]]:
         rest = self._rest + chunk
         if b"\r" in rest:
-            # A CR at the very end may be half of a CRLF: it waits for the next chunk.
+            # A CR at the very end may be half of a CRLF: keep it for the next chunk.
             held = rest[-1:] if rest.endswith(b"\r") else b""
             rest = rest[: len(rest) - len(held)]
             rest = rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
@@ -72,7 +72,7 @@ class EventReader:
             raise EventTooLargeError
 
     def close(self) -> Iterator[tuple[bytes, bytes]]:
-        """What the last lines hold if the server left out the blank line after them."""
+        """The last event, if the server omitted the blank line after it."""
         yield from self.feed(b"\n\n")
 
     def _dispatch(self) -> Iterator[tuple[bytes, bytes]]:
@@ -86,7 +86,7 @@ class EventReader:
             yield name, body or b"{}"
 
     def _odd_field(self, line: bytes) -> bool:
-        """Take in a field with spaces around its name, or in capitals."""
+        """Accept a field with spaces around its name, or in capitals."""
         if (field := _FIELD.fullmatch(line)) is None:
             return False
         name, value = field[1].lower(), field[2]

@@ -1,4 +1,4 @@
-"""Words to stop at: hosts take few of them, so that an answer is ended here at the others."""
+"""Stop sequences beyond what hosts accept: the answer is ended here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import replace
 from providers.base import CallOptions, ChatProvider, Delta, Logprob, Message, ProviderError
 
 SENT = 4
-"""Words that a host is sent: OpenAI's own refuses a fifth
+"""Number of stop sequences sent to a host: OpenAI's own rejects a fifth
 (https://platform.openai.com/docs/api-reference/chat/create)."""
 
 
 def stream(
     provider: ChatProvider, messages: Sequence[Message], options: CallOptions
 ) -> AsyncIterator[Delta]:
-    """`provider.stream`, whatever the number of words to stop at.
+    """`provider.stream` with any number of stop sequences.
 
-    Of more than a host takes it is sent the first; the answer ends before whichever comes first,
-    with the finish reason `stop`, and the call is closed. Then nobody has counted its tokens.
-    An answer that says nothing before it is a ProviderError, as it is where the host stops there.
+    The host is sent the first few; the answer ends before whichever comes first, with the finish
+    reason `stop`, and the call is closed, so its tokens are not reported. An answer that is empty
+    up to there raises ProviderError, as it does if the host stops there.
     """
     if len(options.stop) <= SENT:
         return provider.stream(messages, options)
@@ -39,7 +39,7 @@ async def _until(
                 yield ready
             if held.stopped:
                 if not said:
-                    raise ProviderError("bad_reply", f"{name} said nothing before a word of `stop`")
+                    raise ProviderError("bad_reply", f"{name} sent nothing before a stop sequence")
                 yield Delta(finish_reason="stop")
                 return
         for ready in held.rest():
@@ -47,7 +47,7 @@ async def _until(
 
 
 class _Held:
-    """Deltas whose text may be the beginning of a word to stop at."""
+    """Deltas whose text may be the beginning of a stop sequence."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.stopped = False
@@ -57,7 +57,7 @@ class _Held:
         self._text = ""
 
     def feed(self, delta: Delta) -> list[Delta]:
-        """What may be shown by now; the last of it once `stopped`."""
+        """The deltas that may be passed on; the last ones once `stopped`."""
         last = bool(delta.finish_reason or delta.tool_calls)
         if not delta.text and not delta.logprobs:
             return [*self.rest(), delta] if last else [delta]
@@ -69,17 +69,17 @@ class _Held:
         return self.rest() if last else self._released(self._begun())
 
     def rest(self) -> list[Delta]:
-        """What is held when no more text can come."""
+        """The deltas still held when no more text can come."""
         return self._take(len(self._deltas))
 
     def _found(self) -> int | None:
-        """Where the word begins that is complete first."""
+        """The position of the stop sequence that is complete first."""
         places = ((self._text.find(word), word) for word in self._words)
         ends = [(at + len(word), at) for at, word in places if at >= 0]
         return min(ends)[1] if ends else None
 
     def _begun(self) -> int:
-        """Where the end of the text may be the beginning of a word."""
+        """The position where the end of the text may begin a stop sequence."""
         size = len(self._text)
         for at in range(max(0, size - self._longest + 1), size):
             if any(word.startswith(self._text[at:]) for word in self._words):
@@ -102,7 +102,7 @@ class _Held:
 
 
 def _before(end: int, deltas: Sequence[Delta]) -> list[Delta]:
-    """The deltas without what stands after `end` characters."""
+    """The deltas without the text after `end` characters."""
     kept, shown, measured = [], 0, 0
     for delta in deltas:
         chances: list[Logprob] = []

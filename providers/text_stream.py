@@ -1,4 +1,4 @@
-"""Text that comes in pieces: characters cut in half, and thoughts written into the content."""
+"""Text that arrives in pieces: split characters, and reasoning written into the content."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _HALF = re.compile(
-    "(?:[\ud800-\udbff]"  # the first half of a pair of UTF-16
-    "|[\udcc2-\udcdf]"  # the first bytes of a character of two, three or four
+    "(?:[\ud800-\udbff]"  # the first half of a UTF-16 pair
+    "|[\udcc2-\udcdf]"  # the first bytes of a character of two, three or four bytes
     "|[\udce0-\udcef][\udc80-\udcbf]?"
     "|[\udcf0-\udcf4][\udc80-\udcbf]{0,2})?\\Z"
 )
@@ -28,28 +28,28 @@ THOUGHTS = {
     "<THINK>": "</THINK>",
     "<Think>": "</Think>",
 }
-"""How models without a parser of thoughts before them mark these in their content."""
+"""How models mark reasoning in their content if the host does not parse it out."""
 
 _OPENING = tuple(THOUGHTS)
 _FIRST = frozenset(tag[0] for tag in _OPENING)
 
 
 class BrokenTextError(ValueError):
-    """Bytes that are no UTF-8, nor the half of a character that the next piece completes."""
+    """Bytes that are neither UTF-8 nor half of a character completed by the next piece."""
 
 
 class Characters:
     """Joins characters whose halves came in two pieces.
 
-    A piece holds halves as lone surrogates: of UTF-16 where JSON escapes were cut (`\\ud83d`,
-    `\\ude00`), of escaped bytes (PEP 383) where raw UTF-8 was.
+    A piece contains halves as lone surrogates: of UTF-16 if JSON escapes were split (`\\ud83d`,
+    `\\ude00`), of escaped bytes (PEP 383) if raw UTF-8 was.
     """
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that is whole by now; raises BrokenTextError."""
+        """The text that is complete so far; raises BrokenTextError."""
         if not self._held and not _SURROGATE.search(piece):
             return piece
         text = _paired(self._held + piece)
@@ -59,7 +59,8 @@ class Characters:
 
 
 def _plain(text: str) -> str:
-    """Text whose last character is whole; a half of JSON's that was never completed is marked."""
+    """Text whose last character is complete; half of a JSON pair that was never completed is
+    replaced."""
     if not _SURROGATE.search(text):
         return text
     if not _ESCAPED_BYTE.search(text):
@@ -75,7 +76,7 @@ def _paired(text: str) -> str:
 
 
 class Thoughts:
-    """Splits content into thoughts and answer where the content begins with a mark of `THOUGHTS`.
+    """Splits content into reasoning and answer if the content begins with a mark of `THOUGHTS`.
 
     Elsewhere such a mark is part of the answer: a model may write about it.
     """
@@ -88,11 +89,12 @@ class Thoughts:
 
     @property
     def over(self) -> bool:
-        """The answer has begun: all that follows is text."""
+        """Whether the answer has begun: everything that follows is text."""
         return self._answering
 
     def feed(self, text: str) -> tuple[str, str]:
-        """`(reasoning, text)`, either of them empty; what may yet become a mark is held back."""
+        """`(reasoning, text)`, either of them empty; text that may turn out to be a mark is held
+        back."""
         if self._answering:
             return "", text
         reasoning = ""
@@ -118,7 +120,7 @@ class Thoughts:
         return reasoning, self.rest()
 
     def rest(self) -> str:
-        """The answer's end: what was held back and turned out to be text."""
+        """The answer's end: text that was held back and turned out not to be a mark."""
         held, self._held = self._held, ""
         if self._closing:
             return ""
@@ -131,7 +133,7 @@ class Thoughts:
 
 
 def _overlap(text: str, mark: str) -> int:
-    """The length of the longest end of `text` with which `mark` begins."""
+    """The length of the longest suffix of `text` that is a prefix of `mark`."""
     for length in range(min(len(mark) - 1, len(text)), 0, -1):
         if text.endswith(mark[:length]):
             return length

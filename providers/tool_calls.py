@@ -1,8 +1,8 @@
-"""Calls of tools as hosts stream them, read into whole calls' pieces that nobody can mix up.
+"""Assembles streamed tool calls into unambiguous fragments.
 
-A host says by `index` which call a piece belongs to, but some give each call the index 0 or none,
-some no id, some repeat what they said. What is yielded has one index and one id for each call, in
-its first piece, together with its name.
+A host identifies by `index` which call a fragment belongs to, but some give each call the index 0
+or none, some no id, some repeat earlier fragments. The result has one index and one id for each
+call, in its first fragment, together with its name.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from providers.base import ToolCallDelta
 from providers.chunk import NOT_JSON, parsed
 
 MOST_CALLS = 1000
-"""In one answer; a host that sends more is not calling tools."""
+"""Maximum number of calls in one answer; a host that sends more is not calling tools."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What a host sent of one call."""
+    """A fragment of one call as the host sent it."""
 
     index: int | None
     id: str
@@ -31,7 +31,8 @@ class _Piece:
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """One call as far as it is known; `sent_id` is the host's own, `id` what callers see."""
+    """One call as far as it is known; `sent_id` is the host's own, `id` the one that callers
+    see."""
 
     index: int
     id: str
@@ -47,7 +48,7 @@ class _Call:
 
     @property
     def whole(self) -> bool:
-        """Its arguments are a JSON object, so that more would spoil them."""
+        """Its arguments are a complete JSON object, which more text would invalidate."""
         return bool(self.parts) and self.parts[-1].rstrip()[-1:] == "}" and is_json(self.arguments)
 
     def add(self, arguments: str) -> None:
@@ -56,35 +57,35 @@ class _Call:
             self.length += len(arguments)
 
     def repeated(self, arguments: str) -> bool:
-        """These are all of its arguments once more."""
+        """Whether this repeats all of its arguments."""
         return len(arguments) == self.length and arguments == self.arguments and self.whole
 
 
 class ToolCalls:
-    """The calls of one answer; `read` gives the pieces that are new."""
+    """The calls of one answer; `read` returns the new fragments."""
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._at: dict[int, _Call] = {}
-        """By the host's index, or the place in its list, the call that was opened there last."""
+        """For each of the host's indexes, or positions in its list, the call opened there last."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     @property
     def whole(self) -> bool:
-        """No call's arguments were cut."""
+        """Whether all calls have complete arguments."""
         return all(is_json(call.arguments) for call in self._calls)
 
     @property
     def unnamed(self) -> bool:
-        """A call has no name, so that nobody can make it."""
+        """Whether a call has no name, so that it cannot be executed."""
         return not all(call.name for call in self._calls)
 
     def read(
         self, message: Mapping[str, object], *, grown: bool = False
     ) -> tuple[ToolCallDelta, ...]:
-        """The new pieces in a delta, or, where `grown`, in a message that repeats what came before.
+        """The new fragments in a delta or, if `grown`, in a message that repeats what came before.
 
         One of the older `function_call` is a call as well.
         """
@@ -110,14 +111,14 @@ class ToolCalls:
         call.name = call.name or piece.name
         call.add(arguments)
         if not call.name:
-            return None  # kept until its name is known
+            return None  # kept until the name is known
         if not call.shown:
             call.shown = True
             return ToolCallDelta(call.index, call.id, call.name, call.arguments)
         return ToolCallDelta(call.index, arguments=arguments) if arguments else None
 
     def _of(self, piece: _Piece, at: int, several: bool) -> _Call | None:
-        """The call that the piece goes on with; None for a new one."""
+        """The call that the fragment continues; None for a new one."""
         place = at if piece.index is None else piece.index
         call = self._at.get(place)
         known = next((c for c in self._calls if piece.id and c.sent_id == piece.id), None)
@@ -140,9 +141,9 @@ class ToolCalls:
 
 
 def _is_another(call: _Call, piece: _Piece) -> bool:
-    """Whether a piece at the place of a call begins the next one.
+    """Whether a fragment at the position of a call begins the next one.
 
-    A new id alone does not: some hosts make one up for each piece.
+    A new id alone does not: some hosts generate one for each fragment.
     """
     if not piece.name or not call.name:
         return False
@@ -167,7 +168,7 @@ def _pieces(message: Mapping[str, object]) -> list[_Piece | None]:
 
 
 def _piece(call: object) -> _Piece | None:
-    """None for what says nothing."""
+    """None for a fragment without content."""
     if not isinstance(call, dict):
         return None
     function = call.get("function")
@@ -192,5 +193,5 @@ def _word(value: object) -> str:
 
 
 def is_json(arguments: str) -> bool:
-    """Nothing at all, or a whole JSON value."""
+    """Empty, or a complete JSON value."""
     return not arguments or parsed(arguments.encode("utf-8", "surrogatepass")) is not NOT_JSON

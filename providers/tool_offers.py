@@ -1,8 +1,8 @@
-"""What a request says of tools, in OpenAI's present form, whatever form it came in.
+"""A request's tools in OpenAI's current form, whatever form it used.
 
-Older functions, flat tools (as OpenAI's Responses and Anthropic's Messages write them), a choice
-by a bare name or from a list of allowed tools are translated. What nobody here could call, such as
-`custom` and hosted tools, is refused by name.
+Older functions, flat tools (as OpenAI's Responses and Anthropic's Messages write them), and a
+choice by a bare name or from a list of allowed tools are translated. Tools that no caller here
+could execute, such as `custom` and hosted ones, are refused by name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from providers.fields import check_json
 
 MAX_TOOLS = 512
 FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
-"""All that is read here."""
+"""The fields that this module reads."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_.:-]{1,128}")
 _CHOICES = {"none": "none", "auto": "auto", "required": "required", "any": "required"}
@@ -25,10 +25,10 @@ Tool = Mapping[str, object]
 
 
 def tool_offers(request: Mapping[str, object]) -> dict[str, object]:
-    """`tools`, `tool_choice` and `parallel_tool_calls` as they go to a provider; nothing where no
-    tool is offered. Tools that are in OpenAI's form already are passed on as they came.
+    """`tools`, `tool_choice` and `parallel_tool_calls` as sent to a provider; empty if no tool is
+    offered. Tools already in OpenAI's form are passed on unchanged.
 
-    Raises UsageError, which names the field. Reading the result again changes nothing.
+    Raises UsageError that names the field. Applying it to its own result changes nothing.
     """
     tools, older = request.get("tools"), request.get("functions")
     if tools and older:
@@ -46,7 +46,7 @@ def tool_offers(request: Mapping[str, object]) -> dict[str, object]:
     if parallel is not None and not isinstance(parallel, bool):
         raise UsageError("`parallel_tool_calls` must be true or false", "parallel_tool_calls")
     if older:
-        parallel = False  # an older answer has room for one call
+        parallel = False  # the older form has room for one call
     return found if parallel is None else {**found, "parallel_tool_calls": parallel}
 
 
@@ -94,7 +94,9 @@ def _check(function: Tool, where: str) -> None:
         raise UsageError(f"`{where}.name` is missing", f"{where}.name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         said = "up to 128 letters, digits and `_.:-`"
-        raise UsageError(f"`{where}.name`: {str(name)[:60]!r} is no name ({said})", f"{where}.name")
+        raise UsageError(
+            f"`{where}.name`: {str(name)[:60]!r} is not a valid name ({said})", f"{where}.name"
+        )
     if parameters is not None and not isinstance(parameters, Mapping):
         raise UsageError(f"`{where}.parameters` must be an object", f"{where}.parameters")
     if not isinstance(function.get("description") or "", str):

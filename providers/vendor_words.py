@@ -1,7 +1,8 @@
-"""The words of vendors, as tables: what errors are called. How answers end is in `finish`.
+"""Vendors' vocabulary of errors, as tables. Finish reasons are in `finish`.
 
-Words are compared as `fused` writes them. The vendor beside an entry is one that says so; several
-often do. Sources are the vendors' public API references and the public bug reports of clients.
+Words are compared in the form that `fused` returns. The vendor beside an entry is one that uses it;
+often several do. Sources are the vendors' public API references and the public bug reports of
+clients.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from providers.base import ErrorKind
 
 
 def normal(word: str) -> str:
-    """`finish_reason_MAX-TOKENS` as `max_tokens`: without case, prefix and kind of separator."""
+    """`finish_reason_MAX-TOKENS` as `max_tokens`: without case, prefix and style of separator."""
     bare = re.sub(r"[\s\-]+", "_", word.strip().casefold())
     return bare.removeprefix("finish_reason_").removeprefix("finishreason.").strip("_.")
 
 
 def fused(word: str) -> str:
-    """`maxTokens`, `MAX_TOKENS` and `max-tokens` alike: `maxtokens`."""
+    """`maxTokens`, `MAX_TOKENS` and `max-tokens` all become `maxtokens`."""
     return re.sub(r"[\W_]+", "", normal(word))
 
 
@@ -140,7 +141,7 @@ _CODES: dict[ErrorKind, tuple[str, ...]] = {
 CODES: dict[str, ErrorKind] = {
     fused(code): kind for kind, codes in _CODES.items() for code in codes
 }
-"""By an error's `code`, `type`, `status` or `reason`; CREDIT comes first."""
+"""By an error's `code`, `type`, `status` or `reason`; CREDIT takes precedence."""
 
 CREDIT = frozenset(
     {
@@ -158,11 +159,12 @@ CREDIT = frozenset(
         "1113",  # Zhipu
     }
 )
-"""Codes of an account that cannot pay: `auth`, for someone has to mend it."""
+"""Codes of an account without funds: `auth`, since a person must act."""
 _CREDIT = frozenset(map(fused, CREDIT))
 
 REFUSING = frozenset({400, 402, 403, 404, 405, 406, 411, 412, 413, 415, 422, 431})
-"""Statuses under which hosts put what has another status elsewhere: the words decide first."""
+"""Statuses that hosts also use for errors with another status elsewhere: the message decides
+first."""
 
 
 def _words(*phrases: str) -> re.Pattern[str]:
@@ -237,7 +239,7 @@ WORDS: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = (
         ),
     ),
 )
-"""In the order in which they are looked for, where the status alone does not say it."""
+"""In the order in which they are tried, if the status alone is not conclusive."""
 
 PASSING_WORDS: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = (
     (
@@ -256,24 +258,24 @@ PASSING_WORDS: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = (
         ),
     ),
 )
-"""The same for errors without a status: in a stream, or as text in a good response."""
+"""The same for errors without a status: in a stream, or as text in a successful response."""
 
 ERROR_WORDS = _words(
     r"error|exception|traceback|fail|overload|exceed|unavailable|denied|forbidden|unauthori[sz]ed",
     r"too many|rate.?limit|quota|busy|timed? ?out|not (?:found|allowed|supported)|invalid",
 )
-"""What makes a plain text an error rather than a keep-alive."""
+"""Words that distinguish an error in plain text from a keep-alive."""
 
 
 def kind_of_codes(codes: Iterable[str]) -> ErrorKind | None:
-    """The kind that the most specific of these codes stands for."""
+    """The kind of the most specific of these codes."""
     named = {word for code in codes for word in (fused(code), _bare(code))}
     found = {CODES[word] for word in named & CODES.keys()}
     return next((kind for kind in _CODES if kind in found), None)
 
 
 def _bare(code: str) -> str:
-    """`ThrottlingException`, `RateLimitError` without what says that it is an error."""
+    """`ThrottlingException`, `RateLimitError` without the suffix that marks an error."""
     return fused(code).removesuffix("exception").removesuffix("error")
 
 
@@ -284,7 +286,8 @@ def kind_of_words(
 
 
 def wants_credit(status: int | None, codes: frozenset[str], words: str) -> bool:
-    """Whether the account cannot pay; a 402 about the size of this request alone is none."""
+    """Whether the account lacks funds; a 402 about the size of this request alone does not
+    count."""
     if any(fused(code) in _CREDIT for code in codes):
         return True
     if status == 402:

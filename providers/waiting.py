@@ -1,4 +1,4 @@
-"""How long a host asks to be left alone, in each place and unit in which hosts say so."""
+"""How long a host asks not to be called, in every place and unit that hosts use."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _BODY_SECONDS = frozenset(
     }
 )
 """Members by their names without separators; the unit is seconds unless the name ends in another.
-Numbers that are too large for a wait are instants: see `_EPOCH_S`."""
+Numbers too large for a wait are instants: see `_EPOCH_S`."""
 _UNITS = {
     "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0,
     "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
@@ -75,7 +75,7 @@ _SAID_BEFORE = re.compile(
 _SAID_BARE = re.compile(
     rf"\bretry[\W_]?after\b[\s:=]{{1,3}}({_NUMBER})\s*(?:$|[.;,)])", re.IGNORECASE
 )
-"""A number of seconds without its unit."""
+"""A number of seconds without a unit."""
 _SAID_AT = re.compile(
     r"(?:again|retry|resets?|until|after|available)\b[^.\d]{0,20}"
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)",
@@ -86,9 +86,9 @@ _EPOCH_S, _EPOCH_MS = 1e9, 1e12
 
 
 def asked_in_headers(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `Retry-After`; None where neither says so.
+    """Seconds to wait by `retry-after-ms` or `Retry-After`; None if neither is present.
 
-    A date is compared with the server's own `Date`, so that a wrong clock here does no harm.
+    A date is compared with the server's own `Date`, so that a wrong clock here does not matter.
     """
     for name in _MILLISECONDS:
         if (given := headers.get(name)) is not None and (ms := _number(given)) is not None:
@@ -98,10 +98,10 @@ def asked_in_headers(headers: Mapping[str, str]) -> float | None:
 
 
 def reset_in_headers(headers: Mapping[str, str]) -> float | None:
-    """Seconds until a limit that a refused call has hit is reset.
+    """Seconds until the limit that refused a call is reset.
 
-    Where several limits are named, those that have nothing left count, and of them the last;
-    where none says how much is left, the nearest.
+    If several limits are named, the last one to reset among those with nothing left counts; if none
+    says how much is left, the nearest.
     """
     now = _now(headers)
     used_up: list[float] = []
@@ -133,7 +133,7 @@ def asked_in_body(error: object, headers: Mapping[str, str] | None = None) -> fl
 
 
 def asked_in_words(words: str, headers: Mapping[str, str] | None = None) -> float | None:
-    """Seconds to wait by the sentence: `try again in 1m27.66s`, `retry after 59 seconds`."""
+    """Seconds to wait by the message: `try again in 1m27.66s`, `retry after 59 seconds`."""
     if match := _SAID.search(words) or _SAID_BEFORE.search(words):
         return _bounded(_duration(match[1]))
     if match := _SAID_AT.search(words):

@@ -151,7 +151,7 @@ def test_arguments_that_are_sent_once_more_as_a_whole_add_nothing() -> None:
 def test_half_a_call_without_a_finish_reason_is_a_cut() -> None:
     reader = AnswerReader(PLACE, tools=True)
     deltas = list(reader.feed(called('{"a"') + b"data: [DONE]\n\n"))
-    with pytest.raises(ProviderError, match="cut a call") as raised:
+    with pytest.raises(ProviderError, match="cut off a tool call") as raised:
         deltas.extend(reader.end())
     assert raised.value.kind == "connection"
 
