@@ -43,7 +43,7 @@ continuation cannot be joined to it (docs/race.md); every other caller gets it r
 | wrong key | the fallback's answer; the breaker opens | at once | `auth` | 1 |
 | model not found | the fallback's answer; the breaker opens | at once | `not_found` | 1 |
 | empty answer | the fallback's answer | at once | `bad_reply` | 1 |
-| repeats itself without end | the fallback's answer | when it is plain | `bad_reply` | 1 |
+| repeats itself endlessly | the fallback's answer | when it is plain | `bad_reply` | 1 |
 | 10 MB in one answer | the fallback's answer | at once | `bad_reply` | 1 |
 | an HTML page | the fallback's answer | at once | `bad_reply` | 1 |
 | a stream under the wrong content type | its answer | its own time | – | 1 |

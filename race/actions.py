@@ -1,4 +1,4 @@
-"""What the race of one request works on: its two sides, what was shown, the actions that follow."""
+"""The data of one request's race: its two sides, the text shown, and the resulting actions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Say:
 
 
 Calls = tuple[ToolCallDelta, ...]
-"""Pieces of calls of tools that came together."""
+"""Fragments of tool calls that came together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Show these pieces of calls of tools to the caller."""
+    """Show these fragments of tool calls to the caller."""
 
     side: Side
     calls: Calls
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Take back the last `discard` characters and all calls; `to` speaks from here."""
+    """Discard the last `discard` characters and all tool calls; `to` speaks from here."""
 
     to: Side
     reason: str
@@ -42,21 +42,21 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class StartFallback:
-    """The fallback's generation may begin; `hedged` when the primary is not out yet."""
+    """The fallback's generation may start; `hedged` if the primary is not out yet."""
 
     hedged: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Drop the fallback's answer and ask it to go on from the visible text."""
+    """Discard the fallback's answer and ask it to continue the visible text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """The race is over; nobody won when `winner` is None."""
+    """The race is over; there is no winner if `winner` is None."""
 
     winner: Side | None
     reason: str
@@ -67,7 +67,7 @@ Action = Say | Call | Switch | StartFallback | Continue | Decide
 
 @dataclass(slots=True)
 class Runner:
-    """One side's current generation of text and calls."""
+    """The current generation of one side: text and tool calls."""
 
     side: Side
     parts: list[str | Calls] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Runner:
     dead: bool = False
     retrying: bool = False
     void: bool = False
-    """What comes is ignored: a continuation that the primary's return made pointless."""
+    """Its output is ignored: a continuation that became unnecessary when the primary returned."""
 
     @property
     def text(self) -> str:
@@ -88,7 +88,7 @@ class Runner:
         return bool(self.parts) and not self.complete and now >= self.last_at + stall_s
 
     def fit(self, now: float, stall_s: float) -> bool:
-        """Has text, and it is complete or still coming."""
+        """Whether it has text, and is complete or still running."""
         return bool(self.parts) and not self.dead and not self.stalled(now, stall_s)
 
     def fail(self, *, retrying: bool) -> None:
@@ -105,27 +105,27 @@ class Runner:
 
 
 class Shown:
-    """What the caller has been shown and was not asked to drop."""
+    """What the caller was shown and was not asked to discard."""
 
     def __init__(self, *, rewindable: bool) -> None:
-        """`rewindable` False: it cannot be taken back."""
+        """`rewindable` False: shown text cannot be withdrawn."""
         self.rewindable = rewindable
         self.length = 0
         """Characters of text."""
         self.calls = False
-        """Calls of tools are part of it."""
+        """Tool calls are part of it."""
         self.generation = 0
-        """The holder's generation that it comes from."""
+        """The generation of the floor's holder that it comes from."""
         self._texts: list[str] = []
 
     @property
     def replaceable(self) -> bool:
-        """Another text may stand in its place: it can be taken back, or is nothing so far."""
+        """Whether another text may replace it: it can be withdrawn, or is empty so far."""
         return self.rewindable or not (self.length or self.calls)
 
     @property
     def text(self) -> str:
-        """The text of what cannot be taken back; nothing of what can."""
+        """The text that cannot be withdrawn; empty if it can."""
         return "".join(self._texts)
 
     def add(self, side: Side, part: str | Calls) -> Say | Call:
@@ -139,7 +139,7 @@ class Shown:
         return Say(side, part)
 
     def take(self, runner: Runner, *, anew: bool) -> list[Say | Call]:
-        """The actions that show what this side has so far; `anew`: in place of what was shown."""
+        """The actions that show what this side has so far; `anew`: replacing what was shown."""
         if anew:
             self.length, self.calls = 0, False
             self._texts.clear()
@@ -148,7 +148,7 @@ class Shown:
 
 
 def joined(parts: list[str | Calls]) -> list[str | Calls]:
-    """The same with texts that follow each other in one, and nothing empty."""
+    """The same actions with consecutive texts merged, and without empty ones."""
     joined: list[str | Calls] = []
     texts: list[str] = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""One call to a provider: begun once, ended exactly once, with one outcome and one reason."""
+"""One call to a provider: started once, ended exactly once, with one outcome and one reason."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from telemetry.records import AttemptRow, Outcome, Role
 
 
 class Attempt:
-    """What one call came to. It belongs to a request and has its place in the request's list.
+    """One call and its result. It belongs to a request and has a position in the request's list.
 
-    `row` is its line in the log as things stand: a call that the race was decided against while it
-    ran says `timed_out`, and its next revision says what became of it.
+    `row` is its line in the log at this moment: a call that was running when the race was decided
+    against it is `timed_out`, and its next revision records the final outcome.
     """
 
     def __init__(self, request: Request, provider: ChatProvider, role: Role) -> None:
@@ -41,12 +41,12 @@ class Attempt:
         self.seq = len(request.attempts)
         self.at = request.clock()
         self.prefix = ""
-        """What the caller had been shown before a continuation."""
+        """The text that the caller had been shown before a continuation."""
         self.parts: list[str] = []
         self.thoughts: list[str] = []
         self.logprobs: list[Logprob] = []
         self._calls: dict[int, tuple[ToolCallDelta, list[str]]] = {}
-        """By index, the first piece of each call of a tool and the pieces of its arguments."""
+        """By index, the first fragment of each tool call and the fragments of its arguments."""
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.ttft_ms: float | None = None
@@ -75,13 +75,13 @@ class Attempt:
 
     @property
     def said(self) -> str:
-        """All that it wrote: text and calls of tools."""
+        """Its whole output: text and tool calls."""
         calls = self.tool_calls
         return written({"role": "assistant", "content": self.text, "tool_calls": calls})
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The calls of tools, in the order of their indexes."""
+        """The tool calls, ordered by index."""
         return [
             ToolCall(
                 id=first.id,
@@ -92,7 +92,7 @@ class Attempt:
         ]
 
     def add_calls(self, pieces: Sequence[ToolCallDelta]) -> None:
-        """Join pieces to the calls that they belong to."""
+        """Append fragments to the calls that they belong to."""
         for piece in pieces:
             _, arguments = self._calls.setdefault(piece.index, (piece, []))
             arguments.append(piece.arguments)
@@ -111,11 +111,11 @@ class Attempt:
 
     @property
     def elapsed_ms(self) -> float:
-        """Since it began."""
+        """Milliseconds since it started."""
         return round((self._request.meeting.now() - self._begun) * 1000, 1)
 
     def begin(self, permit: Permit, price: Cost | None, messages: Sequence[Message]) -> None:
-        """The call goes out. The propensity stands on the first call of the primary's side."""
+        """The call is sent. The propensity is recorded on the first call of the primary's side."""
         self.permit, self._price, self._prompt = permit, price, messages
         if self.role == "primary" and self._request.calls("primary")[0] is self:
             self._propensity = self._request.routed["propensity"]
@@ -128,9 +128,12 @@ class Attempt:
         *,
         failure: ProviderError | None = None,
     ) -> None:
-        """It is over; says so to the caller, and gives the permit back."""
+        """The call is over: notifies the caller and returns the permit.
+
+        Raises RuntimeError if it ended before.
+        """
         if self.outcome is not None:
-            raise RuntimeError(f"attempt {self.seq} has ended before, as {self.outcome}")
+            raise RuntimeError(f"attempt {self.seq} has already ended as {self.outcome}")
         late = self._overtaken_ms is not None
         self.outcome = "late" if outcome == "ok" and late else outcome
         self.error, self.detail = (failure.kind, str(failure)) if failure else (error, detail)
@@ -147,7 +150,7 @@ class Attempt:
         self.role = "judge"
 
     def overtake(self) -> None:
-        """The race was decided for the other side: what still comes of it, or came, is late."""
+        """The race was decided for the other side: any result from now on is late."""
         self._hurried = self.ttft_ms is None and self._request.asked.ttft_s is not None
         if self.outcome == "ok":
             self.outcome = "late"
@@ -160,7 +163,7 @@ class Attempt:
             self._say()
 
     def row(self, *, served: bool = False) -> AttemptRow:
-        """Its line in the log, as things stand."""
+        """Its line in the log at this moment."""
         route, running = self._request.routed, self.running
         waiting = running and self._overtaken_ms is not None
         usage = self.usage
@@ -211,7 +214,7 @@ class Attempt:
             self._quality = self._judged()
 
     def _judged(self) -> float:
-        """The quality of its form; that of calls where it made some."""
+        """The quality of its form; for tool calls, that of the calls."""
         asked = self._request.asked
         if calls := self.tool_calls:
             offered = (asked.options.get("extra") or {}).get("tools")
@@ -257,12 +260,12 @@ class Attempt:
 
 
 def skip(request: Request, provider: ChatProvider, role: Side, why: str) -> None:
-    """A provider that is not asked, and why."""
+    """Record a provider that is not asked, and why."""
     Attempt(request, provider, role).end("skipped", detail=why)
 
 
 def branch_of(request: Request, side: Side) -> Branch:
-    """What a side came to, by the decision and its last call."""
+    """The result of one side, from the decision and its last call."""
     meeting, calls = request.meeting, request.calls(side)
     rows = [attempt.row() for attempt in request.attempts if attempt.role == side]
     if not calls:

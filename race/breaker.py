@@ -22,31 +22,32 @@ from config import models
 State = Literal["closed", "open", "half_open"]
 
 RETRY_AFTER_MAX_S = 3_600.0
-"""A host that asks for more is asked again after an hour all the same: it may be wrong."""
+"""A host that asks for more is called again after an hour anyway, since it may be wrong."""
 
 PROBE_LEASE_S = 180.0
-"""A call through a half-open breaker that never reported back frees its place after this."""
+"""Seconds after which a half-open call that never reported back no longer occupies the breaker."""
 
 PROBES_A_MINUTE = 8
-"""So many calls a minute may end badly at a provider that is down; see `Breaker`."""
+"""Failed calls per minute allowed at a provider that is down; see `Breaker`."""
 BUSY_REQUESTS = 90
 BUSY_PER_S = 18.0
-"""Where so many requests were turned away at so high a rate, one of them may go through: 1.1% of
-them, which with those that opened the breaker stays below 2%. Thirty a second try it each 3 s."""
+"""After this many requests were turned away at this rate, one may go through: 1.1% of them, which
+together with those that opened the breaker stays below 2%. At thirty a second that is one every
+3 s."""
 
 WRONG = "misconfigured"
 """Why a breaker opened on such an error."""
 
 MISCONFIGURED = frozenset({"auth", "not_found"})
-"""Errors that repeat until someone mends the configuration: they open the breaker at once."""
+"""Errors that repeat until the configuration is corrected: they open the breaker at once."""
 
 
 class Snapshot(TypedDict):
-    """A breaker as people are shown it."""
+    """A breaker's state for display."""
 
     state: State
     retry_in_s: float
-    openings: int  # in a row
+    openings: int  # consecutive
     why: str  # it last opened; empty while it never did
 
 
@@ -61,17 +62,17 @@ class Transition:
 
 
 class Breaker:
-    """When a provider may be asked.
+    """Decides when a provider may be called.
 
-    Opens after `failures` failures in a row, when `share` of the last `window` calls failed, on
-    slow calls by the same two rules, at once on a Retry-After and on a misconfiguration. Stays
-    open for `open_s` times the number of openings in a row, at most `open_max_s`; a Retry-After
-    takes their place. An opening is never shortened by a later one.
+    Opens after `failures` consecutive failures, when `share` of the last `window` calls failed, on
+    slow calls by the same two rules, at once on a Retry-After and on a misconfiguration. Stays open
+    for `open_s` times the number of consecutive openings, at most `open_max_s`; a Retry-After
+    replaces that time. A later opening never shortens an earlier one.
 
-    A probe costs its caller nothing, for the fallback stands behind it, so one that somebody waits
-    for comes sooner: where requests were turned away, after `open_s` again; where they are
-    many, after BUSY_REQUESTS of them. But for the latter, no more than PROBES_A_MINUTE calls end
-    badly in a minute. A time that the host named itself is kept in any case.
+    A probe costs its caller nothing, since the fallback is running too, so it comes earlier if
+    requests are being turned away: after `open_s` again, or, if they are many, after BUSY_REQUESTS
+    of them. Apart from the latter, at most PROBES_A_MINUTE calls fail in a minute. A time that the
+    host named itself is always respected.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Breaker:
         on_change: Callable[[Transition], None] | None = None,
     ) -> None:
         self.why = ""
-        """Why it last opened; empty while it never did."""
+        """Why it last opened; empty if it never did."""
         self._config = config
         self._on_change = on_change
         self._state: State = "closed"
@@ -91,7 +92,7 @@ class Breaker:
         self._opened_at = 0.0
         self._asked_at = 0.0
         self._turned_away = 0
-        self._down: deque[float] = deque(maxlen=PROBES_A_MINUTE)  # when calls ended badly
+        self._down: deque[float] = deque(maxlen=PROBES_A_MINUTE)  # when calls failed
         self._bad = _Watch(config)
         self._slow = _Watch(config)
 
@@ -102,12 +103,12 @@ class Breaker:
         return self._state
 
     def turned_away(self) -> None:
-        """A request that would have gone here went elsewhere."""
+        """A request that would have used this provider went elsewhere."""
         self._turned_away += 1
 
     def passed_over(self, now: float) -> bool:
-        """Whether a provider that is not asked for its trouble's sake alone shall be asked all the
-        same; a request that would have asked it goes elsewhere otherwise."""
+        """Whether an open provider is called anyway, as a probe; if not, the request counts as
+        turned away."""
         if self._state != "closed":
             return self.state(now) == "half_open" and self.usable(now)
         if not self.row:
@@ -117,7 +118,7 @@ class Breaker:
 
     @property
     def row(self) -> int:
-        """Calls in a row that failed."""
+        """Consecutive failed calls."""
         return self._bad.row
 
     @property
@@ -126,23 +127,24 @@ class Breaker:
         return None if self._state == "closed" else self._retry_at
 
     def told_to_wait(self, now: float) -> bool:
-        """The host itself named the time until which it is not to be asked."""
+        """Whether the host itself named the time until which it must not be called."""
         return self._wait_is_hosts and self.state(now) == "open"
 
     def misconfigured(self, now: float) -> bool:
-        """The host refused the key or the model: it will, until someone mends that."""
+        """Whether the host rejected the key or the model, as it will until that is corrected."""
         return self.why == WRONG and self.state(now) == "open"
 
     def usable(self, now: float) -> bool:
-        """Whether `allow` would say yes; takes no place."""
+        """Whether `allow` would return True; reserves nothing."""
         state = self.state(now)
         return state == "closed" or (state == "half_open" and not self._probing(now))
 
     def allow(self, now: float, *, forced: bool = False) -> bool:
-        """Whether a call may be made now. Who is let through must `record` or `release`.
+        """Whether a call may be made now. A caller that is let through must call `record` or
+        `release`.
 
-        `forced`: every provider is open and this one's time is nearest (see `nearest`), so its
-        call goes through as if it were half-open already.
+        `forced`: every provider is open and this one's time is nearest (see `nearest`), so its call
+        goes through as if it were half-open already.
         """
         if forced and self.state(now) == "open":
             self._change("half_open", now, "no other provider is left")
@@ -165,8 +167,8 @@ class Breaker:
     ) -> None:
         """The end of a call: `slow` to its first token, or answered with a Retry-After.
 
-        `counts=False` for what says nothing about the provider (`reward.NOT_ITS_FAULT`), `fatal`
-        for what will repeat until someone mends the configuration (`MISCONFIGURED`).
+        `counts=False` for results that say nothing about the provider (`reward.NOT_ITS_FAULT`),
+        `fatal` for those that repeat until the configuration is corrected (`MISCONFIGURED`).
         """
         state = self.state(now)
         if not counts:
@@ -188,9 +190,9 @@ class Breaker:
                 self._open(now, why)
 
     def release(self, now: float) -> None:
-        """The call was cancelled before it showed anything: another may go through in its place.
+        """The call was cancelled before it showed anything: another may go through instead.
 
-        After a forced call the breaker waits on, for the time that was left.
+        After a forced call the breaker stays open for the time that was left.
         """
         if self.state(now) == "half_open":
             self._probe_until = None
@@ -198,7 +200,7 @@ class Breaker:
                 self._change("open", now, self.why)
 
     def snapshot(self, now: float) -> Snapshot:
-        """For people."""
+        """For display."""
         return {
             "state": self.state(now),
             "retry_in_s": max(0.0, self._retry_at - now) if self._state == "open" else 0.0,
@@ -207,7 +209,7 @@ class Breaker:
         }
 
     def _due(self, now: float) -> bool:
-        """Whether an open provider may be asked once more."""
+        """Whether an open provider may be called once more."""
         if self._wait_is_hosts and now < self._retry_at:
             return False
         if self._busy(now):
@@ -252,7 +254,7 @@ class Breaker:
 
 
 class _Watch:
-    """Counts one kind of trouble, in a row and within the last `window` calls."""
+    """Counts one kind of failure, consecutive and within the last `window` calls."""
 
     def __init__(self, config: models.Breaker) -> None:
         self._config = config
@@ -276,7 +278,7 @@ class _Watch:
 
 
 def nearest(breakers: Iterable[tuple[str, Breaker]], now: float) -> str | None:
-    """The name whose breaker lets a call through soonest; None if each has one under way."""
+    """The name whose breaker lets a call through soonest; None if each has one in progress."""
     waiting = [
         (breaker.retry_at or now, place, name)
         for place, (name, breaker) in enumerate(breakers)

@@ -1,8 +1,8 @@
 """Limits on spending and on extra calls.
 
-Near a daily limit cheap models come first; at it, no paid ones are asked. Hedged requests (Dean
-and Barroso, The Tail at Scale, CACM 2013) may turn out not to have been needed: they are a bounded
-share of all calls.
+Near a daily limit cheap models come first; at the limit, paid ones are skipped. Hedged requests
+(Dean and Barroso, The Tail at Scale, CACM 2013) may turn out to be unnecessary, so they are limited
+to a share of all calls.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from config.models import Budget
 
 NEAR = 0.8
-"""Share of the daily limit from which on the order leans to cheap models."""
+"""Share of the daily limit from which the order favours cheap models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What today's spending leaves; all figures in USD, days in UTC."""
+    """The remaining budget of today; all figures in USD, days in UTC."""
 
     budget: Budget
     spent: Mapping[str, float]
@@ -38,9 +38,9 @@ class Allowance:
         return max(0.0, (self.total / limit - NEAR) / (1.0 - NEAR))
 
     def barred(self, provider: str, *, free: bool) -> str | None:
-        """Why a provider may not be asked any more today, or None. What is free always may.
+        """Why a provider may not be called any more today, or None. Free ones always may.
 
-        A provider whose price is unknown is not free.
+        A provider with an unknown price is not free.
         """
         if free:
             return None
@@ -57,7 +57,7 @@ SHARE = 0.10
 """Extra calls for each request."""
 
 MOST = 10.0
-"""Hedges that can be saved up in quiet times."""
+"""Maximum number of hedges saved up in quiet times."""
 
 
 class HedgeBudget:
@@ -72,7 +72,7 @@ class HedgeBudget:
         self._saved = min(self._saved + self._share, self._most)
 
     def spend(self) -> bool:
-        """True, and one hedge less, if there is one to spend."""
+        """Spend one hedge; False if there is none."""
         if self._saved < 1.0:
             return False
         self._saved -= 1.0

@@ -1,4 +1,4 @@
-"""Calling a provider for a request: leave to call, and the stream of its answer into the race."""
+"""Calls a provider for a request: the permit, and the stream of its answer into the race."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def call_options(options: Options, most: int | None = None) -> CallOptions:
-    """The caller's options; `most` tokens where the caller names no limit."""
+    """The caller's options; `most` tokens unless the caller sets a limit."""
     return CallOptions(
         max_tokens=options.get("max_tokens", most),
         temperature=options.get("temperature"),
@@ -42,7 +42,7 @@ def call_options(options: Options, most: int | None = None) -> CallOptions:
 def permit(
     services: Services, request: Request, name: str, *, forced: bool = False
 ) -> Permit | Refused:
-    """Leave to call the provider for this request, at once: none once the race is decided."""
+    """A permit to call the provider for this request now; refused once the race is decided."""
     if request.meeting.decided.done():
         return Refused("the request is decided")
     category, needs = request.routed["category"], request.needs
@@ -126,7 +126,7 @@ async def _read(
                 meeting.token(role, delta.text)
                 if guard.feed(delta.text):
                     name = attempt.provider
-                    raise ProviderError("bad_reply", f"{name} repeats itself without end")
+                    raise ProviderError("bad_reply", f"{name} repeats itself endlessly")
             elif delta.reasoning:
                 permit.sign_of_life(attempt.elapsed_ms)
                 attempt.thoughts.append(delta.reasoning)
@@ -146,15 +146,15 @@ async def _read(
 
 
 async def _check(request: Request, attempt: Attempt) -> None:
-    """Raise ProviderError (`schema`) if a whole answer does not keep the format that was asked for.
+    """Raise ProviderError (`schema`) if a complete answer does not match the requested format.
 
-    One that calls tools has no format to keep; one cut by `length` is not the provider's fault.
+    An answer that calls tools has no format; one cut by `length` is not the provider's fault.
     """
     form = (request.asked.options.get("extra") or {}).get("response_format")
     if not form or attempt.tool_calls or attempt.finish_reason == "length":
         return
     if (fault := await schema.fault(form, attempt.prefix + attempt.text)) is not None:
-        raise ProviderError("schema", f"{attempt.provider} did not keep the format: {fault}")
+        raise ProviderError("schema", f"{attempt.provider} did not match the format: {fault}")
 
 
 async def read_aside(

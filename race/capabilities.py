@@ -1,7 +1,7 @@
-"""What each provider can do: declared in the configuration, or learned from what its host refused.
+"""What each provider can do: declared in the configuration, or learned from its host's refusals.
 
-What was learned is kept in the data folder, for models are served differently next week: it is
-forgotten after FORGET_S. What is declared stands above it.
+What was learned is stored in the data folder, and expires after FORGET_S, since deployments change.
+Declared capabilities take precedence.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ FORGET_S = 7 * 86_400.0
 FILE = "capabilities.json"
 KNOWN: frozenset[str] = frozenset(get_args(Capability))
 _KINDS_WITHOUT = frozenset({"simulated", "llama_cpp"})
-"""Hosts whose models answer in words alone unless their entry declares more: scripted ones, and the
-embedded LLaMA, whose server as it is started here answers offers of tools with text."""
+"""Hosts whose models only answer in text unless their entry declares more: simulated ones, and the
+embedded LLaMA, whose server as started here answers offers of tools with text."""
 
 
 class Refusal(TypedDict):
-    """What a host said when it refused, and when."""
+    """A host's message when it refused, and when."""
 
     at: float  # Unix time in seconds
     words: str
 
 
 class Known(TypedDict):
-    """What is known of a provider's capabilities."""
+    """What is known about a provider's capabilities."""
 
     declared: list[str] | None
     lacks: list[str]
     learned: dict[str, str]
-    """By capability, what its host said when it refused."""
+    """By capability, the host's message when it refused."""
 
 
 class Capabilities:
-    """Shared by all requests of a process; every method is quick."""
+    """Shared by all requests of a process; every method is fast."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives Unix time in seconds."""
+        """`clock` returns Unix time in seconds."""
         self._settings = settings
         self._clock = clock
         self._file = settings.data_dir / FILE
@@ -60,7 +60,7 @@ class Capabilities:
     def lacks(self, name: str, needs: Collection[str]) -> str | None:
         """Why the provider cannot do what is needed, as a phrase; None if it may.
 
-        A need that is no capability is a field that its host must list under `passes`.
+        A need that is not a capability is a field that its host must list under `passes`.
         """
         missing = self.missing(name)
         cannot = sorted(need for need in needs if need in missing)
@@ -71,7 +71,7 @@ class Capabilities:
         return ", and ".join(said) or None
 
     def missing(self, name: str) -> frozenset[str]:
-        """The capabilities that the provider does not have, as far as is known."""
+        """The capabilities that the provider lacks, as far as is known."""
         provider = self._settings.provider(name)
         declared = provider.capabilities
         if declared is None and self._settings.hosts[provider.host].kind in _KINDS_WITHOUT:
@@ -82,13 +82,13 @@ class Capabilities:
         return KNOWN - able
 
     def learned(self, name: str) -> dict[str, str]:
-        """By capability, what the host said when it refused; what is a week old is forgotten."""
+        """By capability, the host's message when it refused, without those that have expired."""
         found = self._learned.get(self._keys.get(name, ""), {})
         since = self._clock() - FORGET_S
         return {what: entry["words"] for what, entry in found.items() if entry["at"] > since}
 
     def about(self, name: str) -> Known:
-        """For people: what is declared, and what was learned."""
+        """For display: the declared and the learned capabilities."""
         declared = self._settings.provider(name).capabilities
         return Known(
             declared=None if declared is None else [str(name) for name in declared],
@@ -97,7 +97,8 @@ class Capabilities:
         )
 
     def learn(self, name: str, lacks: Capability, words: str) -> None:
-        """Remember a refusal; a folder that cannot be written costs the memory of it alone."""
+        """Store a refusal; if the folder cannot be written, it is only forgotten with the
+        process."""
         self._learned = {**_read(self._file), **self._learned}
         entry = Refusal(at=self._clock(), words=words[:300])
         self._learned.setdefault(self._keys[name], {})[lacks] = entry
@@ -112,14 +113,15 @@ class Capabilities:
 
 
 def _key(settings: Settings, name: str) -> str:
-    """Another model or another address behind the same name has refused nothing yet."""
+    """A refusal applies to one model at one address, not to others under the same name."""
     provider = settings.provider(name)
     said = f"{provider.resolved_model}|{settings.hosts[provider.host].url}"
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _read(file: Path) -> dict[str, dict[str, Refusal]]:
-    """What is kept; nothing where there is none or it is damaged: it is learned again."""
+    """The stored refusals; empty if there are none or the file is damaged, since they are learned
+    again."""
     found: object = None
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(file.read_text())

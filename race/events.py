@@ -1,4 +1,4 @@
-"""The events of one request, as `Router.stream` gives them out; each is JSON as it stands."""
+"""The events of one request, as `Router.stream` yields them; each is JSON-serialisable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from telemetry.records import Outcome, Role
 
 
 class Stamped(TypedDict):
-    """What every event has."""
+    """Fields of every event."""
 
     request_id: str
     at_ms: float  # since the request came in
@@ -55,7 +55,7 @@ class Token(Stamped):
     text: str
     provider: str
     role: Side
-    logprobs: NotRequired[list[Logprob]]  # where the caller asked for them and the host has them
+    logprobs: NotRequired[list[Logprob]]  # if the caller asked for them and the host has them
 
 
 class Thought(Stamped):
@@ -68,7 +68,7 @@ class Thought(Stamped):
 
 
 class CallPiece(TypedDict):
-    """A piece of one call of a tool; see `providers.base.ToolCallDelta`."""
+    """A fragment of a tool call; see `providers.base.ToolCallDelta`."""
 
     index: int
     id: str
@@ -77,7 +77,7 @@ class CallPiece(TypedDict):
 
 
 class ToolCalls(Stamped):
-    """Pieces of calls of tools, in the provider's own order and with its own ids."""
+    """Fragments of tool calls, in the provider's own order and with its own ids."""
 
     type: Literal["tool_calls"]
     calls: list[CallPiece]
@@ -86,7 +86,7 @@ class ToolCalls(Stamped):
 
 
 class Switched(Stamped):
-    """Drop the last `discard` characters and all calls of tools; `provider` speaks from here."""
+    """Discard the last `discard` characters and all tool calls; `provider` speaks from here."""
 
     type: Literal["switched"]
     to: Side
@@ -118,7 +118,7 @@ class Logged(Stamped):
 
 class Answered(Stamped):
     type: Literal["answered"]
-    answer: AnswerDict  # `Answer.from_dict` makes an Answer of it
+    answer: AnswerDict  # `Answer.from_dict` converts it to an Answer
 
 
 class Reranked(Stamped, OrderChange):

@@ -1,4 +1,4 @@
-"""Primaries that lost by time and are still listened to."""
+"""Primaries that lost by time and whose answers are still awaited."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from race.rendezvous import cancel
 logger = structlog.get_logger()
 
 MOST = 256
-"""Late calls listened to at once; beyond that the oldest is let go."""
+"""Maximum number of late calls; beyond that the oldest is cancelled."""
 
 
 class LateAnswers:
-    """A supervised, capped set of late calls, and the subscribers who get their answers."""
+    """A supervised, capped set of late calls, and the subscribers to their answers."""
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -36,7 +36,7 @@ class LateAnswers:
     ) -> None:
         """Wait at most `late_s` seconds for `call`, then settle it and publish its answer.
 
-        `give_up` is called before a call is cancelled: nobody waits for it any longer.
+        `give_up` is called before a call is cancelled because no one waits for it any longer.
         """
         while len(self._tasks) >= MOST:
             next(iter(self._tasks)).cancel()
@@ -48,7 +48,7 @@ class LateAnswers:
         task.add_done_callback(self._ended)
 
     def answer(self, request_id: str) -> LateAnswer | None:
-        """A request's late answer, if it came; of the last MOST of this process alone."""
+        """A request's late answer, if it came; of the last MOST of this process only."""
         return self._came.get(request_id)
 
     async def subscribe(self) -> AsyncIterator[LateAnswer]:
@@ -62,7 +62,7 @@ class LateAnswers:
             self._subscribers.discard(queue)
 
     async def close(self, grace_s: float) -> None:
-        """Wait `grace_s` seconds for what is still coming, then cancel it."""
+        """Wait `grace_s` seconds for calls in progress, then cancel them."""
         if self._tasks and grace_s > 0:
             await asyncio.wait(set(self._tasks), timeout=grace_s)
         for task in list(self._tasks):
@@ -102,7 +102,7 @@ class LateAnswers:
 
 
 def _offer(queue: asyncio.Queue[LateAnswer | None], item: LateAnswer | None) -> None:
-    """A subscriber that does not read loses the oldest, never the newest."""
+    """A subscriber that does not read loses the oldest answer, never the newest."""
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(item)

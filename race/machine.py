@@ -39,12 +39,12 @@ from race.actions import (
 from race.seam import Seam
 
 UNDERSTANDING = 0.25
-"""The share of `ttft_s` that classifying may take. It takes 3 ms, but in a burst prompts queue for
-it, and a healthy primary shall not pay for all of that."""
+"""The maximum share of `ttft_s` for classification. It takes 3 ms, but in a burst prompts queue for
+it, and a healthy primary should not pay for all of that."""
 
 LAG_S = 0.25
-"""A busy event loop may be so late: what has arrived meanwhile is read before a side that nobody
-stands behind counts as silent."""
+"""How late a busy event loop may be: data that has arrived is read before a side without a
+successor counts as silent."""
 
 
 class Race:
@@ -61,10 +61,10 @@ class Race:
         rewindable: bool = True,
         continuable: bool = True,
     ) -> None:
-        """`may_hedge` is asked at most once, when a hedge is due: the budget's word on it.
+        """`may_hedge` is called at most once, when a hedge is due, and decides by the budget.
 
-        `continuable` False: an answer that was cut once it was shown cannot be gone on with, for
-        it calls tools or keeps a schema.
+        `continuable` False: an answer that was cut after it was shown cannot be continued, because
+        it calls tools or has a schema.
         """
         self._limits = limits
         self._deadline_at = admitted_at + limits.deadline_s
@@ -97,7 +97,7 @@ class Race:
         return self._floor.side if self._floor else None
 
     def may_think_aloud(self, side: Side) -> bool:
-        """Reasoning of this side belongs to what the caller is being shown."""
+        """Whether this side's reasoning belongs to what the caller is being shown."""
         if self._floor is not None:
             return self._floor.side == side
         primary = self._primary
@@ -105,24 +105,24 @@ class Race:
 
     @property
     def fallback_shows(self) -> bool:
-        """The fallback has text, shown or held back."""
+        """Whether the fallback has text, shown or held back."""
         return bool(self._fallback.parts)
 
     @property
     def visible_text(self) -> str:
-        """What the caller has been shown and was not asked to drop."""
+        """The text shown to the caller and not discarded."""
         if self._shown.rewindable:
             return self._floor.text if self._floor else ""
         return self._shown.text
 
     @property
     def can_restart(self) -> bool:
-        """A new generation of the primary could still be shown to the caller."""
+        """Whether a new generation of the primary could still be shown to the caller."""
         return self._shown.replaceable
 
     def begin(self, now: float) -> list[Action]:
-        """Both sides are ready to start; `ttft_s` counts from admission, for that is when the
-        caller began to wait, or from a bounded time ago if classifying took longer."""
+        """Both sides are ready to start; `ttft_s` counts from admission, since that is when the
+        caller began to wait, or from a bounded time ago if classification took longer."""
         self._begun_at = max(self._begun_at, now - UNDERSTANDING * self._limits.ttft_s)
         self._hedge_at = now + self._hedge_after_s
         self._primary.started = True
@@ -133,7 +133,7 @@ class Race:
         return self._came(side, text, now)
 
     def called(self, side: Side, calls: Calls, now: float) -> list[Action]:
-        """Pieces of calls of tools; they take the floor as content does."""
+        """Fragments of tool calls; they take the floor as content does."""
         return self._came(side, calls, now)
 
     def _came(self, side: Side, part: str | Calls, now: float) -> list[Action]:
@@ -158,7 +158,7 @@ class Race:
     def alive(self, side: Side, now: float, *, think_s: float | None = None) -> list[Action]:
         """Reasoning or another sign of life: resets the stall clock, shows nothing.
 
-        The primary's first one, if it comes in time, gives it `think_s` from now for its first
+        The primary's first one, if it is in time, allows it `think_s` from now for its first
         content (None: `ttft_s`).
         """
         runner = self._runner(side)
@@ -168,7 +168,7 @@ class Race:
         return self._settle(now)
 
     def passages_found(self, now: float, *, confident: bool) -> list[Action]:
-        """Retrieval is in: `confident` passages could answer by themselves."""
+        """Retrieval has finished; `confident`: its passages could be an answer by themselves."""
         self._passages = confident
         return self._settle(now)
 
@@ -199,7 +199,7 @@ class Race:
         return self._settle(now)
 
     def refused(self, now: float) -> list[Action]:
-        """The primary's content filter spoke: final, unless the fallback holds the floor."""
+        """The primary's content filter rejected it: final, unless the fallback holds the floor."""
         self._primary.dead = True
         self.why_out = "content_filter"
         if self.decision or self._floor is self._fallback:
@@ -258,7 +258,7 @@ class Race:
         return self._primary if side == "primary" else self._fallback
 
     def _speaks(self, runner: Runner) -> bool:
-        """Holds the floor with the generation that the caller sees."""
+        """Whether it holds the floor with the generation that the caller sees."""
         return runner is self._floor and runner.generation == self._shown.generation
 
     def _primary_out(self, now: float) -> bool:
@@ -276,14 +276,14 @@ class Race:
         return False
 
     def _first_due(self) -> float:
-        """When the primary, without content so far, is out."""
+        """When a primary without content so far is out."""
         due = self._content_due
         return self._begun_at + self._limits.ttft_s if due is None else due
 
     def _lone_due(self, now: float) -> float | None:
-        """When a fallback that runs alone must have spoken; None while it does not, or where it is
-        the only hope: an answer that comes late is better than none. A live caller who has begun to
-        read is not left waiting."""
+        """When a fallback that runs alone must have spoken; None if it does not, or is the only
+        hope: a late answer is better than none. A live caller who has begun to read is not left
+        waiting."""
         runner = self._fallback
         if not (self._primary.dead and runner.started) or runner.dead or runner.complete:
             return None
@@ -309,7 +309,7 @@ class Race:
         return [StartFallback(hedged=hedge)]
 
     def _next_holder(self, now: float) -> Runner | None:
-        """Who should hold the floor now; None leaves it as it is."""
+        """Who should hold the floor now; None leaves it unchanged."""
         stall_s = self._limits.stall_s
         if self._floor is self._fallback:
             stays = self._fallback.fit(now, stall_s) or not self._can_take(self._primary, now)
@@ -355,8 +355,8 @@ class Race:
         )
 
     def _cut(self, now: float) -> bool:
-        """What the caller was shown can neither be taken back nor be gone on with, and whoever
-        holds the floor is out."""
+        """What the caller was shown can neither be withdrawn nor continued, and the floor's holder
+        is out."""
         if self._floor is None or self.can_restart or self._floor.complete:
             return False
         if self._continuable and not self._shown.calls:
@@ -366,8 +366,8 @@ class Race:
         return self._floor.dead or self._floor.stalled(now, self._limits.stall_s)
 
     def _go_on(self, now: float) -> list[Action]:
-        """Go on from the visible text: with the fallback's own answer as far as it is the same,
-        else with a continuation that it is asked for."""
+        """Continue the visible text: with the fallback's own answer as far as it is the same, else
+        by asking it for a continuation."""
         shown, runner = self._shown.text, self._fallback
         own = Seam(shown, asked=False)
         new = own.feed(runner.text)
@@ -385,7 +385,7 @@ class Race:
         return [Continue(shown)]
 
     def _hopeless(self) -> bool:
-        """Nobody can complete what the caller sees."""
+        """Whether no side can complete what the caller sees."""
         stuck = self._floor is self._fallback and not self.can_restart
         return self._fallback.dead and (self._primary.dead or stuck)
 

@@ -1,7 +1,7 @@
-"""A second opinion: where the classifier is unsure, a language model is asked for the category.
+"""A second opinion: if the classifier is unsure, a language model is asked for the category.
 
-It is asked while the fallback already retrieves and generates; the primary waits for its word, at
-most as long as the configuration says. What was said is remembered for prompts like this one.
+It is asked while the fallback already retrieves and generates; the primary waits for its reply, at
+most as long as the configuration allows. The reply is cached for similar prompts.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from race.services import Services
 from race.state import Route
 
 MOST_TOKENS = 40
-"""Of the reply: the JSON object and no more."""
+"""Characters of the reply: the JSON object and no more."""
 MOST_CHARACTERS = 1_500
-"""Of the prompt that is judged, at each end."""
+"""Characters of the prompt shown to the model, at each end."""
 SAID = 0.75
-"""Confidence in a category that a model named against the classifier: its word decides, and no
-figure of its own was asked for."""
+"""Confidence in a category that a model named against the classifier: its reply decides, and it was
+not asked for a probability."""
 
 
 def begin(services: Services, request: Request) -> None:
-    """Recall what was said of a prompt like this one, or ask; only where nobody else decided."""
+    """Reuse the opinion on a similar prompt, or ask; only if no one else has decided."""
     how, route, asked = services.settings.classifier, request.routed, request.asked
     if how.ask is None or asked.category or asked.provider or route["confidence"] >= how.below:
         return
     if asked.wishes or request.needs:
-        return  # the order is the caller's, or of those that can
+        return  # the caller set the order, or capabilities did
     if "taught" in route["evidence"]:
         return
     said = services.classifier.recall(asked.prompt)
@@ -49,7 +49,7 @@ def begin(services: Services, request: Request) -> None:
 
 
 async def settle(services: Services, request: Request) -> None:
-    """Wait for the opinion that was asked for, if any, and follow it."""
+    """Wait for the requested opinion, if any, and follow it."""
     if request.opinion is None:
         return
     try:
@@ -64,7 +64,7 @@ async def settle(services: Services, request: Request) -> None:
 
 
 def emit(request: Request) -> None:
-    """Say where the prompt goes."""
+    """Emit the route."""
     meeting = request.meeting
     meeting.emit(
         Classified(
@@ -79,7 +79,7 @@ def emit(request: Request) -> None:
 def rerouted(
     services: Services, route: Route, said: str | None, opinion: Mapping[str, object]
 ) -> Route:
-    """The route for the category that was said; the order is drawn anew where it is another."""
+    """The route for the opinion's category; if it differs, the order is drawn anew."""
     evidence: dict[str, object] = {**route["evidence"], "second_opinion": dict(opinion)}
     if said is None or said == route["category"]:
         return Route(**{**route, "evidence": evidence})
@@ -100,7 +100,7 @@ def rerouted(
 
 
 async def _ask(services: Services, request: Request, name: str) -> str | None:
-    """The category by the model's word, or None if it gave none in time."""
+    """The category that the model names, or None if it names none in time."""
     granted = permit(services, request, name)
     if isinstance(granted, Refused):
         return None
@@ -114,7 +114,7 @@ async def _ask(services: Services, request: Request, name: str) -> str | None:
         return None
     said = category_in(attempt.text, settings.categories)
     if said is None:
-        granted.dropped()  # it answers; that it cannot sort prompts is no outage
+        granted.dropped()  # it answers; that it cannot classify prompts is not an outage
         attempt.end("failed", "bad_reply", f"{name} named no category")
     else:
         attempt.end("ok")
@@ -122,7 +122,7 @@ async def _ask(services: Services, request: Request, name: str) -> str | None:
 
 
 def category_in(text: str, categories: Mapping[str, Category]) -> str | None:
-    """The category that a reply names: in a JSON object, else the only one in its words."""
+    """The category that a reply names: in a JSON object, else the only one in its text."""
     found = re.search(r"\{.*?\}", text, re.DOTALL)
     if found is not None:
         try:
@@ -137,7 +137,7 @@ def category_in(text: str, categories: Mapping[str, Category]) -> str | None:
 
 
 def question(categories: Mapping[str, Category], prompt: str) -> Sequence[Message]:
-    """What a model is asked about a prompt."""
+    """The messages that ask a model about a prompt."""
     defined = "\n".join(
         f"- {name}: {category.description}" for name, category in categories.items()
     )
@@ -155,14 +155,14 @@ def question(categories: Mapping[str, Category], prompt: str) -> Sequence[Messag
 
 
 def _schema(services: Services, name: str) -> dict[str, object]:
-    """The reply's form, for a provider that is declared to keep to one."""
+    """The reply's schema, for a provider that is declared to support one."""
     if "json_schema" not in (services.settings.provider(name).capabilities or ()):
         return {}
     return reply_form(list(services.settings.categories))
 
 
 def reply_form(names: Sequence[str]) -> dict[str, object]:
-    """What makes a host that can keep a reply to one of these categories."""
+    """The `response_format` that limits a reply to one of these categories."""
     schema = {
         "type": "object",
         "properties": {"category": {"type": "string", "enum": list(names)}},

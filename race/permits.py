@@ -1,5 +1,5 @@
-"""The permit to call a provider, granted in one place: to first calls, repeats, hedges, probes and
-trials alike, by the provider's circuit breaker, the day's budget and what it can do."""
+"""The permit to call a provider, granted in one place: for first calls, repeats, hedges, probes and
+trials alike, by the provider's circuit breaker, the day's budget and its capabilities."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from routing.ranking.reward import NOT_ITS_FAULT
 logger = structlog.get_logger()
 
 SOON_S = 10.0
-"""A time that a host named is waited for at most so long before it is asked all the same, where
-nothing else could answer."""
+"""If nothing else could answer, a provider whose host named a time is called anyway unless that
+time is further away than this."""
 
 Needs = Collection[str]
-"""What a request asks of the provider that answers it: capabilities, and fields of its host."""
+"""What a request needs of its provider: capabilities, and fields of its host."""
 
 
 class Permit:
-    """Leave to make one call, given back by the first report on the call; later ones are ignored.
+    """Permission for one call, returned by the first report on the call; later reports are ignored.
 
-    A breaker that is half-open is judged by its probe alone: what other calls, begun before it
-    opened, come to says nothing of the provider's health now.
+    A half-open breaker is judged by its probe alone: the results of other calls, started before it
+    opened, say nothing about the provider's health now.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class Permit:
         self._sign_ms: float | None = None
 
     def sign_of_life(self, after_ms: float) -> None:
-        """The call's first reasoning or content came so long after it began."""
+        """The call's first reasoning or content came this long after its start."""
         self._sign_ms = after_ms if self._sign_ms is None else self._sign_ms
 
     def succeeded(self) -> None:
-        """The call came to a good end."""
+        """The call succeeded."""
         self._report(True, slow=(self._sign_ms or 0.0) > self._slow_s * 1000)
 
     def failed(self, error: ProviderError) -> None:
-        """The call came to a bad end; what is the caller's own fault counts for nothing.
+        """The call failed; a failure that is the caller's own fault does not count.
 
-        Nor does an answer that misses the caller's schema, which may be one that nobody can keep.
+        Nor does an answer that misses the caller's schema, which may be impossible to match.
         """
         if not self._used and error.kind in (*NOT_ITS_FAULT, "schema"):
             self.dropped()
@@ -76,7 +76,7 @@ class Permit:
             )
 
     def too_late(self) -> None:
-        """The race was decided without the call: that is slow, whatever comes of it."""
+        """The race was decided without the call, which counts as slow, whatever its result."""
         self._report(True, slow=True)
 
     def dropped(self) -> None:
@@ -103,7 +103,7 @@ class Permit:
 
 
 class Wait(NamedTuple):
-    """A host's refusal: it is to be left alone for so long, or key or model are wrong."""
+    """A host's refusal: it must not be called for some time, or the key or model is wrong."""
 
     wait_s: float
     misconfigured: bool = False
@@ -117,7 +117,8 @@ class Refused:
 
 
 class Permits:
-    """Who may be asked now. Shared by all requests of a process; every method is quick."""
+    """Decides which providers may be called now. Shared by all requests of a process; every method
+    is fast."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -132,7 +133,7 @@ class Permits:
     def grant(
         self, name: str, category: str, *, needs: Needs = (), forced: bool = False
     ) -> Permit | Refused:
-        """Leave to call the provider once, now. The permit must be given back in any case.
+        """Permission to call the provider once, now. The permit must be returned in any case.
 
         `forced`: every provider's breaker is open and this one's time is nearest (`nearest`).
         """
@@ -146,22 +147,22 @@ class Permits:
         return Permit(name, breaker, slow_s, self._clock, probe=probe)
 
     def allows(self, name: str, needs: Needs = ()) -> bool:
-        """Whether `grant` would give a permit now; takes none."""
+        """Whether `grant` would give a permit now; reserves nothing."""
         usable = self.breakers[name].usable(self._clock())
         return usable and self.barred(name) is None and self.lacks(name, needs) is None
 
     def turned_away(self, name: str) -> None:
-        """A request that would have asked this provider may not, and goes elsewhere."""
+        """A request that would have used this provider goes elsewhere."""
         self.breakers[name].turned_away()
 
     def in_doubt(self, order: Sequence[str]) -> str | None:
-        """The provider of this order, not its first, that is due to be tried again: its breaker is
-        half-open, or its last call failed and others were asked since."""
+        """The provider of this order, other than its first, that is due for another try: its
+        breaker is half-open, or its last call failed and others were called since."""
         now = self._clock()
         return next((n for n in order[1:] if self.breakers[n].passed_over(now)), None)
 
     def may_repeat(self, name: str) -> bool:
-        """Whether a call that just failed may be made once more: not where others failed before."""
+        """Whether a call that just failed may be repeated: not if others failed before it."""
         return self.allows(name) and self.breakers[name].row <= 1
 
     def why_not(self, name: str, needs: Needs = ()) -> str:
@@ -175,10 +176,10 @@ class Permits:
         return f"its circuit breaker is open for another {wait_s:.0f} s ({breaker.why})"
 
     def nearest(self, names: Sequence[str], needs: Needs = ()) -> str | None:
-        """Of providers that are all left alone now, the one whose time comes first.
+        """If all these providers are open, the one whose time comes first.
 
-        A host that named its own time is not asked before it while the fallback can answer, nor
-        where that time is more than SOON_S away.
+        A host that named its own time is not called before it while the fallback can answer, nor if
+        that time is more than SOON_S away.
         """
         now = self._clock()
         able = [n for n in names if self.barred(n) is None and self.lacks(n, needs) is None]
@@ -188,8 +189,8 @@ class Permits:
         return nearest(((name, self.breakers[name]) for name in able), now)
 
     def retry_after_s(self, names: Sequence[str]) -> float | None:
-        """Seconds after which asking these providers again may help, where that is known: the
-        least that their hosts named, else the least while all of them are left alone."""
+        """Seconds after which calling these providers again may help, if known: the shortest wait
+        that their hosts named, else the shortest while all their breakers are open."""
         if named := [wait for name in names if (wait := self._named_wait_s(name))]:
             return min(named)
         now, breakers = self._clock(), [self.breakers[name] for name in names]
@@ -198,61 +199,63 @@ class Permits:
         return min((max((b.retry_at or now) - now, 0.0) for b in breakers), default=None)
 
     def _named_wait_s(self, name: str) -> float:
-        """Seconds until the time that the host named itself; 0 without one."""
+        """Seconds until the time that the host itself named; 0 without one."""
         breaker, now = self.breakers[name], self._clock()
         return (breaker.retry_at or now) - now if breaker.told_to_wait(now) else 0.0
 
     # -- by what it can do ----------------------------------------------------------------------
 
     def lacks(self, name: str, needs: Needs) -> str | None:
-        """Why a provider cannot do what the request needs, or None; unknown means it may."""
+        """Why a provider cannot do what the request needs, or None; unknown capabilities count as
+        present."""
         return self.capabilities.lacks(name, needs) if needs else None
 
     def thinkers_first(self, order: Sequence[str]) -> list[str]:
-        """The order with those last whose entries declare that they do not reason."""
+        """The order, with providers that declare capabilities without reasoning moved to the
+        end."""
         return sorted(order, key=lambda name: "reasoning" in self.capabilities.missing(name))
 
     def readable(self, name: str, messages: Sequence[Message]) -> Sequence[Message]:
-        """The messages, with words in the place of old pictures that the model cannot see."""
+        """The messages, with placeholders for earlier pictures that the model cannot see."""
         if all(isinstance(m["content"], str) for m in messages):
             return messages
         return without_media(messages, self.capabilities.missing(name))
 
     def learn(self, name: str, lacks: Capability, words: str) -> None:
-        """A host refused a request because its model cannot do that."""
+        """A host refused a request because its model lacks that capability."""
         self.capabilities.learn(name, lacks, words)
 
     # -- by the day's budget --------------------------------------------------------------------
 
     @property
     def allowance(self) -> Allowance:
-        """What today's spending leaves."""
+        """The remaining budget of today."""
         return Allowance(self._settings.budget, self._spent)
 
     def barred(self, name: str) -> str | None:
-        """Why the budget lets nothing be spent on this provider any more today, or None."""
+        """Why the budget allows no more calls to this provider today, or None."""
         return self.allowance.barred(name, free=name in self._free)
 
     # -- by its circuit breaker -----------------------------------------------------------------
 
     def forget_breakers(self) -> None:
-        """Every provider may be asked again: after a mended configuration, or between two tests."""
+        """Close every breaker: after a corrected configuration, or between two tests."""
         self._unshared.clear()
         for name in self.breakers:
             self.breakers[name] = self._breaker(name)
 
     def states(self) -> dict[str, State]:
-        """Each provider's breaker's state."""
+        """The state of each provider's breaker."""
         now = self._clock()
         return {name: breaker.state(now) for name, breaker in self.breakers.items()}
 
     def snapshot(self, name: str) -> Snapshot:
-        """A provider's breaker for people."""
+        """A provider's breaker, for display."""
         return self.breakers[name].snapshot(self._clock())
 
     def waits(self) -> dict[str, Wait]:
-        """Providers whose hosts said to this process what holds for every other one, as far as
-        those do not know yet (see `shared`)."""
+        """Refusals by hosts that hold for every replica and that the others do not know yet (see
+        `shared`)."""
         now = self._clock()
         for name, breaker in list(self._unshared.items()):
             if self.breakers.get(name) is not breaker or not _for_all(breaker, now):
@@ -263,11 +266,11 @@ class Permits:
         }
 
     def shared(self, name: str) -> None:
-        """The other replicas know of this one."""
+        """The other replicas have received this one."""
         self._unshared.pop(name, None)
 
     def hear(self, name: str, wait: Wait) -> None:
-        """Take over what a host answered to another replica and holds for all."""
+        """Adopt a host's refusal of another replica's call that holds for all."""
         self._hearing = True
         breaker, now = self.breakers[name], self._clock()
         try:
@@ -290,12 +293,13 @@ class Permits:
 
 
 def _for_all(breaker: Breaker, now: float) -> bool:
-    """It opened on the host's own word, not on trouble that may be this process's alone."""
+    """Whether it opened on the host's own reply, not on trouble that may be local to this
+    process."""
     return breaker.told_to_wait(now) or breaker.misconfigured(now)
 
 
 def is_free(settings: Settings, provider: Provider) -> bool:
-    """Costs nothing to ask: a price of zero, or no vendor behind it. Unknown is not free."""
+    """Whether calls cost nothing: a price of zero, or no vendor. An unknown price is not free."""
     if settings.hosts[provider.host].kind == "llama_cpp":
         return True
     return provider.cost is not None and provider.cost.input == provider.cost.output == 0

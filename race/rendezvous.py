@@ -1,8 +1,8 @@
-"""The meeting point of one request's two branches.
+"""The rendezvous of one request's two branches.
 
 LangGraph joins parallel branches at a barrier: a node that waits for its own call would make the
-other one wait too. So each branch starts its call as an inner task and waits here for the one
-decision of the race; both nodes then end in the same moment and the barrier costs nothing.
+other one wait too. So each branch starts its call as an inner task and waits here for the single
+decision of the race; both nodes then end at the same moment and the barrier costs nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = structlog.get_logger()
 
 
 class Rendezvous:
-    """Carries out a race's actions on the running event loop and gives the caller its events.
+    """Carries out a race's actions on the running event loop and emits the caller's events.
 
     Belongs to one event loop and one request. `sink` receives each event of `Router.stream`, in
     order, and must not block.
@@ -36,7 +36,7 @@ class Rendezvous:
         self._loop = asyncio.get_running_loop()
         self.request_id = request_id
         self.emit = sink
-        """Gives an event to the caller."""
+        """Passes an event to the caller."""
         self.admitted_at = self._loop.time()
         self.came_at = self.admitted_at if came_at is None else came_at
         self.race: Race | None = None
@@ -50,7 +50,7 @@ class Rendezvous:
         self._continue_from: str | None = None
         self.visible = 0
         self.called_tools = False
-        """Calls of tools have been shown."""
+        """Whether tool calls have been shown."""
         self.ttft_ms: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._afterwards: list[Event] = []
@@ -78,7 +78,7 @@ class Rendezvous:
     # -- what the branches report -------------------------------------------------------------
 
     def begin(self, race: Race) -> None:
-        """Both branches may start; see `Race.begin` for what `ttft_s` counts from."""
+        """Both branches may start; see `Race.begin` for the start of `ttft_s`."""
         self.race = race
         self._act(race.begin(self.now()))
         self._arm()
@@ -92,7 +92,7 @@ class Rendezvous:
             self._shown(self._race().floor, self._race().called(side, calls, self.now()))
 
     def speaks(self, side: Side, provider: str) -> None:
-        """A call of this provider begins; what one before it left unsaid is dropped."""
+        """A call of this provider starts; unsent output of an earlier one is dropped."""
         self.speakers[side] = provider
         self._logprobs.pop(side, None)
 
@@ -102,7 +102,7 @@ class Rendezvous:
             self._logprobs.setdefault(side, []).extend(logprobs)
 
     def thought(self, side: Side, text: str, think_s: float | None = None) -> None:
-        """A piece of reasoning: a sign of life, and for the caller if nobody else speaks."""
+        """A piece of reasoning: a sign of life, shown to the caller if no other side speaks."""
         if self._gives_way(side):
             return
         if self._race().may_think_aloud(side) and not self.decided.done():
@@ -150,9 +150,9 @@ class Rendezvous:
     ) -> asyncio.Task[None]:
         """Run a branch's work until the race is decided; the work may outlive the decision.
 
-        A branch never raises, for an exception here would cancel its sibling: a bug in the work
+        A branch never raises, since an exception here would cancel its sibling: a bug in the work
         is logged with its traceback and counts as this side's failure. Cancelling the branch
-        cancels the work and waits for its clean-up.
+        cancels the work and waits for its cleanup.
         """
         task = asyncio.create_task(work, name=f"{side}-{self.request_id}")
         waiting: set[asyncio.Future[None] | asyncio.Future[Decide]] = {task, self.decided}
@@ -168,14 +168,14 @@ class Rendezvous:
         return task
 
     def take_continuation(self) -> str | None:
-        """The text that the fallback is asked to go on from, once; None for a new answer."""
+        """The text that the fallback must continue, returned once; None for a new answer."""
         text, self._continue_from = self._continue_from, None
         self.continue_asked.clear()
         return text
 
     @property
     def waiting_is_free(self) -> bool:
-        """Nobody speaks for the primary yet, and another call of it could still be shown."""
+        """Whether the primary has no call in progress, and another one could still be shown."""
         race = self._race()
         return not self.decided.done() and not race.fallback_shows and race.can_restart
 
@@ -186,11 +186,11 @@ class Rendezvous:
 
     @property
     def text(self) -> str:
-        """What the caller has been shown and was not asked to drop."""
+        """The text shown to the caller and not discarded."""
         return self._race().visible_text
 
     def close(self) -> None:
-        """The request is over: no timer may fire any more."""
+        """The request is over: cancel all timers."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -198,7 +198,7 @@ class Rendezvous:
     # -- how actions are carried out ----------------------------------------------------------
 
     def _gives_way(self, side: Side) -> bool:
-        """A continuation was asked for and the call before it still talks: nobody listens."""
+        """A continuation was requested, so the output of the earlier call is ignored."""
         return side == "fallback" and self.continue_asked.is_set()
 
     def _race(self) -> Race:
@@ -248,7 +248,7 @@ class Rendezvous:
         self.emit(token)
 
     def call(self, calls: Calls, provider: str, role: Side) -> None:
-        """Show pieces of calls of tools to the caller."""
+        """Show fragments of tool calls to the caller."""
         if self.ttft_ms is None:
             self.ttft_ms = self.elapsed_ms()
         self.called_tools = True
@@ -267,7 +267,7 @@ class Rendezvous:
         )
 
     def switch(self, to: Side, provider: str, reason: str, discard: int) -> None:
-        """Tell the caller to drop the last `discard` characters; `provider` speaks from here."""
+        """Ask the caller to discard the last `discard` characters; `provider` speaks from here."""
         self.visible -= discard
         self.called_tools = False
         self.emit(
@@ -296,7 +296,7 @@ class Rendezvous:
 
 
 async def cancel(task: asyncio.Task[T]) -> None:
-    """Cancel a task and wait until its clean-up has run, even if we are cancelled meanwhile."""
+    """Cancel a task and wait for its cleanup, even if this task is cancelled meanwhile."""
     task.cancel()
     interrupted = False
     while not task.done():

@@ -1,4 +1,4 @@
-"""One request while it runs: what was asked, and what the nodes have found out so far."""
+"""One running request: what was asked, and what the nodes have found so far."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the caller gave, checked."""
+    """The caller's input, validated."""
 
     prompt: str
     history: Sequence[Message] = ()
@@ -30,13 +30,13 @@ class Asked:
     provider: str | None = None
     options: Options = field(default_factory=Options)
     rewindable: bool = True
-    """False when text that was shown to the caller cannot be taken back."""
+    """False if text that was shown to the caller cannot be withdrawn."""
     conversation: Sequence[Message] = ()
-    """Where the caller gave messages: all of them, as they go to a model. `prompt` and `history`
-    are then the user's own words in them."""
+    """If the caller gave messages: all of them, as sent to a model. `prompt` and `history` are then
+    the user's own words in them."""
     wishes: Wishes = field(default_factory=Wishes)
     session_id: str | None = None
-    """The conversation, where the caller named it."""
+    """The conversation, if the caller named it."""
 
     @property
     def ttft_s(self) -> float | None:
@@ -45,18 +45,19 @@ class Asked:
 
     @property
     def continues(self) -> bool:
-        """A turn after an assistant's turn: its prompt begins with one that was read before."""
+        """Whether it follows an assistant's turn, so that its prompt begins with one processed
+        before."""
         before = self.conversation or self.history
         return any(message["role"] == "assistant" for message in before)
 
     def messages(self) -> list[Message]:
-        """The conversation as a model gets it."""
+        """The conversation as sent to a model."""
         if self.conversation:
             return list(self.conversation)
         return [*self.history, Message(role="user", content=self.prompt)]
 
     def needs(self) -> frozenset[str]:
-        """What a model must be able to do, and the fields that its host must take."""
+        """The capabilities a model needs, and the fields that its host must accept."""
         extra = self.options.get("extra") or {}
         if not (self.conversation or extra):
             return frozenset()
@@ -64,75 +65,75 @@ class Asked:
 
     @property
     def logprobs(self) -> bool:
-        """Log probabilities of the answer's tokens are asked for."""
+        """Whether log probabilities of the answer's tokens were requested."""
         return bool((self.options.get("extra") or {}).get("logprobs"))
 
     @property
     def continuable(self) -> bool:
-        """Another model can go on with a text that was cut; its tokens' log probabilities would
-        not be those of one model."""
+        """Whether another model can continue a text that was cut; not if log probabilities were
+        requested, which must come from one model."""
         return self.plain and not self.logprobs
 
     @property
     def reasons(self) -> bool:
-        """A model that thinks is asked for; one that does not can still answer."""
+        """Whether a model that reasons was requested; one that does not can still answer."""
         effort = (self.options.get("extra") or {}).get("reasoning_effort")
         return effort not in (None, "", "none")
 
     @property
     def plain(self) -> bool:
-        """Text is all that is asked for: an answer in words can be gone on with by another model,
-        and may come from passages."""
+        """Whether only text was requested: another model can then continue an answer, and it may be
+        made of passages."""
         extra = self.options.get("extra") or {}
         return not (extra.get("tools") or extra.get("response_format"))
 
 
 class Turn(Protocol):
-    """What a run means to the conversation that its host keeps; see `graph/turn.py`."""
+    """Connects a run to the conversation that its host keeps; see `graph/turn.py`."""
 
     def enter(self, node: str) -> None:
-        """A node begins."""
+        """A node starts."""
 
     def after(self, node: str, update: State) -> State:
-        """What a node has found, with what its host is to have."""
+        """The values that a node returns, extended by those for its host."""
         ...
 
     async def heard(self) -> None:
-        """Until everybody who listens has been told what was said so far."""
+        """Wait until all listeners have received what was emitted so far."""
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """The facts of one run of the graph, each with one writer. Never outlives the run.
+    """The facts of one run of the graph, each written in one place. Never outlives the run.
 
-    Values that others may want afterwards are also put into the graph's state, by the node that
-    finds them; nothing here is read from the state again but by a run that begins in the middle.
+    Values that others may need later are also put into the graph's state, by the node that finds
+    them; nothing here is read back from the state except by a run that starts in the middle.
     """
 
     asked: Asked
     meeting: Rendezvous
     run_id: str
-    """Ours, new for each run."""
+    """Internal, new for each run."""
     at: float
     """Unix time in seconds when the run began, by the log's clock."""
     clock: Callable[[], float]
     route: Route | None = None  # classify
     retrieval: Retrieval | None = None  # fallback
     opinion: asyncio.Task[str | None] | None = None
-    """classify: a language model's word on the category, for the primary to wait for."""
+    """classify: a language model's opinion on the category, for the primary to wait for."""
     attempts: list[Attempt] = field(default_factory=list)  # the branches, as calls begin
     reason: str | None = None  # join: why the answer changed hands, or why there is none
     needs: frozenset[str] = frozenset()
-    """What a model must be able to do to answer it."""
-    standby: str | None = None  # begin_race: who stands behind the primary
+    """The capabilities a model needs to answer it."""
+    standby: str | None = None  # begin_race: the provider that stands behind the primary
     judged: bool = False  # begin_race: its two answers are compared once it is over
-    over: asyncio.Event = field(default_factory=asyncio.Event)  # nothing of the run is under way
-    logged: bool = False  # log: its row is written, or was tried to be
-    idle_since: float | None = None  # between two nodes, on the meeting's clock
-    turn: Turn | None = None  # where the run's host keeps the conversation
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # nothing of the run is in progress
+    logged: bool = False  # log: its row was written, or writing it was tried
+    idle_since: float | None = None  # between two nodes, on the rendezvous's clock
+    turn: Turn | None = None  # set if the run's host keeps the conversation
     running: int = 0
-    """Nodes of it that are under way."""
-    broken: BaseException | None = None  # the first thing that ended a node of it
+    """Number of its nodes in progress."""
+    broken: BaseException | None = None  # the first exception that ended one of its nodes
 
     @classmethod
     def begin(
@@ -144,9 +145,9 @@ class Request:
         came_at: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> Request:
-        """A run that begins now; a caller's `request_id` is what events and the log call it.
+        """A run that begins now; events and the log use the caller's `request_id`.
 
-        `clock` is the log's: Unix seconds.
+        `clock` is the log's, in Unix seconds.
         """
         run_id = uuid.uuid4().hex
         meeting = Rendezvous(request_id or run_id, sink, came_at=came_at)
@@ -154,7 +155,7 @@ class Request:
 
     @property
     def request_id(self) -> str:
-        """The caller's name for it, else the run's own."""
+        """The caller's id for it, else the run's own."""
         return self.meeting.request_id
 
     @property
@@ -165,9 +166,9 @@ class Request:
         return self.route
 
     def calls(self, role: str) -> list[Attempt]:
-        """The calls that were made for a side, in order; what was skipped is none."""
+        """The calls made for a side, in order, without skipped ones."""
         return [a for a in self.attempts if a.role == role and not a.skipped]
 
     def rows(self, *, served: Attempt | None = None) -> list[AttemptRow]:
-        """The log's rows of all attempts, as they stand now."""
+        """The log's rows of all attempts at this moment."""
         return [attempt.row(served=attempt is served) for attempt in self.attempts]

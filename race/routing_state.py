@@ -1,4 +1,5 @@
-"""What the router knows of its providers: breakers, the learned order, what may be asked now."""
+"""What the router knows about its providers: breakers, the learned order, which may be called
+now."""
 
 from __future__ import annotations
 
@@ -25,27 +26,28 @@ from telemetry.records import InteractionRow
 logger = structlog.get_logger()
 
 SPENT_S = 5.0
-"""How often the day's cost is summed up from the log; what this process spends counts at once."""
+"""How often the day's cost is summed up from the log; this process's own spending counts at
+once."""
 
 LIMITED_S = 1.0
-"""The same where the budget sets a limit: replicas together go beyond it by what they spend until
-the next look, and by the calls that run then."""
+"""The same if the budget sets a limit: together, replicas can exceed it by what they spend between
+two sums, and by the calls in progress then."""
 
 PIECE = 250
-"""Rows that are folded in before other requests have their turn: some 5 ms."""
+"""Rows folded in before other tasks get a turn: about 5 ms."""
 
 PROVISIONAL = 2_000
 """The newest requests of the log, from which a start without a snapshot learns at once."""
 
 CACHED = 0.05
-"""Reward by which the holder of a conversation's prompt cache may be behind the first: a quarter of
-what waiting can take off, for the prompt that need not be read again."""
+"""How far the reward of the holder of a conversation's prompt cache may be below the first's: a
+quarter of what latency can take off, since the prompt need not be processed again."""
 
 CROWD = 3
-"""One request's row is held back for each full so many that are running."""
+"""One request's row is held back for every so many running requests."""
 
 WELL = frozenset({"ok", "cancelled", "skipped"})
-"""Outcomes of which nothing hangs on being learned at once."""
+"""Outcomes that need not be learned at once."""
 
 
 class Rows(Protocol):
@@ -63,24 +65,24 @@ class Rows(Protocol):
 
 
 class Memory(Protocol):
-    """What was learned from the log, over the end of a process; see `runtime.learning`."""
+    """What was learned from the log, beyond the end of a process; see `runtime.learning`."""
 
     async def recall(self, log: Rows) -> tuple[Held, int] | None:
-        """The fold and its place in the log; None if nothing fits. Raises StorageError."""
+        """The fold and its position in the log; None if nothing fits. Raises StorageError."""
 
     async def keep(self, routing: RoutingState, log: Rows, *, now: bool = False) -> None:
-        """Keep it for the next process, if that is due. Raises StorageError."""
+        """Store it for the next process, if that is due. Raises StorageError."""
 
     def reread_if_due(self, routing: RoutingState, log: Rows) -> None:
-        """Begin to read the whole log, if that is due."""
+        """Start reading the whole log again, if that is due."""
 
     async def stop(self) -> None:
-        """End what is going on."""
+        """Stop background work."""
 
 
 class RoutingState(Permits):
-    """Who may be asked now, and in which order. Shared by all requests of a process; every method
-    is quick and none awaits but `catch_up`."""
+    """Which providers may be called now, and in which order. Shared by all requests of a process;
+    every method is fast and none awaits except `ready` and `catch_up`."""
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class RoutingState(Permits):
         super().__init__(settings, clock=clock)
         self._draw = draw
         self._cursor: int | None = None
-        self._held: list[InteractionRow] = []  # written, not yet folded in
+        self._held: list[InteractionRow] = []  # written, but not yet folded in
         self._ready = False
         self.memory = memory
         self._learning: asyncio.Task[None] | None = None
@@ -101,7 +103,7 @@ class RoutingState(Permits):
         self._folding = 0
         self._unreadable: StorageError | None = None
         self.provisional = False
-        """Only the newest rows of a long log are folded in: the whole of it has yet to be."""
+        """Only the newest rows of a long log are folded in so far."""
         self.ranking = ranking_of(settings)
         self.hedges = HedgeBudget()
         self.loops = Loops()
@@ -110,13 +112,13 @@ class RoutingState(Permits):
         self._ask_spent_at = 0.0
 
     def with_settings(self, settings: Settings, memory: Memory | None = None) -> RoutingState:
-        """A state for a new configuration; providers that stayed as they were keep their breaker.
+        """A state for a new configuration; unchanged providers keep their breakers.
 
-        It has yet to read the log: `ready` does.
+        It has not read the log yet: `ready` does that.
         """
         routing = RoutingState(settings, clock=self._clock, draw=self._draw, memory=memory)
         routing.conversations = self.conversations.with_ttl(settings.affinity.ttl_s)
-        routing._unshared = self._unshared  # the breakers that stay report there
+        routing._unshared = self._unshared  # the breakers that are kept report there
         before = {p.name: p for p in self._settings.providers}
         for provider in settings.providers:
             name = provider.name
@@ -132,12 +134,12 @@ class RoutingState(Permits):
     # -- the order ----------------------------------------------------------------------------
 
     def choose(self, category: str, needs: Needs = ()) -> Choice:
-        """The order to ask in, and with what probability its first was chosen.
+        """The order to ask in, and the probability with which its first provider was chosen.
 
-        Providers that may not be asked now come last; the first is one of them only if all are. One
-        that is due to be tried after trouble goes first, once: the fallback stands behind it, and
-        its place in the order fell with its failures. Where more than text is needed, models of
-        other categories stand behind these.
+        Providers that may not be called now come last; one of them is first only if all are barred.
+        One that is due for another try after trouble goes first, once: the fallback stands behind
+        it, and its rank has fallen with its failures. If more than text is needed, models of other
+        categories follow behind these.
         """
         order = self.ranking.order(category)
         if needs:
@@ -154,14 +156,14 @@ class RoutingState(Permits):
         return Choice((*choice.order, *others), choice.explored, choice.propensity)
 
     def why(self, choice: Choice, category: str) -> str:
-        """Why the first of this choice is asked, where the caller has not said whom to ask."""
+        """Why the first of this choice is asked, unless the caller chose it."""
         if not choice.order:
             return f"{category} has no provider that is enabled"
         first, able = choice.order[0], [name for name in choice.order if self.allows(name)]
         if not able:
             return f"no provider of {category} may be asked now"
         if len(able) == 1 < len(choice.order):
-            return f"only one: {first} alone of {category} may be asked now"
+            return f"only one: of {category} only {first} may be asked now"
         if choice.propensity is None:
             return f"trial: {first} is due to be tried again after trouble"
         if choice.explored:
@@ -174,8 +176,8 @@ class RoutingState(Permits):
         return f"learned order: {first} is first in {category}"
 
     def stays(self, session_id: str | None, category: str, needs: Needs = ()) -> str | None:
-        """The provider that holds the conversation's prompt cache, while it may be asked and its
-        learned reward is not too far behind; None: the order decides."""
+        """The provider that holds the conversation's prompt cache, if it may be called and its
+        learned reward is not too far below the first's; None: the order decides."""
         name = self.conversations.provider(session_id)
         behind = self.ranking.behind(category, name) if name is not None else None
         if name is None or behind is None or behind > CACHED:
@@ -183,14 +185,15 @@ class RoutingState(Permits):
         return name if self.allows(name, needs) else None
 
     def hedge_after_s(self, name: str) -> float:
-        """How long a hedged fallback waits: the learned p95 of the primary's first token."""
+        """How long in seconds a hedged fallback waits: the learned p95 of the primary's first
+        token."""
         return self.ranking.ttft_p95_s(name) or 0.0
 
     async def ready(self, log: Rows, within_s: float | None = None) -> None:
-        """Some order is learned from the log: what was kept of an earlier process and what came
-        since, or else what the newest rows say (then `provisional`).
+        """Make some order available: from a stored snapshot and the rows since, or from the newest
+        rows (then `provisional`).
 
-        Waits so long at most. A log that cannot be read costs the learned order, not the answer;
+        Waits at most so long. A log that cannot be read costs the learned order, not the answer;
         the next call tries again.
         """
         if self._ready:
@@ -228,23 +231,23 @@ class RoutingState(Permits):
         self.ranking.settle()
 
     def replace(self, ranking: Ranking, cursor: int) -> None:
-        """Go on with what was learned elsewhere from the log up to that position."""
+        """Continue with what was learned elsewhere from the log up to that position."""
         self.ranking, self._cursor = ranking, cursor
         self._ready, self.provisional = True, False
         self.ranking.settle()
 
     def learned(self) -> tuple[Held, int] | None:
-        """What is known and the position in the log up to which it is whole; None while it is
-        not: the log is not read yet, only its newest rows are, or a row came too late."""
+        """The fold, and the position in the log up to which it is complete; None while it is not:
+        the log has not been read, only its newest rows have, or a row came too late."""
         cursor, whole = self._cursor, self._ready and not self.provisional
         if cursor is None or not whole or self._folding or self.ranking.overtaken is not None:
             return None
         return self.ranking.held(), cursor
 
     async def catch_up(self, log: Rows, *, revised: bool = False) -> None:
-        """Fold in what was written since the last time, by whatever replica, and what it cost.
+        """Fold in what any replica wrote since the last time, and its cost.
 
-        `revised`: a row of this process was, and its cost counts at once.
+        `revised`: a row of this process that was revised, whose cost counts at once.
         """
         if revised or self._clock() >= self._ask_spent_at:
             self._spent = await log.spent_today()
@@ -260,7 +263,7 @@ class RoutingState(Permits):
             ranking = self.ranking
             rows, cursor = await log.since(self._cursor)
             held, self._held = self._held, []
-            await self._fold_in([*held, *rows])  # what the log says of a row holds
+            await self._fold_in([*held, *rows])  # contained in what the log returns for the row
             if ranking is self.ranking:
                 self._cursor = cursor
             if not rows:
@@ -276,11 +279,11 @@ class RoutingState(Permits):
             self._folding -= 1
 
     def fold(self, rows: Sequence[InteractionRow], category: str, running: int = 1) -> str | None:
-        """Fold in fresh rows; the cause to look at the category's order again, if there is one.
+        """Fold in new rows; returns the reason to check the category's order again, if any.
 
-        While many requests are `running`, rows of such that went well are held back for a moment
-        and folded in together: requests end in another order than they started, and each that was
-        overtaken takes the fold back a stretch.
+        While many requests are `running`, rows of successful ones are held back for a moment and
+        folded in together: requests end in another order than they started, and each one that was
+        overtaken makes the fold go back.
         """
         self._held += rows
         well = all(a["outcome"] in WELL for row in rows for a in row["attempts"])
@@ -293,17 +296,17 @@ class RoutingState(Permits):
         return self.ranking.due(category)
 
     def rerank(self, category: str) -> Change | None:
-        """Take over the order that the rows so far give; the change if it is another one."""
+        """Adopt the order that follows from the rows so far; returns the change, if any."""
         return self.ranking.rerank(category)
 
 
 def once_of(change: Change) -> str:
-    """Names a new order: the same rows give it in every replica."""
+    """Identifies a new order: the same in every replica for the same rows."""
     return f"{change.key} {' '.join(change.after)}"
 
 
 def identity(settings: Settings, name: str) -> str:
-    """Changes whenever another model, another host or another key stands behind the name."""
+    """Changes whenever the name refers to another model, host or key."""
     provider = settings.provider(name)
     host = settings.hosts[provider.host]
     key = host.key.get_secret_value() if host.key else ""
@@ -312,7 +315,7 @@ def identity(settings: Settings, name: str) -> str:
 
 
 def ranking_of(settings: Settings, on_change: Callable[[Change], None] | None = None) -> Ranking:
-    """The learner over the enabled providers, before it has seen a row."""
+    """The learner over the enabled providers, without any rows."""
     declared = {name: settings.order(name) for name in settings.categories}
     trials = {p.name: p.trial.share for p in settings.providers if p.trial}
     return Ranking(settings.ranking, declared, trials, on_change)

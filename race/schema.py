@@ -1,8 +1,8 @@
-"""Whether an answer keeps the JSON format that was asked for.
+"""Whether an answer matches the requested JSON format.
 
-The schema is the caller's and the answer a model's: neither is trusted. Nothing is fetched, sizes
-are bounded, and the check runs in a thread of its own that stops itself after CHECK_S, in the
-middle of a regular expression too.
+The schema comes from the caller and the answer from a model: neither is trusted. Nothing is
+fetched, sizes are bounded, and the check runs in a separate thread that stops itself after CHECK_S,
+even inside a regular expression.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from config.errors import UsageError
 from providers.fields import check_json
 
 CHECK_S = 0.5
-"""An answer that takes longer to check is taken as it is: the schema is the caller's own."""
+"""Seconds; an answer that takes longer to check is accepted, since the schema is the caller's
+own."""
 MAX_SCHEMA_CHARACTERS = 100_000
 PATTERN_S = 0.1
 
 _HELD = frozenset({"name", "description", "strict"})
-"""What is said of a schema beside its kind."""
+"""The members of a format beside its type."""
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas",
                     "dependencies"})  # fmt: skip
@@ -34,18 +35,18 @@ _LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems", "items"})
 _SINGLE = frozenset({"items", "additionalItems", "additionalProperties", "contains", "not", "if",
                      "then", "else", "propertyNames", "unevaluatedItems", "unevaluatedProperties",
                      "contentSchema"})  # fmt: skip
-"""The keywords whose values are schemas by name, in a list or alone, in all drafts from 4 on."""
+"""Keywords whose values are schemas, by name, in a list or single, in all drafts from 4 on."""
 
 
 class _SlowError(Exception):
-    """The time is up."""
+    """The time limit has passed."""
 
 
 def response_format(given: object) -> Mapping[str, object] | None:
-    """A `response_format` in OpenAI's form, also where the schema stands beside the type, as in
-    OpenAI's Responses and text-generation-inference write it; None where it asks for text.
+    """A `response_format` in OpenAI's form, also if the schema is beside the type, as in OpenAI's
+    Responses and text-generation-inference; None if it asks for text.
 
-    Raises UsageError for what no answer could be checked against.
+    Raises UsageError for a format that no answer could be checked against.
     """
     form = {"type": given} if isinstance(given, str) and given else given
     check_json(form, "response_format")
@@ -60,7 +61,7 @@ def response_format(given: object) -> Mapping[str, object] | None:
 
 
 def _read(form: object) -> Mapping[str, object] | None:
-    """None where it asks for text; the schema always stands under `json_schema`."""
+    """None if it asks for text; the schema is always under `json_schema` in the result."""
     if not isinstance(form, Mapping):
         raise UsageError("`response_format` must be an object", "response_format")
     beside = form.get("schema") or form.get("value")
@@ -93,14 +94,15 @@ def _check(schema: Mapping[str, object] | None) -> None:
         for key in _REFERENCES & inner.keys():
             if isinstance(where := inner[key], str) and not where.startswith("#"):
                 raise UsageError(
-                    f"the schema refers to {where[:80]!r}; only references within it are taken",
+                    f"the schema refers to {where[:80]!r}; only references within it are accepted",
                     "response_format",
                 )
     _well_formed(schema)
 
 
 def _well_formed(schema: Mapping[str, object]) -> None:
-    """Raise UsageError for what is no schema of the draft that it names, by default 2020-12."""
+    """Raise UsageError if it is not a valid schema of the draft that it names, by default
+    2020-12."""
     import jsonschema
 
     try:
@@ -123,7 +125,7 @@ def _draft(schema: Mapping[str, object]) -> _Draft:
 
 
 async def fault(form: object, text: str) -> str | None:
-    """What is wrong with an answer in that format, in a phrase; None if nothing is."""
+    """What is wrong with an answer in that format, as a phrase; None if it matches."""
     if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
         return None
     loop = asyncio.get_running_loop()
@@ -146,7 +148,7 @@ def _fault(form: Mapping[str, object], text: str) -> str | None:
 
 
 def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _validated(schema: Mapping[str, object], value: object) -> str | None:
@@ -167,12 +169,12 @@ def _validated(schema: Mapping[str, object], value: object) -> str | None:
         AttributeError,
         TypeError,
     ):
-        return None  # what is no schema was the host's to refuse
+        return None  # an invalid schema was the host's to reject
     return f"{error.json_path}: {error.message[:160]}" if error is not None else None
 
 
 class _Deadline:
-    """When the running check must end, by thread."""
+    """When the check running in each thread must end."""
 
     def __init__(self) -> None:
         import threading
@@ -193,7 +195,7 @@ _deadline = _Deadline()
 
 @cache
 def _timed(base: Hashable) -> _Draft:
-    """One of jsonschema's validators, whose every keyword looks at the time."""
+    """A jsonschema validator in which every keyword checks the time."""
     import jsonschema
 
     checks = cast("_Draft", base).VALIDATORS
@@ -204,7 +206,7 @@ def _timed(base: Hashable) -> _Draft:
 
 
 class _Validator(Protocol):
-    """The part of jsonschema's validators that is used here; the library has no types."""
+    """The part of jsonschema's validators that is used here; the library has no type hints."""
 
     def iter_errors(self, instance: object) -> Iterator[object]: ...
 
@@ -255,7 +257,7 @@ def _pattern_properties(
 
 
 def _found(pattern: str, text: str) -> bool:
-    """Whether the pattern is in the text; one that cannot be read or takes too long counts as."""
+    """Whether the pattern is in the text; an invalid or too slow pattern counts as found."""
     try:
         return regex.search(pattern, text, timeout=PATTERN_S, concurrent=True) is not None
     except (regex.error, TimeoutError):
@@ -269,7 +271,7 @@ def _schema(form: Mapping[str, object]) -> Mapping[str, object] | None:
 
 
 def _schemas(schema: object) -> Iterator[Mapping[str, object]]:
-    """The schema and all those in it. Names of properties, examples, constants and defaults are
+    """The schema and all its subschemas. Names of properties, examples, constants and defaults are
     the caller's data, whatever they look like."""
     if not isinstance(schema, Mapping):
         return

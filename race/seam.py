@@ -1,10 +1,10 @@
-"""The seam of a live stream that changes speakers, read before it is shown.
+"""The seam of a live stream that changes speakers, checked before it is shown.
 
-Text that a caller was shown cannot be taken back, so whoever speaks next must go on from it. Models
-that are asked to go on do so, or begin again, or repeat the last words, or say what they are about
-to do. What comes first is therefore held back until it is plain which of these it is: what repeats
-the shown text is dropped, fences and prefaces are taken away, a missing space is put in. What can
-be neither a repetition nor a continuation is not shown at all.
+Text that a caller was shown cannot be withdrawn, so the next speaker must continue it. Models asked
+to continue do so, or start again, or repeat the last words, or announce what they are about to do.
+The first output is therefore held back until it is clear which of these it is: text that repeats
+what was shown is dropped, fences and prefaces are removed, a missing space is inserted. A text that
+can be neither a repetition nor a continuation is not shown at all.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Literal, NamedTuple
 from routing.quality import refuses
 
 HELD = 40
-"""Characters after which a continuation that repeats nothing so far is judged; twice as many after
-the end of a sentence, where only more words tell the next one from a new beginning."""
+"""Characters after which a continuation that has repeated nothing is judged; twice as many after
+the end of a sentence, where only more words distinguish the next sentence from a new beginning."""
 
 BEGUN_AGAIN = 4
-"""So many words in common with the beginning of the shown text are no chance."""
+"""This many words in common with the beginning of the shown text are not a coincidence."""
 
 ANCHOR = 4
-"""So many of the last words, found after a preface, are where the continuation begins."""
+"""This many of the last words, found after a preface, mark where the continuation begins."""
 
 TAKEN_UP = 5
-"""So many of the first words, found after a preface, are where the text begins again."""
+"""This many of the first words, found after a preface, mark where the text begins again."""
 
 RUN, NEW_IN_RUN = 5, 3
-"""A run of so many words, of which at least so many are new, is no chance either."""
+"""A run of so many words, of which at least so many are new, is not a coincidence either."""
 
 LOOKED_BACK = 200
-"""Words at the end of the shown text that a continuation may repeat."""
+"""Number of words at the end of the shown text that a continuation may repeat."""
 
 PREFACE = 12
-"""Words that a preface may have before the text is taken up."""
+"""Maximum number of words in a preface."""
 
 _WORD = re.compile(r"[぀-ヿ㐀-鿿가-힯]|[^\W_぀-ヿ㐀-鿿가-힯]+")
 _WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
@@ -63,7 +63,7 @@ SENTENCE_STARTERS = frozenset(
     which while who why with yes you your
     der die das ein eine es in und wenn wie le la les un une il el los las una en""".split()  # noqa: SIM905 - words, not code
 )
-"""Words that are written with a capital only where a sentence begins."""
+"""Words that are capitalised only at the beginning of a sentence."""
 
 
 class _Word(NamedTuple):
@@ -76,11 +76,11 @@ Verdict = Literal["open", "joined", "broken"]
 
 
 class Seam:
-    """Feed it the continuation as it comes; it gives back what may be shown.
+    """Feed it the continuation as it comes; it returns what may be shown.
 
-    `verdict` is `open` while all is held back, `joined` once the text goes on from what was shown,
-    `broken` when it does not. With `asked` False the text is an answer of its own, which joins only
-    if it begins with all that was shown.
+    `verdict` is `open` while everything is held back, `joined` once the text continues what was
+    shown, `broken` if it does not. With `asked` False the text is an answer of its own, which joins
+    only if it begins with everything that was shown.
     """
 
     def __init__(self, shown: str, *, asked: bool = True) -> None:
@@ -93,25 +93,25 @@ class Seam:
         self._said = False
 
     def feed(self, text: str) -> str:
-        """What may be shown now of what came so far."""
+        """The part of the text so far that may be shown now."""
         self._held += text
         if self.verdict == "open":
             self._judge(self._held, ended=False)
         return self._release(ended=False) if self.verdict == "joined" else ""
 
     def end(self) -> str:
-        """The continuation is over: the rest of what may be shown."""
+        """The continuation is over: returns the rest that may be shown."""
         if self.verdict == "open":
             self._judge(self._held, ended=True)
         nothing_new = not self._said and not self._held.strip()
         if nothing_new and not _ENDS.search(self._shown):
-            self.verdict = "broken"  # it would end in the middle of a sentence
+            self.verdict = "broken"  # otherwise it would end in the middle of a sentence
         return self._release(ended=True) if self.verdict == "joined" else ""
 
     # -- is it a continuation? ------------------------------------------------------------------
 
     def _judge(self, text: str, *, ended: bool) -> None:
-        """Give the verdict on `text`, all that came so far, as soon as it can be given."""
+        """Set the verdict on `text`, everything received so far, as soon as that is possible."""
         text = self._opened(text)
         words = _words(text)
         whole = ended or not words or words[-1].end < len(text)
@@ -124,14 +124,15 @@ class Seam:
             self._join_or_break(text, said, ended)
 
     def _enough(self, text: str, said: list[_Word]) -> bool:
-        """Enough is there to be judged, and to see whether it repeats a run of words."""
+        """Whether there is enough text to judge it, and to see whether it repeats a run of
+        words."""
         held = 2 * HELD if _ENDS.search(self._shown) else HELD
         overlap, _ = self._overlap(said)
         return len(text.strip()) >= held and len(_words(text[overlap:])) > RUN
 
     def _begins_again(self, text: str, said: list[_Word], part: str, ended: bool) -> bool:
-        """The text begins as the shown text does, at once or after a preface; then the verdict is
-        given, or waits for the end of the repetition."""
+        """Whether the text begins as the shown text does, at once or after a preface; then the
+        verdict is set, or waits for the end of the repetition."""
         shown = self._words
         for at in (0, *_taken_up(said, shown)):
             mine = said[at:]
@@ -141,7 +142,7 @@ class Seam:
             elif self._completes(mine, same):
                 self._join(text, mine[same].start + len(shown[-1].word), in_word=True)
             elif same == len(mine) and not ended and shown[same].word.startswith(part):
-                pass  # it may go on repeating
+                pass  # it may continue to repeat
             elif at == 0 and (same >= BEGUN_AGAIN or (same and ended and same == len(mine))):
                 self.verdict = "broken"
             else:
@@ -150,16 +151,17 @@ class Seam:
         return False
 
     def _completes(self, said: list[_Word], same: int) -> bool:
-        """The next word is the shown text's last one, which was cut within."""
+        """The next word is the shown text's last one, which was cut off."""
         last = same == len(self._words) - 1 and 0 < same < len(said)
         return last and self._cut_in(said[same].word)
 
     def _cut_in(self, word: str) -> bool:
-        """The shown text may have been cut within this word."""
+        """Whether the shown text may have been cut off within this word."""
         return self._shown[-1].isalnum() and word.startswith(self._words[-1].word)
 
     def _within(self, said: list[_Word], part: str) -> bool:
-        """All of it so far stands near the end of the shown text, and may go on to that end."""
+        """Whether all of it so far occurs near the end of the shown text, and may continue to that
+        end."""
         shown, mine = [w.word for w in self._words], [w.word for w in said]
         n = len(mine)
         return n > 0 and any(
@@ -182,9 +184,9 @@ class Seam:
             self.verdict = "broken"
 
     def _overlap(self, said: list[_Word]) -> tuple[int, bool]:
-        """Where the text has repeated the last words, the longest such repetition; 0: nowhere.
+        """The position after the longest repetition of the last words; 0: there is none.
 
-        Second: the last of them was cut within, and is completed here.
+        Second: whether the last of them was cut off and is completed here.
         """
         shown, mine = [w.word for w in self._words], [w.word for w in said]
         for n in range(min(len(mine), len(shown)), 0, -1):
@@ -195,7 +197,7 @@ class Seam:
         return 0, False
 
     def _anchored(self, said: list[_Word]) -> int:
-        """Where the last words are repeated after a preface; 0: nowhere."""
+        """The position of the last words repeated after a preface; 0: not found."""
         shown, mine = [w.word for w in self._words], [w.word for w in said]
         if len(shown) < ANCHOR:
             return 0
@@ -205,7 +207,7 @@ class Seam:
         return 0
 
     def _plausible(self, text: str, said: list[_Word]) -> bool:
-        """Whether a text that repeats nothing can be what comes next."""
+        """Whether a text that repeats nothing can be a continuation."""
         begin = text.lstrip()
         if not begin or refuses(begin):
             return False
@@ -222,7 +224,7 @@ class Seam:
         return said[0].word not in SENTENCE_STARTERS and said[0].word not in known and not anew
 
     def _like_the_beginning(self, said: list[_Word]) -> bool:
-        """It says in other words what the shown text began with."""
+        """Whether it paraphrases the beginning of the shown text."""
         shown = {w.word for w in self._words[:12] if len(w.word) > 3}
         mine = {w.word for w in said[:12] if len(w.word) > 3}
         return len(shown) >= 3 and len(shown & mine) >= 0.6 * len(shown)
@@ -245,7 +247,7 @@ class Seam:
         self._held, self.verdict = rest, "joined"
 
     def _repeats(self, rest: str) -> bool:
-        """A run of five words at the seam, most of them new, was shown before: it says it again."""
+        """Whether a run of five words at the seam, most of them new, was shown before."""
         shown, new = [w.word for w in self._words], [w.word for w in _words(rest)[:RUN]]
         around = [*shown[-(RUN - NEW_IN_RUN) :], *new]
         runs = {tuple(shown[i : i + RUN]) for i in range(len(shown) - RUN + 1)}
@@ -258,7 +260,7 @@ class Seam:
         return before.isalnum() or (before in ".,;:!?" and not after.isdigit())
 
     def _release(self, *, ended: bool) -> str:
-        """Without our fences; what may turn out to be one is held back."""
+        """The text without our fences; text that may turn out to be one is held back."""
         text = self._unfenced(self._held)
         keep = len(text)
         if not ended and (at := text.rfind("<")) >= 0:
@@ -266,13 +268,13 @@ class Seam:
             if any(fence.startswith(opened) for fence in _FENCES):
                 keep = len(text[:at].rstrip())
         elif not ended and text and text[-1].isspace():
-            keep = len(text.rstrip())  # a fence may follow: its own line goes with it
+            keep = len(text.rstrip())  # a fence may follow, which takes its own line with it
         self._held = text[keep:]
         self._said = self._said or keep > 0
         return text[:keep]
 
     def _opened(self, text: str) -> str:
-        """Without a fence that it begins with, ours or that of code that is open already."""
+        """The text without a fence at its start, whether ours or that of code already open."""
         if (fenced := _FENCED.match(text)) and not _FENCE.search(self._shown):
             text = text[fenced.end() :]
         text = self._unfenced(text)
@@ -291,7 +293,7 @@ def _words(text: str) -> list[_Word]:
 
 
 def _common(found: list[_Word], shown: list[_Word]) -> int:
-    """How many words both begin with."""
+    """The number of words that both have in common at the beginning."""
     n = 0
     for one, other in zip(found, shown, strict=False):
         if one.word != other.word:
@@ -301,7 +303,7 @@ def _common(found: list[_Word], shown: list[_Word]) -> int:
 
 
 def _taken_up(said: list[_Word], shown: list[_Word]) -> list[int]:
-    """After how many words of preface the shown text begins again, if it does."""
+    """The number of preface words after which the shown text begins again, if it does."""
     mine, first = [w.word for w in said], [w.word for w in shown[:TAKEN_UP]]
     if len(first) < TAKEN_UP:
         return []

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from telemetry.traces import Traces
 
 RunKey = tuple[object, str]
-"""A run of the graph: LangGraph's `RunControl`, which a run shares with the graphs within it, and
-the place within, empty for a run by itself."""
+"""A run of the graph: LangGraph's `RunControl`, which a run shares with its subgraphs, and its
+namespace, empty for a top-level run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The nodes' collaborators, built once by the router and bound to the graph."""
+    """The nodes' collaborators, created once by the router and passed to the graph."""
 
     settings: Settings
     providers: Providers
@@ -44,7 +44,7 @@ class Services:
     thinkers: Executor
     """Worker threads for classification: onnxruntime works without the GIL."""
     traces: Traces | None = None
-    """None: no collector is named, and nothing of tracing is loaded."""
+    """None: no collector is configured, and no tracing code is loaded."""
     judging: Judging = field(default_factory=Judging)
     races: dict[RunKey, Request] = field(default_factory=dict)
-    """The requests in flight, each by its run of the graph."""
+    """The requests in flight, by their run of the graph."""

@@ -1,4 +1,4 @@
-"""What travels through the graph, and what a caller gets back: values alone."""
+"""The values that travel through the graph, and those that a caller gets back."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """What a caller may set for the answer; the names are OpenAI's."""
+    """Options of the caller for the answer; the names are OpenAI's."""
 
     max_tokens: int
     temperature: float
     top_p: float
     stop: list[str]
     extra: dict[str, object]
-    """All else that goes to the provider as it is: tools, response_format, seed, …"""
+    """Everything else that goes to the provider unchanged: tools, response_format, seed, …"""
     passes: dict[str, object]
-    """Fields that only some hosts know (`hosts.<name>.passes`); those of others are not asked."""
+    """Fields that only some hosts accept (`hosts.<name>.passes`); other hosts are not asked."""
     session_id: str
-    """The conversation's name; no provider is sent it."""
+    """The conversation's name; not sent to providers."""
     ttft_s: float
-    """Seconds that the primary has for its first sign of life, in place of the category's."""
+    """Time limit in seconds for the primary's first sign of life, instead of the category's."""
 
 
 class Wishes(TypedDict, total=False):
-    """Whom the caller would like to be asked. Names are providers' or their hosts'."""
+    """The caller's preferences among providers. Names are those of providers or their hosts."""
 
     models: list[str]
     order: list[str]
@@ -45,7 +45,7 @@ class Wishes(TypedDict, total=False):
     ignore: list[str]
     sort: Literal["price", "throughput", "latency"]
     max_price: dict[str, float]
-    """USD per million tokens, at most: `prompt`, `completion`."""
+    """Maximum price in USD per million tokens: `prompt`, `completion`."""
 
 
 class Route(TypedDict):
@@ -65,7 +65,7 @@ class Route(TypedDict):
 
 
 class Source(TypedDict):
-    """A passage that the fallback was given."""
+    """A passage that was given to the fallback."""
 
     source: str
     title: str
@@ -74,7 +74,7 @@ class Source(TypedDict):
 
 
 class Branch(TypedDict, total=False):
-    """What one side of the race came to."""
+    """The result of one side of the race."""
 
     text: str
     tool_calls: list[ToolCall]
@@ -83,16 +83,16 @@ class Branch(TypedDict, total=False):
     provider: str | None
     model: str | None
     won: bool  # the race was decided for this side
-    refused: bool  # a content filter's word ended the race
+    refused: bool  # a content filter ended the race
     outcome: str
     error: str | None
     detail: str | None
-    out: str | None  # what took the floor from the primary; for the fallback, how it all ended
+    out: str | None  # what took the floor from the primary; for the fallback, how the race ended
     finish_reason: str | None
     attempts: list[AttemptRow]
-    sources: list[Source]  # what the model was given
+    sources: list[Source]  # the messages sent to the model
     passages: list[Source]  # what retrieval found, best first
-    confident: bool  # the passages are good enough to be an answer by themselves
+    confident: bool  # whether the passages are good enough to be an answer by themselves
 
 
 class OrderChange(TypedDict):
@@ -126,9 +126,9 @@ class AnswerState(TypedDict):
 
 
 class Input(TypedDict, total=False):
-    """What a run may be given: `messages` that end with the user's, or a `prompt`.
+    """The input of a run: `messages` that end with the user's, or a `prompt`.
 
-    All but the conversation is of one run alone: a thread does not remember it.
+    Everything except the conversation is for one run only and not remembered in a thread.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
@@ -136,21 +136,21 @@ class Input(TypedDict, total=False):
     category: Annotated[str | None, EphemeralValue]
     provider: Annotated[str | None, EphemeralValue]
     history: Annotated[list[Message], SkipJsonSchema(), EphemeralValue]
-    """The turns before `prompt` in OpenAI's form, for programs; a form shows `messages`."""
+    """The turns before `prompt` in OpenAI's form, for programs; forms show `messages`."""
 
 
 class Output(TypedDict, total=False):
-    """What a run gives back."""
+    """The output of a run."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     answer: AnswerState
 
 
 class Context(TypedDict, total=False):
-    """What an assistant of LangGraph's server, or a caller, fixes for its runs."""
+    """Settings of an assistant on LangGraph's server, or of a caller, for all its runs."""
 
     category: str | None
-    """For runs that name none."""
+    """For runs that do not set their own."""
     provider: str | None
     max_tokens: int | None
     temperature: float | None
@@ -161,7 +161,7 @@ class Context(TypedDict, total=False):
 
 
 class Chosen(TypedDict):
-    """What the caller of this turn chose beside the messages, for a run that begins later on."""
+    """What the caller of this turn chose beside the messages, for a run that starts midway."""
 
     category: str | None
     provider: str | None
@@ -169,21 +169,21 @@ class Chosen(TypedDict):
 
 
 class State(Input, total=False):
-    """The graph's state: plain values, one writer for each key but the conversation."""
+    """The graph's state: plain values, each key written by one node, except the conversation."""
 
     chosen: Chosen  # classify
-    request_id: str  # classify: of this run, never of one before it
+    request_id: str  # classify: of this run, never of an earlier one
     route: Route  # classify
     primary: Branch  # primary
     fallback: Branch  # fallback
     answer: AnswerState  # join
     logged: bool  # log: the commit succeeded
-    cause: str | None  # log: why the order should be looked at again
+    cause: str | None  # log: why the order should be checked again
     reranked: OrderChange | None  # rerank
 
 
 class AnswerDict(TypedDict):
-    """An `Answer` as events and JSON carry it."""
+    """An `Answer` in events and JSON."""
 
     request_id: str
     text: str
@@ -218,7 +218,7 @@ class AnswerDict(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question came to. `success` is False when nobody answered; then `error` says why."""
+    """The result of a question. `success` is False if nobody answered; then `error` says why."""
 
     request_id: str
     text: str
@@ -229,7 +229,7 @@ class Answer:
     role: Literal["primary", "fallback"] | None
     attempts: list[AttemptRow]
     cost_usd: float | None
-    """USD of all attempts; None when the price of one of them is unknown."""
+    """USD of all attempts; None if the price of one of them is unknown."""
     latency_ms: float
     ttft_ms: float | None
     success: bool = True
@@ -238,33 +238,33 @@ class Answer:
     why: str | None = None
     """Why the answer changed hands, or why there is none: one sentence, as in the log."""
     chosen: str | None = None
-    """Why the provider that was asked first was: one sentence."""
+    """Why the provider that was asked first was chosen: one sentence."""
     note: str | None = None
     finish_reason: str | None = None
     tokens_in: int | None = None
     """Of the prompt, and of the text as the caller has it: see "What usage counts" in docs/race.md;
-    None where nobody counted them."""
+    None if nobody counted them."""
     tokens_out: int | None = None
     tokens_cached: int = 0
-    """Of `tokens_in`, those that the host found in its cache, as far as it said so."""
+    """The part of `tokens_in` that was in the host's cache, as far as the host reported it."""
     tokens_reasoning: int = 0
-    """Of `tokens_out`, those of the model's thoughts, likewise."""
+    """The part of `tokens_out` spent on reasoning, as far as the host reported it."""
     sources: list[Source] = field(default_factory=list)
     grounded: bool = False
-    """The text rests on `sources`."""
+    """Whether the text is based on `sources`."""
     retry_after_s: float | None = None
-    """Where nobody answered: the seconds after which asking again may help, if that is known."""
+    """If nobody answered: the seconds after which asking again may help, if known."""
     tool_calls: list[ToolCall] = field(default_factory=list)
-    """What the model wants called, in OpenAI's form."""
+    """The tool calls that the model requests, in OpenAI's form."""
     reasoning: str = ""
-    """The model's thoughts, as far as its host shows them."""
+    """The model's reasoning, as far as its host shows it."""
     logprobs: list[Logprob] = field(default_factory=list)
-    """Of the answer's tokens, where they were asked for and the host has them."""
+    """Of the answer's tokens, if they were requested and the host has them."""
     evidence: dict[str, object] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> AnswerDict:
-        """Its fields; what they hold is shared, not copied."""
+        """Its fields as a dict; nested values are shared, not copied."""
         return cast("AnswerDict", {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod

@@ -1,9 +1,9 @@
-"""Whom the caller would like to be asked: an order of names, some alone, none of some, by price or
-by speed. What is wished for wins over the learned order.
+"""The caller's preferences among providers: an order of names, some only, none of some, by price or
+by speed. They take precedence over the learned order.
 
-An agent's loop over tools stays with the provider that began it. A loop is known by its
-conversation up to the user's last words: what follows are the model's own calls and their results.
-Kept in memory for LOOP_S; another process, or a restart, lets the order decide anew.
+An agent's tool loop stays with the provider that began it. A loop is identified by its conversation
+up to the user's last message: what follows are the model's own calls and their results. Kept in
+memory for LOOP_S; in another process, or after a restart, the order decides anew.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from config.errors import NotFoundError, UsageError
 from config.models import Provider, Settings
 from providers.base import Message
 
-if TYPE_CHECKING:  # the routing state needs none of LangGraph, and commands that print it neither
+if TYPE_CHECKING:  # the routing state does not need LangGraph, nor do commands that print it
     from race.state import Wishes
 
 _ALWAYS = frozenset({"allow_fallbacks", "require_parameters"})
-"""What is so here whoever asks for it."""
+"""Fields that only confirm how this router works anyway."""
 _UNKNOWN = float("inf")
-"""Where a price or a time is not known: after all that are."""
+"""Used for an unknown price or time, which sorts after all known ones."""
 
 
 AUTO = "auto"
@@ -41,9 +41,9 @@ def wished(
     settings: Settings,
     seconds: Callable[[str], float | None],
 ) -> list[str]:
-    """The order as the caller wishes it; `seconds` is a provider's time to its first token.
+    """The order that the caller prefers; `seconds` returns a provider's time to its first token.
 
-    Raises NotFoundError for a name that nobody has, UsageError where nobody is left.
+    Raises NotFoundError for an unknown name, UsageError if no provider is left.
     """
     if not wishes:
         return list(order)
@@ -75,8 +75,8 @@ def wished(
 
 
 def wishes_of(provider: object, models: object) -> Wishes:
-    """The wishes of a caller in Python, as `provider` and `models` give them; UsageError names the
-    first that is none."""
+    """The preferences of a caller in Python, from `provider` and `models`; raises UsageError that
+    names the first invalid one."""
     wishes: Wishes = {"models": _names(models, "models")} if models else {}
     given = provider or {}
     if not isinstance(given, Mapping):
@@ -102,12 +102,12 @@ def _names(given: object, param: str) -> list[str]:
 
 
 def allows(name: str, wishes: Wishes, settings: Settings) -> bool:
-    """Whether the caller lets this provider be asked at all."""
+    """Whether the caller allows this provider at all."""
     return not wishes or ruled_out_by(name, wishes, settings) is None
 
 
 def ruled_out_by(name: str, wishes: Wishes, settings: Settings) -> str | None:
-    """Which of the caller's wishes forbids to ask this provider; None if it may be asked."""
+    """The preference that rules out this provider; None if it may be asked."""
     provider = settings.provider(name)
     names, cost, most = {name, provider.host}, provider.cost, wishes.get("max_price")
     if (only := wishes.get("only")) and not names & set(only):
@@ -124,7 +124,7 @@ def ruled_out_by(name: str, wishes: Wishes, settings: Settings) -> str | None:
 
 
 def _meant(name: str, settings: Settings) -> str:
-    """The name, or what `aliases` say that it stands for where it is none of ours."""
+    """The name itself, or what `aliases` map it to if it is not one of ours."""
     if _is_auto(name, settings) or settings.enabled(name) or name in settings.hosts:
         return name
     return next((to for known, to in settings.aliases.items() if fnmatchcase(name, known)), name)
@@ -155,11 +155,12 @@ def _price(provider: Provider) -> float:
 
 LOOP_S = 600.0
 MOST = 10_000
-"""Loops remembered at once; the oldest goes first."""
+"""Maximum number of loops in memory; the oldest goes first."""
 
 
 class Conversations:
-    """Which provider holds a conversation's prompt cache; shared by all requests of a process."""
+    """The provider that holds each conversation's prompt cache; shared by all requests of a
+    process."""
 
     def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl_s = ttl_s
@@ -172,12 +173,12 @@ class Conversations:
         return self
 
     def provider(self, session_id: str | None) -> str | None:
-        """Who answered it last, if that is not too long ago."""
+        """The provider that answered it last, unless that is too long ago."""
         name, until = self._known.get(session_id or "", ("", 0.0))
         return name if name and self._clock() < until else None
 
     def remember(self, session_id: str, provider: str) -> None:
-        """This provider answered it as the primary."""
+        """Record that this provider answered it as the primary."""
         self._known[session_id] = provider, self._clock() + self._ttl_s
         self._known.move_to_end(session_id)
         while len(self._known) > MOST:
@@ -185,21 +186,22 @@ class Conversations:
 
 
 class Loops:
-    """Shared by all requests of a process; every method is quick."""
+    """Shared by all requests of a process; every method is fast."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
 
     def provider(self, messages: Sequence[Message]) -> str | None:
-        """Who made the calls whose results these messages bring; None where they bring none."""
+        """The provider that made the calls whose results these messages contain; None if there are
+        none."""
         if not messages or messages[-1]["role"] != "tool":
             return None
         name, until = self._known.get(_key(messages), ("", 0.0))
         return name if name and self._clock() < until else None
 
     def remember(self, messages: Sequence[Message], provider: str) -> None:
-        """This provider answered these messages with calls of tools."""
+        """Record that this provider answered these messages with tool calls."""
         key = _key(messages)
         self._known[key] = provider, self._clock() + LOOP_S
         self._known.move_to_end(key)
