@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from api.errors import INVALID, Problem, RefusedError, too_many
 
 MOST_CLIENTS = 10_000
-"""Buckets kept; the one that was used longest ago goes first, and was full again long before."""
+"""Maximum number of buckets; the least recently used goes first, and was full again long before."""
 
 EVERYBODY = 10
-"""All clients together may do so many times what one may: an address is cheap to forge."""
+"""The limit of all clients together, in multiples of one client's: addresses are cheap to forge."""
 
 
 LOCAL = "local"
@@ -26,10 +26,10 @@ LOCAL = "local"
 
 
 class Keys:
-    """The keys of `ROUTER_API_KEYS`, kept as digests; changed ones count without a restart."""
+    """The keys of `ROUTER_API_KEYS`, stored as digests; changes take effect without a restart."""
 
     def __init__(self, current: Callable[[], Iterable[SecretStr]]) -> None:
-        """Whether keys are asked for at all is settled here: a service never opens by an edit."""
+        """Whether keys are required is decided here: editing the keys never opens a service."""
         self._current = current
         self._read = current()
         self._kept = [_digest(key.get_secret_value()) for key in self._read]
@@ -46,9 +46,9 @@ class Keys:
         return self._kept
 
     def accept(self, request: Request) -> bool:
-        """True for a known key, and for everybody where no keys are set.
+        """True for a known key, and for any caller if no keys are set.
 
-        Takes the same time whichever key it is, and however much of it is right.
+        Takes the same time whichever key it is, and however much of it is correct.
         """
         if not self._digests:
             return True
@@ -57,7 +57,7 @@ class Keys:
         return any(known)
 
     def who(self, request: Request) -> str:
-        """A name for the caller that gives nothing of his key away: the key's digest, shortened."""
+        """A name for the caller that reveals nothing about the key: its shortened digest."""
         if not self._digests:
             return LOCAL
         return f"key {_digest(_given(request)).hex()[:8]}"
@@ -74,11 +74,11 @@ class Keys:
         return {_digest(key.get_secret_value()).hex(): key for key in self._read}
 
     async def require(self, request: Request) -> None:
-        """A route's dependency; 401 without a known key."""
+        """Route dependency; 401 without a known key."""
         if self.accept(request):
             return
         sent = any(name in request.headers for name in ("authorization", "x-api-key"))
-        said = "this key is not known" if sent else "a key is needed"
+        said = "this key is unknown" if sent else "a key is needed"
         message = (
             f"{said}: send one of ROUTER_API_KEYS as `Authorization: Bearer …` or as `x-api-key`"
         )
@@ -87,7 +87,7 @@ class Keys:
 
 
 def _given(request: Request) -> str:
-    """The key that was sent, as OpenAI's clients send it or as Anthropic's do."""
+    """The key that was sent, as OpenAI's or Anthropic's clients send it."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return bearer.strip()
@@ -108,7 +108,7 @@ class Bucket:
         self.at = at
 
     def take(self, per_s: float, burst: float, now: float) -> float:
-        """0.0 and a token less, or the seconds until there is one."""
+        """Take a token and return 0.0, or return the seconds until one is available."""
         self.tokens = min(burst, self.tokens + (now - self.at) * per_s)
         self.at = now
         if self.tokens < 1.0:
@@ -130,7 +130,7 @@ class RateLimit:
         self._everybody = Bucket(burst * EVERYBODY, clock())
 
     def wait_s(self, client: str) -> float:
-        """0.0 where the request may go on, else when to try again."""
+        """0.0 if the request may proceed, else the seconds until it may."""
         now = self._clock()
         bucket = self._clients.get(client)
         if bucket is None:
@@ -144,7 +144,7 @@ class RateLimit:
         )
 
     def standing(self, client: str) -> dict[str, str]:
-        """The client's bucket as OpenAI's headers tell it."""
+        """The client's bucket in the form of OpenAI's rate-limit headers."""
         bucket = self._clients[client]
         full_in_s = math.ceil((self._burst - bucket.tokens) / self._per_s)
         minutes, seconds = divmod(full_in_s, 60)
@@ -155,20 +155,20 @@ class RateLimit:
         }
 
     async def require(self, request: Request) -> None:
-        """A route's dependency; 429 with Retry-After past the limit."""
+        """Route dependency; 429 with Retry-After above the limit."""
         client = client_of(request)
         wait = self.wait_s(client)
         standing = self.standing(client)
         request.state.headers += [(k.encode(), v.encode()) for k, v in standing.items()]
         if wait:
-            message = "this open service takes only so many requests a minute; wait a little"
+            message = "this public service limits requests per minute; try again shortly"
             raise RefusedError(too_many(message, wait, "rate_limit_exceeded"))
 
 
 def client_of(request: Request) -> str:
     """The address as the nearest proxy saw it: a Space is only reached through one.
 
-    The entries before the last come from the client itself and prove nothing.
+    Earlier entries come from the client itself and prove nothing.
     """
     forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
     return forwarded or (request.client.host if request.client else "")

@@ -1,4 +1,4 @@
-"""What surrounds every request of the service: its id, its end at a shutdown, and bugs."""
+"""Wraps every request of the service: its id, its end at a shutdown, and bugs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from web.body import LargeBodies
 logger = structlog.get_logger()
 
 PREFIXES = ("/v1", "/router", "/health", "/ready", "/metrics", "/openapi.json")
-"""The service's own paths; the page has its own ways."""
+"""The service's own paths; the page handles its own."""
 
 
 class InFlight:
-    """The requests that are being answered, so that a shutdown can finish or name them."""
+    """The requests in progress, so that a shutdown can wait for them or report them."""
 
     def __init__(self) -> None:
         self.closing = False
         self.tasks: dict[asyncio.Task[object], str] = {}
 
     async def close(self, grace_s: float) -> None:
-        """Let nothing more in, wait `grace_s` seconds for what runs, then cancel it."""
+        """Admit no more requests, wait `grace_s` seconds for those in progress, then cancel
+        them."""
         self.closing = True
         if self.tasks:
             await asyncio.wait(set(self.tasks), timeout=grace_s)
@@ -38,12 +39,12 @@ class InFlight:
 
 
 class Boundary:
-    """ASGI middleware. A request is identified in `request.state` and in `x-request-id`, under
-    Anthropic's prefix in its `request-id` too. A reply takes `request.state.headers` along. A slash
-    too many in a path changes nothing, and HEAD is answered as GET is, without the body.
+    """ASGI middleware. A request's id is in `request.state` and in the header `x-request-id`, under
+    Anthropic's prefix also in `request-id`. A reply includes `request.state.headers`. A
+    duplicate slash in a path is ignored, and HEAD is answered like GET, without the body.
 
     A bug is logged with its traceback and answered with 500. A request that the server or a
-    shutdown cancels is logged and, where nothing was sent yet, answered with 503.
+    shutdown cancels is logged and, if nothing was sent yet, answered with 503.
     """
 
     def __init__(self, app: ASGIApp, in_flight: InFlight) -> None:
@@ -56,7 +57,7 @@ class Boundary:
         if not path.startswith(PREFIXES):
             await self.app(scope, receive, send)
             return
-        # The server itself holds the body of a HEAD back.
+        # The server itself suppresses the body of a HEAD response.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         scope = {**scope, "path": path, "method": method}
         request_id = uuid.uuid4().hex
@@ -89,8 +90,8 @@ class Boundary:
         try:
             await self.app(scope, receive, sender)
         except asyncio.CancelledError:
-            # The task ends here, so its cancellation needs no further passing on; uvicorn would
-            # print a traceback of it.
+            # The task ends here, so its cancellation need not propagate; uvicorn would print its
+            # traceback.
             logger.warning("request_dropped", request=request_id, path=scope["path"])
             await answer(stopping())
         except Exception:
@@ -104,6 +105,6 @@ class Boundary:
 
 
 def _plain(path: str) -> str:
-    """As the routes know it: base addresses are joined to paths with one slash too many."""
+    """Normalised for the routes: clients join base addresses and paths with an extra slash."""
     path = re.sub("//+", "/", path) if "//" in path else path
     return path.rstrip("/") if len(path) > 1 else path

@@ -1,7 +1,7 @@
 """Lines of OpenAI's batch format, checked and answered through the service's own routes.
 
-A line passes through the same code as a request of a client, without a network: every dialect of
-the service can be asked, and the answer is what that route answers.
+A line takes the same code path as a client's request, without a network: every dialect of the
+service can be used, and the answer is that route's answer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ROUTES = (
     "/v1/messages",
     "/v1/responses",
 )
-"""What a line may ask."""
+"""The routes that a line may name."""
 
 
 class BulkResponse(TypedDict):
-    """What the route answered."""
+    """The route's response."""
 
     status_code: int
     request_id: str
@@ -41,7 +41,7 @@ class BulkResponse(TypedDict):
 
 
 class BulkError(TypedDict):
-    """Why a line could not be asked at all."""
+    """Why a line was rejected before it reached a route."""
 
     code: str
     message: str
@@ -71,7 +71,8 @@ class Attempt(NamedTuple):
 
 
 class Bulk:
-    """Asks the routes of an application that has been started; `key` where it wants one."""
+    """Sends lines to the routes of an application that has been started; `key` if it requires
+    one."""
 
     def __init__(self, app: ASGIApp, key: str | None = None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -81,11 +82,11 @@ class Bulk:
         )
 
     async def answer(self, line: Mapping[str, object]) -> BulkResult:
-        """The line's answer; whatever is wrong with it is in the result, nothing is raised."""
+        """The line's result; errors are part of it, and nothing is raised."""
         return (await self.attempt(line)).result
 
     async def attempt(self, line: Mapping[str, object]) -> Attempt:
-        """The same, and what is worth knowing before it is tried again."""
+        """The result, with what a retry needs to know."""
         given = line.get("custom_id")
         custom_id = given if isinstance(given, str) else None
         if (problem := problem_of(line)) is not None:
@@ -110,23 +111,23 @@ class Bulk:
 
 
 def problem_of(line: Mapping[str, object]) -> str | None:
-    """Why a line cannot be asked, as a sentence; None where it can."""
+    """Why a line cannot be processed, as a sentence; None if it can."""
     custom_id, body = line.get("custom_id"), line.get("body")
     if not isinstance(custom_id, str) or not custom_id:
-        return "`custom_id` is not a text that names the line"
+        return "`custom_id` is not a text that identifies the line"
     if line.get("method", "POST") != "POST":
         return "`method` is not POST"
     if line.get("url") not in ROUTES:
-        return f"`url` is none of {', '.join(ROUTES)}"
+        return f"`url` is not one of {', '.join(ROUTES)}"
     if not isinstance(body, dict):
         return "`body` is not an object"
     if body.get("stream"):
-        return "`body.stream` is set: a line is answered whole"
+        return "`body.stream` is set, but a batch line cannot be streamed"
     return None
 
 
 def failed(result: Mapping[str, object]) -> bool:
-    """A line that was not asked, or that the route answered with an error."""
+    """A line that was rejected, or that the route answered with an error."""
     response = result.get("response")
     if result.get("error") or not isinstance(response, dict):
         return True

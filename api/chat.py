@@ -28,7 +28,7 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         openapi_extra=body_of(ChatRequest),
     )
     async def create_chat_completion(request: Request) -> Response:
-        """Answer a conversation, whole or as server-sent events."""
+        """Answer a conversation, in one piece or as server-sent events."""
         settings = router.settings
         asked = parse(await read_json(request, MAX_CHAT_BYTES), settings.passes())
         target = resolve(settings, asked.model, asked.wishes)

@@ -1,4 +1,4 @@
-"""An answer in OpenAI's shapes: a completion, or the chunks of one."""
+"""An answer in OpenAI's format: a completion, or its chunks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ KEEP_ALIVE = b": the answer is under way\n\n"
 
 
 def message_of(answer: Answer, *, older_functions: bool = False) -> dict[str, object]:
-    """The assistant's message; it may be sent back as it is.
+    """The assistant's message, which may be sent back unchanged.
 
-    `older_functions`: the first call is a `function_call`, and there is room for no other.
+    `older_functions`: the first call becomes a `function_call`; that form has no room for others.
     """
     message: dict[str, object] = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.tool_calls and older_functions:
@@ -35,12 +35,12 @@ def message_of(answer: Answer, *, older_functions: bool = False) -> dict[str, ob
 
 
 def logprobs(content: Sequence[Logprob]) -> dict[str, object] | None:
-    """A choice's `logprobs`; null where there are none."""
+    """A choice's `logprobs`; null if there are none."""
     return {"content": content, "refusal": None} if content else None
 
 
 def completion(answer: Answer, asked: Asked) -> bytes:
-    """The body of an answer that was not streamed."""
+    """The body of an answer that is not streamed."""
     choice = {
         "index": 0,
         "message": message_of(answer, older_functions=asked.older_functions),
@@ -66,7 +66,7 @@ def _reason(answer: Answer, asked: Asked) -> str:
 
 
 class Chunks:
-    """The events of one streamed completion. What is the same in each is written once."""
+    """The events of one streamed completion. Their common part is serialised once."""
 
     keep_alive = KEEP_ALIVE
 
@@ -90,7 +90,8 @@ class Chunks:
         return self._head + b'"role":"assistant","content":""' + self._tail
 
     def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
-        """A piece of the answer; `model` names who says it. `chances`: of its tokens."""
+        """A piece of the answer; `model` names its provider. `chances`: log probabilities of its
+        tokens."""
         if speaker != self._speaker:
             self._spoken_by(speaker)
         tail = self._tail
@@ -100,13 +101,13 @@ class Chunks:
         return self._head + b'"content":' + orjson.dumps(text) + tail
 
     def reasoning(self, text: str, speaker: str) -> bytes:
-        """A piece of the model's thoughts."""
+        """A piece of the model's reasoning."""
         if speaker != self._speaker:
             self._spoken_by(speaker)
         return self._head + b'"reasoning_content":' + orjson.dumps(text) + self._tail
 
     def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
-        """Pieces of calls of tools."""
+        """Fragments of tool calls."""
         if speaker != self._speaker:
             self._spoken_by(speaker)
         if self._asked.older_functions:
@@ -114,7 +115,7 @@ class Chunks:
         return self._head + b'"tool_calls":' + orjson.dumps(self._pieces(pieces)) + self._tail
 
     def _older_call(self, pieces: Sequence[CallPiece]) -> bytes:
-        """Those of the first call, as OpenAI streamed a `function_call`."""
+        """Fragments of the first call, as OpenAI streamed a `function_call`."""
         parts = []
         for piece in pieces:
             if not self._called:
@@ -128,7 +129,7 @@ class Chunks:
         return b"".join(parts)
 
     def _pieces(self, pieces: Sequence[CallPiece]) -> list[dict[str, object]]:
-        """As OpenAI streams them: id, type and name once, with the call's first piece."""
+        """As OpenAI streams them: id, type and name once, with the call's first fragment."""
         found = []
         for piece in pieces:
             function = {"arguments": piece["arguments"]}
@@ -143,8 +144,8 @@ class Chunks:
     def end(self, answer: Answer) -> bytes:
         """Everything from the finish chunk to `[DONE]`.
 
-        Usage is in one chunk alone, since clients add it up: in the finish chunk, or, where the
-        caller asked for it, in OpenAI's chunk without choices.
+        Usage is in one chunk only, since clients add it up: in the finish chunk or, if the caller
+        requested it, in OpenAI's chunk without choices.
         """
         router = router_object(answer, self._asked.ignored)
         tokens, apart = usage(answer, self._asked.prompt), self._asked.include_usage
@@ -160,7 +161,7 @@ class Chunks:
         return finish + self._envelope(answer, [], tokens, router) + DONE
 
     def failed(self, problem: Problem) -> bytes:
-        """How a stream ends that was not completed: no finish_reason and no `[DONE]` follow."""
+        """The end of a stream that was not completed: no finish_reason and no `[DONE]` follow."""
         return b"data: " + orjson.dumps(problem.body()) + b"\n\n"
 
     def _spoken_by(self, speaker: str) -> None:

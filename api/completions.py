@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: OpenAI's legacy completions. The prompt is put as a user's message."""
+"""`POST /v1/completions`: OpenAI's legacy completions. The prompt becomes a user's message."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def completions_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         openapi_extra=body_of(CompletionRequest),
     )
     async def create_completion(request: Request) -> Response:
-        """Answer a prompt in the legacy shape, whole or as server-sent events."""
+        """Answer a prompt in the legacy format, in one piece or as server-sent events."""
         body = await read_json(request, MAX_CHAT_BYTES)
         asked = translated(body).asked(router.settings.passes())
         target, request_id = resolve(router.settings, asked.model), request.state.request_id
@@ -82,12 +82,13 @@ def completions_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
 
 
 def translated(body: dict[str, object]) -> Translation:
-    """The same request as a chat completion's; RefusedError (400) names what is wrong."""
+    """The same request as a chat completion's; raises RefusedError (400) that names what is
+    wrong."""
     request = read(CompletionRequest, body)
     prompt = request.prompt
     if isinstance(prompt, list):
         if len(prompt) != 1:
-            raise invalid("`prompt`: send one prompt a request", "prompt", "invalid_value")
+            raise invalid("`prompt`: send one prompt per request", "prompt", "invalid_value")
         prompt = prompt[0]
     own = {"prompt", "n", "best_of", "logprobs"}
     chat = {name: value for name, value in body.items() if name not in own}
@@ -97,7 +98,7 @@ def translated(body: dict[str, object]) -> Translation:
 
 
 class TextChunks:
-    """The events of one streamed completion: text alone."""
+    """The events of one streamed completion: text only."""
 
     keep_alive = KEEP_ALIVE
 
@@ -120,14 +121,14 @@ class TextChunks:
         return _event(self._body(speaker, _choice(text, None)))
 
     def reasoning(self, text: str, speaker: str) -> bytes:
-        """The legacy shape has no room for thoughts, nor for calls of tools."""
+        """The legacy format has no place for reasoning or tool calls."""
         return b""
 
     def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
         return b""
 
     def end(self, answer: Answer) -> bytes:
-        """Everything from the finish chunk to `[DONE]`; usage is in one chunk alone."""
+        """Everything from the finish chunk to `[DONE]`; usage is in one chunk only."""
         speaker, known = str(answer.provider), self._known(answer)
         last = self._body(speaker, _choice("", finish_reason(answer)))
         if not self._asked.include_usage:
@@ -136,7 +137,7 @@ class TextChunks:
         return _event({**last, "router": known["router"]}) + _event(counted) + DONE
 
     def failed(self, problem: Problem) -> bytes:
-        """How a stream ends that was not completed: no finish_reason and no `[DONE]` follow."""
+        """The end of a stream that was not completed: no finish_reason and no `[DONE]` follow."""
         return _event(problem.body())
 
     def _body(self, speaker: str, *choices: dict[str, object]) -> dict[str, object]:

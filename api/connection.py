@@ -1,4 +1,4 @@
-"""The client's connection: what is written to it, how slowly it may read, and that it left."""
+"""The client's connection: what is written to it, how slowly it may read, and its disconnection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 from starlette.types import Receive, Send
 
 WRITE_S = 30.0
-"""A client that reads nothing for so long counts as gone: it holds a place of the race."""
+"""A client that reads nothing for so many seconds counts as gone, since it occupies a place."""
 
 STREAM_START = {
     "type": "http.response.start",
@@ -23,10 +23,10 @@ STREAM_START = {
 
 
 class Presence:
-    """An `async with` whose body ends when the client closes its connection.
+    """An `async with` block that ends when the client closes its connection.
 
-    The body is cancelled where it waits, as by `asyncio.timeout`, and execution goes on after the
-    block with `left` set. Read the request's body before.
+    Its body is cancelled at its current await, as by `asyncio.timeout`, and execution continues
+    after the block with `left` set. Read the request's body before.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -64,17 +64,17 @@ class Presence:
 
 
 class SlowReaderError(Exception):
-    """The client takes nothing off the connection."""
+    """The client reads nothing from the connection."""
 
 
 class Out:
-    """The body of a streamed answer; its headers go out with the first write."""
+    """The body of a streamed answer; its headers are sent with the first write."""
 
     def __init__(self, send: Send, patience_s: float = WRITE_S) -> None:
         self._send = send
         self._patience_s = patience_s
         self.open = False
-        """The headers are out and the end is not."""
+        """The headers were sent and the end was not."""
         self._started = False
 
     async def write(self, data: bytes, *, more: bool = True) -> None:

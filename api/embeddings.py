@@ -1,4 +1,4 @@
-"""`POST /v1/embeddings`: vectors of the model that retrieval uses."""
+"""`POST /v1/embeddings`: embeddings from the model that retrieval uses."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from vectorstore.embeddings import DIMENSIONS, MEND, MODEL, Embedder
 
 MOST_TEXTS = 2048
 AT_ONCE = 8
-"""Texts that are embedded between two looks at whether the client is still there: 0.2 s at most."""
+"""Texts embedded between two checks that the client is still connected: 0.2 s at most."""
 
 TOKENS = (
-    "`input`: tokens are not taken, as each model has its own; send texts"
+    "`input`: token ids are not accepted, as each model has its own; send texts"
     " (LangChain: check_embedding_ctx_length=False)"
 )
 
@@ -39,13 +39,13 @@ class EmbeddingsRequest(Wire):
 
     model: str = Field(default=MODEL, max_length=256, description=f"`{MODEL}` or `auto`.")
     input: str | list[Any] = Field(
-        description="A text or several, each of at most 512 tokens: what follows is not seen.",
+        description="One or several texts, each of at most 512 tokens; the rest is truncated.",
     )
     dimensions: Whole | None = Field(
         default=None,
         ge=1,
         le=DIMENSIONS,
-        description="The first so many, at length 1. The model was not trained for fewer than all.",
+        description="The first so many dimensions, normalised; the model was trained for all.",
     )
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = Field(default=None, description="Ignored.")
@@ -71,7 +71,7 @@ class Embeddings(Documented):
 
 def embeddings_routes(router: Router) -> APIRouter:
     routes = APIRouter()
-    turn = asyncio.Semaphore(1)  # one request at a time: the cores are the races' first
+    turn = asyncio.Semaphore(1)  # one request at a time: races have priority on the cores
 
     @routes.post(
         "/v1/embeddings",
@@ -81,7 +81,7 @@ def embeddings_routes(router: Router) -> APIRouter:
         openapi_extra=body_of(EmbeddingsRequest),
     )
     async def create_embeddings(request: Request) -> Embeddings | Response:
-        """Embed texts; asks no provider."""
+        """Embed texts; calls no provider."""
         asked = read(EmbeddingsRequest, await read_json(request, MAX_CHAT_BYTES))
         _check_model(router.settings, asked.model)
         texts = _texts(asked.input)
@@ -133,11 +133,11 @@ def _texts(given: str | list[Any]) -> list[str]:
 
 
 def _check_model(settings: Settings, model: str) -> None:
-    """RefusedError (400, 404) for all but the model, `auto` and what stands for it."""
+    """RefusedError (400, 404) unless it is the model, `auto` or an alias of them."""
     if model != MODEL and resolve(settings, model) != Target():
         raise _no_embeddings(model)
 
 
 def _no_embeddings(model: str) -> RefusedError:
-    message = f"`model`: {model[:80]!r} makes no embeddings here; {MODEL!r} does"
+    message = f"`model`: {model[:80]!r} does not provide embeddings here; {MODEL!r} does"
     return invalid(message, "model", "unsupported_value")

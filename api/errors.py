@@ -1,4 +1,4 @@
-"""Our errors as HTTP answers, in the dialect of the path, so that clients raise their own types:
+"""Our errors as HTTP responses, in the dialect of the path, so that clients raise their own types:
 Anthropic's error object under its prefix, OpenAI's everywhere else."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from config.errors import (
 from race.state import Answer
 
 ANTHROPIC = "/v1/messages"
-"""Where Anthropic's dialect is spoken."""
+"""The paths of Anthropic's dialect."""
 
 
 def speaks_anthropic(path: str) -> bool:
@@ -31,7 +31,7 @@ def speaks_anthropic(path: str) -> bool:
 
 
 NO_THREADS = "thread_unsupported_request"
-"""Anthropic's code by which its clients know to send the whole conversation each time."""
+"""Anthropic's code that makes its clients send the whole conversation each time."""
 
 _ANTHROPIC = {
     400: "invalid_request_error",
@@ -50,7 +50,7 @@ SERVER = "server_error"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as the caller sees it; `code` and `kind` are OpenAI's words where it has one."""
+    """An error for the caller; `code` and `kind` are OpenAI's, where it has one."""
 
     status: int
     message: str
@@ -59,7 +59,7 @@ class Problem:
     param: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     router: dict[str, object] | None = None
-    """What each provider said, where some were asked."""
+    """What each provider said, if any were asked."""
 
     def body(self) -> dict[str, object]:
         error = {
@@ -71,7 +71,7 @@ class Problem:
         return {"error": error} if self.router is None else {"error": error, "router": self.router}
 
     def anthropic(self, request_id: str | None) -> dict[str, object]:
-        """The same in Anthropic's shape, whose types follow the status."""
+        """The same in Anthropic's format, whose types follow the status."""
         kind = _ANTHROPIC.get(self.status, "api_error")
         error: dict[str, object] = {"type": kind, "message": self.message}
         if self.code == NO_THREADS:
@@ -86,7 +86,7 @@ class Problem:
 
 
 class ProblemResponse(Response):
-    """An error on its way out; the path that it answers says in which dialect."""
+    """An error on its way out; its path determines the dialect."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(status_code=problem.status)
@@ -104,7 +104,7 @@ class ProblemResponse(Response):
 
 
 class RefusedError(RouterError):
-    """The service refuses a request before the router sees it."""
+    """The service rejects a request before the router sees it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -112,12 +112,12 @@ class RefusedError(RouterError):
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> RefusedError:
-    """A request that is wrong in itself: 400."""
+    """An invalid request: 400."""
     return RefusedError(Problem(400, message, param=param, code=code))
 
 
 def problem_of(error: RouterError) -> Problem:
-    """The answer to each of our own errors."""
+    """The response to each of our own errors."""
     match error:
         case RefusedError():
             return error.problem
@@ -141,7 +141,7 @@ def too_many(message: str, retry_after_s: float, code: str) -> Problem:
 
 
 def crashed(request_id: str) -> Problem:
-    """A bug: its traceback is in the service's own log, under this id."""
+    """A bug: its traceback is in the service's log, under this id."""
     message = f"the service failed; its log has the details under request {request_id}"
     return Problem(500, message, SERVER, "internal_error")
 
@@ -152,7 +152,7 @@ def stopping() -> Problem:
 
 
 def _no_answer(answer: Answer) -> Problem:
-    """Nobody answered: the prompt's fault where all say so, else the providers'."""
+    """Nobody answered: the prompt's fault if all providers say so, else theirs."""
     message, router = answer.error or "no provider answered", router_object(answer)
     if answer.error_kind == "content_filter":
         return Problem(400, message, code="content_filter", param="messages", router=router)
@@ -168,5 +168,5 @@ def _no_answer(answer: Answer) -> Problem:
 
 
 def _retry_after(seconds: float) -> dict[str, str]:
-    """In whole seconds and at least one."""
+    """In whole seconds, at least one."""
     return {"retry-after": str(max(1, math.ceil(seconds)))}

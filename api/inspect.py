@@ -23,7 +23,7 @@ TEXT: dict[int | str, dict[str, object]] = {
 
 
 class Feedback(BaseModel):
-    """What the caller thinks of an answer; null takes it back."""
+    """The caller's rating of an answer; null withdraws it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -32,7 +32,7 @@ class Feedback(BaseModel):
 
 
 class Correction(BaseModel):
-    """A prompt, or a request's, and the category that it belongs to; null takes that back."""
+    """The category of a prompt, or of a request's prompt; null withdraws the correction."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,7 +48,7 @@ class Correction(BaseModel):
 
 
 class Health(Documented):
-    """`status` is `ok`, `degraded` or `down`; details need a key where keys are set."""
+    """`status` is `ok`, `degraded` or `down`; details require a key if keys are set."""
 
     status: str
     version: str
@@ -64,8 +64,8 @@ DOWN: dict[int | str, dict[str, object]] = {503: {"model": Health}}
 
 
 def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
-    """The routes under `/router`. Without `write` nothing can be changed, and texts that others
-    wrote are not shown."""
+    """The routes under `/router`. Without `write` nothing can be changed, and other callers' texts
+    are not shown."""
     routes = APIRouter()
 
     @routes.get("/router/interactions", responses=errors(400, 503))
@@ -88,9 +88,9 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
         openapi_extra=body_of(Feedback),
     )
     async def feedback(request: Request) -> dict[str, object]:
-        """Replace what the caller thinks of an answer."""
+        """Replace the caller's rating of an answer."""
         if not write:
-            message = "this open service takes no feedback"
+            message = "this public service does not accept feedback"
             raise RefusedError(Problem(403, message, code="read_only"))
         given = await read_json(request)
         try:
@@ -106,7 +106,7 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
         openapi_extra=body_of(Correction),
     )
     async def teach(request: Request) -> dict[str, object]:
-        """Correct the classifier; it judges by this at once, in every replica."""
+        """Correct the classifier; takes effect at once, in every replica."""
         _refuse_unless(write)
         given = await read_json(request)
         try:
@@ -124,7 +124,7 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
 
     @routes.delete("/router/taught/{lesson}", responses=errors(403, 404, 503))
     async def take_back(lesson: str, request: Request) -> dict[str, object]:
-        """Take a correction back."""
+        """Withdraw a correction."""
         _refuse_unless(write)
         return dict(await router.take_back(lesson, by=keys.who(request)))
 
@@ -132,9 +132,11 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
 
 
 def _refuse_unless(write: bool) -> None:
-    """An open service learns nothing from strangers and shows none of what they wrote."""
+    """A public service learns nothing from its callers and shows none of their texts."""
     if not write:
-        raise RefusedError(Problem(403, "this open service takes no corrections", code="read_only"))
+        raise RefusedError(
+            Problem(403, "this public service does not accept corrections", code="read_only")
+        )
 
 
 def metrics_routes(router: Router) -> APIRouter:
@@ -157,9 +159,9 @@ def health_routes(router: Router, keys: Keys) -> APIRouter:
 
     @routes.get("/health", response_model=Health, responses=DOWN | errors())
     async def health(request: Request) -> JSONResponse:
-        """Whether anything can answer (503 if not), and how each provider does.
+        """Whether anything can answer (503 if not), and each provider's state.
 
-        Open to everybody, so that probes need no key; what it says beyond that is not.
+        Public, so that probes need no key; its details are not.
         """
         found = router.health()
         status = 503 if found["status"] == "down" else 200
@@ -169,9 +171,9 @@ def health_routes(router: Router, keys: Keys) -> APIRouter:
 
     @routes.get("/ready", response_model=Ready, responses={503: {"model": Ready}})
     async def ready() -> JSONResponse:
-        """200 as soon as a request would be answered within its limits, degraded or not; 503
-        before that and while shutting down. An outage of the log, of Chroma or of the classifier
-        changes nothing here. Open to everybody."""
+        """200 as soon as a request would be answered within its limits, degraded or not; 503 before
+        that and while shutting down. An outage of the log, of Chroma or of the classifier does
+        not change it. Public."""
         return JSONResponse({"ready": router.ready}, 200 if router.ready else 503)
 
     return routes

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the names that `model` can take."""
+"""`GET /v1/models`: the values that `model` accepts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AboutProvider(Documented):
 
 
 class Listed(Documented):
-    """A name for `model`; `router` says what it stands for."""
+    """A value for `model`; `router` describes it."""
 
     id: str
     object: Literal["model"] = "model"
@@ -79,7 +79,7 @@ def listing_routes(router: Router) -> APIRouter:
         for one in listed(router.settings, since, router.services.routing.capabilities.about):
             if one.id == model:
                 return one
-        resolve(router.settings, model)  # an alias is no model of the list
+        resolve(router.settings, model)  # an alias is not a model of the list
         message = f"the model {model[:80]!r} is an alias or an order; it is not listed"
         raise _unknown(message)
 
@@ -87,7 +87,7 @@ def listing_routes(router: Router) -> APIRouter:
 
 
 def listed(settings: Settings, since: int, capabilities: Callable[[str], Known]) -> list[Listed]:
-    """Every name, `auto` first; `since` is the Unix time to give as the date of creation."""
+    """Every name, `auto` first; `since` is the Unix time to report as the date of creation."""
     auto = AboutAuto(kind="auto", categories=list(settings.categories))
     names = [Listed(id=AUTO, created=since, owned_by="router", router=auto)]
     for name, category in settings.categories.items():
@@ -104,7 +104,7 @@ def listed(settings: Settings, since: int, capabilities: Callable[[str], Known])
 
 
 def resolve(settings: Settings, model: str, wishes: Wishes | None = None) -> Target:
-    """What the name asks for; RefusedError (404) if it is unknown."""
+    """The meaning of the name; raises RefusedError (404) if it is unknown."""
     try:
         return target_of(settings, model, wishes)
     except NotFoundError as error:

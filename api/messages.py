@@ -1,7 +1,7 @@
 """`POST /v1/messages`: Anthropic's dialect, as far as its clients and coding agents use it.
 
-Cache marks ask nothing of an answer and are dropped. Thoughts come as `thinking` blocks and go back
-with their turn.
+Cache marks have no effect on an answer and are dropped. Reasoning comes as `thinking` blocks and is
+accepted back with its turn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NAMES = {
 }
 NOTED = frozenset({"context_management", "betas", "inference_geo", "speed", "cache_control",
                    "diagnostics"})  # fmt: skip
-"""Of Anthropic's own service: ignored, with a note."""
+"""Features of Anthropic's own service: ignored, with a note."""
 
 DROPPED_TOOLS = ("web_search", "web_fetch", "tool_search", "advisor", "memory")
 """Tools of Anthropic's servers that coding agents always send: left out, with a note."""
@@ -51,10 +51,10 @@ DROPPED_TOOLS = ("web_search", "web_fetch", "tool_search", "advisor", "memory")
 DROPPED_BLOCKS = frozenset({"redacted_thinking", "server_tool_use", "web_search_tool_result",
                             "web_fetch_tool_result", "tool_search_tool_result",
                             "container_upload", "tool_reference"})  # fmt: skip
-"""What Anthropic's servers did themselves in an old turn."""
+"""Actions of Anthropic's servers in an earlier turn."""
 
 EFFORTS = ((2_048, "low"), (8_192, "medium"))
-"""A budget of thinking tokens at most so large is this effort; a larger one is `high`."""
+"""A thinking budget of at most so many tokens maps to this effort; a larger one to `high`."""
 
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -66,7 +66,7 @@ class MessagesRequest(Wire):
 
     model: str = Field(default="auto", max_length=256, description="As in a chat completion.")
     messages: list[dict[str, object]] = Field(
-        max_length=MAX_MESSAGES, description="Texts, pictures, calls of tools and their results."
+        max_length=MAX_MESSAGES, description="Texts, pictures, tool calls and their results."
     )
     system: str | list[dict[str, object]] | None = None
     max_tokens: Whole | None = Field(default=None, ge=1, le=MAX_TOKENS)
@@ -118,7 +118,7 @@ def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         openapi_extra=body_of(MessagesRequest),
     )
     async def create_message(request: Request) -> Response:
-        """Answer a conversation in Anthropic's shape, whole or as server-sent events."""
+        """Answer a conversation in Anthropic's format, in one piece or as server-sent events."""
         asked, request_id = await asked_of(request), request.state.request_id
         target = resolve(router.settings, asked.model)
         events = MessageEvents(request_id, asked)
@@ -131,7 +131,7 @@ def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         openapi_extra=body_of(MessagesRequest),
     )
     async def count_tokens(request: Request) -> Counted:
-        """About how many tokens the request has; asks nobody."""
+        """Estimate the number of tokens in the request; calls no provider."""
         asked = await asked_of(request)
         resolve(router.settings, asked.model)
         tools = (asked.options.get("extra") or {}).get("tools")
@@ -142,7 +142,8 @@ def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
 
 
 def translated(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Translation:
-    """The same request as a chat completion's; RefusedError (400) names what has no place there."""
+    """The same request as a chat completion's; raises RefusedError (400) that names what is
+    unsupported."""
     request = read(MessagesRequest, body)
     given = request.model_extra or {}
     extra = {name: value for name, value in given.items() if not asks_nothing(value)}
@@ -169,7 +170,7 @@ def translated(body: dict[str, object], passes: frozenset[str] = frozenset()) ->
 
 
 def _wishes(request: MessagesRequest, chat: dict[str, object]) -> None:
-    """How hard to think, and in which form to answer."""
+    """The reasoning effort, and the answer's format."""
     config = request.output_config or {}
     thinking = request.thinking or {}
     if effort := config.get("effort"):
@@ -226,7 +227,7 @@ def _message(message: dict[str, object], where: str, found: Translation) -> None
 
 
 def _user(content: object, where: str, found: Translation) -> None:
-    """A user's turn; the results of tools in it are turns of their own, in their order."""
+    """A user's turn; tool results in it become separate turns, in order."""
     if isinstance(content, str):
         found.say({"role": "user", "content": content}, where)
         return
@@ -292,7 +293,7 @@ def _parts(content: object, where: str) -> str | list[dict[str, object]]:
 
 
 def _part(block: dict[str, object], where: str) -> dict[str, object] | None:
-    """A block as a part of a chat message; None for what asks nothing."""
+    """A block as a part of a chat message; None for one without effect."""
     kind = str(block.get("type"))
     match kind:
         case "text":

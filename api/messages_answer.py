@@ -1,4 +1,4 @@
-"""An answer in Anthropic's shapes: a message, or the events of one.
+"""An answer in Anthropic's format: a message, or its events.
 
 https://docs.claude.com/en/api/messages-streaming gives the order of the events.
 """
@@ -24,12 +24,11 @@ STOPPED = {
     "tool_calls": "tool_use",
 }
 SIGNATURE = "unsigned"
-"""Anthropic signs its models' thoughts; those of others have nothing to sign, but clients want a
-text in its place."""
+"""Anthropic signs its models' reasoning; others have nothing to sign, but clients expect a text."""
 
 
 def message(answer: Answer, asked: Asked) -> bytes:
-    """The body of an answer that was not streamed."""
+    """The body of an answer that is not streamed."""
     blocks: list[dict[str, object]] = []
     if answer.reasoning:
         thoughts = answer.reasoning
@@ -56,11 +55,11 @@ class MessageEvents:
         self._request_id = request_id
         self._asked = asked
         self._blocks = 0
-        """Content blocks begun so far."""
+        """Number of content blocks started so far."""
         self._writing: str | None = None
-        """The kind of the block that text or thoughts are being written to."""
+        """The kind of the block that text or reasoning is being written to."""
         self._calls: dict[int, _Call] = {}
-        """Calls of tools whose block is open, by the provider's index."""
+        """Tool calls whose block is open, by the provider's index."""
 
     def whole(self, answer: Answer) -> bytes:
         return message(answer, self._asked)
@@ -71,24 +70,24 @@ class MessageEvents:
         return _event({"type": "message_start", "message": begun})
 
     def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
-        """A piece of the answer; Anthropic's shape has no room for log probabilities."""
+        """A piece of the answer; Anthropic's format has no place for log probabilities."""
         if not text:
             return b""
         begun = self._written_to("text", {"type": "text", "text": ""})
         return begun + self._delta(self._blocks - 1, {"type": "text_delta", "text": text})
 
     def reasoning(self, text: str, speaker: str) -> bytes:
-        """A piece of the model's thoughts."""
+        """A piece of the model's reasoning."""
         block = {"type": "thinking", "thinking": "", "signature": ""}
         begun = self._written_to("thinking", block)
         return begun + self._delta(self._blocks - 1, {"type": "thinking_delta", "thinking": text})
 
     def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
-        """Pieces of calls of tools, each call in a block of its own."""
+        """Fragments of tool calls, each call in a block of its own."""
         return b"".join(self._piece(piece) for piece in pieces)
 
     def end(self, answer: Answer) -> bytes:
-        """What follows the last block."""
+        """The events after the last block."""
         counted = _usage(answer, self._asked)
         delta = {"stop_reason": _stop_reason(answer), "stop_sequence": None}
         ending = {
@@ -101,7 +100,7 @@ class MessageEvents:
         return closed + _event(ending) + _event({"type": "message_stop"})
 
     def failed(self, problem: Problem) -> bytes:
-        """How a stream ends that was not completed: no `message_stop` follows."""
+        """The end of a stream that was not completed: no `message_stop` follows."""
         return _event(problem.anthropic(self._request_id))
 
     def _piece(self, piece: CallPiece) -> bytes:
@@ -119,7 +118,7 @@ class MessageEvents:
         return begun + self._delta(call.block, delta)
 
     def _written_to(self, kind: str, block: Mapping[str, object]) -> bytes:
-        """The events that make a block of this kind the one that is written to."""
+        """The events that open a block of this kind, unless it is open."""
         if self._writing == kind:
             return b""
         closed = self._close() + self._close_calls(unfinished=False)
@@ -131,7 +130,7 @@ class MessageEvents:
         return _event({"type": "content_block_start", "index": index, "content_block": block})
 
     def _close(self) -> bytes:
-        """The end of the block of text or thoughts that is open, if one is."""
+        """The end of the open block of text or reasoning, if there is one."""
         if self._writing is None:
             return b""
         signed = b""
@@ -142,9 +141,9 @@ class MessageEvents:
         return signed + _stop(self._blocks - 1)
 
     def _close_calls(self, *, unfinished: bool) -> bytes:
-        """The ends of the open calls whose arguments are whole, or of all of them.
+        """The ends of the open calls whose arguments are complete, or of all of them.
 
-        A host may send the pieces of several calls by turns; then their blocks are open together.
+        A host may interleave the fragments of several calls; their blocks are then open together.
         """
         done = [i for i, call in self._calls.items() if unfinished or call.is_whole()]
         return b"".join(_stop(self._calls.pop(index).block) for index in done)
@@ -163,7 +162,7 @@ class _Call:
 
 
 def is_json(text: str) -> bool:
-    """Whether nothing is missing; a JSON object cannot be gone on with."""
+    """Whether the arguments are complete; nothing can be added to a JSON object."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -182,7 +181,7 @@ def _tool_use(call: ToolCall) -> dict[str, object]:
 
 
 def _object(arguments: str) -> dict[str, object]:
-    """The arguments as an object; what the model wrote in another form is under `arguments`."""
+    """The arguments as an object; anything else that the model wrote is under `arguments`."""
     if not arguments.strip():
         return {}
     read = orjson.loads(arguments) if is_json(arguments) else arguments

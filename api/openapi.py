@@ -1,5 +1,5 @@
-"""The OpenAPI document: what FastAPI cannot know, because bodies are read and answers written by
-us rather than by it."""
+"""The parts of the OpenAPI document that FastAPI cannot infer, because bodies are read and answers
+written by this package."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class RouterObject(Documented):
     attempts: list[dict[str, object]]
     cost_usd: float | None
     why: str | None
-    """Why the answer changed hands, or why there is none: the log's `reason`. Else why that
-    provider was asked: learned order, exploration, conversation, the caller's wish, a lone choice,
-    budget."""
+    """Why the answer changed hands, or why there is none: the log's `reason`. Otherwise why that
+    provider was asked: learned order, exploration, conversation, the caller's preference, no
+    alternative, budget."""
     note: str | None
     sources: list[dict[str, object]]
     grounded: bool
@@ -93,7 +93,7 @@ class ErrorDetail(Documented):
 
 
 class ErrorBody(Documented):
-    """OpenAI's error object; `router` says what each provider said, where some were asked."""
+    """OpenAI's error object; `router` records what each provider said, if any were asked."""
 
     error: ErrorDetail
 
@@ -129,8 +129,8 @@ def body_of(model: type[BaseModel]) -> dict[str, object]:
 
 
 def document(app: FastAPI) -> dict[str, object]:
-    """The document, made once. Definitions move to where they are referred to, and FastAPI's own
-    422 gives way to the 400 that is sent instead."""
+    """The document, built once. Definitions are inlined where they are used, and FastAPI's own 422
+    is replaced by the 400 that is really sent."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schemas = made.setdefault("components", {}).setdefault("schemas", {})

@@ -1,4 +1,4 @@
-"""What every dialect says of an answer: why it ended, what it cost, and what the router did."""
+"""What every dialect reports about an answer: why it ended, its cost, and what the router did."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _note(note: str | None, ignored: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What an answer took; each dialect has names of its own for it."""
+    """An answer's token counts; each dialect names them differently."""
 
     prompt: int
     completion: int
@@ -54,7 +54,7 @@ class Tokens:
 
 
 def usage(answer: Answer, prompt: str) -> dict[str, object]:
-    """`usage` in the words of OpenAI's chat completions."""
+    """`usage` as in OpenAI's chat completions."""
     counted = tokens(answer, prompt)
     return {
         "prompt_tokens": counted.prompt,
@@ -66,8 +66,8 @@ def usage(answer: Answer, prompt: str) -> dict[str, object]:
 
 
 def tokens(answer: Answer, prompt: str) -> Tokens:
-    """Tokens of the prompt and of the text that the caller has; estimated where nobody counted
-    them. What a switch in the middle of a stream does to it: docs/race.md."""
+    """Tokens of the prompt and of the text that the caller has; estimated if nobody counted them.
+    docs/race.md explains the effect of a switch in the middle of a stream."""
     tokens_in, tokens_out = answer.tokens_in, answer.tokens_out
     if tokens_in is None:
         tokens_in = estimate_tokens(prompt)
@@ -79,7 +79,7 @@ def tokens(answer: Answer, prompt: str) -> Tokens:
 
 
 def finish_reason(answer: Answer) -> str:
-    """OpenAI's word; a host's own word for a plain end is `stop`."""
+    """OpenAI's finish reason; a host's own one for a normal end becomes `stop`."""
     reason = answer.finish_reason
     if answer.tool_calls and reason != "length":
         return "tool_calls"

@@ -1,4 +1,5 @@
-"""A request's body in the router's terms: read in its bounds, and wrong in one sentence."""
+"""Reads a request's body within bounds and translates it for the router; an error is one
+sentence."""
 
 from __future__ import annotations
 
@@ -23,18 +24,18 @@ from web.body import BodyError, read_body
 
 MAX_BODY_BYTES = 4 * 2**20
 MAX_CHAT_BYTES = 16 * 2**20
-"""Of a conversation: a photo of 10 MB is 14 MB as a data URL."""
+"""Maximum size of a conversation in bytes: a photo of 10 MB is 14 MB as a data URL."""
 RETRY_S = 1.0
-"""When a place for a large body may be free again."""
+"""Seconds after which a place for a large body may be free again."""
 
 _CODES = {408: "request_timeout", 413: "request_too_large"}
 
 
 async def read_json(request: Request, most_bytes: int = MAX_BODY_BYTES) -> dict[str, object]:
-    """The body as a JSON object; RefusedError with 400, 408, 413 or 429.
+    """The body as a JSON object; raises RefusedError with 400, 408, 413 or 429.
 
-    NaN, lone surrogates, invalid UTF-8 and nesting beyond a thousand levels are not JSON here.
-    The declared type must be JSON: another one could be sent by any web page without asking.
+    NaN, lone surrogates, invalid UTF-8 and nesting beyond a thousand levels are not accepted. The
+    declared type must be JSON: browsers let any web page send others without a preflight.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
@@ -60,7 +61,7 @@ def _problem(error: BodyError) -> Problem:
 
 
 def _where(error: orjson.JSONDecodeError) -> str:
-    """The parser's words without the text that it parsed."""
+    """The parser's message without the text that it parsed."""
     return f"{error.msg.partition(':')[0]} (line {error.lineno}, column {error.colno})"
 
 
@@ -75,9 +76,9 @@ class Asked:
     stream: bool
     include_usage: bool
     ignored: tuple[str, ...] = ()
-    """Fields that were left out because they cannot change what the answer means."""
+    """Fields left out because they cannot change the meaning of the answer."""
     older_functions: bool = False
-    """Tools were offered as `functions`: a call comes back as a `function_call`."""
+    """Tools were offered as `functions`: a call is returned as a `function_call`."""
 
     @property
     def prompt(self) -> str:
@@ -86,9 +87,9 @@ class Asked:
 
 
 def parse(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Asked:
-    """The request; RefusedError or UsageError (400) name the first parameter that is wrong.
+    """The request; raises RefusedError or UsageError (400) that names the first invalid parameter.
 
-    `passes`: the fields that any enabled host takes beside OpenAI's.
+    `passes`: the non-standard fields that any enabled host accepts.
     """
     try:
         request = ChatRequest.model_validate(body)
@@ -116,7 +117,7 @@ def parse(body: dict[str, object], passes: frozenset[str] = frozenset()) -> Aske
 
 
 def _options(request: ChatRequest, body: dict[str, object]) -> Options:
-    """What is passed on to the providers, under OpenAI's names."""
+    """The options passed on to the providers, under OpenAI's names."""
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
     if len(limits) > 1:
         raise invalid("give `max_tokens` or `max_completion_tokens`, not both", "max_tokens")
@@ -178,11 +179,11 @@ _MEANT = {
     "float_type": "a number",
     "finite_number": "a number",
 }
-"""What is expected where pydantic finds a value of another type."""
+"""The expected type for each of pydantic's type errors."""
 
 
 def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
-    """400 for the first of pydantic's errors, in our words."""
+    """400 for the first of pydantic's errors, in our own words."""
     first = next((error for error in errors if not _is_other_form(error)), errors[0])
     param = _param(first["loc"])
     given = repr(first["input"])[:60]
@@ -209,7 +210,7 @@ def refusal(errors: Sequence[ErrorDetails]) -> RefusedError:
 
 
 _FORMS = frozenset({"input", "prompt", "system"})
-"""Parameters that are a text or a list; pydantic names the form that it tried after them."""
+"""Parameters that are a text or a list; pydantic appends the form that it tried."""
 
 
 def _is_form(loc: Sequence[int | str]) -> bool:
@@ -217,7 +218,7 @@ def _is_form(loc: Sequence[int | str]) -> bool:
 
 
 def _is_other_form(error: ErrorDetails) -> bool:
-    """Whether a list was tried as a text: what is wrong inside of it says more."""
+    """Whether a list was tried as a text: an error inside the list is more specific."""
     return _is_form(error["loc"]) and isinstance(error["input"], list)
 
 

@@ -1,4 +1,4 @@
-"""How one answer travels: whole, streamed as it comes, or streamed once it is safe."""
+"""Delivers one answer: in one piece, streamed as it comes, or streamed once it is safe."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ SENT = frozenset({"token", "tool_calls", "reasoning", "switched", *LAST})
 
 
 class Writer(Protocol):
-    """How a dialect writes one answer: whole, or as the server-sent events of a stream.
+    """How a dialect serialises one answer: in one piece, or as the server-sent events of a stream.
 
-    `speaker` names the provider whose piece it is.
+    `speaker` names the provider of a piece.
     """
 
     @property
     def keep_alive(self) -> bytes:
-        """What says nothing but that the answer is under way."""
+        """An event without content while the answer is in progress."""
         ...
 
     def whole(self, answer: Answer) -> bytes:
-        """The body of an answer that was not streamed."""
+        """The body of an answer that is not streamed."""
         ...
 
     def start(self, speaker: str) -> bytes: ...
@@ -57,11 +57,11 @@ class Writer(Protocol):
     def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes: ...
 
     def end(self, answer: Answer) -> bytes:
-        """All that follows the last piece of a complete answer."""
+        """Everything after the last piece of a complete answer."""
         ...
 
     def failed(self, problem: Problem) -> bytes:
-        """All that follows the last piece of an answer that broke off."""
+        """Everything after the last piece of an answer that broke off."""
         ...
 
 
@@ -73,7 +73,7 @@ def reply(
     request_id: str,
     keep_alive_s: float,
 ) -> Reply:
-    """The answer to a request, in the writer's dialect and as the request wants it delivered."""
+    """The response to a request, in the writer's dialect and the requested delivery."""
     live = asked.stream and router.settings.api.deliver == "live"
     events = router.stream(
         category=target.category,
@@ -93,10 +93,10 @@ def reply(
 
 
 class Reply(Response):
-    """One request's answer. Each kind says how it waits and what it sends.
+    """One request's response. Each subclass determines how it waits and what it sends.
 
-    A client that leaves closes the events, and with them both calls upstream. What follows
-    `answered` (a reranking) is waited for once the answer is out.
+    A client's disconnection closes the events, and with them both upstream calls. What follows
+    `answered` (a reranking) is awaited after the answer was sent.
     """
 
     def __init__(self, events: AsyncGenerator[Event], writer: Writer, request_id: str) -> None:
@@ -117,14 +117,15 @@ class Reply(Response):
                 pass
 
     async def wait(self, send: Send) -> Answer:
-        """The answer, once it is in the log; what may be sent before is sent meanwhile."""
+        """The answer, once it is in the log; anything that may be sent earlier is sent
+        meanwhile."""
         raise NotImplementedError
 
     async def finish(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
 
     async def answered(self) -> Answer:
-        """Let all events pass until the answer is there."""
+        """Consume events until the answer is there."""
         async for event in self.events:
             if event["type"] == "answered":
                 return Answer.from_dict(event["answer"])
@@ -146,10 +147,10 @@ class WholeReply(Reply):
 
 
 class StreamReply(Reply):
-    """Streamed: server-sent events, whose first is sent when a failure is no longer expected.
+    """Streamed as server-sent events; the first is sent once a failure is no longer expected.
 
-    A failure after that ends the stream with an error event, so that what was sent is never taken
-    for a complete answer.
+    A failure after that ends the stream with an error event, so that what was sent never looks like
+    a complete answer.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +175,7 @@ class StreamReply(Reply):
             await problem_of(nobody(answer)).response()(scope, receive, send)
 
     def rest(self, answer: Answer) -> bytes:
-        """What of the answer was not sent yet."""
+        """The part of the answer that was not sent yet."""
         speaker, writer = str(answer.provider), self.writer
         begun = writer.start(speaker)
         thoughts = writer.reasoning(answer.reasoning, speaker) if answer.reasoning else b""
@@ -196,7 +197,7 @@ class LiveReply(StreamReply):
     """`deliver: live`: each token as it comes."""
 
     measured = 0
-    """Log probabilities that were sent."""
+    """Number of log probabilities sent."""
 
     async def wait(self, send: Send) -> Answer:
         async for event in self.events:
@@ -206,7 +207,7 @@ class LiveReply(StreamReply):
             elif event["type"] == "answered":
                 return Answer.from_dict(event["answer"])
             elif event["type"] == "switched" and event["discard"]:
-                raise RuntimeError("text that was sent cannot be taken back")
+                raise RuntimeError("text that was sent cannot be withdrawn")
         raise RuntimeError("the graph ended without an answer")
 
     def _piece(self, event: Token | ToolCalls | Thought) -> bytes:
@@ -222,14 +223,16 @@ class LiveReply(StreamReply):
     def rest(self, answer: Answer) -> bytes:
         if not self.out.open:
             return super().rest(answer)
-        left = answer.logprobs[self.measured :]  # those of calls of tools, and of marks
+        left = answer.logprobs[
+            self.measured :
+        ]  # log probabilities of tool calls and of special tokens
         return self.writer.text("", str(answer.provider), left) if left else b""
 
 
 class SafeReply(StreamReply):
-    """`deliver: complete`: nothing before the whole answer is there, save signs of life.
+    """`deliver: complete`: nothing before the whole answer is available, except keep-alives.
 
-    The first of these commits the stream to status 200; a failure after it is an error event.
+    The first keep-alive commits the stream to status 200; a failure after it is an error event.
     """
 
     def __init__(
@@ -254,7 +257,7 @@ class SafeReply(StreamReply):
 
 
 def _pieces(calls: Sequence[ToolCall]) -> list[CallPiece]:
-    """Whole calls as one piece each."""
+    """Complete calls as one fragment each."""
     return [
         CallPiece(
             index=index,

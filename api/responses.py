@@ -1,6 +1,6 @@
 """`POST /v1/responses`: OpenAI's Responses API, without its store.
 
-Each request brings its whole conversation: what an earlier response said comes back as items.
+Each request contains its whole conversation: earlier responses come back as items.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STORED = {
 
 NOTED = frozenset({"include", "truncation", "max_tool_calls", "context_management",
                    "prompt_cache_options", "client_metadata"})  # fmt: skip
-"""Cannot change what the answer means: ignored, with a note."""
+"""Cannot change the meaning of the answer: ignored, with a note."""
 
 DROPPED_TOOLS = ("web_search", "local_shell", "image_generation", "tool_search", "namespace",
                  "custom")  # fmt: skip
@@ -50,15 +50,15 @@ DROPPED_TOOLS = ("web_search", "local_shell", "image_generation", "tool_search",
 
 DROPPED_ITEMS = ("web_search_call", "image_generation_call", "local_shell_call",
                  "code_interpreter_call", "tool_search_call", "compaction")  # fmt: skip
-"""What OpenAI's servers did themselves in an old turn."""
+"""Actions of OpenAI's servers in an earlier turn."""
 
 LOGPROBS = "message.output_text.logprobs"
-"""What `include` calls them."""
+"""Their names in `include`."""
 
 REPEATED = ("instructions", "max_output_tokens", "metadata", "parallel_tool_calls",
             "prompt_cache_key", "reasoning", "safety_identifier", "temperature", "text", "top_p",
             "user")  # fmt: skip
-"""What a response says of its request."""
+"""Fields of the request that a response repeats."""
 
 
 class ResponsesRequest(Wire):
@@ -113,7 +113,8 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         openapi_extra=body_of(ResponsesRequest),
     )
     async def create_response(request: Request) -> Response:
-        """Answer a conversation in the Responses API's shape, whole or as server-sent events."""
+        """Answer a conversation in the Responses API's format, in one piece or as server-sent
+        events."""
         body = await read_json(request, MAX_CHAT_BYTES)
         passes = router.settings.passes()
         found = translated(body)
@@ -126,7 +127,7 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
 
 
 def repeated(body: dict[str, object], found: Translation) -> dict[str, object]:
-    """What a response says of its request, with the tools that were passed on."""
+    """The fields of the request that a response repeats, with the tools that were passed on."""
     echo = {name: body[name] for name in REPEATED if body.get(name) is not None}
     blank = {"type": "function", "strict": None, "parameters": None}
     tools = [{**blank, **function} for function in found.functions]
@@ -141,7 +142,8 @@ def repeated(body: dict[str, object], found: Translation) -> dict[str, object]:
 
 
 def translated(body: dict[str, object]) -> Translation:
-    """The same request as a chat completion's; RefusedError (400) names what has no place there."""
+    """The same request as a chat completion's; raises RefusedError (400) that names what is
+    unsupported."""
     request = read(ResponsesRequest, body)
     given = request.model_extra or {}
     extra = {name: value for name, value in given.items() if not asks_nothing(value)}
@@ -170,7 +172,7 @@ def translated(body: dict[str, object]) -> Translation:
 
 
 def _wishes(request: ResponsesRequest, chat: dict[str, object]) -> None:
-    """How hard to think, and in which form to answer."""
+    """The reasoning effort, and the answer's format."""
     text, reasoning = request.text or {}, request.reasoning or {}
     if effort := reasoning.get("effort"):
         chat["reasoning_effort"] = effort
@@ -219,14 +221,14 @@ def _choice(choice: str | dict[str, object], found: Translation) -> str | dict[s
 
 
 class _Items:
-    """The conversation's items as messages: an assistant's thoughts, words and calls of functions
-    that follow each other are one turn."""
+    """The conversation's items as messages: consecutive reasoning, text and function calls of an
+    assistant are one turn."""
 
     def __init__(self, found: Translation) -> None:
         self._found = found
         self._turn: dict[str, object] | None = None
         self._calls: list[dict[str, object]] = []
-        """The calls of the turn that is under way."""
+        """The calls of the current turn."""
 
     def read(self, items: Sequence[dict[str, object]]) -> None:
         if len(items) > MAX_MESSAGES:
@@ -270,7 +272,7 @@ class _Items:
         )
 
     def _assistant(self, where: str, fresh: str | None = None) -> dict[str, object]:
-        """The assistant's turn that is under way, or a new one."""
+        """The assistant's current turn, or a new one."""
         if self._turn is None or fresh:
             turn: dict[str, object] = {"role": "assistant", "content": None}
             self._say(turn, where)
@@ -291,7 +293,7 @@ def _unknown_item(where: str) -> RefusedError:
 
 
 def _thoughts(item: dict[str, object], where: str) -> str:
-    """What a reasoning item says: the thoughts themselves, else their summary."""
+    """The text of a reasoning item: the reasoning itself, else its summary."""
     for name in ("content", "summary"):
         parts = list_at(item.get(name) or [], f"{where}.{name}")
         said = [part.get("text") for part in parts if isinstance(part, dict)]

@@ -1,7 +1,7 @@
-"""An answer in the shapes of OpenAI's Responses API: a response, or the events of one.
+"""An answer in the format of OpenAI's Responses API: a response, or its events.
 
 https://platform.openai.com/docs/api-reference/responses-streaming gives the order of the events.
-Items have the same ids whole and streamed: they are made of the request's id and the item's place.
+Items have the same ids in both forms, derived from the request's id and the item's position.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from race.events import CallPiece
 from race.state import Answer
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Finish reasons of an answer that was not brought to its end, and OpenAI's word for each."""
+"""Finish reasons of an incomplete answer, and OpenAI's term for each."""
 
 FAILED = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
-"""OpenAI's codes of a response that failed, by status; the rest are `server_error`."""
+"""OpenAI's codes for a failed response, by status; any other is `server_error`."""
 
 PREFIXES = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
 
 
 class Part(TypedDict, total=False):
-    """A part of a message, or of the summary of thoughts."""
+    """A part of a message, or of a reasoning summary."""
 
     type: Required[str]
     text: Required[str]
@@ -40,7 +40,7 @@ class Part(TypedDict, total=False):
 
 
 class Item(TypedDict, total=False):
-    """What a response is made of: thoughts, a message, or a call of a tool."""
+    """An item of a response: reasoning, a message, or a tool call."""
 
     id: Required[str]
     type: Required[str]
@@ -54,7 +54,7 @@ class Item(TypedDict, total=False):
 
 
 class Fresh(TypedDict, total=False):
-    """What an item of each kind begins with."""
+    """The initial fields of an item of each kind."""
 
     summary: list[Part]
     role: str
@@ -70,7 +70,7 @@ class ResponseEvents:
     keep_alive = KEEP_ALIVE
 
     def __init__(self, request_id: str, asked: Asked, echo: Mapping[str, object]) -> None:
-        """`echo`: what a response repeats of its request."""
+        """`echo`: the fields of the request that the response repeats."""
         self._request_id = request_id
         self._asked = asked
         self._echo = echo
@@ -78,9 +78,9 @@ class ResponseEvents:
         self._number = 0
         self._items: list[Item] = []
         self._writing: Item | None = None
-        """The item that text or thoughts are being written to."""
+        """The item that text or reasoning is being written to."""
         self._calls: dict[int, Item] = {}
-        """Calls of tools that are under way, by the provider's index."""
+        """Open tool calls, by the provider's index."""
 
     def whole(self, answer: Answer) -> bytes:
         speaker = str(answer.provider)
@@ -100,7 +100,7 @@ class ResponseEvents:
         )
 
     def text(self, text: str, speaker: str, chances: Sequence[Logprob] = ()) -> bytes:
-        """A piece of the answer; the names of its other speakers are in the `router` object."""
+        """A piece of the answer; its providers are named in the `router` object."""
         begun = self._written_to("message")
         item = self._items[-1]
         part = item["content"][0]
@@ -111,7 +111,7 @@ class ResponseEvents:
         return begun + self._event("response.output_text.delta", **delta)
 
     def reasoning(self, text: str, speaker: str) -> bytes:
-        """A piece of the model's thoughts, as a summary: that is where clients look for them."""
+        """A piece of the model's reasoning, as a summary, which is where clients look for it."""
         begun = self._written_to("reasoning")
         item = self._items[-1]
         item["summary"][0]["text"] += text
@@ -119,7 +119,7 @@ class ResponseEvents:
         return begun + self._event("response.reasoning_summary_text.delta", **delta)
 
     def calls(self, pieces: Sequence[CallPiece], speaker: str) -> bytes:
-        """Pieces of calls of tools, each call an item of its own."""
+        """Fragments of tool calls, each call an item of its own."""
         return b"".join(self._piece(piece) for piece in pieces)
 
     def end(self, answer: Answer) -> bytes:
@@ -127,7 +127,7 @@ class ResponseEvents:
         return closed + self._event(f"response.{response['status']}", response=response)
 
     def failed(self, problem: Problem) -> bytes:
-        """How a stream ends that was not completed: what is under way stays unfinished."""
+        """The end of a stream that was not completed: open items stay incomplete."""
         error = {"code": problem.code, "message": problem.message, "param": problem.param}
         response = self._response("failed", "", self._items)
         code = FAILED.get(problem.status, "server_error")
@@ -138,7 +138,7 @@ class ResponseEvents:
         return said + self._event("response.failed", response=response)
 
     def _ended(self, answer: Answer) -> tuple[bytes, dict[str, object]]:
-        """The ends of what is open, and the whole response."""
+        """The ends of the open items, and the whole response."""
         reason = INCOMPLETE.get(finish_reason(answer))
         status = "incomplete" if reason else "completed"
         closed = self._close(status) + self._close_calls(status, unfinished=True)
@@ -166,7 +166,7 @@ class ResponseEvents:
         return begun + self._event("response.function_call_arguments.delta", **delta)
 
     def _written_to(self, kind: str) -> bytes:
-        """The events that make an item of this kind the one that is written to."""
+        """The events that open an item of this kind, unless it is open."""
         if self._writing is not None and self._writing["type"] == kind:
             return b""
         closed = self._close() + self._close_calls()
@@ -193,7 +193,7 @@ class ResponseEvents:
         return self._event("response.output_item.added", output_index=place, item=item)
 
     def _close(self, status: str = "completed") -> bytes:
-        """The end of the item of text or thoughts that is open, if one is."""
+        """The end of the open item of text or reasoning, if there is one."""
         item, self._writing = self._writing, None
         if item is None:
             return b""
@@ -211,7 +211,7 @@ class ResponseEvents:
         return done + self._finish(item, status)
 
     def _close_calls(self, status: str = "completed", *, unfinished: bool = False) -> bytes:
-        """The ends of the open calls whose arguments are whole, or of all of them."""
+        """The ends of the open calls whose arguments are complete, or of all of them."""
         done = [i for i, c in self._calls.items() if unfinished or is_json(c["arguments"])]
         return b"".join(self._close_call(self._calls.pop(index), status) for index in done)
 

@@ -37,7 +37,7 @@ from web.hosts import LOOPBACK, guard
 logger = structlog.get_logger()
 
 GRACE_S = 10.0
-"""How long a shutdown waits for running requests, beyond what the server itself waited."""
+"""Additional seconds that a shutdown waits for requests, after the server's own grace period."""
 
 KEEP_ALIVE_S = 15.0
 """With `deliver: complete`, how long a stream may be silent; most proxies allow 30 to 60 s."""
@@ -45,7 +45,7 @@ KEEP_ALIVE_S = 15.0
 WITHOUT_PREFIX = ("/chat/completions", "/completions", "/embeddings", "/messages", "/models",
                   "/responses", "/api/chat", "/api/generate", "/api/tags",
                   "/api/version")  # fmt: skip
-"""What clients ask for whose address lacks `/v1`, and those of another kind of server."""
+"""Paths requested by clients whose address lacks `/v1`, and by those of another kind of server."""
 
 OWN = ("/v1/", "/router/")
 
@@ -64,11 +64,11 @@ def create_app(
 ) -> FastAPI:
     """The service over this router, which it starts, warms and closes with its own lifespan.
 
-    Keys are asked for where ROUTER_API_KEYS is set. On a Space requests are rate-limited.
-    `write=False` takes no feedback and shows no texts of others. `host` is the address that it is
-    served on: on a loopback one, foreign names and pages are refused. `behind` begins once the
-    router is ready, and is cancelled at the end. With `batches` it answers what was left with
-    `/v1/batches`, here or at another process over the same database.
+    Keys are required if ROUTER_API_KEYS is set. On a Space requests are rate-limited. `write=False`
+    accepts no feedback and hides other callers' texts. `host` is the address it is served on: on a
+    loopback one, foreign host names and pages are refused. `behind` starts once the router is
+    ready, and is cancelled at the end. With `batches` it also answers what is left of
+    `/v1/batches`, from this process or another one over the same database.
     """
     in_flight = InFlight()
     environment = router.settings.environment
@@ -104,9 +104,9 @@ def create_app(
         title="LLM router",
         version=VERSION,
         lifespan=lifespan,
-        docs_url=None,  # their pages load scripts from elsewhere
+        docs_url=None,  # their pages load scripts from other sites
         redoc_url=None,
-        openapi_url=None,  # with the other routes, behind a key where they are
+        openapi_url=None,  # with the other routes, so that they need a key if those do
     )
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.add_middleware(Boundary, in_flight=in_flight)
@@ -165,7 +165,8 @@ async def _nothing_is_left() -> None:
 
 
 def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Response]]:
-    """What is left under our prefixes: a page mounted at the root would answer it otherwise."""
+    """Any other path under our prefixes, which a page mounted at the root would otherwise
+    answer."""
 
     async def unknown(request: Request) -> Response:
         path = request.url.path[:200]
@@ -174,7 +175,7 @@ def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Resp
         if not allowed:
             hint = "" if path.startswith(OWN) else "; the API's address ends with /v1"
             return Problem(404, f"there is no route {path}{hint}", code="not_found").response()
-        message = f"{path} takes {allowed}, not {request.method}"
+        message = f"{path} supports {allowed}, not {request.method}"
         headers = {"allow": allowed}
         return Problem(405, message, code="method_not_allowed", headers=headers).response()
 
@@ -182,7 +183,7 @@ def _unknown_route(known: list[BaseRoute]) -> Callable[[Request], Awaitable[Resp
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Handlers that answer with OpenAI's error object; bugs are the boundary's."""
+    """Handlers that answer with OpenAI's error object; the boundary handles bugs."""
 
     async def ours(_: Request, error: Exception) -> Response:
         assert isinstance(error, RouterError)
@@ -200,7 +201,7 @@ def _add_errors(app: FastAPI) -> None:
         if error.status_code == 404:
             hint = "the API's routes begin with /v1"
             return Problem(404, f"there is no route {path}; {hint}", code="not_found").response()
-        message = f"{path} does not take {method}" if error.status_code == 405 else error.detail
+        message = f"{path} does not support {method}" if error.status_code == 405 else error.detail
         return Problem(error.status_code, message, headers=error.headers or {}).response()
 
     app.add_exception_handler(HTTPException, unrouted)
@@ -209,7 +210,8 @@ def _add_errors(app: FastAPI) -> None:
 
 
 async def _warm(router: Router, behind: Callable[[], Awaitable[None]] | None) -> None:
-    """Load what the first request would have to load; what fails costs quality, not the start."""
+    """Load everything the first request would have to load; a failure reduces quality but does not
+    prevent the start."""
     try:
         await router.warm()
     except RouterError as error:

@@ -1,7 +1,7 @@
-"""Requests of other dialects as the one request that the router knows, a chat completion's.
+"""Translates requests of other dialects into a chat completion's request.
 
-A dialect's module turns its body into a chat body; what is wrong in that is reported under the
-names and places of the body that the caller sent.
+A dialect's module turns its body into a chat body; errors in that are reported under the names and
+places of the caller's own body.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ _HEAD = re.compile(r"[a-z_]+")
 
 @dataclass
 class Translation:
-    """A chat body in the making."""
+    """A chat body under construction."""
 
     body: dict[str, object]
     names: Mapping[str, str]
     """The caller's names of the chat body's parameters, where they differ."""
     ignored: list[str] = field(default_factory=list)
-    """What of the request was left out, for the answer's note."""
+    """Parts of the request that were left out, for the answer's note."""
     functions: list[dict[str, object]] = field(default_factory=list)
-    """What the model may call, in OpenAI's form."""
+    """The tools that the model may call, in OpenAI's form."""
     messages: list[dict[str, object]] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
-    """Where in the caller's body each message comes from."""
+    """The place in the caller's body of each message."""
 
     def say(self, message: dict[str, object], place: str) -> None:
         self.messages.append(message)
         self.places.append(place)
 
     def asked(self, passes: frozenset[str]) -> Asked:
-        """The request; RefusedError (400) names the caller's own parameter that is wrong.
+        """The request; raises RefusedError (400) that names the caller's own invalid parameter.
 
-        `passes`: the fields that any enabled host takes beside OpenAI's.
+        `passes`: the non-standard fields that any enabled host accepts.
         """
         body: dict[str, object] = {**self.body, "messages": self.messages}
         if self.functions:
@@ -64,14 +64,14 @@ class Translation:
         return RefusedError(replace(problem, message=message, param=param))
 
     def _name(self, param: str) -> str:
-        """A message's own parts have other names here, so its place alone is given."""
+        """A message's parts have other names here, so only its place is given."""
         if (found := _MESSAGE.match(param)) and int(found[1]) < len(self.places):
             return self.places[int(found[1])]
         return _HEAD.sub(lambda head: self.names.get(head[0], head[0]), param, count=1)
 
 
 def read(model: type[Model], body: dict[str, object]) -> Model:
-    """The body's checked form; RefusedError (400) names the first thing that is wrong."""
+    """The validated body; raises RefusedError (400) that names the first mistake."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -102,11 +102,11 @@ def text_at(value: object, place: str) -> str:
 
 
 def unsupported(place: str, given: object) -> RefusedError:
-    """400 for a kind of something that cannot be passed on."""
+    """400 for a kind that cannot be passed on."""
     message = f"`{place}`: {repr(given)[:60]} is not supported here"
     return invalid(message, place, "unsupported_value")
 
 
 def data_url(media_type: object, data: object, place: str) -> str:
-    """What stands in the body in base64, as an address."""
+    """Base64 content of the body as a data URL."""
     return f"data:{text_at(media_type, place)};base64,{text_at(data, place)}"

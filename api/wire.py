@@ -1,7 +1,7 @@
-"""The request of `POST /v1/chat/completions`: what is taken, what is ignored, what is refused.
+"""The request of `POST /v1/chat/completions`: which fields are accepted, ignored or refused.
 
-Whatever asks for nothing (null, false, empty) counts as absent, as clients send many of those. The
-lists of what else is ignored, passed on or refused stand in `providers.fields`.
+Fields that request nothing (null, false, empty) count as absent, since clients send many of them.
+`providers.fields` lists which others are ignored, passed on or refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_TOKENS = 1_000_000
 
 
 def whole(value: object) -> object:
-    """JavaScript and JSON tools write a whole number as 256.0."""
+    """JavaScript and JSON tools may write a whole number as 256.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -36,7 +36,7 @@ Whole = Annotated[int, BeforeValidator(whole)]
 
 
 class Wire(BaseModel):
-    """Strict about names and JSON types alike."""
+    """Strict about names and JSON types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -53,14 +53,15 @@ def _form(value: object) -> str:
 
 
 def _without_empty(value: object) -> object:
-    """Words to stop at; an empty one stops nothing."""
+    """Stop sequences; an empty one has no effect."""
     if isinstance(value, list):
         value = [word for word in value if word not in (None, "")]
     return None if asks_nothing(value) else value
 
 
 MAX_STOP = 64
-"""Words to stop at in one request; whatever hosts take: see `providers.stopping`."""
+"""Maximum number of stop sequences in a request, whatever hosts accept: see
+`providers.stopping`."""
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Stop = Annotated[
     Annotated[Word, Tag("text")] | Annotated[list[Word], Tag("list"), Field(max_length=MAX_STOP)],
@@ -135,7 +136,7 @@ class MaxPrice(Wire):
 
 
 class ProviderWishes(Wire):
-    """Whom to ask; names are those of providers or of their hosts."""
+    """Preferences among providers; names are those of providers or of their hosts."""
 
     order: list[str] | None = Field(default=None, max_length=64)
     only: list[str] | None = Field(default=None, max_length=64)
@@ -154,7 +155,7 @@ class ChatRequest(Wire):
     @validator(mode="before")
     @classmethod
     def _without_nulls(cls, value: object) -> object:
-        """Without all that asks for nothing; a false may say something."""
+        """Without fields that request nothing; a false may have a meaning."""
         if not isinstance(value, dict):
             return value
         return {
@@ -197,7 +198,8 @@ class ChatRequest(Wire):
     ) = None
     parallel_tool_calls: SkipValidation[bool] | None = None
     functions: SkipValidation[list[Function]] | None = Field(
-        default=None, description="The older form of `tools`; one call then comes back as such."
+        default=None,
+        description="The older form of `tools`; a call is then returned in the older form.",
     )
     function_call: SkipValidation[Literal["none", "auto"] | NamedFunction] | None = None
     response_format: SkipValidation[ResponseFormat] | None = None

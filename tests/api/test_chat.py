@@ -89,7 +89,7 @@ async def test_the_router_object_says_why_that_provider_was_asked(
     client: openai.AsyncOpenAI,
 ) -> None:
     named = await client.chat.completions.create(model="second", messages=HELLO)
-    assert named.to_dict()["router"]["why"] == "the caller's wish: second was asked for by name"
+    assert named.to_dict()["router"]["why"] == "the caller's wish: second was requested by name"
     usual = await client.chat.completions.create(model="auto:technical", messages=HELLO)
     router = usual.to_dict()["router"]
     assert router["why"] == f"learned order: {router['provider']} is first in technical"

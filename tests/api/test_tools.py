@@ -126,7 +126,7 @@ async def test_a_live_stream_that_is_cut_in_a_call_ends_with_an_error(
     client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:
     upstream.behave("first", CUT)
-    with pytest.raises(openai.APIError, match=r"first was cut off .* no other model may go on"):
+    with pytest.raises(openai.APIError, match=r"first was cut off .* no other model may continue"):
         await streamed(client)
 
 
