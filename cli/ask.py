@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
 async def _ask(args: argparse.Namespace) -> int:
     router = Router.from_config(args.config, args.data)
     try:
-        await router.start()  # the question's clock starts when there is somebody to ask
+        await router.start()  # the question's clock starts once the router is ready
         answer = await (_whole(router, args.ask) if args.json else _streamed(router, args.ask))
     finally:
         await router.aclose(late_grace_s=0)
@@ -38,7 +38,7 @@ async def _whole(router: Router, prompt: str) -> Answer:
 
 
 async def _streamed(router: Router, prompt: str) -> Answer:
-    """What is on the terminal cannot be taken back: a fallback goes on from it."""
+    """Text on the terminal cannot be withdrawn, so a fallback continues it."""
     trace = _Trace()
     answer = await _events(router, prompt, rewindable=False, on_event=trace.show)
     trace.end()
@@ -67,7 +67,7 @@ async def _events(
 
 
 class _Trace:
-    """Writes the answer as it comes; a trace line never lands in the middle of it."""
+    """Writes the answer as it comes; trace lines never interrupt a line of it."""
 
     def __init__(self) -> None:
         self._speaking = False

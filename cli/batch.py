@@ -25,17 +25,17 @@ from race.state import Answer
 from telemetry.console import Terminal
 
 AHEAD = 256
-"""Results that may wait for an earlier one, in memory."""
+"""Maximum number of results in memory that wait for an earlier one."""
 BUCKET = 1.02
-"""Times are counted in steps of 2%, so that the median needs no list of them."""
+"""Times are counted in buckets of 2%, so that the median needs no list of them."""
 CONCURRENCY = 4
-"""The embedded LLaMA answers four at once; a remote API takes more."""
+"""The embedded LLaMA answers four at once; a remote API allows more."""
 
 
 def run(args: argparse.Namespace) -> int:
     concurrency = CONCURRENCY if args.concurrency is None else args.concurrency
     if concurrency < 1:
-        raise UsageError("--concurrency takes a number from 1", "concurrency")
+        raise UsageError("--concurrency needs a number from 1", "concurrency")
     router = Router.from_config(args.config, args.data)
     prompts = Prompts(args.batch)
     out = args.out or args.batch.with_name(args.batch.stem + ".results.jsonl")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         results.close(known.rest())
         left = prompts.count - tally.prompts
-        print(f"stopped; {left} prompts left: go on with --resume", file=sys.stderr)
+        print(f"stopped; {left} prompts left: continue with --resume", file=sys.stderr)
         return 130
     results.close()
     known.close()
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Run:
-    """One pass over the file: at most `AHEAD` lines are read beyond the first that is not done."""
+    """One pass over the file: at most `AHEAD` lines are read beyond the first unfinished one."""
 
     def __init__(
         self, router: Router, prompts: Prompts, known: Known, results: Results, tally: Tally
@@ -113,7 +113,7 @@ class Run:
 
 
 class Tally:
-    """What the summary shows, in a few numbers however long the file is."""
+    """The summary's figures, of constant size however long the file is."""
 
     def __init__(self) -> None:
         self.prompts = self.errors = 0
@@ -185,7 +185,7 @@ class Category:
 
 
 def _figures_of(line: Line) -> Mapping[str, object]:
-    """Those of the router's answer, in either form of a result."""
+    """The figures in the router's answer, in either format of a result."""
     if "custom_id" not in line:
         return line
     found: object = line
@@ -195,7 +195,7 @@ def _figures_of(line: Line) -> Mapping[str, object]:
 
 
 async def _answer(router: Router, item: Item) -> Line:
-    """One line of the output; a prompt that fails is a line with its error."""
+    """One line of the output; a prompt that fails becomes a line with its error."""
     line: Line = {"line": item.line, "id": item.id, "prompt": item.prompt}
     if item.problem:
         return {**line, **_NOTHING, "error": item.problem}

@@ -1,4 +1,4 @@
-"""The files of `--batch`: prompts in, results out, read and written as it goes, nothing lost."""
+"""The files of `--batch`: prompts in, results out, read and written incrementally, nothing lost."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ Line = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the input; `problem` says why it cannot be asked."""
+    """One line of the input; `problem` is why it cannot be processed."""
 
     line: int  # in the input file, from 1
     prompt: str = ""
     id: str | None = None
     category: str | None = None
     request: Mapping[str, object] | None = None
-    """The whole line where it has OpenAI's batch form."""
+    """The whole line, if it has OpenAI's batch format."""
     problem: str | None = None
 
     @property
     def key(self) -> bytes:
-        """What an earlier result of the same line has in common with it."""
+        """What identifies the line in an earlier result."""
         if self.request is not None:
             return _digest("openai", self.request.get("custom_id"), None)
         return _digest("prompt", self.id, self.prompt)
 
 
 class Prompts:
-    """The lines of a file that are not blank, as often as they are asked for; never all at once.
+    """The non-blank lines of a file, iterated as often as needed; never all in memory.
 
-    One prompt a line; JSONL if the first of them is a JSON object: `prompt` with optional `id` and
-    `category`, or OpenAI's `custom_id`, `method`, `url` and `body`.
+    One prompt on each line; JSONL if the first of them is a JSON object: `prompt` with optional
+    `id` and `category`, or OpenAI's `custom_id`, `method`, `url` and `body`.
     """
 
     def __init__(self, path: Path) -> None:
-        """UsageError where the file cannot be read or holds nothing."""
+        """Raises UsageError if the file cannot be read or is empty."""
         self._path = path
         self.count, self._jsonl = 0, False
         try:
@@ -59,7 +59,7 @@ class Prompts:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read as UTF-8 text: {error}", "batch") from error
         if not self.count:
-            raise UsageError(f"{path} holds no prompt; write one a line", "batch")
+            raise UsageError(f"{path} contains no prompt; write one per line", "batch")
 
     def __iter__(self) -> Iterator[Item]:
         for number, line in self._lines():
@@ -73,7 +73,7 @@ class Prompts:
 
 
 def _parse(line: str) -> object:
-    """Its JSON; None for what is none, such as Python's own `NaN`."""
+    """The line's JSON; None if it is invalid, such as Python's own `NaN`."""
     try:
         return json.loads(line, parse_constant=_no_json)
     except (ValueError, RecursionError):
@@ -81,7 +81,7 @@ def _parse(line: str) -> object:
 
 
 def _no_json(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _item(number: int, line: str) -> Item:
@@ -100,20 +100,20 @@ def _item(number: int, line: str) -> Item:
 
 
 def is_error(line: Mapping[str, object]) -> bool:
-    """A result that `--resume` tries again."""
+    """A result that `--resume` retries."""
     return failed(line) if "custom_id" in line else bool(line.get("error"))
 
 
 class Known:
-    """What earlier runs have answered, a killed one included: an index on disk over their files.
+    """What earlier runs answered, including killed ones: an index on disk over their files.
 
-    Lines that are no result, or an error, are passed over.
+    Lines that are not results, and errors, are ignored.
     """
 
     def __init__(self, out: Path, *, resume: bool) -> None:
         files = [path for path in (out, _set_aside(out)) if path.exists()] if resume else []
         self._open = [path.open("rb") for path in files]
-        self._index = sqlite3.connect("")  # a temporary file, gone when it is closed
+        self._index = sqlite3.connect("")  # a temporary file that SQLite deletes when it is closed
         self._index.execute("CREATE TABLE known(line PRIMARY KEY, key, file, at)")
         self._index.execute("CREATE INDEX by_key ON known(key)")
         for number, file in enumerate(self._open):
@@ -136,7 +136,7 @@ class Known:
         self._index.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", row)
 
     def take(self, item: Item) -> Line | None:
-        """The result of the same line, once; None where it has none."""
+        """The result of the same line, returned once; None if there is none."""
         found = self._index.execute(
             "SELECT rowid, file, at FROM known WHERE key = ? ORDER BY rowid LIMIT 1", (item.key,)
         ).fetchone()
@@ -147,7 +147,7 @@ class Known:
         return line if item.request is not None else {**line, "line": item.line}
 
     def rest(self) -> Iterator[Line]:
-        """What was not taken, in the order of the files."""
+        """The results that were not taken, in the order of the files."""
         for file, at in self._index.execute("SELECT file, at FROM known ORDER BY file, at"):
             yield self._read(file, at)
 
@@ -164,16 +164,16 @@ class Known:
 
 
 class Results:
-    """Writes each result as soon as all before it are there, and replaces the output at the end.
+    """Writes each result once all earlier ones are there, and replaces the output at the end.
 
-    Until then everything stands in `<out>.partial`, so that a run that is killed loses nothing
-    that was there before, and `--resume` finds what it had done.
+    Until then everything is in `<out>.partial`, so that a killed run loses nothing that existed
+    before, and `--resume` finds its results.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.written = 0
-        """Lines that stand in the file, in the order of the input."""
+        """Number of lines in the file, in the order of the input."""
         self._waiting: dict[int, Line] = {}
         try:
             self._file: TextIO = _partial(out).open("w", encoding="utf-8")
@@ -181,14 +181,15 @@ class Results:
             raise StorageError(f"{out} cannot be written: {error.strerror}") from error
 
     def add(self, place: int, line: Line) -> None:
-        """The result of the input's line number `place`, blank ones not counted, from 0."""
+        """Add the result of the input line at position `place`, from 0, not counting blank
+        lines."""
         self._waiting[place] = line
         while (following := self._waiting.pop(self.written, None)) is not None:
             self._write(following)
             self.written += 1
 
     def close(self, rest: Iterable[Line] = ()) -> None:
-        """Write what is done but stood behind a gap, and `rest`; put the file in its place."""
+        """Write the results behind a gap, and `rest`; then move the file into place."""
         for place in sorted(self._waiting):
             self._write(self._waiting[place])
         for line in rest:
@@ -206,12 +207,12 @@ class Results:
 
 
 def _set_aside(out: Path) -> Path:
-    """What runs that were killed had done, in a file that this run does not write."""
+    """Collect the results of killed runs in a file that this run does not write."""
     before = _before(out)
     if _partial(out).exists():
         with _partial(out).open("rb") as cut, before.open("ab") as kept:
             shutil.copyfileobj(cut, kept)
-            kept.write(b"\n")  # a line that was cut is no beginning of another
+            kept.write(b"\n")  # a line that was cut off must not be the beginning of another
         _partial(out).unlink()
     return before
 

@@ -1,4 +1,4 @@
-"""`--check`: each enabled provider tried live."""
+"""`--check`: tries each enabled provider live."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 30.0
 
 @dataclass
 class Result:
-    """What one provider did; `error` is None when it is usable."""
+    """The result for one provider; `error` is None if it is usable."""
 
     name: str
     listed: str = "–"
@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _check(settings: Settings) -> list[Result]:
-    """Remote providers together; those on this machine in turn, for they share its cores."""
+    """Remote providers concurrently; those on this machine one by one, since they share its
+    cores."""
     providers = Providers(settings)
     enabled = [p for p in settings.providers if p.disabled is None]
     local = [p.name for p in enabled if settings.hosts[p.host].kind == "llama_cpp"]

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _ingest(settings: Settings, folder: Path, *, topics: bool) -> IngestReport:
-    """Take in the folder; Python's own topics belong to the shipped knowledge."""
+    """Ingest the folder; Python's own topics belong to the shipped knowledge."""
     try:
         embedder: Embedder | None = Embedder.load(threads=2)
     except StorageError as error:

@@ -63,4 +63,4 @@ def _limit(text: str) -> int | None:
         return None
     if text.isdigit():
         return int(text)
-    raise UsageError(f"--log takes a number or `all`, not {text!r}", "log")
+    raise UsageError(f"--log needs a number or `all`, not {text!r}", "log")

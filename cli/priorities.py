@@ -1,4 +1,4 @@
-"""`--priorities`: declared and learned order of each category, with the figures behind it."""
+"""`--priorities`: declared and learned order of each category, with its figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from telemetry.console import Terminal
 from telemetry.log import InteractionLog
 
 AT_ONCE = 20_000
-"""Requests that are folded in while the user waits: a second or two."""
+"""Requests folded in while the user waits: a second or two."""
 
 COLUMNS = ("", "provider", "n", "success", "p50 s", "p95 s", "cost $", "+/−", "mean", "90%")
 

@@ -1,4 +1,4 @@
-"""`--prune`: the log's old rows go now, as `retention` says."""
+"""`--prune`: prunes the log's old rows now, according to `retention`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     kept = settings.retention
     print(
         f"{pruned.gone} requests older than {kept.days:g} days or beyond {kept.rows} pruned, "
-        f"{pruned.left} left; what they taught the ranking stays"
+        f"{pruned.left} left; what the ranking learned from them stays"
     )
     return 0
 

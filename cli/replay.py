@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _what_if(settings: Settings, said: str, rows: Sequence[InteractionRow]) -> int:
-    """How the order and the bill would have been with other weights."""
+    """How the order and the cost would have been with other weights."""
     other = settings.model_copy(update={"ranking": _weights(settings.ranking, said)})
     requests = [
         (row.get("session_id") or row["request_id"], list(observations([row])))
@@ -55,13 +55,13 @@ def _what_if(settings: Settings, said: str, rows: Sequence[InteractionRow]) -> i
     after = scored(then, requests)
     for category in settings.categories:
         order, usual = then.order(category), was.order(category)
-        told = "as it was" if order == usual else f"was {' > '.join(usual)}"
-        print(f"{category}: {' > '.join(order)} ({told})")
+        note = "as it was" if order == usual else f"was {' > '.join(usual)}"
+        print(f"{category}: {' > '.join(order)} ({note})")
     logged, found = outcome(before), outcome(after)
-    print(f"{len(after)} of {len(requests)} requests were drawn by chance and can be weighed anew")
+    print(f"{len(after)} of {len(requests)} requests were drawn at random and can be reweighted")
     if found.success is None:
         print(
-            f"not enough data: they are worth {found.effective:.0f} conversations under these"
+            f"not enough data: they count as {found.effective:.0f} conversations under these"
             f" weights, and {ENOUGH:.0f} are needed"
         )
         return 0
@@ -81,17 +81,21 @@ def _thousand(cost: Interval | None) -> Interval | None:
 
 
 def _weights(current: Weights, said: str) -> Weights:
-    """The settings with what `name=value,…` changes; UsageError names what is wrong."""
+    """The settings changed by `name=value,…`; raises UsageError that names the mistake."""
     values: dict[str, float] = {}
     for part in said.split(","):
         name, equals, value = part.strip().partition("=")
         if name not in type(current).model_fields or not equals:
             known = ", ".join(type(current).model_fields)
-            raise UsageError(f"--weights: {part.strip()!r} is no name=value of {known}", "weights")
+            raise UsageError(
+                f"--weights: {part.strip()!r} is not a name=value of {known}", "weights"
+            )
         try:
             values[name] = float(value)
         except ValueError:
-            raise UsageError(f"--weights: {value!r} is no number for {name}", "weights") from None
+            raise UsageError(
+                f"--weights: {value!r} is not a number for {name}", "weights"
+            ) from None
     try:
         return type(current).model_validate({**current.model_dump(), **values})
     except ValidationError as error:
@@ -100,7 +104,7 @@ def _weights(current: Weights, said: str) -> Weights:
 
 
 def _read(path: Path) -> tuple[Baseline | None, list[InteractionRow]]:
-    """The lines that `--log` prints; UsageError names the first that is something else."""
+    """The lines that `--log` prints; raises UsageError that names the first invalid one."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

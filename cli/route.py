@@ -1,4 +1,4 @@
-"""`--route`: the dry run. Which category, why, and in which order would the models be asked?"""
+"""`--route`: the dry run. The category, the reasons, and the order of the models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def render(route: Route) -> str:
-    """A route as lines for a person."""
+    """A route as lines of text."""
     probabilities = sorted(route["probabilities"].items(), key=lambda item: -item[1])
     lines = [
         f"category   {route['category']} (confidence {route['confidence']:.2f}, "

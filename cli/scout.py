@@ -1,4 +1,5 @@
-"""`--approve THREAD`, `--refuse THREAD`: answer a search that waits. How a search is run here."""
+"""`--approve THREAD`, `--refuse THREAD`: answer a search that waits. Also runs searches for
+`--search`."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def go(search: Search, given: Given, thread: str) -> int:
-    """Run a thread, printing each step; 0 if it appended a model or stops to ask."""
+    """Run a thread, printing each step; returns 0 if it appended a model or waits for an answer."""
     async with _scout(search) as graph:
         shown = -1
         async for event in run_scout(graph, given, thread):
@@ -53,7 +54,7 @@ async def go(search: Search, given: Given, thread: str) -> int:
 
 
 async def _answer(settings: Settings, thread: str, *, approve: bool) -> int:
-    """A thread that was ended in the middle of its trial goes on first and then asks."""
+    """Answer the thread's question; one that was interrupted during its trial is finished first."""
     log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
     providers = Providers(settings)
     search = Search(settings, providers, log.audit)

@@ -1,4 +1,4 @@
-"""`--search`: a better LLaMA for a category; with `--apply` or `--review` the best is tried."""
+"""`--search`: a better LLaMA for a category; with `--apply` or `--review` the best one is tried."""
 
 from __future__ import annotations
 
@@ -42,24 +42,25 @@ async def _search(args: argparse.Namespace) -> int:
 
 
 async def _refresh(search: Search, category: str) -> None:
-    """Print what differs and write it, after a question where somebody can be asked."""
+    """Print the differences and write them, after asking if the terminal is interactive."""
     found = await search.differences(category)
     for one in found:
         mark = "" if one.assignments else "  ! "
         print(f"{one.file}: {mark}{one.said}", file=sys.stderr)
     if not any(one.assignments for one in found):
-        print("Nothing to write: no live source says otherwise.", file=sys.stderr)
+        print("Nothing to write: the live sources agree.", file=sys.stderr)
         return
     if sys.stdin.isatty():
         print("Write that? [Y/n] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("n", "no"):
             return
     files = await search.write(found)
-    print(f"Written: {', '.join(files)}; --undo takes it back, file by file.", file=sys.stderr)
+    print(f"Written: {', '.join(files)}; --undo reverts it, file by file.", file=sys.stderr)
 
 
 async def _apply(search: Search, result: SearchResult, *, agree: bool, review: bool) -> int:
-    """Try the best candidate and print each step; 0 if it was appended, or waits for a review."""
+    """Try the best candidate and print each step; returns 0 if it was appended, or waits for a
+    review."""
     chosen = await asyncio.to_thread(_agreed, result, agree=agree)
     if chosen is None:
         print("error: there is no candidate left to try", file=sys.stderr)
@@ -74,9 +75,9 @@ async def _apply(search: Search, result: SearchResult, *, agree: bool, review: b
 
 
 def _agreed(result: SearchResult, *, agree: bool) -> Candidate | None:
-    """The best candidate whose licence excludes nobody, or that somebody agreed to.
+    """The best candidate whose licence excludes nobody, or that the user agreed to.
 
-    Where nobody can be asked, the next one is taken.
+    If the terminal is not interactive, the next one is taken.
     """
     passed_over: list[str] = []
     while (best := result.best(passed_over)) is not None:
@@ -88,7 +89,7 @@ def _agreed(result: SearchResult, *, agree: bool) -> Candidate | None:
 
 def _yes(candidate: Candidate, question: str) -> bool:
     if not sys.stdin.isatty():
-        said = f"{candidate.name} is passed over. {question} --agree says yes."
+        said = f"{candidate.name} is skipped. {question} --agree confirms it."
         print(said, file=sys.stderr)
         return False
     print(f"{candidate.name}: {question} [y/N] ", end="", file=sys.stderr, flush=True)

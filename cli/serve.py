@@ -1,4 +1,4 @@
-"""Serving: the web chat and the HTTP API, in one process or in several on one port."""
+"""Serves the web chat and the HTTP API, in one process or in several on one port."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PORT = 7860
 MOST_WORKERS = 64
 BACKLOG = 2048
 ACCEPTED = 4
-"""Connections that one of several workers takes at a time: the others get the next ones."""
+"""Backlog of one of several workers: further connections go to the others."""
 OBSERVE_S = 1.0
 STOP_S = 15
 """How long running requests may take to finish after Ctrl-C or SIGTERM."""
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
             server_socket.listen(BACKLOG)
             return workers.run(args, server_socket, worker, where)
-        router.open()  # what cannot be opened is said before anything is served
+        router.open()  # report what cannot be opened before anything is served
         app = build(router, write=not environment.space_id, ui=not args.no_ui, host=host)
         print(f"Serving on {where}", file=sys.stderr)
         return serve(app, [server_socket])
@@ -83,14 +83,14 @@ def worker(
         served = Handed(app)
 
     def started() -> None:
-        server_socket.listen(BACKLOG)  # asyncio has made it as short as `ACCEPTED`
+        server_socket.listen(BACKLOG)  # asyncio has reduced it to `ACCEPTED`
         said.send(True)
 
     return serve(served, sockets, started, backlog=ACCEPTED)
 
 
 def address(args: argparse.Namespace, environment: Environment) -> str:
-    """What to serve on; a Space serves openly."""
+    """The address to serve on; a Space serves publicly."""
     return args.host or ("0.0.0.0" if environment.space_id is not None else LOOPBACK)  # noqa: S104
 
 
@@ -100,7 +100,7 @@ def serve(
     started: Callable[[], None] = lambda: None,
     backlog: int = BACKLOG,
 ) -> int:
-    """Serve until SIGINT or SIGTERM; 1 where the application did not start."""
+    """Serve until SIGINT or SIGTERM; returns 1 if the application did not start."""
     import uvicorn
 
     from web.protocol import BoundedProtocol
@@ -123,7 +123,7 @@ def serve(
     )
     server = Server(config)
     gc.collect()
-    gc.freeze()  # what is loaded stays for good: the collector need not look at it again
+    gc.freeze()  # loaded objects stay for good: the garbage collector need not traverse them again
     server.run(sockets=sockets)
     return 0 if server.started else 1
 
@@ -136,9 +136,9 @@ def build(
     host: str = LOOPBACK,
     place: Place | None = None,
 ) -> FastAPI:
-    """The service, and behind it the page, unless `ui` is False, and the first ingest.
+    """The service, and in the background the page, unless `ui` is False, and the first ingest.
 
-    As one of several workers, in its `place`: the first of them has the page and ingests.
+    Of several workers, the first `place` has the page and ingests.
     """
     from api.server import create_app
     from ui.loading import LoadingPage
@@ -147,12 +147,12 @@ def build(
     page = LoadingPage(router, write=write) if ui and first else None
 
     async def behind() -> None:
-        """What requests do not need is loaded once they are served."""
+        """Loads what requests do not need, once they are being served."""
         async with page.loaded() if page else nullcontext():
             try:
                 if first:
                     await ingest(router.services)
-            except Exception:  # a bug there does not end the page
+            except Exception:  # a bug there must not end the page
                 logger.exception("ingest_crashed")
             await (observe(router) if place else asyncio.Event().wait())
 
@@ -165,7 +165,8 @@ def build(
 
 
 async def observe(router: Router) -> None:
-    """Show the other workers, one of which is asked for the metrics, what goes on in this one."""
+    """Let the other workers see this one's state, since any of them may be asked for the
+    metrics."""
     while True:
         router.observe_now()
         await asyncio.sleep(OBSERVE_S)
@@ -181,13 +182,13 @@ def check_guarded(environment: Environment, host: str, *, ui: bool = True) -> No
     if missing:
         raise UsageError(
             f"serving on {host} would open the router to others: set {' and '.join(missing)} "
-            "(in the environment or .env), or say --insecure",
+            "(in the environment or .env), or use --insecure",
             "host",
         )
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; an address that cannot be had is one clear sentence."""
+    """A bound socket; raises UsageError in one sentence if that fails."""
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port} is not between 0 and 65535", "port")
     try:

@@ -1,4 +1,4 @@
-"""`--teach FILE`: corrected examples for the classifier; `--teach` alone prints what was taught."""
+"""`--teach FILE`: corrected examples for the classifier; `--teach` alone lists the corrections."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ async def _run(args: argparse.Namespace) -> int:
         corrections = _read(Path(args.teach), list(router.settings.categories))
         for prompt, category in corrections:
             await router.teach(prompt, category, by=_user(), learn=False)
-        print(f"{len(corrections)} corrections taken in; {len(await router.taught())} are in force")
+        print(f"{len(corrections)} corrections stored; {len(await router.taught())} are in force")
     return 0
 
 
 def _read(path: Path, categories: list[str]) -> list[tuple[str, str | None]]:
-    """Every line, or UsageError with the first that is wrong: all of the file is taken or none."""
+    """Every line, or UsageError with the first invalid one: either the whole file is used or
+    nothing."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -46,7 +47,7 @@ def _correction(where: str, line: str, categories: list[str]) -> tuple[str, str 
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):
         wanted = '{"prompt": "…", "category": "…"}'
-        raise UsageError(f"{where} is not a correction; each line holds {wanted}", "teach")
+        raise UsageError(f"{where} is not a correction; each line must be {wanted}", "teach")
     if not found["prompt"].strip():
         raise UsageError(f"{where} has an empty prompt", "teach")
     category = found.get("category", "")

@@ -1,4 +1,4 @@
-"""`--undo`: take back the last change that the application made to its config."""
+"""`--undo`: undo the application's last change to its configuration."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`--warm FILE`: an offline evaluation as evidence of the ranking.
+"""`--warm FILE`: an offline evaluation as evidence for the ranking.
 
-Each answer becomes an attempt of the role `compare` in the log: so other replicas learn it too, it
-is forgotten like everything else, and the same file taken in twice counts once. What it may weigh
-is bounded (`routing.ranking.arm.COMPARED`), whatever the length of the file.
+Each answer becomes an attempt with the role `compare` in the log, so other replicas learn it too,
+it is forgotten like everything else, and the same file counts once. Its weight is bounded
+(`routing.ranking.arm.COMPARED`), whatever the length of the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORM = '{"prompt": "…", "arms": {"provider": {"reward": 0.8, "cost": 0.001}}}'
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A prompt, and what each provider's answer to it was worth (0 to 1) and cost in USD."""
+    """A prompt, and each provider's reward (0 to 1) and cost in USD for it."""
 
     prompt: str
     category: str | None
@@ -49,7 +49,7 @@ async def _run(args: argparse.Namespace) -> int:
                 await router.services.log.write(row, attempts)
                 categories[category] = categories.get(category, 0) + 1
         counted = ", ".join(f"{name} {count}" for name, count in sorted(categories.items()))
-        print(f"{len(found)} evaluated prompts taken in ({counted})")
+        print(f"{len(found)} evaluated prompts stored ({counted})")
     return 0
 
 
@@ -81,13 +81,14 @@ def _rows(
         evidence={"warm": True},
         success=True,
         prompt_hash=hashlib.sha256(line.prompt.encode()).hexdigest(),
-        reason="taken in with --warm: an offline evaluation, not a request",
+        reason="added by --warm: an offline evaluation, not a request",
     )
     return row, attempts
 
 
 def _read(path: Path, settings: Settings) -> list[Evaluated]:
-    """Every line, or UsageError with the first that is wrong: all of the file is taken or none."""
+    """Every line, or UsageError with the first invalid one: either the whole file is used or
+    nothing."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -102,9 +103,11 @@ def _evaluated(where: str, line: str, settings: Settings) -> Evaluated:
         prompt, category = found["prompt"], found.get("category")
         arms = {name: _arm(where, name, arm, settings) for name, arm in found["arms"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{where} is not an evaluation; each line holds {FORM}", "warm") from error
+        raise UsageError(
+            f"{where} is not an evaluation; each line must be {FORM}", "warm"
+        ) from error
     if not isinstance(prompt, str) or not prompt.strip() or not arms:
-        raise UsageError(f"{where} has no prompt or no arms; each line holds {FORM}", "warm")
+        raise UsageError(f"{where} has no prompt or no arms; each line must be {FORM}", "warm")
     if category is not None and category not in settings.categories:
         known = ", ".join(settings.categories)
         raise UsageError(

@@ -1,9 +1,9 @@
 """`--workers N`: N serving processes on one port, watched by a process that serves nothing itself.
 
-The listening socket is opened once and shared, so that a connection waits for whichever worker is
+The listening socket is opened once and shared, so that a connection goes to whichever worker is
 free while another is being replaced. The first worker has the page, the others hand its paths on
-(`web/handover.py`). A worker that ends by itself is replaced at once; one that cannot even start
-ends them all, with what it said.
+(`web/handover.py`). A worker that ends by itself is replaced at once; if one cannot even start, all
+are stopped, with its error.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from telemetry.metrics import ended, shared_by_processes
 logger = structlog.get_logger()
 
 LIVED_S = 5.0
-"""A worker that ends sooner after it began to serve did not work at all."""
+"""A worker that ends sooner than this after it began to serve counts as failed."""
 HASTY = 5
-"""So many of those in a row end the service: a new process does not mend what is wrong."""
+"""So many consecutive failures stop the service, since a new process does not fix the cause."""
 STOP_S = 30.0
-"""How long workers may take to finish what they serve; then they are killed."""
+"""How long workers may take to finish their requests before they are killed."""
 
 PRELOADED = ["cli.serve", "api.server", "graph.builder", "graph.router", "chromadb", "onnxruntime"]
-"""Imported once, in the process that workers are forked from: a new one begins to serve at once."""
+"""Imported once, in the process that workers are forked from, so that a new one serves at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is among its like."""
+    """A worker's position among the others."""
 
     number: int
     of: int
     folder: Path
-    """Of this service alone, while it runs: the page's socket and the figures of all workers."""
+    """Private to this service while it runs: the page's socket and the metrics of all workers."""
 
     @property
     def has_page(self) -> bool:
@@ -61,7 +61,7 @@ class Place:
 
     def bind_page(self) -> socket.socket:
         """The Unix socket on which the page is served to the other workers."""
-        self.page.unlink(missing_ok=True)  # of the worker that had this place before
+        self.page.unlink(missing_ok=True)  # left by the previous worker of this place
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         bound.bind(str(self.page))
         return bound
@@ -72,9 +72,9 @@ Serve = Callable[[argparse.Namespace, socket.socket, Place, Connection], int]
 
 
 def run(args: argparse.Namespace, listening: socket.socket, serve: Serve, where: str) -> int:
-    """Serve with `args.workers` processes until SIGINT or SIGTERM; the exit code.
+    """Serve with `args.workers` processes until SIGINT or SIGTERM; returns the exit code.
 
-    `where` is the address that is printed when the first of them serves.
+    `where` is the address to print once the first of them serves.
     """
     folder = Path(tempfile.mkdtemp(prefix="router-"))
     try:
@@ -142,8 +142,8 @@ class Supervisor:
             self._end()
 
     def _begin(self) -> bool:
-        """The first worker alone, so that an error is printed once; then the others."""
-        said = self._start(0)  # what it says is left in the pipe: it has begun to serve
+        """Start the first worker alone, so that an error is printed once; then the others."""
+        said = self._start(0)  # its message stays in the pipe: it has begun to serve
         while not (self._stopping or said.poll()):
             wait([self._woken, said, self._workers[0].sentinel])
             if not self._workers[0].is_alive() and not said.poll():

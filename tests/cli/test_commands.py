@@ -144,7 +144,7 @@ def test_batch_that_is_interrupted_keeps_what_is_done(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "1 prompts left: go on with --resume" in err
+    assert "1 prompts left: continue with --resume" in err
     assert [line["answer"] for line in results(tmp_path / "prompts.results.jsonl")] == ["fine"]
 
 
@@ -152,7 +152,7 @@ def test_batch_that_is_interrupted_keeps_what_is_done(
     ("arguments", "said"),
     [
         (("--batch", "missing.txt"), "there is no file missing.txt"),
-        (("--log", "many"), "--log takes a number or `all`"),
+        (("--log", "many"), "--log needs a number or `all`"),
         (("--search", "nonsense"), "there is no category `nonsense`"),
         (("--replay", "missing.jsonl"), "missing.jsonl cannot be read"),
         (("--ask", "   "), "the prompt is empty"),
@@ -314,7 +314,7 @@ def test_warm_takes_an_offline_evaluation_in_once(run: Run, tmp_path: Path) -> N
     lines = [{"prompt": f"Sum {n}", "category": "technical", "arms": arms} for n in range(30)]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = run("--warm", str(file))
-    assert (done.code, done.out) == (0, "30 evaluated prompts taken in (technical 30)\n")
+    assert (done.code, done.out) == (0, "30 evaluated prompts stored (technical 30)\n")
     before = run("--priorities", "--json").out
     learned = json.loads(before)
     listed = learned["technical"]["providers"]

@@ -70,7 +70,7 @@ def test_a_licence_that_excludes_somebody_is_passed_over_unless_agreed_to(
     end = text.index("\n", start)
     catalogue.write_text(text[:start] + "licence: llama4" + text[end:])
     passed = run("--search", "technical", "--apply")
-    assert f"{best['name']} is passed over" in passed.err
+    assert f"{best['name']} is skipped" in passed.err
     assert "European Union" in passed.err
     assert f"trying {best['name']}" not in passed.err
     agreed = run("--search", "technical", "--apply", "--agree")

@@ -116,7 +116,7 @@ def test_the_command_line_takes_a_file_in_and_lists_it(
     file = tmp_path / "corrections.jsonl"
     file.write_text(json.dumps({"prompt": BOIL, "category": "technical"}) + "\n\n")
     assert main(["--teach", str(file), *where]) == 0
-    assert "1 corrections taken in; 1 are in force" in capsys.readouterr().out
+    assert "1 corrections stored; 1 are in force" in capsys.readouterr().out
     assert main(["--teach", *where]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert (listed["prompt"], listed["category"]) == (BOIL, "technical")
