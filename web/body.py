@@ -10,21 +10,21 @@ from starlette.requests import ClientDisconnect, Request
 from config.errors import RouterError
 
 READ_S = 30.0
-"""How long a body may take to arrive."""
+"""How long a body may take to arrive, in seconds."""
 
 LARGE_BYTES = 4 * 2**20
-"""A larger body needs a place of those that a process has for such."""
+"""A larger body needs one of the process's places for large bodies."""
 
 LARGE_AT_ONCE = 8
-"""How many of them a process holds at once, from their reading to the end of their answers."""
+"""Number of those places; each is held from reading the body to the end of the answer."""
 
 DRAIN_BYTES = 32 * 2**20
-"""What is read and thrown away of a body too large: a client that is still sending would see a
-broken connection instead of the answer."""
+"""Bytes of an oversized body that are read and discarded: a client that is still sending would see
+a broken connection instead of the response."""
 
 
 class BodyError(RouterError):
-    """A body that is too large, too slow or incomplete, with the HTTP status that says so."""
+    """A body that is too large, too slow or incomplete, with the HTTP status for it."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,30 +32,30 @@ class BodyError(RouterError):
 
 
 class LargeBodies:
-    """The places for large bodies of a process; each is held by one request, until it leaves."""
+    """A process's places for large bodies; each is held by one request until it leaves."""
 
     def __init__(self, most: int = LARGE_AT_ONCE) -> None:
         self._most = most
         self._held: set[str] = set()
 
     def enter(self, request_id: str) -> bool:
-        """Whether there is a place for this request; one that has its own keeps it."""
+        """Whether there is a place for this request; one that already has a place keeps it."""
         if request_id not in self._held and len(self._held) >= self._most:
             return False
         self._held.add(request_id)
         return True
 
     def leave(self, request_id: str) -> None:
-        """Its answer is out, or nobody waits for it."""
+        """Its answer was sent, or the client has left."""
         self._held.discard(request_id)
 
 
 async def read_body(
     request: Request, most_bytes: int, may_be_large: Callable[[], bool] | None = None
 ) -> bytes:
-    """The raw body; BodyError with 400, 408, 413 or 429.
+    """The raw body; raises BodyError with 400, 408, 413 or 429.
 
-    `may_be_large` is asked once it is larger than LARGE_BYTES: False is 429.
+    `may_be_large` is called once the body exceeds LARGE_BYTES: False is 429.
     """
     try:
         async with asyncio.timeout(READ_S):
@@ -84,11 +84,11 @@ async def _read(
     if size > most_bytes:
         raise BodyError(413, f"the body is larger than {most_bytes / 2**20:.2g} MB")
     if full:
-        raise BodyError(429, "too many large bodies are under way; try again in a moment")
+        raise BodyError(429, "too many large bodies at once; try again in a moment")
     return bytes(body)
 
 
 def declared_bytes(request: Request) -> int:
-    """What `Content-Length` says, 0 where it says nothing."""
+    """The value of `Content-Length`, 0 if it is absent."""
     declared = request.headers.get("content-length", "")
     return int(declared) if declared.isdecimal() else 0

@@ -1,8 +1,8 @@
-"""The page's paths, handed on to the one worker process that has the page.
+"""Hands the page's paths on to the one worker process that has the page.
 
-Gradio keeps its sessions in memory, so that with several worker processes one alone serves the
-page. It listens on a Unix socket beside the common port; the other workers hand on to it whatever
-is not theirs. The socket lies in a folder that no other user can enter.
+Gradio keeps its sessions in memory, so with several worker processes only one serves the page. It
+listens on a Unix socket in addition to the common port; the other workers forward to it whatever
+they do not serve. The socket is in a folder that no other user can enter.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 CALLER = b"x-router-caller"
-"""Who called the worker that hands on, and how: a JSON list of host, port and scheme."""
+"""Address of the original caller: a JSON list of host, port and scheme."""
 
 CONNECT_S = 2.0
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
 
 
 class HandedOn:
-    """ASGI application: asks the page's worker and passes its answer on as it comes.
+    """ASGI application: forwards to the page's worker and streams its response back.
 
-    A page's worker that is just being replaced is one sentence and 503 with Retry-After.
+    While that worker is being replaced, the response is one sentence and 503 with Retry-After.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class HandedOn:
 
 
 class Handed:
-    """ASGI middleware of the page's worker: a request that was handed on is its caller's own."""
+    """ASGI middleware of the page's worker: a forwarded request appears to come from its caller."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -108,7 +108,7 @@ class Handed:
             callers = [value for name, value in scope["headers"] if name == CALLER]
             kept = [(name, value) for name, value in scope["headers"] if name != CALLER]
             scope = {**scope, "headers": kept}
-            if callers and scope.get("client") is None:  # over the Unix socket, nowhere else
+            if callers and scope.get("client") is None:  # over the Unix socket only
                 host, port, scheme = json.loads(callers[0])
                 scope |= {"client": (host, port) if host else None, "scheme": scheme}
         await self.app(scope, receive, send)
@@ -130,7 +130,7 @@ async def _body(request: Request, read: asyncio.Event) -> AsyncIterator[bytes]:
 
 
 async def _gone(body_read: asyncio.Event, receive: Receive) -> None:
-    """Return when the caller has left; his request is whole before that."""
+    """Return when the caller has disconnected, once its request is complete."""
     await body_read.wait()
     with suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":

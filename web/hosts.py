@@ -1,7 +1,7 @@
-"""Under which names the service is served, and to which pages: the outermost layer of all.
+"""The host names the service answers to, and the pages that may use it: the outermost layer.
 
-On a loopback address the browser of this machine is what a stranger's page could speak through: by
-a name of its own that it points at 127.0.0.1 (DNS rebinding), or by requests across sites.
+On a loopback address, a foreign web page could act through this machine's browser: by a name of its
+own that resolves to 127.0.0.1 (DNS rebinding), or by cross-site requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 API = ("/v1/", "/router/", "/health", "/ready", "/metrics", "/openapi.json")
-"""What ROUTER_CORS_ORIGINS opens: the page is for its own origin alone."""
+"""The paths that ROUTER_CORS_ORIGINS opens: the page itself is for its own origin only."""
 
 RATE_LIMIT = [f"x-ratelimit-{of}-requests" for of in ("limit", "remaining", "reset")]
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -34,7 +34,7 @@ HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"
 
 
 def is_loopback(host: str) -> bool:
-    """`localhost` or an address of this machine alone."""
+    """`localhost` or a loopback address."""
     if host == "localhost":
         return True
     with suppress(ValueError):
@@ -46,8 +46,8 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The host names in force; `strict` is False where the service is open to other machines and
-    no names are given, since its names cannot be known then."""
+    """The accepted host names; `strict` is False if the service is open to other machines and no
+    names are given, since its names are then unknown."""
 
     allowed: frozenset[str]
     strict: bool
@@ -65,7 +65,7 @@ class Names:
 
 
 def name_of(netloc: str) -> str | None:
-    """The host's name in lower case without its port, or None where it is no such thing."""
+    """The host's name in lower case without its port, or None if it is invalid."""
     with suppress(ValueError):
         parts = urlsplit(f"//{netloc}")
         _ = parts.port
@@ -75,8 +75,8 @@ def name_of(netloc: str) -> str | None:
 
 
 class HostCheck:
-    """ASGI middleware: what comes under a foreign name, or from a foreign page to change something,
-    is refused in one sentence, and nothing is done."""
+    """ASGI middleware: a request under a foreign name, or from a foreign page to change something,
+    is refused in one sentence, and has no effect."""
 
     def __init__(self, app: ASGIApp, names: Names, origins: Collection[str] = ()) -> None:
         self.app = app
@@ -115,7 +115,7 @@ class HostCheck:
         )
 
     def _wrong_origin(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        """Only what writes is refused: a foreign page cannot read an answer without leave."""
+        """Only writing requests are refused: without CORS a foreign page cannot read a response."""
         origins = headers.getlist("origin")
         if scope["type"] == "http" and scope["method"] in READING:
             return None
@@ -139,7 +139,7 @@ class HostCheck:
 
 
 def guard(app: FastAPI, environment: Environment, host: str = LOOPBACK) -> None:
-    """Put the check around the whole application, unless it stands there already."""
+    """Put the check around the whole application, unless it is already there."""
     standing: list[object] = [one.cls for one in app.user_middleware]
     if HostCheck not in standing:
         names = Names.of(environment, host)
@@ -158,7 +158,7 @@ def _with_headers(send: Send) -> Send:
 
 
 async def _refuse(problem: tuple[int, str], scope: Scope, receive: Receive, send: Send) -> None:
-    """In OpenAI's form, whoever asked: nothing is known of a caller without a name."""
+    """In OpenAI's format for everyone: nothing is known about a caller under a wrong name."""
     status, message = problem
     if scope["type"] != "http":
         await send({"type": "websocket.close", "code": 1008, "reason": ""})

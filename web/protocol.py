@@ -1,4 +1,4 @@
-"""HTTP/1.1 with bounds on what comes before a body: uvicorn's own has none."""
+"""HTTP/1.1 with limits on what precedes a body; uvicorn's own protocol has none."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEADERS = 64 * 2**10
-"""Bytes of the request line and all headers together."""
+"""Maximum size of the request line and all headers together, in bytes."""
 HEADERS_S = 10.0
 """How long they may take, from the connection or from the first byte of a later request."""
 
 LINGER_S = 1.0
-"""How long what still comes is thrown away, so that the sender sees the refusal and no reset."""
+"""How long incoming data is discarded, so that the sender sees the refusal instead of a reset."""
 
 FRAMING = 16
-"""Bytes around each byte of a body that a chunked one may have: chunk sizes, trailers."""
+"""Maximum overhead in bytes for each byte of a chunked body: chunk sizes, trailers."""
 
 _REFUSALS = {
     408: (b"Request Timeout", f"the headers did not arrive within {HEADERS_S:g} s"),
@@ -27,9 +27,9 @@ _REFUSALS = {
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Answers 431 to headers without end and 408 to headers that never come, and closes.
+    """Answers 431 to endless headers and 408 to headers that never arrive, then closes.
 
-    A connection on which nothing was asked is closed without a word.
+    A connection without a request is closed silently.
     """
 
     headers_s = HEADERS_S
