@@ -1,5 +1,5 @@
-"""What a caller asks for, checked before anything is done for it; a model's name may ask for
-`auto`, a category, the cheapest, the fastest, or a provider.
+"""Validates a caller's input before anything is done for it. A model's name may stand for `auto`, a
+category, the cheapest, the fastest, or a provider.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MAX_PROMPT_CHARS = 400_000
 """A longer prompt is refused before anything is asked."""
 _PLAIN = frozenset({"role", "content"})
 _KNOWN = PASSED | {"logprobs", "top_logprobs"}
-"""What goes to a provider as it is, beside tools and a format."""
+"""Options passed to a provider unchanged, in addition to tools and a format."""
 
 
 MOST_SESSION = 256
-"""Characters of a conversation's name."""
+"""Maximum length of a conversation's name, in characters."""
 
 
 MOST_TTFT_S = 600.0
@@ -50,9 +50,9 @@ def checked(
     messages: Sequence[Mapping[str, object]] | None = None,
     wishes: Wishes | None = None,
 ) -> Asked:
-    """The request; UsageError or NotFoundError say what is wrong with it.
+    """The validated request; raises UsageError or NotFoundError that says what is wrong.
 
-    `messages` are OpenAI's, in place of a prompt and its history.
+    `messages` are OpenAI's, instead of a prompt and its history.
     """
     named = checked_category(settings, category), checked_provider(settings, provider)
     options, wishes = _readied(options or {}, settings), wishes or {}
@@ -78,7 +78,7 @@ def checked(
 
 
 def checked_category(settings: Settings, name: object) -> str | None:
-    """The category as named, None for none; NotFoundError names those that there are."""
+    """The category as named, None for none; raises NotFoundError that lists the known ones."""
     if name is None or (isinstance(name, str) and name in settings.categories):
         return name
     known = ", ".join(settings.categories)
@@ -86,7 +86,7 @@ def checked_category(settings: Settings, name: object) -> str | None:
 
 
 def checked_provider(settings: Settings, name: object) -> str | None:
-    """The provider as named, None for none; UsageError says why one is disabled."""
+    """The provider as named, None for none; raises UsageError that says why one is disabled."""
     if name is None:
         return None
     enabled = [p.name for p in settings.providers if p.disabled is None]
@@ -104,7 +104,7 @@ def with_tools(
     tool_choice: object,
     response_format: Mapping[str, object] | None,
 ) -> Options:
-    """The options with these among what goes to the provider as it is."""
+    """The options with these added to what goes to the provider unchanged."""
     extra: dict[str, object] = dict((options or {}).get("extra") or {})
     given = {"tools": tools, "tool_choice": tool_choice, "response_format": response_format}
     extra |= {name: value for name, value in given.items() if value}
@@ -114,7 +114,8 @@ def with_tools(
 
 
 def _readied(options: Options, settings: Settings) -> Options:
-    """The options with what hosts take of the further ones; UsageError names one that none does."""
+    """The options with the additional fields that hosts accept; raises UsageError that names one
+    that no host does."""
     extra = options.get("extra")
     if not extra:
         return options
@@ -132,8 +133,8 @@ def _readied(options: Options, settings: Settings) -> Options:
 
 
 def _understood(said: list[Message]) -> tuple[str, list[Message], Sequence[Message]]:
-    """The user's own words, the turns before them, and the conversation where that is more than
-    these two say."""
+    """The user's own words, the turns before them, and the conversation if it contains more than
+    those."""
     last = said[-1]
     if last["role"] == "user" and all(
         m.keys() <= _PLAIN and isinstance(m["content"], str) for m in said
@@ -148,27 +149,28 @@ def _understood(said: list[Message]) -> tuple[str, list[Message], Sequence[Messa
 
 def _check_size(size: int, param: str, what: str) -> None:
     if size > MAX_PROMPT_CHARS:
-        said = f"the {what} {size} characters; at most {MAX_PROMPT_CHARS} are taken"
+        said = f"the {what} {size} characters; at most {MAX_PROMPT_CHARS} are accepted"
         raise UsageError(said, param)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A category, a provider, or an order; nothing of these for `auto`."""
+    """A category, a provider, or an order; none of these for `auto`."""
 
     category: str | None = None
     provider: str | None = None
     sort: Literal["price", "latency"] | None = None
 
     def wishes(self, given: Wishes) -> Wishes:
-        """The caller's wishes with what the name itself wishes for."""
+        """The caller's preferences combined with those in the name itself."""
         return {**given, "sort": self.sort} if self.sort and "sort" not in given else given
 
 
 def target_of(settings: Settings, model: str, wishes: Wishes | None = None) -> Target:
-    """What the name asks for, by `aliases` where it is none of ours; NotFoundError if unknown.
+    """The meaning of the name, by `aliases` if it is not one of ours; raises NotFoundError if it is
+    unknown.
 
-    Beside plain `auto` the category of `models` counts that its first name asks for.
+    With plain `auto`, the category of the first name in `models` applies.
     """
     found = _own(settings, model)
     if found == Target() and (models := (wishes or {}).get("models")):

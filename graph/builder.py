@@ -34,7 +34,7 @@ Node = Callable[[State, Services, Request], Awaitable[State]]
 
 
 class Bound(Protocol):
-    """A node as LangGraph calls it."""
+    """A node in the form in which LangGraph calls it."""
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> Awaitable[State]: ...
 
@@ -49,26 +49,26 @@ _TOLD = {
     "log": "logged",
     "rerank": "reranked",
 }
-"""The key of a node's output that its `node` event carries."""
+"""The key of a node's output that its `node` event includes."""
 
 LEFT = "the caller left before the answer was complete"
 
 PAUSED_S = 300.0
-"""A run of the bare graph that rests between two nodes for so long (its host interrupted it) is
-forgotten; if it goes on, it goes on from the values in its state."""
+"""Seconds after which a run of the bare graph that rests between two nodes (its host interrupted
+it) is forgotten; if it continues, it does so from the values in its state."""
 
 
 def build(services: Services) -> Graph:
     """Compile the graph over these services.
 
-    The services are bound here rather than passed as LangGraph's runtime context, so that the
-    bare graph runs with nothing but a prompt, in a notebook and in LangGraph Studio too.
+    The services are bound here rather than passed as LangGraph's runtime context, so that the bare
+    graph runs with nothing but a prompt, also in a notebook and in LangGraph Studio.
     """
     return assemble(lambda node: bound(node, services))
 
 
 def assemble(bind: Callable[[Node], Bound]) -> Graph:
-    """Compile the graph of the nodes as `bind` makes them callable."""
+    """Compile the graph of the nodes that `bind` makes callable."""
     graph = StateGraph(State, Context, input_schema=Input, output_schema=Output)
     for node in (classify, primary, fallback, join, log, rerank):
         graph.add_node(node.__name__, bind(node))
@@ -126,16 +126,16 @@ RUNTIME = "__pregel_runtime"
 
 
 async def run_through(graph: Graph, control: RunControl) -> None:
-    """Run the graph for what its nodes do and say; its final state is not even gathered.
+    """Run the graph for its side effects and events; its final state is not collected.
 
-    What was asked stands in the run's request, so the graph's own input is empty.
+    The input is in the run's request, so the graph's own input is empty.
     """
     async for _ in graph.astream({}, stream_mode=[], control=control):
         pass
 
 
 async def is_rerank_due(state: State) -> bool:
-    """Async, for LangGraph would send a plain function to a worker thread."""
+    """Async, because LangGraph would send a plain function to a worker thread."""
     return bool(state.get("cause"))
 
 
@@ -173,8 +173,9 @@ def bound(node: Node, services: Services) -> Bound:
 
 
 async def _record_broken(services: Services, request: Request) -> None:
-    """The row of a run that its host ended, or that failed by a bug, once no node of it is under
-    way. The runs of requests record their own; what was refused before it was routed has none."""
+    """Log a run that its host ended, or that failed by a bug, once none of its nodes is running.
+    The runs of requests log themselves; a run that was refused before it was routed is not
+    logged."""
     broken = request.broken
     if request.turn is None or request.running or request.logged or request.route is None:
         return
@@ -187,7 +188,7 @@ async def _record_broken(services: Services, request: Request) -> None:
 
 
 def leave(services: Services, request: Request) -> None:
-    """Forget a request; nothing of it may remain in memory."""
+    """Forget a request, so that nothing of it stays in memory."""
     request.meeting.close()
     request.over.set()
     for key in [key for key, running in services.races.items() if running is request]:
@@ -195,7 +196,8 @@ def leave(services: Services, request: Request) -> None:
 
 
 def run_key(runtime: Runtime[Context]) -> RunKey:
-    """Which run of the graph a node belongs to; a graph may run several times in another's run."""
+    """The run of the graph that a node belongs to; a graph may run several times within another
+    run."""
     place = runtime.execution_info.checkpoint_ns if runtime.execution_info else ""
     return runtime.control, place.rpartition("|")[0]
 
@@ -203,8 +205,8 @@ def run_key(runtime: Runtime[Context]) -> RunKey:
 async def _request(
     name: str, state: State, services: Services, runtime: Runtime[Context]
 ) -> Request:
-    """This run's request. The bare graph's first node begins it: from the caller's values, and
-    where the run begins in the middle, at a checkpoint, from what its state says was found."""
+    """This run's request. The bare graph's first node creates it from the caller's values or, if
+    the run starts in the middle, at a checkpoint, from what its state contains."""
     key = run_key(runtime)
     request = services.races.get(key)
     if request is None:

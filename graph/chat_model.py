@@ -35,12 +35,12 @@ Method = Literal["json_schema", "function_calling", "json_mode"]
 
 
 Structured = dict[str, object] | BaseModel
-"""An answer to a schema."""
+"""An answer that follows a schema."""
 
 
 class ChatRouter(BaseChatModel):
     """Asks whichever model the router chooses. `model` is `auto`, `auto:<category>`, `auto:floor`,
-    `auto:nitro` or a provider's name, and may be given with each call.
+    `auto:nitro` or a provider's name, and may be set for each call.
 
     A message's `response_metadata` has category, provider, role, cost and why; its `model_name` is
     the provider that answered.
@@ -57,23 +57,23 @@ class ChatRouter(BaseChatModel):
     max_tokens: int | None = None
     stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
     request_timeout: float | None = Field(default=None, alias="timeout")
-    """Seconds, over HTTP alone: in this process the race's own limits hold."""
+    """Seconds, over HTTP only: in this process the race's own limits apply."""
     max_retries: int = 0
-    """Over HTTP alone: the router retries by itself."""
+    """Over HTTP only: the router itself retries."""
 
     _transport: Transport | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _router_or_url(self) -> Self:
         if (self.router is None) == (self.base_url is None):
-            raise ValueError("give `router` or `base_url`; `from_config` makes a router")
+            raise ValueError("give `router` or `base_url`; `from_config` creates a router")
         return self
 
     @classmethod
     def from_config(
         cls, config: str | Path = "config", data: str | Path = "data", **fields: Any
     ) -> Self:
-        """A model over a router of its own; `close` ends it. Raises ConfigError."""
+        """A model with a router of its own, which `close` ends. Raises ConfigError."""
         return cls(router=Router.from_config(config, data), **fields)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class ChatRouter(BaseChatModel):
     def _payload(
         self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, object]
     ) -> dict[str, object]:
-        """The request in OpenAI's form; what a call is given wins."""
+        """The request in OpenAI's form; the arguments of a call take precedence."""
         return {
             "model": self.model_name,
             "temperature": self.temperature,
@@ -213,9 +213,9 @@ class ChatRouter(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Structured]:
-        """Answers as the schema says: a pydantic class gives its instances, all else dicts."""
+        """Answers that follow the schema: instances for a pydantic class, otherwise dicts."""
         if schema is None and method != "json_mode":
-            raise ValueError("`schema` is needed, but for `json_mode`")
+            raise ValueError("`schema` is required except for `json_mode`")
         form = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
         if method == "function_calling":
             tool = convert_to_openai_tool(schema, strict=strict)  # type: ignore[arg-type]
@@ -252,7 +252,7 @@ def _choice(given: str | dict[str, object] | bool, names: list[str]) -> str | di
         return {"type": "function", "function": {"name": given}}
     if given in ("auto", "none", "required"):
         return str(given)
-    raise ValueError(f"`tool_choice` {given!r} is none of the tools {', '.join(names)}")
+    raise ValueError(f"`tool_choice` {given!r} is not one of the tools {', '.join(names)}")
 
 
 def _json_schema(schema: Any, strict: bool | None) -> dict[str, object]:

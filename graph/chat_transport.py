@@ -36,7 +36,7 @@ _NOT_EXTRA = _OWN | {"model", "messages", "stream", "stream_options", "models", 
 
 
 class Transport(Protocol):
-    """One question at a time, whole or in pieces, with and without an event loop."""
+    """One question at a time, in one piece or streamed, with and without an event loop."""
 
     def whole(self, payload: Payload) -> AIMessage: ...
 
@@ -47,14 +47,14 @@ class Transport(Protocol):
     def apieces(self, payload: Payload) -> AsyncIterator[AIMessageChunk]: ...
 
     def close(self) -> None:
-        """Free what the transport itself holds; a router is its owner's to close."""
+        """Release the transport's own resources; a router is closed by its owner."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 class _Arguments(TypedDict):
-    """What `Router.answer` and `Router.stream` take."""
+    """The arguments of `Router.answer` and `Router.stream`."""
 
     messages: Sequence[Mapping[str, object]]
     category: str | None
@@ -64,7 +64,7 @@ class _Arguments(TypedDict):
 
 
 class InProcess:
-    """A router of this process. Without an event loop it runs on the router's own."""
+    """A router of this process. Without an event loop it uses the router's own."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
@@ -82,7 +82,7 @@ class InProcess:
         return message_of(message, _metadata(answer), _usage(answer))
 
     def pieces(self, payload: Payload) -> Iterator[AIMessageChunk]:
-        """Read on the router's loop, handed over by a queue; closing it ends the calls upstream."""
+        """Read on the router's loop, passed on by a queue; closing it ends the upstream calls."""
         ready: queue.SimpleQueue[AIMessageChunk | BaseException | None] = queue.SimpleQueue()
 
         async def read() -> None:
@@ -106,10 +106,10 @@ class InProcess:
                 yield chunk
 
     def close(self) -> None:
-        """Nothing: the router is its owner's."""
+        """Nothing: the router is closed by its owner."""
 
     async def aclose(self) -> None:
-        """Nothing: the router is its owner's."""
+        """Nothing: the router is closed by its owner."""
 
     async def _read(self, payload: Payload) -> AsyncGenerator[AIMessageChunk]:
         events = self._router.stream(**self._arguments(payload), rewindable=False)
@@ -175,7 +175,7 @@ def _usage(answer: Answer) -> UsageMetadata | None:
 
 
 class OverHttp:
-    """A running service, by OpenAI's own client."""
+    """A running service, through OpenAI's own client."""
 
     def __init__(
         self, base_url: str, api_key: str | None, *, timeout_s: float | None, max_retries: int
@@ -231,7 +231,7 @@ _KNOWN_TO_CLIENT = _OWN | {
 
 
 def _sent(payload: Payload) -> dict[str, Any]:
-    """The client's arguments; what it does not know goes into the body all the same."""
+    """The client's arguments; fields unknown to it are added to the body."""
     given = {name: value for name, value in payload.items() if value is not None}
     known = {name: value for name, value in given.items() if name in _KNOWN_TO_CLIENT}
     return {**known, "extra_body": {n: v for n, v in given.items() if n not in known}}
@@ -257,7 +257,7 @@ def _chances(choice: Payload) -> list[dict[str, object]]:
 
 
 class _ChunkReader:
-    """OpenAI's chunks as LangChain's; what comes once is kept for the last."""
+    """OpenAI's chunks as LangChain's; what comes only once is kept for the last."""
 
     def __init__(self) -> None:
         self._chunks = Chunks("")

@@ -21,17 +21,18 @@ from race.events import CallPiece
 from race.state import Answer
 
 ABOUT = ("request_id", "category", "confidence", "provider", "role", "cost_usd", "why", "note")
-"""What of the `router` object is in a message's `response_metadata`."""
+"""Members of the `router` object in a message's `response_metadata`."""
 
 
 def openai_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
-    """The messages as OpenAI's clients send them: names, pictures, calls and results included."""
+    """The messages as OpenAI's clients send them, including names, pictures, calls and results."""
     return [made for message in messages for made in _openai(message)]
 
 
 def _openai(message: BaseMessage) -> list[dict[str, Any]]:
-    """One of LangChain's messages; with the calls that its own conversion leaves out: the older
-    function's, and those whose arguments were no JSON, for which there is a result all the same."""
+    """One LangChain message; including calls that LangChain's own conversion leaves out: those of
+    the older functions, and those whose arguments were not JSON, since their results follow
+    anyway."""
     made: list[dict[str, Any]] = convert_to_openai_messages([message])
     if not isinstance(message, AIMessage):
         return made
@@ -52,19 +53,19 @@ def _openai(message: BaseMessage) -> list[dict[str, Any]]:
 
 
 def about(answer: Answer) -> dict[str, object]:
-    """An answer's `router` object, as far as messages carry it."""
+    """An answer's `router` object, as far as messages include it."""
     return {name: getattr(answer, name) for name in ABOUT}
 
 
 def logprobs_of(content: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """For a message's metadata, as OpenAI's own client has them; nothing where there are none."""
+    """For a message's metadata, as OpenAI's own client has them; empty if there are none."""
     return {"logprobs": {"content": list(content), "refusal": None}} if content else {}
 
 
 def message_of(
     message: Mapping[str, Any], metadata: dict[str, object], usage: UsageMetadata | None
 ) -> AIMessage:
-    """An assistant's message in OpenAI's form as LangChain's."""
+    """An assistant's message in OpenAI's form as a LangChain message."""
     calls, invalid = _calls(message.get("tool_calls") or [])
     reasoning = message.get("reasoning_content")
     return AIMessage(
@@ -80,7 +81,7 @@ def message_of(
 def usage_of(
     tokens_in: int | None, tokens_out: int | None, cached: int = 0, thoughts: int = 0
 ) -> UsageMetadata | None:
-    """None where nobody counted; details only where the provider named some."""
+    """None if nobody counted; details only if the provider reported some."""
     if tokens_in is None or tokens_out is None:
         return None
     usage = UsageMetadata(
@@ -94,7 +95,7 @@ def usage_of(
 
 
 def usage_from(usage: Mapping[str, Any]) -> UsageMetadata | None:
-    """The same of OpenAI's `usage`."""
+    """The same from OpenAI's `usage`."""
     return usage_of(
         usage.get("prompt_tokens"),
         usage.get("completion_tokens"),
@@ -131,7 +132,7 @@ class Chunks:
         return AIMessageChunk(content="", id=self._id, additional_kwargs=thoughts)
 
     def calls(self, pieces: Sequence[CallPiece]) -> AIMessageChunk:
-        """Chunks are added up, so that a call's id and name may come once."""
+        """Chunks are added up, so a call's id and name must come only once."""
         chunks = []
         for piece in pieces:
             first = piece["index"] not in self._known

@@ -1,4 +1,5 @@
-"""The life of a router: what it opens, warms, exchanges for a changed configuration, and closes."""
+"""The lifecycle of a router: what it opens, warms, replaces for a changed configuration, and
+closes."""
 
 from __future__ import annotations
 
@@ -31,14 +32,14 @@ T = TypeVar("T")
 logger = structlog.get_logger()
 
 WARM_S = 5.0
-"""How long the first requests may be kept waiting for what would make them better."""
+"""How long, in seconds, the first requests may wait for what would improve them."""
 
 LEARNED_S = 2.0
-"""How long getting ready waits for what was learned before."""
+"""How long getting ready waits for the stored ranking."""
 
 
 class Lifecycle:
-    """The services in force and the graph over them; opened when they are first needed."""
+    """The services in force and the graph over them; opened on first use."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Lifecycle:
         watched: ConfigWatcher | None,
         scout: Callable[[Trigger], Awaitable[None]],
     ) -> None:
-        """`scout` runs a search for a better model that a cause asks for."""
+        """`scout` runs the search for a better model that a trigger requests."""
         self.settings = settings
         self._gate = gate
         self._lock = threading.Lock()
@@ -72,16 +73,17 @@ class Lifecycle:
 
     @property
     def ready(self) -> bool:
-        """A request would be answered within its limits now, degraded or not."""
+        """Whether a request would be answered within its limits now, degraded or not."""
         return self._warm and self._services is not None
 
     @property
     def config_problem(self) -> str | None:
-        """Why an edit of the configuration was not taken in."""
+        """Why an edit of the configuration was rejected."""
         return self._follower.config_problem
 
     def open(self) -> None:
-        """Open the log and the models' files now; StorageError says what cannot be opened."""
+        """Open the log and the models' files now; raises StorageError with what cannot be
+        opened."""
         with self._lock:
             if self._services is None:
                 services = open_services(self.settings)
@@ -89,14 +91,15 @@ class Lifecycle:
                 self._services = services
 
     async def start(self) -> None:
-        """Open, and follow what other replicas and editors of the configuration do."""
+        """Open, and follow the changes of other replicas and editors of the configuration."""
         if self._services is None:
             await asyncio.to_thread(self.open)
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follower.run(), name="follow-the-log")
 
     async def warm(self) -> None:
-        """Load what the first request would have to load, for `WARM_S` at most; then `ready`."""
+        """Load everything the first request would have to load, within `WARM_S`; then the router is
+        `ready`."""
         try:
             async with asyncio.timeout(WARM_S):
                 await self._load()
@@ -118,14 +121,14 @@ class Lifecycle:
         )
 
     def trained(self) -> Services:
-        """The services over a trained classifier: what is not in a hurry waits for it."""
+        """The services with a trained classifier, for callers that can wait for it."""
         services = self.services
         if isinstance(services.classifier.current, ByKeywords):
             services.classifier.replace(classifier_for(services.settings, services.encoder))
         return services
 
     def adopt(self, services: Services) -> None:
-        """From now on requests run over these; those under way end where they began."""
+        """From now on requests use these; those in progress end with what they began with."""
         old = self._services
         if old is not None and services.providers is not old.providers:
             self._retired.append(old.providers)
@@ -133,7 +136,7 @@ class Lifecycle:
         self._gate.limits = services.settings.admission
 
     def retire(self) -> None:
-        """Not ready any more."""
+        """No longer ready."""
         self._warm = False
 
     async def close(self, late_grace_s: float) -> None:
@@ -168,7 +171,7 @@ async def _keep_learned(services: Services) -> None:
 
 
 class Portal:
-    """The one event loop that code without a loop shares, in a thread of its own."""
+    """The single event loop, in a thread of its own, for code without a loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -185,7 +188,7 @@ class Portal:
             raise
 
     def start(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
-        """Begin work, without waiting for it."""
+        """Start work without waiting for it."""
         with self._lock:
             if self._portal is None:
                 self._portal = self._thread.enter_context(start_blocking_portal("asyncio"))

@@ -1,4 +1,4 @@
-"""`Router`, the entry for everybody: Python, the page, the service and the command line."""
+"""`Router`, the entry point for Python, the page, the service and the command line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LATE_GRACE_S = 5.0
-"""How long `aclose` waits for late primaries."""
+"""How long, in seconds, `aclose` waits for late primaries."""
 
 
 class Router:
@@ -61,8 +61,8 @@ class Router:
     def __init__(
         self, settings: Settings, *, watched: ConfigWatcher | None = None, share: int = 1
     ) -> None:
-        """`watched` is the configuration's folder, if edits of it shall be taken in; `share` is
-        how many processes divide the admission's limits between them."""
+        """`watched` is the configuration's folder, if its edits are to be reloaded; `share` is how
+        many processes divide the admission's limits between them."""
         self._gate = Gate(settings.admission, share)
         self._life = Lifecycle(settings, self._gate, watched, self._scout_for)
         self._portal = Portal()
@@ -81,8 +81,8 @@ class Router:
     ) -> Self:
         """Read and validate the configuration; opens nothing yet. Raises ConfigError.
 
-        `environ` stands for the process environment, `dotenv` for the `.env` file; None for none.
-        `share` is how many processes divide the admission's limits between them.
+        `environ` stands in for the process environment, `dotenv` for the `.env` file; None for
+        none. `share` is how many processes divide the admission's limits between them.
         """
         read = partial(load, config, data, environ=environ, dotenv=dotenv)
         keys = Path(dotenv) if dotenv is not None else None
@@ -102,14 +102,14 @@ class Router:
         await self._life.start()
 
     async def warm(self) -> None:
-        """Load what the first request would have to load, for five seconds; then it is `ready`."""
+        """Load what the first request would have to load, within five seconds; then `ready`."""
         await self._life.warm()
 
     async def aclose(self, late_grace_s: float = LATE_GRACE_S) -> None:
         """Wait for running requests and late primaries, then close everything; safe to call twice.
 
         Both are waited for `late_grace_s` seconds at most, then cancelled, upstream too, and
-        logged; a caller who still waits gets NoAnswerError.
+        logged; a caller that still waits gets NoAnswerError.
         """
         self._life.retire()
         await self._runs.close(late_grace_s)
@@ -124,12 +124,12 @@ class Router:
         self._portal.close()
 
     def open(self) -> None:
-        """Open the log and the models' files now; StorageError says what cannot be opened."""
+        """Open the log and the models' files now; raises StorageError if that fails."""
         self._life.open()
 
     @property
     def ready(self) -> bool:
-        """A request would be answered within its limits now, degraded or not."""
+        """Whether a request would be answered within its limits now, degraded or not."""
         return self._life.ready
 
     @property
@@ -170,8 +170,8 @@ class Router:
     ) -> Answer:
         """The whole answer. Raises NoAnswerError, UsageError, NotFoundError, OverloadedError.
 
-        `messages` are OpenAI's, in place of `prompt` and `history`; what the model wants called
-        is in the answer's `tool_calls`.
+        `messages` are OpenAI's, instead of `prompt` and `history`; the tool calls that the model
+        requests are in the answer's `tool_calls`.
         """
         answer: Answer | None = None
         events = self.stream(
@@ -215,9 +215,9 @@ class Router:
         """The events of one request, as they happen; ends after `answered` or `reranked`.
 
         Closing the iterator ends both upstream calls. With `rewindable` False no event asks to
-        discard text: a fallback goes on from what was shown. Raises as `answer` does, but a
-        request that nobody could answer ends with an `answered` whose answer has an `error`.
-        Where `wanted` names types of events, only those are given out, and the last ones.
+        discard text: a fallback continues what was shown. Raises as `answer` does, but a request
+        that nobody could answer ends with an `answered` whose answer has an `error`. If `wanted`
+        names types of events, only those and the last ones are yielded.
         """
         asked = checked(
             self.settings,
@@ -274,31 +274,31 @@ class Router:
         return route_of(asked, services, understand(asked, services))
 
     async def late(self) -> AsyncIterator[LateAnswer]:
-        """Primaries that came after their fallback was served, from now on."""
+        """Primaries that come after their fallback was served, from now on."""
         await self.start()
         async for answer in self.services.late.subscribe():
             yield answer
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run on the one event loop that code without a loop shares; Ctrl-C cancels the work."""
+        """Run on the shared event loop for code without a loop; Ctrl-C cancels the work."""
         return self._portal.run(work)
 
     def start_task(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
-        """Begin work on that loop, without waiting for it."""
+        """Start work on that loop, without waiting for it."""
         return self._portal.start(work)
 
     async def settled(self) -> None:
-        """Wait until the rows of requests that were left by now are written."""
+        """Wait until the rows of requests abandoned so far are written."""
         await self._runs.settled()
 
     # -- learning -----------------------------------------------------------------------------
 
     async def feedback(self, request_id: str, liked: bool | None) -> None:
-        """Replace what the caller thinks of an answer; NotFoundError for an unknown request."""
+        """Replace the caller's rating of an answer; raises NotFoundError for an unknown request."""
         await self.start()
         services = self.services
         if await services.log.feedback(request_id, liked):
-            with suppress(StorageError):  # it is stored, and will be learned from later
+            with suppress(StorageError):  # it is stored, and learned from later
                 await services.routing.catch_up(services.log)
 
     async def teach(
@@ -309,11 +309,11 @@ class Router:
         by: str = teaching.NOBODY,
         learn: bool = True,
     ) -> teaching.Taught:
-        """Correct the classifier on a prompt, or on that of a request; None takes that back.
+        """Correct the classifier on a prompt, or on a request's prompt; None withdraws that.
 
-        Counts at once, in every replica, and survives restarts. `by` says who teaches; without
-        `learn` the call does not wait until what several corrections have in common is learned.
-        Raises UsageError and NotFoundError.
+        Takes effect at once, in every replica, and survives restarts. `by` names the teacher;
+        without `learn` the call does not wait until what several corrections have in common is
+        learned. Raises UsageError and NotFoundError.
         """
         await self.start()
         return await teaching.teach(
@@ -321,7 +321,7 @@ class Router:
         )
 
     async def take_back(self, lesson: str, *, by: str = teaching.NOBODY) -> teaching.Taught:
-        """Forget the correction of that id; NotFoundError if there is none."""
+        """Withdraw the correction with that id; raises NotFoundError if there is none."""
         await self.start()
         return await teaching.take_back(self.services, lesson, by)
 
@@ -331,7 +331,7 @@ class Router:
         return await teaching.taught(self.services)
 
     async def retrieve(self, question: str, k: int = 5) -> list[Passage]:
-        """The best passages alone: text, source, title and score, best first."""
+        """The best passages only: text, source, title and score, best first."""
         return list(
             (await self.services.knowledge.retrieve(question, k, within_s=ALONE_S)).passages
         )
@@ -339,17 +339,17 @@ class Router:
     async def interactions(
         self, limit: int | None = 20, category: str | None = None
     ) -> list[InteractionRow]:
-        """The log's newest requests with their attempts, newest first; all of them with None."""
+        """The log's newest requests with their attempts, newest first; None: all of them."""
         await self.start()
         return await self.services.log.recent(limit, category)
 
     async def news(self, limit: int = 20) -> list[AuditRow]:
-        """What the routers changed on their own, newest first: the kinds of `reports.NEWS`."""
+        """What any replica changed on its own, newest first: the kinds of `reports.NEWS`."""
         await self.start()
         return await self.services.log.audits(reports.NEWS, limit=limit)
 
     async def priorities(self) -> dict[str, reports.CategoryOrder]:
-        """By category, the declared and the learned order with the figures behind it."""
+        """By category, the declared and the learned order with its figures."""
         await self.start()
         return await reports.priorities(self.settings, self.services.routing, self.services.log)
 
@@ -358,26 +358,27 @@ class Router:
         return reports.health(self.services, self._gate, self._life.config_problem)
 
     def metrics(self) -> bytes:
-        """Prometheus text, of all worker processes where there are several."""
+        """Prometheus text; with several worker processes, of all of them."""
         self.observe_now()
         return self.services.metrics.render()
 
     def observe_now(self) -> None:
-        """Bring the gauges of the metrics up to date; another process may be the one asked."""
+        """Update the gauges of the metrics; another process may be the one that is scraped."""
         reports.observe(self.services, self._gate)
 
     # -- better models ------------------------------------------------------------------------
 
     @property
     def discovery(self) -> Search:
-        """The search for better models, over the configuration in force."""
+        """The search for better models, for the configuration in force."""
         return discovery_over(self.services)
 
     @property
     def scout(self) -> ScoutGraph:
         """The search for a better model as a graph: search, score, try, ask, append, watch.
 
-        Its threads outlive the process. RuntimeError without a running loop, to which it belongs.
+        Its threads outlive the process. Raises RuntimeError without a running loop, to which it
+        belongs.
         """
         if self._scout is None:
             self._scout = build_scout(self._find, saver_in(self.settings.data_dir))

@@ -1,4 +1,4 @@
-"""Requests under way: each runs the graph in a task of our own and gives out its events."""
+"""Requests in progress: each runs the graph in a task of its own and yields its events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sink_of(events: asyncio.Queue[Event | None], wanted: Collection[str]) -> Sin
 
 
 class Run:
-    """One request's run of the graph, and all that must be done when it ends early."""
+    """One request's run of the graph, and the cleanup when it ends early."""
 
     def __init__(
         self,
@@ -55,7 +55,8 @@ class Run:
         self.closed = False
         self._why: str | None = None
         services.races[(self.control, "")] = request
-        # Its own context: within somebody else's graph it would run as a part of that one.
+        # In a context of its own: inside another graph it would otherwise run as a part of that
+        # one.
         self.task = asyncio.create_task(
             run_through(graph, self.control),
             name=f"request-{request.run_id}",
@@ -63,10 +64,12 @@ class Run:
         )
 
     async def end(self, why: str = LEFT) -> None:
-        """Leave nothing behind; a run that is not over is cancelled, upstream too, and logged."""
+        """Clean up; a run that is not over is cancelled, upstream too, and logged."""
         request, self._why = self.request, self._why or why
         if request.logged and not self.task.done():
-            self._settle(self._finish())  # it is answered and only learns: nothing is to be paid
+            self._settle(
+                self._finish()
+            )  # it is answered and only updates the ranking: nothing more will be billed
             return
         try:
             if not self.task.done():
@@ -77,17 +80,17 @@ class Run:
                 self._record(self._why)
 
     async def close(self) -> None:
-        """The router closes: nobody will wait for this answer."""
+        """The router closes: this answer will not be waited for."""
         self.closed = not self.request.logged
         await self.end(CLOSED)
 
     def _record(self, why: str) -> None:
-        """Write its row, in its own time. A bug is logged as one."""
+        """Write its row without delaying the caller. A bug is logged as one."""
         request, bug = self.request, None
         if not self.task.cancelled():
             bug = self.task.exception()
         if isinstance(bug, RouterError) or (bug is None and request.route is None):
-            return  # refused before anything was asked of anybody
+            return  # refused before any provider was asked
         left = bug is None
         error = why if left else f"the router failed: {type(bug).__name__}: {bug}"
         request.logged = True
@@ -98,8 +101,8 @@ class Run:
 
 
 class Runs:
-    """A cancelled caller must not leave its graph running: LangGraph's own cancellation does, so
-    nothing outside ever cancels a graph directly."""
+    """Cancelling a caller must not leave its graph running, which LangGraph's own cancellation
+    does, so nothing outside ever cancels a graph directly."""
 
     def __init__(self) -> None:
         self._running: set[Run] = set()
@@ -120,8 +123,8 @@ class Runs:
         `on_decided` is called as soon as its race is decided. Types of events that are not `wanted`
         are left out, if any are named; the LAST ones come always.
 
-        What follows `answered` is held back unless the order changed: a caller who has the answer
-        is not kept for it.
+        What follows `answered` is held back unless the order changed, so that a caller with an
+        answer does not wait for it.
         """
         if request_id and any(r.request_id == request_id for r in services.races.values()):
             raise UsageError(f"a request {request_id} is already running", "request_id")
@@ -158,13 +161,13 @@ class Runs:
             await run.end()
 
     async def settled(self) -> None:
-        """Wait until what has ended by now is written."""
+        """Wait until everything that has ended by now is written."""
         if self._settling:
             await asyncio.wait(set(self._settling))
 
     async def close(self, grace_s: float) -> None:
-        """Wait `grace_s` seconds for what runs, cancel the rest, and wait for what is to be
-        written of it and of requests whose callers are served or gone."""
+        """Wait `grace_s` seconds for running requests, cancel the rest, and wait for the remaining
+        writes of these and of requests whose callers are served or gone."""
         tasks = {run.task for run in self._running}
         if tasks and grace_s > 0:
             await asyncio.wait(tasks, timeout=grace_s)
@@ -173,7 +176,7 @@ class Runs:
             await asyncio.wait(set(self._settling))
 
     def _settle(self, work: Coroutine[None, None, None]) -> None:
-        """Let what is left of a request end in its own time."""
+        """Let the rest of a request finish without the caller."""
         task = asyncio.create_task(work)
         self._settling.add(task)
         task.add_done_callback(self._settled)

@@ -31,7 +31,7 @@ from nodes import scouting
 from nodes.scouting import Review, ScoutInput, ScoutOutput, ScoutState
 
 Find = Callable[[], Awaitable[Search]]
-"""The search over the configuration in force."""
+"""The search for the configuration in force."""
 ScoutGraph = CompiledStateGraph[ScoutState, None, ScoutInput, ScoutOutput]
 Saver = BaseCheckpointSaver[str]
 
@@ -39,7 +39,7 @@ logger = structlog.get_logger()
 
 
 def build_scout(find: Find, saver: Saver | None = None) -> ScoutGraph:
-    """Compile the graph; without a saver its host brings one."""
+    """Compile the graph; without a saver, its host provides one."""
 
     async def search(state: ScoutState) -> ScoutState:
         return await scouting.search(state, await find())
@@ -88,7 +88,7 @@ def build_scout(find: Find, saver: Saver | None = None) -> ScoutGraph:
 
 
 def saver_in(data_dir: Path) -> Saver:
-    """The threads' file in the data folder; opened by the first use, on the running event loop."""
+    """The threads' file in the data folder; opened on first use, on the running event loop."""
     import aiosqlite
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -108,7 +108,7 @@ def _thread(runtime: Runtime[None]) -> str | None:
 
 
 async def _first(state: ScoutState) -> str:
-    """A thread whose model is on trial is looked at again; any other run is a new search."""
+    """A thread whose model is on trial is checked again; any other run is a new search."""
     return "watch" if state.get("outcome") == "on trial" else "search"
 
 
@@ -133,11 +133,11 @@ async def _said(state: ScoutState) -> str:
 async def run_scout(
     graph: ScoutGraph, given: ScoutInput | Command[str] | None, thread: str
 ) -> AsyncGenerator[TrialEvent]:
-    """Run a thread until its end or its question; the events of its trial as they happen.
+    """Run a thread until its end or its question; yields the events of its trial as they happen.
 
-    `given` is a new search, a `Command(resume=…)` that answers the question, or None to go on
-    where a process was ended. Each step is on disk before the next begins. Raises UsageError for
-    a thread that has nothing to go on with.
+    `given` is a new search, a `Command(resume=…)` that answers the question, or None to continue
+    where a process was ended. Each step is on disk before the next begins. Raises UsageError for a
+    thread that cannot continue.
     """
     config = RunnableConfig(configurable={"thread_id": thread})
     state = await graph.aget_state(config)
@@ -150,7 +150,7 @@ async def run_scout(
 
 
 async def question(graph: ScoutGraph, thread: str) -> Review | None:
-    """What the thread asks a person, if it waits for an answer."""
+    """The thread's question to a person, if it waits for an answer."""
     state = await graph.aget_state({"configurable": {"thread_id": thread}})
     asked = [interrupt.value for interrupt in state.interrupts]
     return asked[0] if asked else None
@@ -164,12 +164,12 @@ async def outcome(graph: ScoutGraph, thread: str) -> ScoutState:
 
 ENDED = ("refused", "on trial", "promoted", "rolled back")
 RECENT = 500
-"""Steps that are looked through for threads that are not at their end."""
+"""Number of steps searched for unfinished threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A thread that waits for an answer, or was left in the middle; `question` is None then."""
+    """A thread that waits for an answer, or was interrupted; `question` is None then."""
 
     thread: str
     category: str
@@ -178,7 +178,7 @@ class Unfinished:
 
 
 async def unfinished(graph: ScoutGraph) -> list[Unfinished]:
-    """The threads that can go on, newest first."""
+    """The threads that can continue, newest first."""
     newest: dict[str, str | None] = {}
     async for step in cast("Saver", graph.checkpointer).alist(None, limit=RECENT):
         thread = step.config["configurable"]["thread_id"]
@@ -195,8 +195,8 @@ async def unfinished(graph: ScoutGraph) -> list[Unfinished]:
 
 
 async def scout_for(graph: ScoutGraph, trigger: Trigger, *, review: bool) -> None:
-    """Search as a trigger wants it, once for its cause; not while a search of the category waits
-    for a person. One that was left in the middle goes on, if this trigger began it."""
+    """Run the search that a trigger requests, once for its cause; not while a search of the
+    category waits for a person. An interrupted one continues if this trigger started it."""
     known = [u for u in await unfinished(graph) if u.category == trigger.category]
     if any(u.question is not None for u in known):
         return
@@ -219,5 +219,5 @@ async def scout_for(graph: ScoutGraph, trigger: Trigger, *, review: bool) -> Non
 
 
 def new_thread(category: str) -> str:
-    """A name that a person can type."""
+    """A name that is easy to type."""
     return f"{category}-{uuid.uuid4().hex[:6]}"

@@ -1,9 +1,9 @@
 """The speaker's tokens in LangGraph's `messages` stream.
 
-That stream is fed by the callbacks of chat models, and the race's calls are none: whichever branch
-holds the floor speaks. So the answer is reported as the work of one chat model, under the id that
-its message will have in the state; with a switch of the speaker another one begins. Where nobody
-listens to callbacks nothing is done.
+That stream is fed by the callbacks of chat models, which the race's calls are not: whichever branch
+holds the floor speaks. So the answer is reported as the output of one chat model, under the id of
+its later message in the state; a switch of speakers starts another one. Without listeners to
+callbacks this does nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Call = Callable[[], Awaitable[None]]
 
 
 class _InOrder(BaseCallbackHandler):
-    """An asynchronous handler, such as that of `astream_events`, called one by one."""
+    """Calls an asynchronous handler, such as that of `astream_events`, in order."""
 
     def __init__(self, handler: AsyncCallbackHandler, later: Callable[[Call], None]) -> None:
         self._handler = handler
@@ -55,11 +55,11 @@ class _InOrder(BaseCallbackHandler):
 
 
 class SwitchedError(Exception):
-    """How a first speaker's run ends: its text does not stand."""
+    """Ends the run of a first speaker whose text was replaced."""
 
 
 class Speech:
-    """One answer while it is spoken. Belongs to one run of the graph."""
+    """One answer while it is generated. Belongs to one run of the graph."""
 
     def __init__(self, run_id: str, prompt: BaseMessage) -> None:
         self._run_id = run_id
@@ -73,14 +73,15 @@ class Speech:
 
     @property
     def message_id(self) -> str:
-        """Of the message that the tokens since the last switch make."""
+        """The id of the message made of the tokens since the last switch."""
         return f"{self._run_id}-{self._switches}" if self._switches else self._run_id
 
     def enter(self, node: str, config: RunnableConfig) -> None:
         """A branch begins; its tokens are reported to its node's callbacks."""
         around = config.get("callbacks")
         handlers = [] if around is None or isinstance(around, list) else around.handlers
-        # A tracer sees the nodes anyway, and would send on each token, asked to hide it or not.
+        # A tracer sees the nodes anyway, and would export each token, whether asked to hide it or
+        # not.
         able = [self._heard_by(h) for h in handlers if not isinstance(h, _TRACERS)]
         if able:
             self._managers[node] = CallbackManager(
@@ -105,7 +106,7 @@ class Speech:
             await self._calls.popleft()()
 
     async def heard(self) -> None:
-        """Until asynchronous handlers have got all that was said."""
+        """Wait until asynchronous handlers have received everything."""
         if self._calling is not None:
             await asyncio.wait({self._calling})
 
@@ -118,7 +119,7 @@ class Speech:
             self._say(self._spoken, text)
 
     def switch(self, role: str, discard: int) -> None:
-        """Another speaks from here; text that stays is the beginning of its message."""
+        """Another side speaks from here; text that is kept begins its message."""
         kept = self._shown[: len(self._shown) - discard]
         if self._spoken is not None:
             self._finish(self._spoken, {})

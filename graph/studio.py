@@ -1,8 +1,8 @@
 """The graphs for LangGraph's own server: `langgraph dev` reads `langgraph.json`, which names them.
 
-They are compiled when this module is imported, for a server takes a function for a factory and
-calls it for every request, on its event loop. Nothing is opened by that: what blocks (files,
-models, the log) is opened by the first run, in a thread, once for the process.
+They are compiled when this module is imported, since a server treats a function as a factory and
+calls it for every request, on its event loop. Compiling opens nothing: anything that blocks (files,
+models, the log) is opened by the first run, in a thread, once for each process.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class Hosted:
-    """Opened by the first run, off its event loop; belongs to that loop and lives as long as it.
+    """Opened by the first run, off its event loop; belongs to that loop and lives as long as it
+    does.
 
-    Nothing is read before that. A run ends over the configuration that it began with.
+    Nothing is read before that. A run ends with the configuration that it began with.
     """
 
     def __init__(self, config: Path, data: Path, dotenv: Path) -> None:
@@ -38,7 +39,7 @@ class Hosted:
         self._ingesting: asyncio.Task[None] | None = None
 
     def bound(self, node: Node) -> Bound:
-        """The node as LangGraph calls it."""
+        """The node in the form in which LangGraph calls it."""
 
         async def run(state: State, runtime: Runtime[Context]) -> State:
             services = await self._services(run_key(runtime))
@@ -48,14 +49,14 @@ class Hosted:
         return run
 
     async def router(self) -> Router:
-        """The router, open. What cannot be opened is tried again by the next run."""
+        """The opened router. If opening fails, the next run tries again."""
         if self._opening is None or (self._opening.done() and self._opening.exception()):
             self._opening = asyncio.create_task(self._open(), name="open-the-router")
-        # A run that is cancelled must not take the others' router with it.
+        # Cancelling one run must not close the router of the others.
         return await asyncio.shield(self._opening)
 
     async def search(self) -> Search:
-        """The search for better models, over the configuration in force."""
+        """The search for better models, for the configuration in force."""
         return (await self.router()).discovery
 
     async def _services(self, run: RunKey) -> Services:

@@ -1,8 +1,8 @@
 """A run of the bare graph: one turn of a conversation that its host keeps.
 
-The host is whoever runs the graph itself: LangGraph's server, a notebook, somebody else's graph.
-It brings messages and is given the answer as a message. Requests that come through `Router` carry
-their conversation with them and have no turn.
+The host is whoever runs the graph itself: LangGraph's server, a notebook, another graph. It
+provides messages and receives the answer as a message. Requests through `Router` contain their
+conversation and have no turn.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     from telemetry.log import InteractionLog
 
 AMENDED = "amended_by"
-"""In the metadata of an answer: the provider whose late answer it was amended with."""
+"""In an answer's metadata: the provider whose late answer amended it."""
 LOOKED_UP = 4
-"""Answers of a conversation that are looked up in the log, the newest ones."""
+"""Number of a conversation's newest answers that are looked up in the log."""
 LOOKED_UP_S = 2.0
-"""How long a turn waits for that."""
+"""How long a turn waits for that, in seconds."""
 
 
 class Turn:
-    """What one run was asked, and what its host gets to see of it while it runs and at its end."""
+    """One run's input, and what its host sees of it while it runs and at its end."""
 
     def __init__(
         self, asked: Asked, brought: list[dict[str, object]], writer: StreamWriter
@@ -67,9 +67,9 @@ class Turn:
         services: Services,
         writer: StreamWriter,
     ) -> Turn:
-        """A new turn, from what the caller gave and the conversation so far.
+        """A new turn, from the caller's input and the conversation so far.
 
-        Raises UsageError or NotFoundError in one sentence that names what is wrong.
+        Raises UsageError or NotFoundError with one sentence that says what is wrong.
         """
         chosen = _chosen(state, context or {})
         amended = await amendments(state.get("messages") or [], services)
@@ -86,7 +86,9 @@ class Turn:
         """The turn of a run that begins in the middle, at a checkpoint."""
         chosen = state.get("chosen") or Chosen(category=None, provider=None, options={})
         said = list(state.get("messages") or [])
-        while said and said[-1].type == "ai":  # answered already, and only to be learned from
+        while (
+            said and said[-1].type == "ai"
+        ):  # already answered; only the ranking remains to be updated
             said.pop()
         return cls(_asked(state, said, chosen, services.settings), [], writer)
 
@@ -105,11 +107,11 @@ class Turn:
         self.speech.enter(node, get_config())
 
     async def heard(self) -> None:
-        """Until everybody who listens has been told what was said so far."""
+        """Wait until all listeners have received what was emitted so far."""
         await self.speech.heard()
 
     def after(self, node: str, update: State) -> State:
-        """What a node has found, with what its host is to have."""
+        """The values that a node returns, extended by those for its host."""
         if node == "classify":
             return {**self._begun(), **update}
         if node == "log":
@@ -117,14 +119,16 @@ class Turn:
         return update
 
     def _begun(self) -> State:
-        """What the first node adds: the new messages, and no outputs of the turn before."""
+        """What the first node adds: the new messages, and empty outputs in place of the last
+        turn's."""
         asked = self.asked
         chosen = Chosen(category=asked.category, provider=asked.provider, options=asked.options)
         gone = dict.fromkeys(("primary", "fallback", "answer", "logged", "cause"))
         return cast("State", {**gone, "messages": self._brought, "chosen": chosen})
 
     def _answered(self) -> State:
-        """What the last node adds: the answer as a message; NoAnswerError if there is none."""
+        """What the last node adds: the answer as a message; raises NoAnswerError if there is
+        none."""
         answer = self._answer
         if answer is None:
             return {}
@@ -136,7 +140,8 @@ class Turn:
 
 
 def answer_message(answer: AnswerDict, message_id: str | None = None) -> AIMessage:
-    """The answer as LangChain's users expect it: usage apart, the router's facts in metadata."""
+    """The answer as LangChain's users expect it: separate usage, the router's facts in the
+    metadata."""
     usage = usage_of(
         answer["tokens_in"],
         answer["tokens_out"],
@@ -164,10 +169,10 @@ def answer_message(answer: AnswerDict, message_id: str | None = None) -> AIMessa
 
 
 async def amendments(messages: Sequence[AnyMessage], services: Services) -> list[AnyMessage]:
-    """Answers of the fallback in this conversation whose primary came after all, amended.
+    """The fallback's answers in this conversation whose primary came late, amended.
 
-    Each keeps its id and what its reader saw; the late answer stands below it. Its text is in this
-    process, or with `log.text` in the log, which is asked for the newest few and not waited for.
+    Each keeps its id and what its reader saw, followed by the late answer. Its text comes from this
+    process or, with `log.text`, from the log, which is asked for the newest few and not waited for.
     """
     found: list[AnyMessage] = []
     unknown: list[AnyMessage] = []
@@ -270,7 +275,7 @@ def _history(state: State) -> list[Message]:
 
 
 def _plain(messages: Sequence[object]) -> list[Message]:
-    """In OpenAI's form; what has no text is left out."""
+    """In OpenAI's form; messages without text are left out."""
     given = convert_to_openai_messages(messages, text_format="string")
     return [
         Message(role=m["role"], content=m["content"])

@@ -1,4 +1,4 @@
-"""Where does this prompt go?"""
+"""Which category does this prompt belong to?"""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from routing.classifier.classifier import Classification
 from routing.classifier.own_words import own_words
 
 LEARN_S = 0.02
-"""How long the first requests wait for what was learned before: a healthy log gives it in 10 ms."""
+"""Seconds that the first requests wait for the stored ranking; a healthy log delivers it in 10
+ms."""
 
 
 async def classify(state: State, services: Services, request: Request) -> State:
-    """Find the category and the order of its providers; what the caller names wins."""
+    """Find the category and the order of its providers; the caller's choice takes precedence."""
     await services.routing.ready(services.log, within_s=LEARN_S)
     found = await asyncio.get_running_loop().run_in_executor(
         services.thinkers, understand, request.asked, services
@@ -47,7 +48,10 @@ def understand(asked: Asked, services: Services) -> Classification:
 
 
 def route_of(asked: Asked, services: Services, found: Classification) -> Route:
-    """The route: the caller's category, else the classifier's; the caller's provider first."""
+    """The route: the caller's category, else the classifier's; the caller's provider first.
+
+    Raises UsageError for an unknown category and for contradictory wishes.
+    """
     settings = services.settings
     category = asked.category or found.category
     if category not in settings.categories:
@@ -64,7 +68,7 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     if asked.wishes:
         if asked.provider and (wish := ruled_out_by(asked.provider, asked.wishes, settings)):
             raise UsageError(
-                f"{asked.provider!r} is asked for by name, and `provider.{wish}` rules it out;"
+                f"{asked.provider!r} is requested by name, but `provider.{wish}` rules it out;"
                 " leave one of both out",
                 f"provider.{wish}",
             )
@@ -78,11 +82,11 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
     if (looping := services.routing.loops.provider(asked.conversation)) in order:
         order = [looping, *(name for name in order if name != looping)]
         propensity, explored = None, False
-        chosen = f"conversation: {looping} made the calls of tools and goes on"
+        chosen = f"conversation: {looping} made the tool calls and continues"
     if asked.provider:
         order = [asked.provider, *(name for name in order if name != asked.provider)]
         propensity, explored = 1.0, False
-        chosen = f"the caller's wish: {asked.provider} was asked for by name"
+        chosen = f"the caller's wish: {asked.provider} was requested by name"
     if needs and (able := able_first(order, needs, asked, services)) != order:
         order = able
         chosen = f"capability: {order[0]} is the first that can do {' and '.join(sorted(needs))}"
@@ -108,7 +112,8 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
 def able_first(
     order: Sequence[str], needs: frozenset[str], asked: Asked, services: Services
 ) -> list[str]:
-    """The order with those last that cannot do what is needed; UsageError where nobody can."""
+    """The order with providers that lack a capability moved to the end; raises UsageError if nobody
+    is able."""
     lacks = {name: services.routing.lacks(name, needs) for name in order}
     helper = services.settings.fallback.provider
     if not all(lacks.values()) or may_stand_by(services, asked, helper, needs):
@@ -133,7 +138,7 @@ _PARAMS: dict[str | None, str] = {
 
 
 def may_stand_by(services: Services, asked: Asked, name: str, needs: frozenset[str]) -> bool:
-    """The provider is there, the caller lets it be asked, and it can do what is needed."""
+    """Whether the provider exists, the caller allows it, and it has the capabilities."""
     settings = services.settings
     if not settings.enabled(name) or not allows(name, asked.wishes, settings):
         return False
@@ -141,8 +146,8 @@ def may_stand_by(services: Services, asked: Asked, name: str, needs: frozenset[s
 
 
 def standby(services: Services, request: Request) -> str | None:
-    """Who stands behind the primary: the fallback's provider, or where that one cannot do what is
-    needed, the next of the order that can."""
+    """The provider behind the primary: the fallback's or, if that lacks a capability, the next able
+    one of the order."""
     needs, helper = request.needs, services.settings.fallback.provider
     if not (needs or request.asked.wishes):
         return helper
@@ -159,10 +164,10 @@ def limits_of(services: Services, request: Request) -> Limits:
 
 
 def begin_race(services: Services, request: Request) -> None:
-    """Start the race by its route's terms; a second start changes nothing.
+    """Start the race under its route's conditions; a second start changes nothing.
 
     Two calls to one embedded LLaMA would only slow each other down, and two to one provider would
-    both be paid: there the fallback waits until the primary is out.
+    both be billed: in these cases the fallback waits until the primary is out.
     """
     if request.meeting.race is not None:
         return

@@ -20,7 +20,7 @@ from vectorstore.passages import Retrieval
 
 
 async def fallback(state: State, services: Services, request: Request) -> State:
-    """Retrieve and generate when the race allows it; a fallback that loses is cancelled."""
+    """Retrieve, and generate when the race allows it; a fallback that loses is cancelled."""
     begin_race(services, request)
     given: list[Source] = []
     task = await request.meeting.until_decided("fallback", _ask(services, request, given))
@@ -34,7 +34,7 @@ async def fallback(state: State, services: Services, request: Request) -> State:
         if decision.reason in ("deadline", "silent"):
             calls[-1].end("timed_out", "timeout")
         elif decision.reason == "cut":
-            calls[-1].end("failed", "bad_reply", "it does not go on from the text that was shown")
+            calls[-1].end("failed", "bad_reply", "it does not continue the shown text")
         else:
             calls[-1].end("cancelled", detail="the primary answered first")
     if not task.done():
@@ -57,9 +57,9 @@ def _finishes(
 
 
 async def _ask(services: Services, request: Request, given: list[Source]) -> None:
-    """Retrieve, wait for leave to generate, and answer; again where a continuation is asked for.
+    """Retrieve, wait for the race's permission to generate, and answer; repeat for a continuation.
 
-    A hedge is rarely called: it retrieves only then. A provider without a permit fails at once.
+    A hedge is rarely called, so it retrieves only then. A provider without a permit fails at once.
     """
     settings, meeting, asked = services.settings, request.meeting, request.asked
     wanted, name = settings.fallback, request.standby
@@ -74,7 +74,7 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
             asked.prompt, wanted.passages, rerank=wanted.rerank
         )
     finally:
-        meeting.passages_known.set()  # whatever came of it: the primary may wait for it
+        meeting.passages_known.set()  # in any case: the primary may wait for it
     request.retrieval = found
     _say_found(services, request, found)
     meeting.passages_found(confident=found.confident)
@@ -101,7 +101,7 @@ def _say_found(services: Services, request: Request, found: Retrieval) -> None:
 
 
 async def _stand_by(services: Services, request: Request, given: list[Source]) -> None:
-    """Answer the conversation as it is, where passages are no help."""
+    """Answer the conversation unchanged, if passages are no help."""
     name = request.standby
     if name is None:
         request.meeting.failed("fallback", "no_provider")
@@ -131,7 +131,7 @@ async def _answer(
 async def _generate(
     services: Services, request: Request, found: Retrieval | None, given: list[Source]
 ) -> str | None:
-    """One call, or the beginning of one that a continuation takes the place of; why it failed."""
+    """One call, or the first part of one that a continuation replaces; returns why it failed."""
     wanted, asked = services.settings.fallback, request.asked
     so_far = request.meeting.take_continuation()
     name = request.standby
@@ -171,7 +171,7 @@ async def _generate(
 async def _unless_asked_to_continue(
     request: Request, work: Coroutine[None, None, ProviderError | None]
 ) -> ProviderError | None:
-    """Run the call; it is dropped when the race asks for a continuation."""
+    """Run the call; it is cancelled when the race asks for a continuation."""
     running = asyncio.create_task(work)
     asked = asyncio.create_task(request.meeting.continue_asked.wait())
     try:
@@ -181,12 +181,12 @@ async def _unless_asked_to_continue(
         await cancel(asked)
         calls = request.calls("fallback")
         if request.meeting.continue_asked.is_set() and calls and calls[-1].running:
-            calls[-1].end("cancelled", detail="asked to go on from the shown text instead")
+            calls[-1].end("cancelled", detail="asked to continue the shown text instead")
         await cancel(running)
 
 
 def _branch(services: Services, request: Request, given: list[Source]) -> Branch:
-    """The state's view of this side: its answer, its sources, and the passages at hand."""
+    """This side in the state: its answer, its sources, and the passages found."""
     branch, found = branch_of(request, "fallback"), request.retrieval
     passages = found.passages if found else ()
     branch["sources"] = list(given)

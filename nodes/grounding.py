@@ -18,25 +18,25 @@ INSTRUCTION = (
     "If they do not hold the answer, say that you do not know."
 )
 CONTINUE = "Continue: {last}"
-"""So short because small models understand it more often than an explanation."""
+"""Kept short because small models understand it more often than an explanation."""
 
 KNOWLEDGE_ANSWERS = "the knowledge base holds the answer"
 """Why the embedded LLaMA is not asked without passages."""
 
 ANCHOR_WORDS = 6
-"""The last words of the shown text, from which a continuation is asked for."""
+"""The end of the shown text, at which a continuation must begin."""
 
 _OVERHEAD_TOKENS = 16
-"""What the chat template and the fences take."""
+"""Tokens of the chat template and the fences."""
 
 SUPPORT = 0.5
-"""Share of an answer's own content words that its passages must hold."""
+"""Share of an answer's own content words that its passages must contain."""
 
 QUOTED = 2
 """Passages that are shown where no model answers."""
 
 _SHORTEST_PASSAGE_TOKENS = 24
-"""A passage cut shorter than this is of no use."""
+"""A passage cut shorter than this many tokens is useless."""
 
 
 def fallback_messages(
@@ -44,7 +44,7 @@ def fallback_messages(
 ) -> tuple[list[Message], list[Source]]:
     """The messages for the cheap model within `prompt_tokens`, and the sources it was given.
 
-    Passages below the retrieval's floor are left out: then the model answers plainly.
+    Passages below the retrieval's threshold are left out: then the model answers without any.
     """
     question = _cut(prompt, max(prompt_tokens - _OVERHEAD_TOKENS, 32))
     if not retrieval.confident:
@@ -64,8 +64,8 @@ def fallback_messages(
 
 
 def as_it_is(asked: Asked, needs: frozenset[str]) -> bool:
-    """The conversation goes to whoever stands by as it is, without passages: it needs more than
-    words, or the user's own words are not all that there is to answer."""
+    """Whether the conversation goes to the fallback unchanged, without passages: it needs more than
+    text, or the user's own words are not all there is to answer."""
     if needs or not asked.plain:
         return True
     return bool(asked.conversation) and (
@@ -74,11 +74,11 @@ def as_it_is(asked: Asked, needs: frozenset[str]) -> bool:
 
 
 def supported(answer: str, question: str, sources: Sequence[Source]) -> bool:
-    """Whether an answer can be presented as resting on its sources.
+    """Whether an answer can be presented as based on its sources.
 
-    Most of the content words that the question did not bring must stand in the passages. That
-    catches an answer from elsewhere and an admission of not knowing; it does not prove the truth
-    of one that is made of the passages' words.
+    Most of its content words that are not in the question must occur in the passages. That detects
+    an answer from elsewhere and an admission of not knowing; it does not prove that an answer made
+    of the passages' words is true.
     """
     if not sources:
         return False
@@ -93,11 +93,11 @@ def supported(answer: str, question: str, sources: Sequence[Source]) -> bool:
 def continuation(
     messages: Sequence[Message], text: str, prompt_tokens: int, *, prefill: bool = False
 ) -> list[Message]:
-    """Ask for the rest of an answer, of which the end is given in half of `prompt_tokens`.
+    """Ask for the rest of an answer, whose end is given within half of `prompt_tokens`.
 
     With `prefill` the model finds the text as its own unfinished turn. Some servers reject that;
-    there it is an instruction that names the last words, for a model that begins with words that
-    are known can be joined to them.
+    for those it is an instruction that quotes the last words, since a model that begins with known
+    words can be joined to them.
     """
     words = list(re.finditer(r"\S+", text))[-ANCHOR_WORDS:]
     ask = CONTINUE.format(last=text[words[0].start() :] if words else text)
@@ -165,6 +165,6 @@ _FENCES = re.compile(
 
 
 def _unfence(text: str) -> str:
-    """A document can neither close the fence that it stands in nor end the user's turn: servers
-    take a chat template's own marks for what they are wherever they stand."""
-    return _FENCES.sub(" ", text).replace("<|", "< |")  # ChatML's and Llama 3's marks
+    """A document must be able neither to close its fence nor to end the user's turn: servers
+    interpret a chat template's markers wherever they occur."""
+    return _FENCES.sub(" ", text).replace("<|", "< |")  # markers of ChatML and Llama 3

@@ -14,7 +14,7 @@ from race.state import AnswerState, Branch, Source, State
 from telemetry.records import AttemptRow
 
 PASSAGES = "passages"
-"""The provider's name of an extractive answer."""
+"""The provider name of an extractive answer."""
 
 FAILURES = {
     "auth": "its key was refused",
@@ -37,11 +37,12 @@ MISSED = {
     "late": "the knowledge base did not answer in time, so no passages were given",
     "bm25": "passages were found by their words alone",
 }
-"""What a retrieval that was not whole is called in the answer's note."""
+"""Descriptions of a degraded retrieval for the answer's note."""
 
 
 async def join(state: State, services: Services, request: Request) -> State:
-    """Pick the winner from the state; where no model answered, the passages themselves do."""
+    """Pick the winner from the state; if no model answered, the passages themselves are the
+    answer."""
     meeting, asked = request.meeting, request.asked
     can_replace = asked.rewindable or not (meeting.visible or meeting.called_tools)
     limits = limits_of(services, request)
@@ -66,10 +67,10 @@ def pick(
     can_replace: bool = True,
     holder: Side | None = None,
 ) -> AnswerState:
-    """The answer as a pure function of what the branches came to.
+    """The answer as a pure function of the branches' results.
 
-    With `can_replace` False the caller has been shown text that no extractive answer may follow.
-    `holder` is who spoke last, where nobody else may go on with what was shown.
+    With `can_replace` False the caller has been shown text that an extractive answer cannot follow.
+    `holder` is who spoke last, if nobody else may continue what was shown.
     """
     primary, fallback = state.get("primary", Branch()), state.get("fallback", Branch())
     if primary.get("won"):
@@ -96,7 +97,7 @@ def _answered(asked: Asked, branch: Branch, role: Side, reason: str | None) -> A
     silent = asked.logprobs and not branch.get("logprobs")
     notes = [
         reason if role == "fallback" else None,
-        "its passages do not bear the answer out" if sources and not grounded else None,
+        "its passages do not support the answer" if sources and not grounded else None,
         f"{branch['provider']} sent no log probabilities" if silent else None,
         "the answer was cut at the model's length limit" if cut else None,
     ]
@@ -170,7 +171,7 @@ def why_primary(primary: Branch) -> str | None:
 
 
 def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
-    """Why the fallback answered: what became of each provider that was asked before it."""
+    """Why the fallback answered: the fate of each provider that was asked before it."""
     name = fallback.get("provider")
     if _knowledge_answers(primary):
         return f"{KNOWLEDGE_ANSWERS}, so {name} answered from it"
@@ -182,7 +183,7 @@ def why_fallback(primary: Branch, fallback: Branch, limits: Limits) -> str:
 
 
 def why_passages(primary: Branch, fallback: Branch) -> str:
-    """Why passages are shown as they are."""
+    """Why passages are shown verbatim."""
     if _knowledge_answers(primary):
         fates = "; ".join(_fates(fallback.get("attempts", []))) or "no model put it into words"
         return f"{KNOWLEDGE_ANSWERS}, and {fates}, so its passages are shown"
@@ -195,21 +196,19 @@ def _knowledge_answers(primary: Branch) -> bool:
 
 def why_cut(primary: Branch, fallback: Branch, limits: Limits) -> str:
     """Why a live answer ends unfinished."""
-    joins = f"what {fallback.get('provider')} said does not go on from the text that was shown"
+    joins = f"what {fallback.get('provider')} said does not continue the shown text"
     return f"{_why_out(primary, limits)}, and {joins}"
 
 
 def why_final(holder: Side, primary: Branch, fallback: Branch, limits: Limits) -> str:
-    """Why a live answer ends unfinished that nobody else may go on with."""
+    """Why a live answer that nobody else may continue ends unfinished."""
     if holder == "primary":
         fate = _why_out(primary, limits)
     else:
         last = fallback["attempts"][-1]
         silent = _silent(last["provider"], limits)
         fate = _fate(last, 1) if last["outcome"] == "failed" else silent
-    return (
-        f"{fate}, and no other model may go on with calls of tools, a format or log probabilities"
-    )
+    return f"{fate}, and no other model may continue tool calls, a format or log probabilities"
 
 
 def _silent(name: str, limits: Limits) -> str:
@@ -217,14 +216,14 @@ def _silent(name: str, limits: Limits) -> str:
 
 
 def _was_overtaken(primary: Branch) -> bool:
-    """A call failed, and the one in its place was still running when the fallback was ready."""
+    """Whether a call failed, and the one after it was still running when the fallback was ready."""
     rows = primary.get("attempts", [])
     by_time = primary.get("out") in ("timeout", "stalled")
     return len(rows) > 1 and not by_time and rows[-1]["outcome"] in ("cancelled", "timed_out")
 
 
 def _why_out(primary: Branch, limits: Limits) -> str:
-    """What took the floor from the primary, and what had become of those asked before."""
+    """What took the floor from the primary, and the fate of those asked before."""
     if primary.get("provider") is None:
         skipped = "; ".join(_fates(primary.get("attempts", [])))
         return skipped or "no preferred provider is enabled"
@@ -257,13 +256,13 @@ def why_nobody(primary: Branch, fallback: Branch) -> str:
 
 
 def _fates(rows: list[AttemptRow]) -> list[str]:
-    """What became of attempts that did not answer; the same fate in a row is named once."""
+    """The fates of attempts that did not answer; repeated ones are named once."""
     alike = groupby(rows, lambda row: _fate(row, 1))
     return [_fate(same[0], len(same)) for same in (list(group) for _, group in alike)]
 
 
 def _fate(row: AttemptRow, times: int) -> str:
-    """What became of an attempt that did not answer, `times` times."""
+    """The fate of an attempt that did not answer, `times` times."""
     name, often = row["provider"], {1: "", 2: " twice"}.get(times, f" {times} times")
     match row["outcome"]:
         case "skipped":

@@ -21,7 +21,8 @@ logger = structlog.get_logger()
 
 
 async def log(state: State, services: Services, request: Request) -> State:
-    """Commit the request's rows before it counts as answered; a failed commit costs no answer."""
+    """Commit the request's rows before it counts as answered; a failed commit does not cost the
+    answer."""
     meeting, said = request.meeting, state["answer"]
     served = serving(request, said)
     answer = finished(request, said, served)
@@ -57,7 +58,7 @@ async def log(state: State, services: Services, request: Request) -> State:
 
 async def write(services: Services, request: Request, row: InteractionRow) -> bool:
     """True after the commit. A failure is reported on stderr and in the metrics, one of storage in
-    `/health` too; not even a bug of ours here costs the answer."""
+    `/health` too; not even a bug here costs the answer."""
     request.logged = True
     try:
         services.metrics.observe(row, row["attempts"])
@@ -124,9 +125,9 @@ def finished(request: Request, said: AnswerState, served: Attempt | None) -> Ans
 
 
 def usage_of(request: Request, served: Attempt | None) -> tuple[int | None, int | None]:
-    """Tokens of the prompt and of what the caller was shown, from whichever attempt.
+    """Tokens of the prompt and of what the caller was shown, from any attempt.
 
-    After a switch in the middle of a live stream that is what the first speaker wrote and what of
+    After a switch in the middle of a live stream these are what the first speaker wrote and what of
     the continuation was shown; the prompt is the caller's own, as its first speaker counted it.
     """
     if served is None or served.usage is None:
@@ -145,7 +146,7 @@ def usage_of(request: Request, served: Attempt | None) -> tuple[int | None, int 
 def row_of(
     services: Services, request: Request, answer: Answer, served: Attempt | None
 ) -> InteractionRow:
-    """The log's row of one request, with its attempts; texts only where the operator wants them."""
+    """The log's row of one request, with its attempts; texts only if the operator stores them."""
     keep = services.settings.log.text
     prompt = request.asked.prompt
     texts = {} if keep else {"text": None}
@@ -179,7 +180,7 @@ def row_of(
 
 
 def serving(request: Request, said: AnswerState) -> Attempt | None:
-    """The attempt whose answer was given."""
+    """The attempt whose answer was served."""
     for attempt in reversed(request.attempts):
         ok = attempt.outcome == "ok" and attempt.role == said["role"]
         if ok and attempt.provider == said["provider"]:
@@ -195,7 +196,7 @@ def _simulated(services: Services, answer: Answer) -> bool:
 
 
 async def revise(services: Services, request: Request, attempt: AttemptRow) -> None:
-    """A late primary's row replaces the one that said `timed_out`, and feeds the ranking."""
+    """A late primary's row replaces its `timed_out` one, and feeds the ranking."""
     texts = {} if services.settings.log.text else {"text": None}
     try:
         services.metrics.observe_late(attempt)
@@ -214,9 +215,9 @@ async def revise(services: Services, request: Request, attempt: AttemptRow) -> N
 async def record_unanswered(
     services: Services, request: Request, error: str, *, left: bool
 ) -> None:
-    """A run that ended before its answer: what was asked and paid is logged all the same.
+    """Log a run that ended before its answer, with what was asked and paid.
 
-    `left`: because nobody waits for the answer any more; else the router itself failed.
+    `left`: because the caller has left; else the router itself failed.
     """
     if request.route is None:
         request.route = _nowhere(request)

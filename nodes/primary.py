@@ -21,10 +21,10 @@ from race.services import Services
 from race.state import State
 
 MAX_CALLS = 3
-"""Calls of the primary side in one request, whatever happens."""
+"""Maximum number of primary calls in one request."""
 
 LONGEST_WAIT_S = 1.0
-"""A longer Retry-After is better spent at the next provider."""
+"""Seconds; a longer Retry-After is better spent at the next provider."""
 
 _PASSING = frozenset({"server", "connection", "rate_limited", "timeout"})
 
@@ -45,13 +45,12 @@ def next_call(
     *,
     again: bool = True,
 ) -> NextCall | None:
-    """The call that follows a failed one, or None to leave it at that.
+    """The call that follows a failed one, or None to stop.
 
     `tried` are the providers called so far, in order; `remaining` the callable ones not tried yet,
-    best first;
-    `again`: the last one may be asked once more. A failure that may pass is repeated once on the
-    same provider, a 429 only if it names a short wait; anything else, and a second failure, moves
-    on to the next provider.
+    best first; `again`: the last one may be called once more. A transient failure is repeated once
+    on the same provider, a 429 only if it names a short wait; anything else, and a second failure,
+    moves on to the next provider.
     """
     if len(tried) >= MAX_CALLS or kind == "content_filter":
         return None
@@ -65,7 +64,8 @@ def next_call(
 
 
 async def primary(state: State, services: Services, request: Request) -> State:
-    """Race the preferred model, with free-time retries; a primary that loses by time is late."""
+    """Race the preferred model, retrying while waiting is free; a primary that loses by time is
+    late."""
     begin_race(services, request)
     task = await request.meeting.until_decided("primary", _ask(services, request))
     decision = request.meeting.decided.result()
@@ -111,10 +111,11 @@ async def _ask(services: Services, request: Request) -> None:
 
 
 async def _knowledge_is_better(services: Services, request: Request, preferred: str) -> bool:
-    """The embedded LLaMA is all there is, and confident passages are found: it answers from them.
+    """Whether only the embedded LLaMA is available and confident passages were found, which then
+    answer.
 
-    It knows little by itself, and would invent. A provider that the caller named answers as asked.
-    However long the search takes: past `ttft_s` the fallback has its turn, and reads what is found.
+    It knows little by itself, and would invent. A provider that the caller named answers anyway.
+    However long retrieval takes: after `ttft_s` the fallback takes over, and uses what is found.
     """
     behind, meeting = request.standby, request.meeting
     if request.asked.provider or behind is None or as_it_is(request.asked, request.needs):
@@ -128,7 +129,7 @@ async def _knowledge_is_better(services: Services, request: Request, preferred: 
 
 
 def _candidates(services: Services, request: Request) -> list[str]:
-    """The order without what the fallback calls anyway: two calls to it would both be paid."""
+    """The order without what the fallback calls anyway: two calls to it would both be billed."""
     order, race = request.routed["order"], request.meeting.race
     helper, needs = request.standby, request.needs
     if race is None or race.start == "when_out" or not helper:
@@ -139,9 +140,9 @@ def _candidates(services: Services, request: Request) -> list[str]:
 
 
 def _first(services: Services, request: Request, order: Sequence[str]) -> Permit | None:
-    """The permit for the first call; each provider that may not be asked is logged as skipped.
+    """The permit for the first call; each provider that may not be called is logged as skipped.
 
-    When all are open, the fallback's too, the one whose time is nearest is tried.
+    If all are open, including the fallback's, the one whose time is nearest is tried.
     """
     routing, needs = services.routing, request.needs
     able = [name for name in order if routing.allows(name, needs)]
@@ -158,7 +159,7 @@ def _first(services: Services, request: Request, order: Sequence[str]) -> Permit
 def _granted(
     services: Services, request: Request, names: Sequence[str], *, forced: bool = False
 ) -> Permit | None:
-    """The permit of the first of these providers that may be asked."""
+    """The permit of the first of these providers that may be called."""
     for name in names:
         found = permit(services, request, name, forced=forced)
         if not isinstance(found, Refused):
@@ -173,9 +174,9 @@ async def _after(
     tried: Sequence[str],
     failure: ProviderError,
 ) -> Permit | None:
-    """What follows a failed call: the permit for the next one, or None to leave it at that.
+    """The permit for the call after a failed one, or None to stop.
 
-    A call that must wait asks again, once its time has come, whether waiting is still free.
+    A call that must wait checks again, once its time has come, whether waiting is still free.
     """
     meeting, routing = request.meeting, services.routing
     remaining = [
@@ -202,7 +203,8 @@ async def _after(
 
 
 def _may_repeat(services: Services, name: str, failure: ProviderError) -> bool:
-    """A Retry-After opens the breaker for just that long, and the permit is asked for then."""
+    """A Retry-After opens the breaker for exactly that long, so the permit is requested
+    afterwards."""
     return bool(failure.retry_after_s) or services.routing.may_repeat(name)
 
 

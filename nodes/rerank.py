@@ -1,4 +1,4 @@
-"""Look at the category's order again, because something happened."""
+"""Check the category's order again, because something changed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The steps of the search for a better model, as nodes of the `scout` graph.
 
-Each may be run again after a crash: what it did already is found, not done a second time.
+Each may be repeated after a crash: what it has already done is found, not done again.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ ANSWERS = 'answer true, false, {"candidate": name} or {"share": a number between
 
 
 class ScoutInput(TypedDict, total=False):
-    """What a search is given; a thread that is given nothing goes on, or looks again."""
+    """The input of a search; a thread without input continues, or checks again."""
 
     category: str
     candidate: str | None
     """Key, name or a host's id; None for the best."""
     accepted: list[str]
-    """Questions of a licence that a person has answered with yes."""
+    """Questions of a licence that a person has agreed to."""
     review: bool
-    """False appends what passes its trial without asking."""
+    """False appends a model that passes its trial without asking."""
 
 
 class Ranked(TypedDict):
@@ -49,7 +49,7 @@ class Ranked(TypedDict):
 
 
 class Review(TypedDict):
-    """What a person is asked."""
+    """The question for a person."""
 
     question: str
     entry: Entry
@@ -58,10 +58,10 @@ class Review(TypedDict):
 
 
 class ScoutState(ScoutInput, total=False):
-    """One writer for each key."""
+    """Each key is written by one node."""
 
     candidates: list[Ranked]  # search: best first
-    chosen: str | None  # score, or a review that wants another one
+    chosen: str | None  # score, or a review that names another one
     decided: Decided | None  # try: the verdict, with the entry to append
     approved: bool | None  # review
     outcome: str | None  # the last step's: appended, refused, on trial, promoted, rolled back
@@ -70,7 +70,7 @@ class ScoutState(ScoutInput, total=False):
 
 
 class ScoutOutput(TypedDict, total=False):
-    """What came of it."""
+    """The result."""
 
     candidates: list[Ranked]
     chosen: str | None
@@ -80,7 +80,7 @@ class ScoutOutput(TypedDict, total=False):
 
 
 async def search(state: ScoutState, find: Search) -> ScoutState:
-    """Ask the sources; they answer from memory for a while, so a second time costs nothing."""
+    """Ask the sources; their answers are cached for a while, so repeating it costs nothing."""
     category = _checked(state)
     result = await find.search(category)
     rows: list[Ranked] = [
@@ -92,10 +92,10 @@ async def search(state: ScoutState, find: Search) -> ScoutState:
 
 
 def _checked(state: ScoutState) -> str:
-    """The category; UsageError in one sentence that names what is wrong."""
+    """The category; raises UsageError with one sentence that says what is wrong."""
     category, candidate = state.get("category"), state.get("candidate")
     if not isinstance(category, str):
-        raise UsageError("give the `category` that a better model is searched for", "category")
+        raise UsageError("give the `category` to search a better model for", "category")
     if candidate is not None and not isinstance(candidate, str):
         raise UsageError("`candidate` must be a model's key, name or id, or null", "candidate")
     if not isinstance(state.get("accepted") or [], list):
@@ -106,12 +106,12 @@ def _checked(state: ScoutState) -> str:
 
 
 async def score(state: ScoutState, find: Search) -> ScoutState:
-    """The one to try: the caller's, else the first that is new, servable and not refused."""
+    """The candidate to try: the caller's, else the first that is new, servable and not refused."""
     if state.get("candidate"):
         return {"chosen": state["candidate"]}
     best = (await find.search(state["category"])).best()
     if best is None:
-        reason = "no candidate is new, served by an enabled host and free of a refusal"
+        reason = "no candidate is new, served by an enabled host and not recently refused"
         return {"chosen": None, "outcome": "refused", "reason": reason}
     return {"chosen": best.key}
 
@@ -119,7 +119,7 @@ async def score(state: ScoutState, find: Search) -> ScoutState:
 async def attempt(
     state: ScoutState, find: Search, emit: Callable[[TrialEvent], None], thread: str | None
 ) -> ScoutState:
-    """Try it; calls that were finished before a crash are not made again."""
+    """Try it; calls that were finished before a crash are not repeated."""
     journal = None
     if thread:
         journal = await asyncio.to_thread(Journal, _place(find.settings, thread, "jsonl"))
@@ -164,7 +164,7 @@ async def review(state: ScoutState, find: Search) -> ScoutState:
 
 
 async def refuse(state: ScoutState, find: Search, thread: str | None) -> ScoutState:
-    """A person said no: the next search tries another one."""
+    """A person refused: the next search tries another one."""
     decided = state["decided"]
     assert decided is not None
     reason = "a person refused it"
@@ -177,7 +177,7 @@ async def refuse(state: ScoutState, find: Search, thread: str | None) -> ScoutSt
 async def append(
     state: ScoutState, find: Search, emit: Callable[[TrialEvent], None], thread: str | None
 ) -> ScoutState:
-    """Into the configuration, on trial; an entry that is there already is not added again."""
+    """Add it to the configuration, on trial; an entry that already exists is not added again."""
     decided = state["decided"]
     assert decided is not None
     entry = decided["entry"]
@@ -187,7 +187,7 @@ async def append(
         try:
             emit(await find.append(state["category"], decided["candidate"], entry))
         except AlreadyThereError:
-            there = {**entry}  # another process was quicker
+            there = {**entry}  # another process was faster
     if there is not None:
         emit(
             There(
@@ -203,8 +203,8 @@ async def append(
 
 
 async def watch(state: ScoutState, find: Search) -> ScoutState:
-    """How its trial stands. Nothing waits here: the follower of the log judges every second, and
-    a thread that is run again looks."""
+    """The state of its trial. This does not wait: the follower of the log judges every second, and
+    a thread that is run again checks."""
     entries = await asyncio.to_thread(editor.providers_in, find.settings.config_dir)
     entry = next((e for e in entries if e["name"] == state.get("provider")), None)
     if entry is None:
@@ -214,7 +214,8 @@ async def watch(state: ScoutState, find: Search) -> ScoutState:
 
 @asynccontextmanager
 async def alone(settings: Settings, thread: str | None) -> AsyncIterator[None]:
-    """One run at a time works on a thread; UsageError where another one does, in any process."""
+    """Only one run at a time works on a thread; raises UsageError if another one does, in any
+    process."""
     if thread is None:
         yield
         return
@@ -224,7 +225,7 @@ async def alone(settings: Settings, thread: str | None) -> AsyncIterator[None]:
     try:
         await asyncio.to_thread(lock.acquire)
     except Timeout:
-        raise UsageError(f"the search `{thread}` is being run already", "thread") from None
+        raise UsageError(f"the search `{thread}` is already running", "thread") from None
     try:
         yield
     finally:
@@ -232,7 +233,7 @@ async def alone(settings: Settings, thread: str | None) -> AsyncIterator[None]:
 
 
 async def _unknown(said: object, category: str, find: Search) -> str | None:
-    """Why the other candidate that is asked for cannot be tried; None where it can, or none is."""
+    """Why the requested other candidate cannot be tried; None if it can, or none was requested."""
     name = said.get("candidate") if isinstance(said, dict) else None
     if not isinstance(name, str):
         return None
@@ -243,7 +244,7 @@ async def _unknown(said: object, category: str, find: Search) -> str | None:
 
 
 def _answered(said: object, decided: Decided) -> ScoutState | None:
-    """What the answer means; None where it is no answer."""
+    """The meaning of the reply; None if it is invalid."""
     if said is True or said == "approve":
         return {"approved": True}
     if said is False or said == "refuse":

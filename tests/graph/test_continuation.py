@@ -82,7 +82,7 @@ def test_what_cannot_be_joined_honestly_ends_in_an_error(said: str) -> None:
         assert played.text == SHOWN
         assert (played.answer["success"], played.answer["error_kind"]) == (False, "cut")
         assert played.at_ms < 1_000
-        assert "does not go on from the text" in played.answer["why"]
+        assert "does not continue the shown text" in played.answer["why"]
         assert stage.log.rows[0]["success"] is False
 
     on_virtual_time(play())

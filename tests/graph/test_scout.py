@@ -154,7 +154,7 @@ async def test_threads_that_wait_or_were_left_are_found_and_those_that_ended_are
 
 async def test_a_thread_that_is_being_run_is_not_run_a_second_time(scouted: Scouted) -> None:
     async with alone(scouted.settings, "t"):
-        with pytest.raises(UsageError, match="`t` is being run"):
+        with pytest.raises(UsageError, match="`t` is already running"):
             await scouted.run({"category": "technical"})
     await scouted.run(None)
     assert await question(scouted.graph, "t") is not None
