@@ -377,8 +377,7 @@ class Router:
     def scout(self) -> ScoutGraph:
         """The search for a better model as a graph: search, score, try, ask, append, watch.
 
-        Its threads outlive the process. Raises RuntimeError without a running loop, to which it
-        belongs.
+        Its threads outlive the process. Raises RuntimeError without a running event loop.
         """
         if self._scout is None:
             self._scout = build_scout(self._find, saver_in(self.settings.data_dir))
