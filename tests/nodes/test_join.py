@@ -22,6 +22,6 @@ def test_a_call_that_broke_off_is_named_though_the_fallback_was_never_asked() ->
     answer = pick(state, asked, Limits(), can_replace=False, holder="primary")
     assert answer["error_kind"] == "cut"
     assert answer["error"] == (
-        "first was cut off in the middle of its answer, and no other model may go on with calls"
-        " of tools, a format or log probabilities"
+        "first was cut off in the middle of its answer, and no other model may continue tool"
+        " calls, a format or log probabilities"
     )
