@@ -1,14 +1,11 @@
-"""The configuration as typed, validated, frozen objects.
-
-`config.loader` fills them from `providers.yaml`, `categories.yaml` and the environment; nothing
-else in the application reads either.
-"""
+"""The configuration as typed, validated, frozen objects, filled by `config.loader` alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -118,8 +115,7 @@ class Provider(Model):
     instructions: str | None = None
     """System message placed before the caller's own."""
     extra: dict[str, object] = {}
-    """Additional fields of the request's body, sent unchanged, for options that only this host
-    understands, such as `reasoning_effort`. The caller's values take precedence."""
+    """Host-specific fields of the request's body, sent unchanged; the caller's take precedence."""
     simulation: Simulation | None = None
     added: str | None = None
     evidence: dict[str, object] | None = None
@@ -208,8 +204,7 @@ class Breaker(Model):
     open_s: Seconds = 10.0
     open_max_s: Seconds = 600.0
     slow_s: Seconds | None = None
-    """A call whose first token takes longer than this counts as slow; None: the category's
-    ttft_s."""
+    """Time to first token from which a call counts as slow; None: the category's ttft_s."""
 
 
 class Budget(Model):
@@ -307,14 +302,11 @@ class Category(Model):
     examples: tuple[str, ...] | dict[str, tuple[str, ...]] = Field(min_length=1)
     """Prompts, either as a list or as a mapping from intent to list."""
     keywords: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
-    """Words and phrases that indicate this category, either as a list or as a mapping from group to
-    list; `poem*` matches any word with that prefix."""
+    """Words that indicate this category, as a list or by group; `poem*` matches a prefix."""
     signals: tuple[Signal, ...] = ()
-    """Structural features of a prompt that indicate this category; see
-    `routing.classifier.features`."""
+    """Features of a prompt that indicate this category; see `routing.classifier.structure`."""
     benchmarks: dict[str, Annotated[float, Field(ge=0)]] = {}
-    """Benchmarks of evidence.yaml that count for this category in the search for better models,
-    with their weights; empty: derived from the description."""
+    """Weights of evidence.yaml's benchmarks in the search; empty: derived from the description."""
 
 
 class Environment(Model):
@@ -358,8 +350,7 @@ class Settings(Model):
     log: LogSettings = LogSettings()
     classifier: SecondOpinion = SecondOpinion()
     aliases: dict[str, str] = {}
-    """Model names that client programs insist on (`*` matches any characters), and what each stands
-    for: `auto`, `auto:<category>` or a provider."""
+    """Clients' model names (`*` matches any characters): `auto`, `auto:<category>`, a provider."""
     categories: dict[str, Category]
     environment: Environment = Environment()
     config_dir: Path
@@ -373,6 +364,12 @@ class Settings(Model):
 
     def model_post_init(self, _: object) -> None:
         self._named = {provider.name: provider for provider in self.providers}
+
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        """A copy with an index of its own: `update` may replace the providers."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.model_post_init(None)
+        return copy
 
     def provider(self, name: str) -> Provider:
         """The provider with that name; raises KeyError if there is none."""
@@ -395,13 +392,9 @@ class Settings(Model):
         return self.category_limits.get(category, self.limits)
 
     def think_s(self, category: str, provider: str) -> float:
-        """How long this provider may reason after its first sign of life, in seconds: the value in
-        the limits, else THINK_S for a model that is declared to reason, else `ttft_s`."""
+        """Seconds from a provider's first sign of life to its first content, as the limits say."""
         limits = self.limits_for(category)
         if limits.think_s is not None:
             return limits.think_s
-        return (
-            THINK_S
-            if "reasoning" in (self.provider(provider).capabilities or ())
-            else limits.ttft_s
-        )
+        reasons = "reasoning" in (self.provider(provider).capabilities or ())
+        return THINK_S if reasons else limits.ttft_s

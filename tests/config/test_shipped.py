@@ -67,6 +67,14 @@ def test_each_host_comes_alive_with_its_own_variables(shipped: Settings) -> None
         assert all(settings.enabled(provider.name) for provider in here), name
 
 
+def test_a_copy_with_another_provider_finds_it_by_its_name(shipped: Settings) -> None:
+    tried = shipped.providers[0].model_copy(update={"name": "tried"})
+    copy = shipped.model_copy(update={"providers": (*shipped.providers, tried)})
+    assert copy.provider("tried") == tried
+    with pytest.raises(KeyError):
+        shipped.provider("tried")
+
+
 def test_every_provider_has_a_place_in_some_order(shipped: Settings) -> None:
     placed = {name for order in shipped.priorities.values() for name in order}
     assert placed == {provider.name for provider in shipped.providers}
