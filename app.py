@@ -25,6 +25,8 @@ COMMANDS = {
     "prune": "cli.prune",
     "teach": "cli.teach",
     "warm": "cli.warm",
+    "backup": "cli.backup",
+    "restore": "cli.backup",
 }
 """The option that selects a command, and the module whose `run` does it."""
 
@@ -85,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
     )
     does.add_argument("--prune", action="store_true", help="apply `retention` to the log now")
     does.add_argument("--replay", metavar="FILE", type=Path, help="recompute the learned order")
+    does.add_argument(
+        "--backup", metavar="FOLDER", type=Path, help="save what the data folder holds"
+    )
+    does.add_argument("--restore", metavar="FOLDER", type=Path, help="bring back what was saved")
     p.add_argument("--config", metavar="DIR", type=Path, default=Path("config"))
     p.add_argument("--data", metavar="DIR", type=Path, default=Path("data"))
     p.add_argument("--host", help="address to serve on (default 127.0.0.1)")

@@ -1,10 +1,10 @@
 """A rolling upgrade under load: `python -m benchmarks.upgrade [--before REV] [--replicas N]`.
 
-Replicas of an earlier commit serve over one PostgreSQL, callers ask without a pause, and one replica
-after the other is replaced by this tree, as an orchestrator does it: the new one is started and asked
-until it is ready, traffic goes to it and no more to the old one, which gets SIGTERM. Then the same way
-back. Every request must be answered to its end at the first try and stand in the log, and a batch that
-was left with the old version be finished.
+Replicas of an earlier commit serve over one PostgreSQL and callers ask without a pause. One replica
+after the other is replaced by this tree, as an orchestrator does it: the new one is started and
+asked until it is ready, traffic goes to it and no more to the old one, which gets SIGTERM. Then the
+same way back. Every request must be answered to its end at the first try and stand in the log, and
+a batch that was left with the old version be finished.
 """
 
 from __future__ import annotations
