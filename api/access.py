@@ -86,6 +86,11 @@ class Keys:
         raise RefusedError(Problem(401, message, INVALID, "invalid_api_key", headers=headers))
 
 
+def caller(request: Request) -> str:
+    """Tells callers apart by their keys, of which nothing can be had from it."""
+    return _digest(_given(request)).hex()
+
+
 def _given(request: Request) -> str:
     """The key that was sent, as OpenAI's or Anthropic's clients send it."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

@@ -34,7 +34,7 @@ def chat_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         target = resolve(settings, asked.model, asked.wishes)
         request_id = request.state.request_id
         chunks = Chunks(request_id, asked)
-        return reply(router, asked, target, chunks, request_id, keep_alive_s)
+        return reply(router, asked, target, chunks, request, keep_alive_s)
 
     @routes.post(
         "/router/route",

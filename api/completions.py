@@ -76,7 +76,7 @@ def completions_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         asked = translated(body).asked(router.settings.passes())
         target, request_id = resolve(router.settings, asked.model), request.state.request_id
         chunks = TextChunks(request_id, asked)
-        return reply(router, asked, target, chunks, request_id, keep_alive_s)
+        return reply(router, asked, target, chunks, request, keep_alive_s)
 
     return routes
 

@@ -122,7 +122,7 @@ def messages_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         asked, request_id = await asked_of(request), request.state.request_id
         target = resolve(router.settings, asked.model)
         events = MessageEvents(request_id, asked)
-        return reply(router, asked, target, events, request_id, keep_alive_s)
+        return reply(router, asked, target, events, request, keep_alive_s)
 
     @routes.post(
         "/v1/messages/count_tokens",

@@ -143,6 +143,8 @@ def _options(request: ChatRequest, body: dict[str, object]) -> Options:
         options["extra"] = extra
     if request.session_id:
         options["session_id"] = request.session_id
+    elif request.prompt_cache_key:
+        options["caller"] = request.prompt_cache_key
     return options
 
 

@@ -8,9 +8,11 @@ from contextlib import aclosing
 from typing import Protocol
 
 import structlog
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.access import caller
 from api.connection import Out, Presence, SlowReaderError
 from api.errors import Problem, crashed, problem_of, stopping
 from api.parsing import Asked
@@ -70,16 +72,17 @@ def reply(
     asked: Asked,
     target: Target,
     writer: Writer,
-    request_id: str,
+    request: Request,
     keep_alive_s: float,
 ) -> Reply:
-    """The response to a request, in the writer's dialect and the requested delivery."""
+    """The answer to a request, in the writer's dialect and as the request wants it delivered."""
+    request_id = request.state.request_id
     live = asked.stream and router.settings.api.deliver == "live"
     events = router.stream(
         category=target.category,
         provider=target.provider,
         messages=asked.messages,
-        options=asked.options,
+        options={**asked.options, "caller": caller(request) + asked.options.get("caller", "")},
         wishes=target.wishes(asked.wishes),
         request_id=request_id,
         rewindable=not live,

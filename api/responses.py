@@ -121,7 +121,7 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         asked, request_id = found.asked(passes), request.state.request_id
         target = resolve(router.settings, asked.model)
         events = ResponseEvents(request_id, asked, repeated(body, found))
-        return reply(router, asked, target, events, request_id, keep_alive_s)
+        return reply(router, asked, target, events, request, keep_alive_s)
 
     return routes
 

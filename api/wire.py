@@ -214,7 +214,10 @@ class ChatRequest(Wire):
     user: SkipValidation[str] | None = Field(default=None, description="Ignored.")
     metadata: SkipValidation[dict[str, object]] | None = Field(default=None, description="Ignored.")
     safety_identifier: SkipValidation[str] | None = Field(default=None, description="Ignored.")
-    prompt_cache_key: SkipValidation[str] | None = Field(default=None, description="Ignored.")
+    prompt_cache_key: SkipValidation[str] | None = Field(
+        default=None,
+        description="Without a `session_id` it names the conversation, with the first messages.",
+    )
     service_tier: SkipValidation[str] | None = Field(default=None, description="Ignored.")
     session_id: str | None = Field(
         default=None,

@@ -52,6 +52,8 @@ class Cost(Model):
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+    """Of the prompt's tokens that the host found in its cache; None: as the others."""
     as_of: date | None = None
     """The day on which the price was confirmed."""
     source: str | None = None

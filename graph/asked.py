@@ -59,7 +59,8 @@ def checked(
     session = options.get("session_id") or None
     if session is not None and len(session) > MOST_SESSION:
         raise UsageError(f"`session_id` has more than {MOST_SESSION} characters", "session_id")
-    options = Options(**{name: v for name, v in options.items() if name != "session_id"})  # type: ignore[typeddict-item]
+    caller = options.get("caller", "")
+    options = Options(**{k: v for k, v in options.items() if k not in ("session_id", "caller")})  # type: ignore[typeddict-item]
     if not 0 < options.get("ttft_s", 1.0) <= MOST_TTFT_S:
         raise UsageError(f"`ttft_s` must be more than 0 and at most {MOST_TTFT_S:g}", "ttft_s")
     if messages is not None:
@@ -68,13 +69,14 @@ def checked(
         said = conversation(messages)
         _check_size(sum(len(written(message)) for message in said), "messages", "messages have")
         words, before, whole = _understood(said)
-        return Asked(words, before, *named, options, rewindable, whole, wishes, session)
+        return Asked(words, before, *named, options, rewindable, whole, wishes, session, caller)
     if prompt is not None and not isinstance(prompt, str):
         raise UsageError(f"`prompt` must be text, not {type(prompt).__name__}", "prompt")
     if prompt is None or not prompt.strip():
         raise UsageError("the prompt is empty; send some text", "prompt")
     _check_size(len(prompt), "prompt", "prompt has")
-    return Asked(prompt, list(history or []), *named, options, rewindable, (), wishes, session)
+    before = list(history or [])
+    return Asked(prompt, before, *named, options, rewindable, (), wishes, session, caller)
 
 
 def checked_category(settings: Settings, name: object) -> str | None:

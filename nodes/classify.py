@@ -75,7 +75,7 @@ def route_of(asked: Asked, services: Services, found: Classification) -> Route:
         order = wished(order, asked.wishes, settings, services.routing.hedge_after_s)
         propensity, explored = 1.0, False
         chosen = f"the caller's wish ({', '.join(asked.wishes)}): {order[0] if order else 'nobody'}"
-    elif asked.continues and (held := services.routing.stays(asked.session_id, category, needs)):
+    elif asked.continues and (held := services.routing.stays(asked.thread, category, needs)):
         order = [held, *(name for name in order if name != held)]
         propensity, explored, stays = None, False, True
         chosen = f"conversation: {held} holds its prompt cache"

@@ -32,8 +32,9 @@ async def log(state: State, services: Services, request: Request) -> State:
         answer = replace(answer, retry_after_s=wait_s)
     if served is not None and answer.tool_calls:
         services.routing.loops.remember(request.asked.messages(), served.provider)
-    if request.asked.session_id and served is not None and answer.role == "primary":
-        services.routing.conversations.remember(request.asked.session_id, served.provider)
+    if served is not None and answer.role == "primary":
+        counted = None if served.estimated else served.usage
+        services.routing.conversations.remember(request.asked.thread, served.provider, counted)
     fresh = row_of(services, request, answer, served)
     logged = await write(services, request, fresh)
     cause = services.routing.fold([fresh], answer.category, running=len(services.races))

@@ -167,7 +167,10 @@ def cost_usd(cost: Cost | None, usage: Usage) -> float | None:
     free."""
     if cost is None:
         return None
-    return (usage.tokens_in * cost.input + usage.tokens_out * cost.output) / 1_000_000
+    reading = usage.tokens_in * cost.input
+    if cost.cached_input is not None:
+        reading += usage.cached * (cost.cached_input - cost.input)
+    return (reading + usage.tokens_out * cost.output) / 1_000_000
 
 
 def estimate_tokens(text: str) -> int:

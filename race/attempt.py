@@ -61,7 +61,8 @@ class Attempt:
         self._begun = request.meeting.now()
         self._started_ms = request.meeting.elapsed_ms()
         self._latency_ms: float | None = None
-        self._estimated = False
+        self.estimated = False
+        """The usage is ours, for the host sent none."""
         self._cost_usd: float | None = 0.0
         self._quality: float | None = None
         self._overtaken_ms: float | None = None
@@ -187,7 +188,7 @@ class Attempt:
             tokens_in=usage.tokens_in if usage else None,
             tokens_out=usage.tokens_out if usage else None,
             cost_usd=None if running else self._cost_usd,
-            cost_estimated=self._estimated,
+            cost_estimated=self.estimated,
             propensity=self._propensity,
             quality=self._quality,
             finish_reason=self.finish_reason,
@@ -207,7 +208,7 @@ class Attempt:
         if self.usage is None and (text or self.outcome in ("cancelled", "timed_out")):
             prompt = "\n".join(written(m) for m in self._prompt)
             self.usage = Usage(estimate_tokens(prompt), estimate_tokens(text))
-            self._estimated = True
+            self.estimated = True
         if self.usage is not None:
             self._cost_usd = cost_usd(self._price, self.usage)
         if self.ok:
@@ -254,7 +255,7 @@ class Attempt:
                 tokens_in=row["tokens_in"],
                 tokens_out=row["tokens_out"],
                 cost_usd=row["cost_usd"],
-                cost_estimated=self._estimated,
+                cost_estimated=self.estimated,
             )
         )
 

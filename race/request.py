@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from providers.base import Message
 from providers.messages import needs
+from race.conversations import Thread, thread
 from race.rendezvous import Rendezvous, Sink
 from race.state import Options, Route, State, Wishes
 
@@ -36,7 +37,14 @@ class Asked:
     the user's own words in them."""
     wishes: Wishes = field(default_factory=Wishes)
     session_id: str | None = None
-    """The conversation, if the caller named it."""
+    """The conversation, where the caller named it."""
+    caller: str = ""
+    """Tells callers apart; nothing of their keys can be had from it."""
+
+    @property
+    def thread(self) -> Thread:
+        """The conversation that this is a turn of."""
+        return thread(self.caller, self.session_id, self.messages())
 
     @property
     def ttft_s(self) -> float | None:

@@ -15,11 +15,12 @@ import structlog
 from config.errors import StorageError
 from config.models import Settings
 from race.budget import HedgeBudget
+from race.conversations import Conversations, Held, Thread, saved_usd
 from race.permits import Needs, Permits
-from race.wishes import Conversations, Loops
+from race.wishes import Loops
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import observations
-from routing.ranking.snapshot import Held
+from routing.ranking.snapshot import Held as Learned
 from routing.ranking.standings import Change, Choice
 from telemetry.records import InteractionRow
 
@@ -39,9 +40,10 @@ PIECE = 250
 PROVISIONAL = 2_000
 """The newest requests of the log, from which a start without a snapshot learns at once."""
 
-CACHED = 0.05
-"""How far the reward of the holder of a conversation's prompt cache may be below the first's: a
-quarter of what latency can take off, since the prompt need not be processed again."""
+READ_PER_S = {"llama_cpp": 170.0}
+"""Tokens of a prompt that the embedded LLaMA reads in a second (measured),"""
+HOSTS_READ_PER_S = 5_000.0
+"""and what hosts are taken to read: a cautious guess, for the time that a cached prompt saves."""
 
 CROWD = 3
 """One request's row is held back for every so many running requests."""
@@ -67,8 +69,8 @@ class Rows(Protocol):
 class Memory(Protocol):
     """What was learned from the log, beyond the end of a process; see `runtime.learning`."""
 
-    async def recall(self, log: Rows) -> tuple[Held, int] | None:
-        """The fold and its position in the log; None if nothing fits. Raises StorageError."""
+    async def recall(self, log: Rows) -> tuple[Learned, int] | None:
+        """The fold and its place in the log; None if nothing fits. Raises StorageError."""
 
     async def keep(self, routing: RoutingState, log: Rows, *, now: bool = False) -> None:
         """Store it for the next process, if that is due. Raises StorageError."""
@@ -175,14 +177,21 @@ class RoutingState(Permits):
             return f"budget: today's is nearly spent, so prices count more, and {first} is first"
         return f"learned order: {first} is first in {category}"
 
-    def stays(self, session_id: str | None, category: str, needs: Needs = ()) -> str | None:
-        """The provider that holds the conversation's prompt cache, if it may be called and its
-        learned reward is not too far below the first's; None: the order decides."""
-        name = self.conversations.provider(session_id)
-        behind = self.ranking.behind(category, name) if name is not None else None
-        if name is None or behind is None or behind > CACHED:
+    def stays(self, thread: Thread, category: str, needs: Needs = ()) -> str | None:
+        """The provider that holds the conversation's prompt cache, while it may be asked and what
+        the cache saves outweighs by how much others have done better; None: the order decides."""
+        held = self.conversations.holder(thread)
+        behind = self.ranking.behind(category, held.provider) if held is not None else None
+        if held is None or behind is None or not self.allows(held.provider, needs):
             return None
-        return name if self.allows(name, needs) else None
+        return held.provider if behind <= self._saved(held, category) else None
+
+    def _saved(self, held: Held, category: str) -> float:
+        """What the holder's cache is expected to save at the next turn, as a reward."""
+        tokens, provider = self.conversations.cached(held), self._settings.provider(held.provider)
+        kind = self._settings.hosts[provider.host].kind
+        seconds = tokens / READ_PER_S.get(kind, HOSTS_READ_PER_S)
+        return self.ranking.worth(category, saved_usd(tokens, provider.cost), seconds)
 
     def hedge_after_s(self, name: str) -> float:
         """How long in seconds a hedged fallback waits: the learned p95 of the primary's first
@@ -236,9 +245,9 @@ class RoutingState(Permits):
         self._ready, self.provisional = True, False
         self.ranking.settle()
 
-    def learned(self) -> tuple[Held, int] | None:
-        """The fold, and the position in the log up to which it is complete; None while it is not:
-        the log has not been read, only its newest rows have, or a row came too late."""
+    def learned(self) -> tuple[Learned, int] | None:
+        """What is known and the position in the log up to which it is whole; None while it is
+        not: the log is not read yet, only its newest rows are, or a row came too late."""
         cursor, whole = self._cursor, self._ready and not self.provisional
         if cursor is None or not whole or self._folding or self.ranking.overtaken is not None:
             return None

@@ -31,7 +31,9 @@ class Options(TypedDict, total=False):
     passes: dict[str, object]
     """Fields that only some hosts accept (`hosts.<name>.passes`); other hosts are not asked."""
     session_id: str
-    """The conversation's name; not sent to providers."""
+    """The conversation's name; no provider is sent it."""
+    caller: str
+    """Tells callers apart, so that the conversations of one are no other's; likewise."""
     ttft_s: float
     """Time limit in seconds for the primary's first sign of life, instead of the category's."""
 

@@ -158,33 +158,6 @@ MOST = 10_000
 """Maximum number of loops in memory; the oldest goes first."""
 
 
-class Conversations:
-    """The provider that holds each conversation's prompt cache; shared by all requests of a
-    process."""
-
-    def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ttl_s = ttl_s
-        self._clock = clock
-        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
-
-    def with_ttl(self, ttl_s: float) -> Conversations:
-        """The same conversations, which stay so long from their next answer on."""
-        self._ttl_s = ttl_s
-        return self
-
-    def provider(self, session_id: str | None) -> str | None:
-        """The provider that answered it last, unless that is too long ago."""
-        name, until = self._known.get(session_id or "", ("", 0.0))
-        return name if name and self._clock() < until else None
-
-    def remember(self, session_id: str, provider: str) -> None:
-        """Record that this provider answered it as the primary."""
-        self._known[session_id] = provider, self._clock() + self._ttl_s
-        self._known.move_to_end(session_id)
-        while len(self._known) > MOST:
-            self._known.popitem(last=False)
-
-
 class Loops:
     """Shared by all requests of a process; every method is fast."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import sqrt
+from math import exp, log, sqrt
 
 from config.models import Ranking as Weights
-from routing.ranking import exploration
+from routing.ranking import exploration, reward
 from routing.ranking.evidence import percentile
 from routing.ranking.exploration import Served
 from routing.ranking.fold import Fold
@@ -150,6 +150,19 @@ class Ranking:
         if name not in served.means:
             return None
         return max(0.0, served.means[served.order[0]] - served.means[name])
+
+    def worth(self, category: str, usd: float, seconds: float) -> float:
+        """The reward of an answer that costs so much less and begins so much sooner than usual."""
+        usual = self._fold.ledger.courses[category].usual
+        saved = reward.cost_share(usd, self._config)
+        if usual.wait is None:
+            return saved
+        later = log(exp(usual.wait) + seconds)
+        return (
+            saved
+            + reward.latency_share(later, usual.pace, usual, self._config)
+            - reward.latency_share(usual.wait, usual.pace, usual, self._config)
+        )
 
     def chances(self, category: str) -> dict[str, float]:
         """The probability of each provider to be asked, where all of them may be."""

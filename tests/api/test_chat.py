@@ -99,9 +99,10 @@ async def test_a_conversation_stays_with_the_provider_that_holds_its_cache(
     service: Service,
 ) -> None:
     client = await service.client()
-    session = {"session_id": "s-1"}
-    began = await client.chat.completions.create(model="second", messages=HELLO, extra_body=session)
-    more = [*HELLO, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Go on"}]
+    """A long one: a short prompt is read again sooner than the order's first is better by."""
+    session, long = {"session_id": "s-1"}, [{"role": "user", "content": "Hello " * 20_000}]
+    began = await client.chat.completions.create(model="second", messages=long, extra_body=session)
+    more = [*long, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Go on"}]
     later = await client.chat.completions.create(
         model="auto:technical", messages=more, extra_body=session
     )
@@ -112,11 +113,30 @@ async def test_a_conversation_stays_with_the_provider_that_holds_its_cache(
     assert row is not None
     assert (row["session_id"], row["evidence"]["stays"]) == ("s-1", "second")
     assert row["attempts"][0]["propensity"] is None, "nobody was drawn"
-    for body, messages in (({}, more), (session, HELLO), ({"session_id": "s-2"}, more)):
+    for body, messages in (({}, more), (session, long), ({"session_id": "s-2"}, more)):
         fresh = await client.chat.completions.create(
             model="auto:technical", messages=messages, extra_body=body
         )
         assert fresh.model == "first", "another conversation, or one that begins anew"
+
+
+async def test_a_conversation_without_a_name_is_its_callers_and_its_first_messages(
+    service: Service,
+) -> None:
+    client = await service.client()
+    long = [{"role": "user", "content": "Hello " * 20_000}]
+    more = [*long, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Go on"}]
+    asked = {"user": "the same for all", "prompt_cache_key": "shop"}
+    await client.chat.completions.create(model="second", messages=long, extra_body=asked)
+    for other in ({"prompt_cache_key": "bank"}, {"user": "the same for all"}):
+        fresh = await client.chat.completions.create(
+            model="auto:technical", messages=more, extra_body=other
+        )
+        assert fresh.model == "first"
+    later = await client.chat.completions.create(
+        model="auto:technical", messages=more, extra_body=asked
+    )
+    assert later.model == "second"
 
 
 async def test_the_fallback_stands_behind_a_named_provider_too(

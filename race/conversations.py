@@ -1,0 +1,111 @@
+"""Which provider holds a conversation's prompt cache, and what it is worth to stay with it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from config.models import Cost
+from providers.base import Message, Usage
+
+MOST = 10_000
+"""Conversations remembered at once; the oldest goes first."""
+
+HITS = 2.0
+"""Turns that "all of it is in the cache" is believed for before a provider has shown it."""
+
+MOST_HITS = 20.0
+"""Turns that what it has shown is worth, at most: hosts change."""
+
+
+class Thread(NamedTuple):
+    """One turn of a conversation."""
+
+    key: bytes
+    named: bool
+    """The caller has named the conversation."""
+    length: int
+    """Messages so far."""
+
+
+class Held(NamedTuple):
+    """Who answered a conversation last."""
+
+    provider: str
+    until: float
+    length: int
+    tokens: int
+    """Of its prompt and its answer: what a prompt cache can hold of the next turn."""
+
+
+def thread(caller: str, session_id: str | None, messages: Sequence[Message]) -> Thread:
+    """The conversation of these messages: by the name that this caller gave it, else by its first
+    messages, up to the user's first one. `caller` tells the callers apart."""
+    if session_id is not None:
+        said: object = [caller, session_id]
+    else:
+        first = next((n for n, m in enumerate(messages) if m["role"] == "user"), -1)
+        said = [caller, *messages[: first + 1], None]
+    key = hashlib.blake2b(orjson.dumps(said), digest_size=16).digest()
+    return Thread(key, session_id is not None, len(messages))
+
+
+class Conversations:
+    """Shared by all requests of a process; every method is quick."""
+
+    def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._known: OrderedDict[bytes, Held] = OrderedDict()
+        self._hits: dict[str, tuple[float, float]] = {}  # weight and mean share that was cached
+
+    def with_ttl(self, ttl_s: float) -> Conversations:
+        """The same conversations, which stay so long from their next answer on."""
+        self._ttl_s = ttl_s
+        return self
+
+    def holder(self, of: Thread) -> Held | None:
+        """Who answered it last, if that is not too long ago.
+
+        One without a name must have grown: programs begin every prompt with the same examples,
+        answers of an assistant among them, and those are no conversation.
+        """
+        held = self._known.get(of.key)
+        if held is None or self._clock() >= held.until:
+            return None
+        return held if of.named or of.length > held.length else None
+
+    def remember(self, of: Thread, provider: str, usage: Usage | None) -> None:
+        """This provider answered it as the primary, with that usage as the host counted it."""
+        held = self.holder(of)
+        if usage is not None and held is not None and held.provider == provider and held.tokens:
+            self._found(provider, min(1.0, usage.cached / held.tokens))
+        tokens = usage.tokens_in + usage.tokens_out if usage is not None else 0
+        if self._ttl_s > 0:
+            until = self._clock() + self._ttl_s
+            self._known[of.key] = Held(provider, until, of.length, tokens)
+            self._known.move_to_end(of.key)
+        while len(self._known) > MOST:
+            self._known.popitem(last=False)
+
+    def cached(self, held: Held) -> float:
+        """Tokens of the next turn that its holder is expected to find in its cache."""
+        return held.tokens * self._hits.get(held.provider, (HITS, 1.0))[1]
+
+    def _found(self, provider: str, share: float) -> None:
+        weight, mean = self._hits.get(provider, (HITS, 1.0))
+        weight = min(weight + 1.0, MOST_HITS)
+        self._hits[provider] = weight, mean + (share - mean) / weight
+
+
+def saved_usd(tokens: float, cost: Cost | None) -> float:
+    """What so many tokens of a prompt cost less for being cached; nothing where no price of cached
+    tokens is known."""
+    if cost is None or cost.cached_input is None:
+        return 0.0
+    return tokens * (cost.input - cost.cached_input) / 1_000_000
