@@ -14,15 +14,15 @@ COMMANDS = {
     "ask": "cli.ask",
     "check": "cli.check",
     "search": "cli.search",
-    "approve": "cli.scout",
-    "refuse": "cli.scout",
+    "approve": "cli.search",
+    "refuse": "cli.search",
     "undo": "cli.undo",
     "route": "cli.route",
     "ingest": "cli.ingest",
     "priorities": "cli.priorities",
     "log": "cli.log",
     "replay": "cli.replay",
-    "prune": "cli.prune",
+    "prune": "cli.log",
     "teach": "cli.teach",
     "warm": "cli.warm",
     "backup": "cli.backup",
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     does.add_argument("--search", metavar="CATEGORY", help="search for a better LLaMA")
     does.add_argument("--approve", metavar="THREAD", help="append what --review has tried")
     does.add_argument("--refuse", metavar="THREAD", help="refuse what --review has tried")
-    does.add_argument("--undo", action="store_true", help="take back the last config change")
+    does.add_argument("--undo", action="store_true", help="undo the last config change")
     does.add_argument("--route", metavar="PROMPT", help="where would this prompt go, and why?")
     does.add_argument(
         "--ingest",
@@ -80,10 +80,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         nargs="?",
         const="",
-        help="take in corrections of the classifier; alone: print them",
+        help="store corrections of the classifier; alone: list them",
     )
     does.add_argument(
-        "--warm", metavar="FILE", type=Path, help="take in an offline evaluation of the providers"
+        "--warm", metavar="FILE", type=Path, help="use an offline evaluation of the providers"
     )
     does.add_argument("--prune", action="store_true", help="apply `retention` to the log now")
     does.add_argument("--replay", metavar="FILE", type=Path, help="recompute the learned order")
@@ -107,10 +107,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--refresh", action="store_true", help="update prices and offers from live sources first"
     )
-    p.add_argument(
-        "--agree", action="store_true", help="with --apply: yes to what a model's licence asks"
-    )
-    p.add_argument("--follow", action="store_true", help="go on printing new interactions")
+    p.add_argument("--agree", action="store_true", help="with --apply: agree to a model's licence")
+    p.add_argument("--follow", action="store_true", help="keep printing new interactions")
     p.add_argument(
         "--weights", metavar="NAME=VALUE,…", help="with --replay: what if `ranking` had these?"
     )

@@ -1,4 +1,6 @@
-"""`--log`: the last interactions as JSON lines, oldest first; `--follow` goes on."""
+"""`--log`: the last interactions as JSON lines, oldest first; `--follow` continues with new ones.
+`--prune`: deletes the log's old rows now, according to `retention`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import json
 
 from config.errors import UsageError
 from config.loader import load
+from config.models import Settings
 from config.redaction import json_text
+from runtime.retention import Pruned, prune
 from telemetry.log import InteractionLog
 from telemetry.records import InteractionRow
 
@@ -16,6 +20,8 @@ FOLLOW_S = 0.5
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.prune:
+        return _prune(load(args.config, args.data))
     limit = _limit(args.log)
     asyncio.run(_print(args, limit))
     return 0
@@ -64,3 +70,21 @@ def _limit(text: str) -> int | None:
     if text.isdigit():
         return int(text)
     raise UsageError(f"--log needs a number or `all`, not {text!r}", "log")
+
+
+def _prune(settings: Settings) -> int:
+    pruned = asyncio.run(_pruned(settings))
+    kept = settings.retention
+    print(
+        f"{pruned.gone} requests older than {kept.days:g} days or beyond {kept.rows} pruned, "
+        f"{pruned.left} left; what the ranking learned from them stays"
+    )
+    return 0
+
+
+async def _pruned(settings: Settings) -> Pruned:
+    log = InteractionLog.open(settings.environment.database_url, settings.data_dir)
+    try:
+        return await prune(settings, log)
+    finally:
+        await log.close()

@@ -362,7 +362,7 @@ def test_replay_with_weights_says_what_would_have_been(run: Run, tmp_path: Path)
 def test_commands_that_only_read_the_log_load_neither_langgraph_nor_a_model():
     heavy = ("langgraph", "langchain_core", "onnxruntime", "chromadb", "fastapi", "gradio")
     code = (
-        "import sys, cli.log, cli.priorities, cli.prune, cli.replay, cli.undo;"
+        "import sys, cli.log, cli.priorities, cli.replay, cli.undo;"
         f"print(*[name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
