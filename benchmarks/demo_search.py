@@ -16,7 +16,7 @@ from pathlib import Path
 
 from config.environment import quiet
 from config.loader import load
-from discovery.progress import render_event
+from discovery.events import render_event
 from discovery.result import render_table
 from discovery.search import Addresses, Search
 from providers.llama_server import BUNDLED_MODEL, weights

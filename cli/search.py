@@ -16,7 +16,7 @@ from langgraph.types import Command
 from config.loader import load
 from config.models import Settings
 from discovery.candidates import Candidate
-from discovery.progress import render_event
+from discovery.events import render_event
 from discovery.result import SearchResult, as_json, render_table
 from discovery.search import Search
 from graph.scout import (

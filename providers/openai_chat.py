@@ -23,7 +23,7 @@ from providers.capability import refused_capability
 from providers.chunk import Bounds
 from providers.failures import Place, from_exception, from_response
 from providers.finish import FinishWords
-from providers.pool import Address, Endpoint, Pool, Sending
+from providers.pool import CONNECT_S, CONNECTIONS, Address, Endpoint, Pool, Sending
 from providers.request import THOUGHTS, payload, refusals, without
 
 if TYPE_CHECKING:
@@ -129,9 +129,7 @@ class OpenAIChat:
         if address is None:
             raise UsageError(f"{self.name} is not running yet; warm it before using `chat_model`")
         if self._chat_model is None or self._chat_model[0] != address:
-            from providers.chat_model import langchain_model
-
-            self._chat_model = (address, langchain_model(self.provider, address, self.pool))
+            self._chat_model = (address, _langchain_model(self.provider, address, self.pool))
         return self._chat_model[1]
 
     def _place(self, address: Address) -> Place:
@@ -225,6 +223,42 @@ def _headers(place: Place, declared: dict[str, str], body: bytes | None) -> dict
 def _most(wanted: dict[str, object]) -> int | None:
     most = wanted.get("max_completion_tokens", wanted.get("max_tokens"))
     return most if isinstance(most, int) else None
+
+
+def _langchain_model(provider: Provider, address: Address, pool: Pool) -> BaseChatModel:
+    """ChatOpenAI for that provider, closed together with the pool.
+
+    Without retries or time limits except for connecting, as the provider itself: the caller
+    decides. It uses the aiohttp transport because httpx2 needs four times the CPU under load.
+    Importing takes 2 s, so this is not on the path of a prompt.
+    """
+    import httpx2
+    from langchain_openai import ChatOpenAI
+    from openai import DefaultAioHttpClient
+    from pydantic import SecretStr
+
+    timeout = httpx2.Timeout(None, connect=CONNECT_S)
+    client = DefaultAioHttpClient(
+        timeout=timeout,
+        limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=100),
+        follow_redirects=False,
+    )
+    pool.on_close.append(client.aclose)
+    return ChatOpenAI(
+        model=provider.resolved_model,
+        base_url=address.base_url,
+        api_key=SecretStr(address.key or "none"),
+        default_headers=pool.host.headers or None,
+        max_tokens=provider.max_tokens,
+        temperature=provider.temperature,
+        top_p=provider.top_p,
+        extra_body=provider.extra or None,
+        max_retries=0,
+        timeout=timeout,
+        stream_usage=True,
+        stream_chunk_timeout=None,
+        http_async_client=client,
+    )
 
 
 class _Pace:

@@ -11,7 +11,7 @@ import pytest
 from config.errors import ConfigError, UsageError
 from config.loader import load
 from config.models import Settings
-from discovery.progress import render_event
+from discovery.events import render_event
 from discovery.result import render_table
 from discovery.search import Search
 from providers.registry import Providers
