@@ -1,9 +1,10 @@
 """The child process that serves one GGUF file with llama.cpp's own server; see `llama_server`.
 
 Reads one JSON object from its standard input (`path`, `alias`, `threads`), prints one JSON object
-on its standard output (`base_url` and `key`, or `error`) and serves until its standard input ends;
-the kernel closes that when the parent dies, however it dies. Imports nothing of the project, so
-that it starts quickly and holds nothing but the model.
+on its standard output (`base_url` and `key`, or `error`) and serves until its standard input ends,
+which the kernel sees to when the parent dies, however it dies, and ends this process by a signal
+then, whatever it is doing. Imports nothing of the project, so that it starts quickly and holds
+nothing but the model.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import signal
 import sys
 
@@ -28,6 +30,7 @@ def main() -> None:
     """Serve until standard input ends, then exit without waiting for llama.cpp's own threads."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     wanted = json.loads(sys.stdin.readline())
+    _end_with_the_parent()
     key = secrets.token_urlsafe(24)
     try:
         server, base_url = _serve(wanted["path"], wanted["alias"], wanted["threads"], key)
@@ -38,10 +41,33 @@ def main() -> None:
     except (RuntimeError, ValueError, OSError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
         os._exit(1)
-    print(json.dumps({"base_url": base_url, "key": key}), flush=True)
-    sys.stdin.read()
-    assert server is not None  # the lock is held until here
-    os._exit(0)
+    try:
+        print(json.dumps({"base_url": base_url, "key": key}), flush=True)
+        sys.stdin.read()
+        assert server is not None  # it is held until here
+    finally:  # also when nobody reads any more: leaving in order would wait for those threads
+        os._exit(0)
+
+
+def _end_with_the_parent() -> None:
+    """From now on the end of standard input is a signal that ends this process.
+
+    Reading it alone is not enough: while llama.cpp loads weights, or hangs, Python does not run.
+    The kernel's signal for the death of a parent (`PR_SET_PDEATHSIG`) would not do: it comes when
+    the thread ends that started this process.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(sys.stdin, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(sys.stdin, fcntl.F_GETFL)
+    fcntl.fcntl(sys.stdin, fcntl.F_SETFL, flags | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN)
+    if poll.poll(0):  # it ended before
+        os._exit(0)
 
 
 def _serve(path: str, alias: str, threads: int, key: str) -> tuple[object, str]:

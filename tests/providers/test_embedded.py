@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import select
+import signal
 import stat
 import subprocess
 import sys
@@ -234,14 +236,76 @@ def test_a_library_that_the_system_lacks_is_named_with_its_package(tmp_path: Pat
     """As on a slim container image, where the runtime is installed and cannot be loaded."""
     lacking = "raise ImportError('libgomp.so.1: cannot open shared object file')"
     (tmp_path / "xllamacpp.py").write_text(lacking)
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-P", llama_process.__file__],
-        input=json.dumps({"path": "model.gguf", "alias": "model", "threads": 1}) + "\n",
+        stdin=PIPE,
+        stdout=PIPE,
         env={"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
         text=True,
-        check=False,
-    )
-    said = json.loads(done.stdout)["error"]
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        orders = {"path": "model.gguf", "alias": "model", "threads": 1}
+        print(json.dumps(orders), file=child.stdin, flush=True)
+        said = json.loads(child.stdout.readline())["error"]
     assert said.startswith("libgomp.so.1: cannot open")
     assert "libgomp1" in said
+
+
+HANGS = """
+import ctypes, pathlib
+class CommonParams:
+    def __getattr__(self, name):
+        return CommonParams()
+class Server:
+    def __init__(self, parameters):
+        pathlib.Path({reached!r}).touch()
+        {hang}
+"""
+SERVICE = """
+import json, subprocess, sys, time
+child = subprocess.Popen(
+    [sys.executable, "-P", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+)
+print(json.dumps({"path": "m", "alias": "m", "threads": 1}), file=child.stdin, flush=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+WITH_THE_GIL = "ctypes.PyDLL(None).pause()"
+WITHOUT_IT = "ctypes.CDLL(None).pause()"
+
+
+def is_gone(pid: int) -> bool:
+    """Also when nobody has taken note of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("hang", [WITH_THE_GIL, WITHOUT_IT])
+async def test_a_llama_that_hangs_ends_with_a_service_that_is_killed(
+    tmp_path: Path, hang: str
+) -> None:
+    reached = tmp_path / "reached"
+    (tmp_path / "xllamacpp.py").write_text(HANGS.format(reached=str(reached), hang=hang))
+    service = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVICE, llama_process.__file__),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert service.stdout is not None
+    pid = int(await service.stdout.readline())
+    try:
+        async with asyncio.timeout(60):
+            while not reached.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.01)
+            assert not is_gone(pid)
+            service.kill()
+            await service.wait()
+            while not is_gone(pid):  # noqa: ASYNC110 - nobody reports the end of a grandchild
+                await asyncio.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
