@@ -76,8 +76,8 @@ class Keeper:
             return None, self._remembered()
         jobs = list(jobs_of(segment.path))
         if len(jobs) < segment.jobs:
-            self.give_up(segment.jobs - len(jobs), "the spool was damaged or removed")
-            segment.jobs = len(jobs)
+            self.give_up(segment.jobs - len(jobs), f"{segment.path} is damaged or was removed")
+            segment.jobs, segment.damaged = len(jobs), True
         return segment, jobs
 
     def taken(self, segment: Segment | None) -> None:
@@ -87,6 +87,12 @@ class Keeper:
     def untaken(self, segment: Segment | None, jobs: Sequence[Job]) -> None:
         if segment is None:
             self._memory.extendleft(reversed(jobs))
+
+    def refused(self, segment: Segment | None, why: str) -> None:
+        """The log will never take one of those jobs."""
+        if segment is not None:
+            segment.damaged = True
+        self.give_up(1, why)
 
     def give_up(self, jobs: int, why: str) -> None:
         """Drop rows that cannot be stored anywhere."""

@@ -40,6 +40,8 @@ class Segment:
     path: Path
     size: int = 0
     jobs: int = 0
+    damaged: bool = False
+    """It holds what this program cannot give to the log: it is set aside, not deleted."""
 
 
 class Spool:
@@ -103,7 +105,10 @@ class Spool:
     def drop(self, segment: Segment) -> None:
         """Delete a segment that the log has stored."""
         with self._guard:
-            segment.path.unlink(missing_ok=True)
+            if not segment.damaged:
+                segment.path.unlink(missing_ok=True)
+            elif segment.path.exists():
+                segment.path.rename(segment.path.with_suffix(".damaged"))
             self.segments.remove(segment)
 
     def adopt(self) -> int:
@@ -121,10 +126,7 @@ class Spool:
                 logger.warning("spool_not_taken_over", folder=str(folder), error=str(error))
                 continue
             self._adopted.append(lock)
-            left = [
-                Segment(path, path.stat().st_size, sum(1 for _ in jobs_of(path)))
-                for path in sorted(folder.glob("*.jobs"))
-            ]
+            left = [segment for path in sorted(folder.glob("*.jobs")) if (segment := _found(path))]
             with self._guard:
                 self.segments[:0] = left
             found += sum(segment.jobs for segment in left)
@@ -137,7 +139,7 @@ class Spool:
             for lock in (self._lock, *self._adopted):
                 if lock is not None:
                     folder = _folder(lock)
-                    if folder.is_dir() and not any(folder.glob("*.jobs")):
+                    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"lock"}:
                         _remove(folder)
                     lock.release()
             self._lock, self._adopted = None, []
@@ -155,8 +157,9 @@ class Spool:
         if self._lock is None or not self._mine.is_dir():
             self._root.mkdir(exist_ok=True)
             self._mine.mkdir(exist_ok=True)
-            self._lock = FileLock(self._mine / "lock", thread_local=False)
-            self._lock.acquire(timeout=0)
+            lock = FileLock(self._mine / "lock", thread_local=False)
+            lock.acquire(timeout=0)
+            self._lock = lock
         self._number += 1
         path = self._mine / f"{self._number:09d}.jobs"
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -175,7 +178,8 @@ class Spool:
 
 
 def jobs_of(path: Path) -> Iterator[Job]:
-    """The jobs of a segment in order; unreadable lines are skipped and logged."""
+    """The jobs of a segment in their order; what cannot be read, or is of a program that knows
+    more, is left out and logged."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -183,10 +187,25 @@ def jobs_of(path: Path) -> Iterator[Job]:
         return
     for line in lines:
         head, _, body = line.partition(b" ")
-        if body and head == b"%08x" % crc32(body):
-            yield Job(**orjson.loads(body))
-        elif line:
+        try:
+            if body and head == b"%08x" % crc32(body):
+                yield Job(**orjson.loads(body))
+                continue
+        except (TypeError, ValueError) as error:
+            logger.error("spool_line_unknown", path=str(path), error=str(error))
+            continue
+        if line:
             logger.error("spool_line_damaged", path=str(path))
+
+
+def _found(path: Path) -> Segment | None:
+    """What another process left: it wrote a job for each line that it ended."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:  # left as it is, for a process that can read it
+        logger.error("spool_unreadable", path=str(path), error=str(error))
+        return None
+    return Segment(path, len(data), data.count(b"\n"))
 
 
 def line_of(job: Job) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -142,3 +144,39 @@ def _feedback(connection: Connection, rows: Sequence[Row], stamp: int) -> Except
         if connection.execute(statement).rowcount == 0:
             return NotFoundError(f"There is no request {row['request_id']} in the log.")
     return None
+
+
+STEP_S = 0.01
+"""A job is waited for in such steps: a pause of the whole process, which holds up the writing
+threads too, uses up one of them, not all."""
+
+
+async def done_within(future: asyncio.Future[None], wait_s: float) -> bool:
+    """Whether the job was done, well or not, in that time."""
+    for _ in range(round(wait_s / STEP_S)):
+        if future.done():
+            break
+        await asyncio.wait({future}, timeout=STEP_S)
+    return future.done()
+
+
+def future_of(job: Job) -> asyncio.Future[None]:
+    """Resolved on this event loop by the first call of the job's `done`."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def resolve(error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+            future.exception()  # whoever still waits raises it; the rest is in `problem`
+
+    def done(error: Exception | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(resolve, error)
+
+    job.done = done
+    return future

@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -24,7 +24,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from config.errors import NotFoundError, StorageError
 from telemetry.database import Database, UnreachableError, reason
 from telemetry.keeper import Keeper
-from telemetry.transaction import Job, commit
+from telemetry.transaction import Job, commit, done_within, future_of
 
 logger = structlog.get_logger()
 
@@ -43,10 +43,6 @@ has stalled, no row waits for it until it has taken the earlier ones. Together w
 the wait for the stored ranking (`nodes.classify`) it stays below the 100 ms that an outage may cost
 a request."""
 
-STEP_S = 0.01
-"""Both waits are divided into such steps: a pause of the whole process, which holds up the writing
-threads too, uses up one step, not the whole wait."""
-
 SLOW_COMMITS = 2
 
 HEALTHY_S = 0.5
@@ -57,6 +53,9 @@ RETRY_S = (0.2, 0.5, 1.0)
 
 LOOK_S = 0.5
 """How often an idle thread checks that the log is still there."""
+
+ADOPT_S = 10.0
+"""How often it looks whether another process of this data folder has left rows and is gone."""
 
 SILENT_S = 0.75
 """A transaction longer than this is reported in `/health`."""
@@ -93,6 +92,7 @@ class Writer:
         self._took_s = 0.0
         self._tries = 0
         self._next_try = 0.0
+        self._adopt_at = 0.0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -151,17 +151,17 @@ class Writer:
         """
         if self._closed:
             raise StorageError("The log is closed.")
-        future = _future(job)
+        future = future_of(job)
         if self._direct and self._database.prepared and not self.keeper.waiting:
             self._queue.put(job)
-            if await _done_within(future, wait_s):
+            if await done_within(future, wait_s):
                 future.result()
                 return not job.spooled
             self._was_slow()
         if not job.spooled:
             job.spooled = True
             self.keeper.keep(job)
-        if await _done_within(future, 0.0 if self._disk_stalls else SPOOL_S):
+        if await done_within(future, 0.0 if self._disk_stalls else SPOOL_S):
             future.result()
         elif not self._stalled:
             self._stalled = True
@@ -173,7 +173,7 @@ class Writer:
         spooled."""
         if self._closed:
             raise StorageError("The log is closed.")
-        future = _future(job)
+        future = future_of(job)
         self._queue.put(job)
         await future
 
@@ -199,23 +199,38 @@ class Writer:
 
     def _run(self) -> None:
         self._prepare()
-        if found := self.keeper.spool.adopt():
-            logger.info("spool_taken_over", jobs=found)
+        self._adopt()
         self.adopted.set()
-        open_ = True
-        while open_:
-            group = []
-            for job in self._gather():
-                if job is None:
-                    open_ = False
-                else:
-                    group.append(job)
+        while self._turn():
+            pass
+        self._database.writing.dispose()  # even where nobody waits for this thread any more
+
+    def _turn(self) -> bool:
+        """Write what is queued and hand on what waits; False once all is written that will be. No
+        error may end this thread: the rows would wait for ever."""
+        jobs = self._gather()
+        group = [job for job in jobs if job is not None]
+        try:
             if group:
                 self._commit(group)
-            elif open_ and not self.keeper.waiting and time.monotonic() >= self._next_try:
+            elif None not in jobs and not self.keeper.waiting:
                 self._look()
             self._hand_on()
-        self._database.writing.dispose()  # even if nothing waits for this thread any more
+        except Exception as bug:
+            logger.exception("log_writer_failed")
+            self._fail(f"The log {self._database.where} cannot be written ({bug!r})")
+            for job in group:
+                self._spool(job)
+        return None not in jobs
+
+    def _adopt(self) -> None:
+        """What processes have left in the spool that are gone."""
+        self._adopt_at = time.monotonic() + ADOPT_S
+        try:
+            if found := self.keeper.spool.adopt():
+                logger.info("spool_taken_over", jobs=found)
+        except OSError as error:
+            logger.warning("spool_not_taken_over", error=str(error))
 
     def _prepare(self) -> bool:
         """Connect to the log; False while that fails."""
@@ -298,7 +313,11 @@ class Writer:
         return found
 
     def _look(self) -> None:
-        """Detect an outage without waiting for the next request."""
+        """Notice an outage that no request has met yet, and rows of a process that is gone."""
+        if time.monotonic() < self._next_try:
+            return
+        if time.monotonic() >= self._adopt_at:
+            self._adopt()
         self._next_try = time.monotonic() + LOOK_S
         if self._prepare():
             try:
@@ -321,7 +340,7 @@ class Writer:
                 return
             for refusal in refused:
                 if refusal is not None and not isinstance(refusal, NotFoundError):
-                    self.keeper.give_up(1, str(refusal))
+                    self.keeper.refused(segment, str(refusal))
             self.keeper.taken(segment)
             self._trust()
 
@@ -368,33 +387,3 @@ def _is_the_rows(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError | IntegrityError | InterfaceError)
     return not isinstance(error, StorageError)
-
-
-async def _done_within(future: asyncio.Future[None], wait_s: float) -> bool:
-    for _ in range(round(wait_s / STEP_S)):
-        if future.done():
-            break
-        await asyncio.wait({future}, timeout=STEP_S)
-    return future.done()
-
-
-def _future(job: Job) -> asyncio.Future[None]:
-    """A future of this event loop, resolved by the first call of the job's `done`."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def resolve(error: Exception | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-            future.exception()  # a caller that still waits raises it; anything else is in `problem`
-
-    def done(error: Exception | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(resolve, error)
-
-    job.done = done
-    return future

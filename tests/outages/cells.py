@@ -239,7 +239,8 @@ does not answer, are met by the first row), and forgets it by itself when its ca
 EXPLANATION = """\
 A row is awaited for 40 ms; after two that were not committed in time, or one error, rows
 go to the spool at once: append-only files in the data folder, 256 MB at most, that survive
-SIGKILL and are handed on by whichever process finds them. While the disk stalls too, one row
+SIGKILL and are handed on by whichever process of the folder finds them. What is damaged there
+is set aside (`*.damaged`) and counted as lost. While the disk stalls too, one row
 waits 30 ms for it and the others do not: they are in memory until it goes on. When the spool
 is full or its disk is gone, 5,000 rows wait in memory; what has no room there is counted as
 lost, in `/health` and in `/metrics` (`router_log_lost_rows`). A power cut may take what was

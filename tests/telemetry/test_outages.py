@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from config.errors import NotFoundError, StorageError
 from telemetry import log as log_module
+from telemetry import writer as writer_module
 from telemetry.database import CONNECT_S, Database, locate
 from telemetry.keeper import Keeper
 from telemetry.log import InteractionLog
@@ -318,6 +320,74 @@ def test_a_damaged_line_costs_that_line_alone(tmp_path: Path) -> None:
     segment.path.write_bytes(lines[0] + lines[1].replace(b"r1", b"rX") + lines[2] + b"00000000 {")
     assert [job.feedback[0]["request_id"] for job in jobs_of(segment.path)] == ["r0", "r2"]
     spool.close()
+
+
+async def left_by_another(folder: Path, *rows: str) -> Path:
+    """A segment of a process that is gone, with these requests."""
+    log = InteractionLog.open(UNREACHABLE, folder, wait_s=0)
+    for name in rows:
+        await log.write(request(name), [attempt()])
+    await until(lambda: log.backlog == (len(rows), 0, 0))
+    await log.close()
+    (segment,) = (folder / "spool").rglob("*.jobs")
+    return segment
+
+
+def with_checksum(body: bytes) -> bytes:
+    return b"%08x %s\n" % (crc32(body), body)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\x00 no line at all\n",
+        b"00000000 {}\n",
+        with_checksum(b"[1]"),
+        with_checksum(b"{"),
+        with_checksum(b'{"of_a_newer_program": [{}]}'),
+        with_checksum(b'{"interactions": [{"request_id": "x", "of_a_newer_program": 1}]}'),
+        with_checksum(b'{"attempts": [{}]}'),
+    ],
+)
+async def test_what_cannot_be_taken_from_the_spool_is_counted_and_set_aside(
+    tmp_path: Path, line: bytes
+) -> None:
+    segment = await left_by_another(tmp_path, "r1", "r2")
+    first, second = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(first + line + second + b"torn by a power cut")
+    log = InteractionLog.open(None, tmp_path)
+    await until_well(log)
+    assert {row["request_id"] for row in await log.recent(None)} == {"r1", "r2"}
+    assert log.backlog == (0, 0, 1)
+    await until_direct(log)
+    await log.close()
+    assert line in segment.with_suffix(".damaged").read_bytes()
+    assert not segment.exists()
+
+
+async def test_a_segment_that_cannot_be_read_is_left_and_hides_no_other(tmp_path: Path) -> None:
+    segment = await left_by_another(tmp_path, "r1")
+    segment.with_name("000000000.jobs").mkdir()
+    log = InteractionLog.open(None, tmp_path)
+    await until_well(log)
+    assert [row["request_id"] for row in await log.recent(None)] == ["r1"]
+    await log.close()
+    assert segment.with_name("000000000.jobs").exists()
+
+
+async def test_rows_of_a_process_that_is_killed_go_to_the_log_by_one_that_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "ADOPT_S", 0.0)
+    log = InteractionLog.open(None, tmp_path)
+    await log.write(request("before"), [attempt()])
+    acknowledged = await asyncio.to_thread(written_until_killed, tmp_path)
+    async with asyncio.timeout(60):
+        while await log.count() <= len(acknowledged):  # noqa: ASYNC110 - it takes them by itself
+            await asyncio.sleep(0.05)
+    rows = {row["request_id"] for row in await log.recent(None)}
+    assert rows >= {"before", *acknowledged}
+    await log.close()
 
 
 async def test_feedback_on_nothing_is_still_not_found_when_the_log_is_well(tmp_path: Path) -> None:
