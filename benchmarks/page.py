@@ -153,7 +153,7 @@ async def _tab(client: Any, config: dict[str, Any]) -> int:
     session = uuid.uuid4().hex
     begin, respond = _steps(config)
     asked = {
-        "data": ["Say many words.", "", "", None],
+        "data": ["Say many words.", "", "", "", None],
         "fn_index": begin["id"],
         "session_hash": session,
     }

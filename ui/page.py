@@ -118,6 +118,7 @@ def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
 def attach(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
     """`mount` on an application that stands behind a check of Host and Origin."""
     import gradio as gr
+    from starlette.middleware.gzip import GZipMiddleware
 
     from ui.guard import Guard
     from ui.inputs import events_of
@@ -145,4 +146,5 @@ def attach(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
     gradio: Any = served.routes[-1]
     policy = theme.policy(framed=router.settings.environment.space_id is not None)
     gradio.app.add_middleware(Guard, events=events_of(page), files=page.files, policy=policy)
+    gradio.app.add_middleware(GZipMiddleware, compresslevel=6)  # a stream of events passes as it is
     return served

@@ -68,7 +68,8 @@ def head() -> str:
 
 
 def theme() -> object:
-    """Gradio's own components in the colours of `base.css`, in fonts that gradio brings along."""
+    """Gradio's own components in the colours of `base.css`, in the fonts of the reader's system:
+    those that gradio brings along would be a quarter of the first load."""
     import gradio as gr
 
     both = {
@@ -123,10 +124,13 @@ def theme() -> object:
     }
     dark = {f"{name}_dark": value for name, value in both.items()}
     base = gr.themes.Base(
-        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
+        font=["IBM Plex Sans", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"],
         font_mono=[
-            gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)),
+            "IBM Plex Mono",
             "ui-monospace",
+            "SF Mono",
+            "Consolas",
+            "Noto Sans Mono",
             "monospace",
         ],
     )

@@ -93,7 +93,8 @@
       if (log?.getAttribute("aria-live") === "polite") log.setAttribute("aria-live", "off");
       for (const arrow of document.querySelectorAll("#talk .thought-group .arrow")) {
         arrow.setAttribute("aria-hidden", "true");
-        arrow.querySelector("button")?.setAttribute("tabindex", "-1");
+        const inner = arrow.querySelector("button"); // a button within a button
+        if (inner) inner.disabled = true;
       }
     };
     new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });

@@ -1,0 +1,39 @@
+"""No board breaks a rule of axe-core, in either theme, from a phone to a wide screen."""
+
+from importlib.resources import files
+
+import pytest
+
+from tests.ui.conftest import Site, Visitor
+from tests.ui.test_page import BOARDS, show
+
+pytestmark = pytest.mark.browser
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+    .map(v => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 140), v.nodes[0].failureSummary])"""
+
+
+WIDTHS = (390, 768, 1440)
+
+
+def violations(visitor: Visitor) -> dict[int, list[list[object]]]:
+    """By the window's width, the rules that are broken."""
+    found = {}
+    for width in WIDTHS:
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        found[width] = visitor.page.evaluate(RUN)
+    return {width: broken for width, broken in found.items() if broken}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_board_breaks_a_rule(site: Site, visitor_at, scheme: str):
+    visitor = visitor_at(site, color_scheme=scheme, reduced_motion="reduce")
+    visitor.open()
+    visitor.page.evaluate(AXE)
+    visitor.answered("Write a haiku about rain.", "tardy")
+    found = {"Chat": violations(visitor)}
+    for board in BOARDS:
+        show(visitor, board)
+        found[board] = violations(visitor)
+    assert {board: broken for board, broken in found.items() if broken} == {}
