@@ -188,7 +188,7 @@ class Ranking(Model):
     prior_strength: float = Field(default=4.0, gt=0)
     """How many observations the declared order is worth."""
     explore_min: Share = 0.02
-    explore_max: Share = 0.50
+    explore_max: Share = 0.90
     margin: Share = 0.001
     """How much better a provider's reward must be before it moves up."""
     every: int = Field(default=10, ge=1)

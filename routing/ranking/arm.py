@@ -251,6 +251,8 @@ class Arm:
         if cost.seen:  # one answer tells its price, though it hardly tells how good it is
             priced = self.paid / (self.paid + 1.0)
             expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
+        if self.only_failed:
+            own = min(own, expected)
         mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
         if self.floor:
             claimed = self.floor + (own - self.floor) * self.weight / (self.weight + CLAIM)
@@ -265,6 +267,11 @@ class Arm:
         ):
             self.settled = mean
         return mean
+
+    @property
+    def only_failed(self) -> bool:
+        """Whether it was tried and never answered in time."""
+        return self.success.seen > 0 and not self.healthy[0]
 
     def own(self, weights: Ranking, count: int) -> float:
         """The reward by its own answers alone."""

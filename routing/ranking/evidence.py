@@ -241,6 +241,10 @@ PRIOR_STEP = 0.02
 """What a place further down in the declared order takes off the prior."""
 PRIOR_DEVIATION = 0.15
 
+TRIED = 8.0
+"""Observations, in whichever category, from which a provider's place in the declared order claims
+nothing any more."""
+
 NOTED = 0.002
 """A prior that moved by less is left as it is."""
 
@@ -251,6 +255,8 @@ class Prior(NamedTuple):
     mean: float
     variance: float
     weight: float
+    elsewhere: float = 0.0
+    """Answers that it gave in other categories, with forgetting."""
 
     @classmethod
     def declared(cls, place: int, weights: Ranking) -> Prior:
@@ -260,4 +266,8 @@ class Prior(NamedTuple):
 
     def moved(self, old: Prior) -> bool:
         """Whether it is notably another one than before."""
-        return abs(self.mean - old.mean) > NOTED or abs(self.weight - old.weight) > 1.0
+        return (
+            abs(self.mean - old.mean) > NOTED
+            or abs(self.weight - old.weight) > 1.0
+            or (self.elsewhere < TRIED) is not (old.elsewhere < TRIED)
+        )

@@ -12,14 +12,12 @@ WORTHWHILE = 0.005
 """Reward that another one may be expected to gain, from which on more of it changes nothing: two
 that are known to be nearly alike are not worth being told apart."""
 
-LEAST = 0.005
-"""Weight of a hopeless provider among those that may be explored: none is forgotten for good."""
-
-SHARP = 2.0
-"""Power of the probability of being best by which is explored."""
+LEAST = 1e-4
+"""Gain that is taken to be possible of the most hopeless provider: none is forgotten for good."""
 
 TRUSTED = 8.0
-"""Answers of a category until which the order is believed more than what chance says of it."""
+"""Answers, in whichever category, until which the declared order is believed more than what chance
+says of it."""
 
 
 @dataclass(slots=True)
@@ -30,15 +28,14 @@ class Served:
     means: dict[str, float]
     costs: dict[str, float]
     """Share of the most that a price can take off the reward, in [0, 1]."""
-    p_best: dict[str, float]
     beliefs: dict[str, Belief]
     reranks: int
-    count: int
-    """Answers of the category so far."""
+    answers: int
+    """In all categories so far."""
     _gains: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def gains(self, first: str) -> Mapping[str, float]:
-        """What each may be expected to earn beyond the first, where it does."""
+        """What each of the others may be expected to earn beyond the first, where it does."""
         if first not in self._gains:
             top = self.beliefs[first]
             self._gains[first] = {
@@ -52,25 +49,28 @@ class Served:
 def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str, float]:
     """The probability of each to be asked; the first of `ranked` is the one to exploit.
 
-    Each by the square of its probability of being the best (Thompson sampling would take that
-    itself: more than some thousand requests ever pay back), but the others together no more than
-    the ceiling and no less than `explore_min`, and the less, the less they may be expected to gain.
+    The one with the best mean and any other are asked by the squares of what each may be expected
+    to gain over the other, which is what never asking it would lose; but all others than the first
+    together no more than the ceiling and no less than `explore_min`, and the less, the less there
+    is to gain.
     """
     if len(ranked) == 1:
         return {ranked[0]: 1.0}
-    first, others = ranked[0], ranked[1:]
-    hopes = {name: max(served.p_best[name], LEAST) ** SHARP for name in others}
-    whole = sum(hopes.values())
-    gains = served.gains(first)
-    gain = min(1.0, max(gains[name] for name in others) / WORTHWHILE)
-    doubt = gain * whole / (max(served.p_best[first], LEAST) ** SHARP + whole)
-    explore = min(max(doubt, config.explore_min), ceiling(served, config))
-    return {first: 1.0 - explore, **{n: explore * hope / whole for n, hope in hopes.items()}}
+    first = ranked[0]
+    top = max(ranked, key=served.means.__getitem__)
+    gains = served.gains(top)
+    hopes = {name: max(gains[name], LEAST) ** 2 for name in ranked if name != top}
+    rival = max(hopes, key=hopes.__getitem__)
+    hopes[top] = max(served.gains(rival)[top], LEAST) ** 2
+    hope, whole = hopes.pop(first), sum(hopes.values())
+    gain = min(1.0, max(served.gains(first)[name] for name in hopes) / WORTHWHILE)
+    explore = min(max(gain * whole / (hope + whole), config.explore_min), ceiling(served, config))
+    return {first: 1.0 - explore} | {n: explore * hopes[n] / whole for n in hopes}
 
 
 def ceiling(served: Served, config: Ranking) -> float:
     """How much may be explored: at first little, for somebody declared the order."""
-    known = min(1.0, served.count / TRUSTED)
+    known = min(1.0, served.answers / TRUSTED)
     return config.explore_max * (0.2 + 0.8 * known)
 
 

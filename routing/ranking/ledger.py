@@ -19,14 +19,11 @@ from config.models import Ranking
 from routing.ranking import pairs, reward
 from routing.ranking.arm import Arm
 from routing.ranking.course import UNTRIED, WELL, Course, Pulse
-from routing.ranking.evidence import NOTED, PRIOR_STEP, Prior
+from routing.ranking.evidence import NOTED, PRIOR_STEP, TRIED, Prior
 from routing.ranking.pooling import OWN, pool
 from routing.ranking.posterior import belief, settle
 from routing.ranking.reward import Observation
 from routing.ranking.standings import Change
-
-TRIED = 8.0
-"""Observations from which a provider's place in the declared order claims nothing any more."""
 
 Z90 = 1.645
 
@@ -34,6 +31,12 @@ _GENERATIONS = itertools.count(1)
 """One count for all ledgers: a state that one took over from another is copied before it is
 changed, for the other still keeps it."""
 
+
+FIRST_LOOKS = 6
+"""Chances of turning by chance that an order has at first,"""
+
+LOOK = 40
+"""and answers that bring another one: those before say much the same."""
 
 REPOOL = 500
 """Answers after which what the categories say of each other is renewed at the latest."""
@@ -256,7 +259,7 @@ class Ledger:
                 return arm.value(weights, count).variance
             return belief(arm, weights, count)[0][2]
 
-        first = settle(ranked, means, known, weights.margin)
+        first = settle(ranked, means, known, weights.margin, self._looks(count))
         after = (*first, *held)
         course.first = means.get(after[0], 0.0)
         course.below = max((means[name] for name in ranked if name != after[0]), default=0.0)
@@ -267,6 +270,12 @@ class Ledger:
         course.last = Change(category, seen.at, before, after, "", cause, recovered, seen[:3])
         return course.last
 
+    def _looks(self, count: int) -> int:
+        """How often chance may have turned an order of equals, which is to happen about once: the
+        more often it was looked at since what is remembered began, the less may turn it."""
+        remembered = 1.0 / max(1.0 - self.weights.forgetting, 1e-6)
+        return FIRST_LOOKS + int(min(count, remembered)) // LOOK
+
     def _credit(self, category: str, course: Course) -> None:
         """Credit those that were hardly tried with what is known of those declared after them: a
         model for which somebody has just set a key shall not wait behind the one that stood in."""
@@ -275,7 +284,7 @@ class Ledger:
             if name in self.on_trial:
                 continue
             arm = self.arms[category, name]
-            floor = best if arm.weight < TRIED else 0.0
+            floor = best if arm.weight + arm.prior.elsewhere < TRIED else 0.0
             if abs(floor - arm.floor) > NOTED:
                 arm = self._arm(category, name)
                 arm.credit(floor)
@@ -298,13 +307,18 @@ class Ledger:
         noise, moved = self.pooling.noise, set[str]()
         pooled = pool(weight, mean, self._claims, noise, self.pooling.own)
         self.pooling = self.pooling._replace(own=pooled.own)
+        everywhere = weight.sum(0)
         for row, column, key in self._cells:
             expected = Prior(
                 float(pooled.mean[row, column]),
                 float(pooled.variance[row, column]),
                 min(noise / float(pooled.variance[row, column]), MOST),
+                float(everywhere[column] - weight[row, column]),
             )
-            if expected.moved(self.arms[key].prior):
+            arm = self.arms[key]
+            if arm.only_failed:  # how others do is no reason to expect more of it
+                expected = expected._replace(mean=min(expected.mean, arm.prior.mean))
+            if expected.moved(arm.prior):
                 self._arm(*key).expect(expected)
                 moved.add(key[0])
         return moved

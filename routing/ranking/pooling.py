@@ -16,13 +16,13 @@ import numpy as np
 
 Array = np.ndarray
 
-OWN = 0.12
+OWN = 0.2
 """Standard deviation of what is a provider's own in a category, before the log says anything,"""
 
-GUESS = 20.0
+GUESS = 100.0
 """and how many pairs of provider and category that is worth."""
 
-LEAD = 0.2
+LEAD = 0.3
 """Standard deviation of a provider's lead over the others."""
 
 SWEEPS = 2

@@ -149,13 +149,14 @@ def settle(
     means: Mapping[str, float],
     variance: Callable[[str], float],
     margin: float,
+    looks: float,
 ) -> tuple[str, ...]:
     """The new order: one moves ahead of another only if it is better by enough.
 
-    Enough is what chance alone gives one of n in n + 1 times at most, by the standard error of the
-    one that moves up, and the margin at least: whether the first may yet prove better is for
-    exploration to find out. Behind it both errors count. From the first place on, the one that
-    held it stays unless the best of the rest beats it.
+    Enough is what chance alone gives one of n once in `looks` times, by the standard error of the
+    one that moves up, and the margin at least: whom to ask meanwhile is for exploration to find
+    out, which does not wait for the order. Behind the first place both errors count, and all pairs.
+    From the first place on, the one that held it stays unless the best of the rest beats it.
     """
     best_behind = -1.0
     for name in reversed(order):  # nearly always nothing moves, and that is quickly seen
@@ -166,7 +167,9 @@ def settle(
             best_behind = mean
     else:
         return tuple(order)
-    errors = _errors(len(order))  # of the first place; of the others there are more to compare
+    errors = _errors(
+        looks * len(order)
+    )  # of the first place; of the others there are more to compare
     settled: dict[str, None] = {}
     known = cache(variance)
     by_mean = iter(sorted(order, key=means.__getitem__, reverse=True))
@@ -180,14 +183,14 @@ def settle(
                 ahead > errors * sqrt(known(best) + (known(first) if settled else 0.0))
             )
             settled[best if moves else first] = None
-            errors = _errors(len(order) ** 2)
+            errors = _errors(looks * len(order) ** 2)
     return tuple(settled)
 
 
 @cache
-def _errors(n: int) -> float:
-    """Standard errors that a difference exceeds by chance once in n + 1 times."""
-    return NormalDist().inv_cdf(n / (n + 1.0))
+def _errors(times: float) -> float:
+    """Standard errors that a difference exceeds by chance once in so many times."""
+    return NormalDist().inv_cdf(1.0 - 1.0 / times)
 
 
 _ROOT2 = sqrt(2.0)

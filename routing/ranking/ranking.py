@@ -178,8 +178,10 @@ class Ranking:
         course = self._fold.ledger.courses[category]
         served = self._served[category]
         times = self._times(category)
+        names, beliefs = served.beliefs.keys(), list(served.beliefs.values())
+        p_best = dict(zip(names, best_probabilities(beliefs), strict=True))
         entries = tuple(
-            self._standing(category, name, place, served, times.get(name, []))
+            self._standing(category, name, place, p_best[name], times.get(name, []))
             for place, name in enumerate(served.order)
         )
         if course.last is not None:
@@ -219,10 +221,9 @@ class Ranking:
             order=course.order,
             means={name: value.mean for name, value in zip(arms, values, strict=True)},
             costs={name: cost / weight for name, cost in zip(arms, costs, strict=True)},
-            p_best=dict(zip(arms, best_probabilities(beliefs), strict=True)) if values else {},
             beliefs=dict(zip(arms, beliefs, strict=True)),
             reranks=course.reranks,
-            count=course.count,
+            answers=self._fold.ledger.pooling.answers,
         )
 
     def _leaning(self, served: Served, lean: float) -> Sequence[str]:
@@ -238,7 +239,7 @@ class Ranking:
         return found
 
     def _standing(
-        self, category: str, name: str, place: int, served: Served, times: list[float]
+        self, category: str, name: str, place: int, p_best: float, times: list[float]
     ) -> Standing:
         arm = self._fold.ledger.arms[category, name]
         count = self._fold.ledger.courses[category].count
@@ -252,7 +253,7 @@ class Ranking:
             mean=mean,
             low=max(0.0, mean - half),
             high=min(1.0, mean + half),
-            p_best=served.p_best[name],
+            p_best=p_best,
             n=arm.n,
             success=success.mean if arm.n else None,
             quality=quality.mean if arm.quality.weight else None,

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from config.models import Ranking as Weights
@@ -380,6 +380,7 @@ def test_rows_of_the_log_become_observations() -> None:
 # -- more failures never raise a model ------------------------------------------------------------
 
 
+@example(28, 5, "model-c")  # not tried before
 @given(st.integers(0, 50), st.integers(5, 120), st.sampled_from(ORDER))
 @settings(max_examples=60, deadline=None)
 def test_a_further_failure_never_raises_a_model(seed: int, count: int, provider: str) -> None:
