@@ -13,6 +13,7 @@ PARTS = {
     "classification": "accuracy, calibration and time, on prompts never trained on",
     "retrieval": "hit@5, MRR@10, the floor, and time at 10,000 chunks",
     "ranking": "the learner against an oracle, the best fixed model and a moving average",
+    "ranking_verdicts": "what each source of verdicts is worth, and what a biased judge costs",
     "continuation": "live streams that are cut and gone on with by the embedded LLaMA",
     "search_order": "does the search's order of LLaMAs agree with public evidence?",
     "answers": "faults of an answer's form, on answers that nothing was mended by",
