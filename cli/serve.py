@@ -55,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
         if (args.workers or 1) > 1:
             from cli import workers
 
-            server_socket.listen(BACKLOG)
             return workers.run(args, server_socket, worker, where)
         router.open()  # report what cannot be opened before anything is served
         app = build(router, write=not environment.space_id, ui=not args.no_ui, host=host)

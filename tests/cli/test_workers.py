@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +43,17 @@ class Service:
                 stdout=output,
                 stderr=output,
             )
+        self.first_taken_with = self._workers_at_first_connection()
         wait_until_ready(self.process, self.port, self.log)
+
+    def _workers_at_first_connection(self) -> list[int]:
+        """The workers that there are when the port first takes a connection."""
+        while self.process.poll() is None:
+            with suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            time.sleep(0.02)
+        return self.workers()
 
     @property
     def url(self) -> str:
@@ -113,6 +125,11 @@ async def counted(client: httpx2.AsyncClient) -> float:
 
 
 @pytest.mark.slow
+def test_nothing_waits_for_a_service_that_has_yet_to_start(service: Service) -> None:
+    """A load balancer would leave requests there for all of a restart; refused, they go on."""
+    assert service.first_taken_with
+
+
 async def test_two_workers_serve_are_counted_together_and_replaced(service: Service) -> None:
     before = set(await service.whole())
     async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as client:
