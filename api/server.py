@@ -61,13 +61,15 @@ def create_app(
     host: str = LOOPBACK,
     behind: Callable[[], Awaitable[None]] | None = None,
     batches: bool = True,
+    warm_first: bool = False,
 ) -> FastAPI:
     """The service over this router, which it starts, warms and closes with its own lifespan.
 
     Keys are required if ROUTER_API_KEYS is set. On a Space requests are rate-limited. `write=False`
     accepts no feedback and hides other callers' texts. `host` is the address it is served on: on a
     loopback one, foreign host names and pages are refused. `behind` starts once the router is
-    ready, and is cancelled at the end. With `batches` it also answers what is left of
+    ready, and is cancelled at the end. With `warm_first` no connection is taken before the router
+    is warm, 5 s at most: others take them meanwhile. With `batches` it also answers what is left of
     `/v1/batches`, from this process or another one over the same database.
     """
     in_flight = InFlight()
@@ -78,6 +80,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await router.start()
+        if warm_first:
+            await _warm(router, None)
         warming = asyncio.create_task(_warm(router, behind), name="warm")
         worker = BatchWorker(
             app,

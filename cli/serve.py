@@ -155,7 +155,8 @@ def build(
                 logger.exception("ingest_crashed")
             await (observe(router) if place else asyncio.Event().wait())
 
-    app = create_app(router, write=write, host=host, behind=behind)
+    several = place is not None
+    app = create_app(router, write=write, host=host, behind=behind, warm_first=several)
     if page:
         app.mount("/", page)
     elif ui and place:

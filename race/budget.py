@@ -1,5 +1,9 @@
 """Limits on spending and on extra calls.
 
+Replicas that share a log share the day's budget: of what was left at its last look at the log, each
+may spend its part until the next, a second later. Together they spend no more than the budget and
+the calls that run when it is reached; a replica that the others have not seen yet may add one part.
+
 Near a daily limit cheap models come first; at the limit, paid ones are skipped. Hedged requests
 (Dean and Barroso, The Tail at Scale, CACM 2013) may turn out to be unnecessary, so they are limited
 to a share of all calls.
@@ -8,7 +12,7 @@ to a share of all calls.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.models import Budget
 
@@ -22,6 +26,10 @@ class Allowance:
 
     budget: Budget
     spent: Mapping[str, float]
+    own: Mapping[str, float] = field(default_factory=dict)
+    """What of it this process has spent since its last look at the log."""
+    sharers: int = 1
+    """Processes that spend the budget, this one too."""
 
     @property
     def total(self) -> float:
@@ -50,7 +58,15 @@ class Allowance:
         spent = self.spent.get(provider, 0.0)
         if own is not None and spent >= own:
             return f"today's budget of ${own:g} for {provider} is spent (${spent:.4f})"
+        parts = [(limit, self.total, sum(self.own.values()))]
+        parts.append((own, spent, self.own.get(provider, 0.0)))
+        if self.sharers > 1 and any(self._over(*part) for part in parts):
+            return f"this replica's part of today's budget is spent (${self.total:.4f} in all)"
         return None
+
+    def _over(self, limit: float | None, spent: float, own: float) -> bool:
+        """Our part of what was left at the last look is used up."""
+        return limit is not None and own >= (limit - (spent - own)) / self.sharers
 
 
 SHARE = 0.10

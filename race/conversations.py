@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -21,6 +21,13 @@ HITS = 2.0
 
 MOST_HITS = 20.0
 """Turns that what it has shown is worth, at most: hosts change."""
+
+
+MOST_NEWS = 1_000
+"""Conversations that other replicas are told of at a time."""
+
+Note = tuple[str, float, int, int]
+"""Provider, seconds since its answer, messages, tokens."""
 
 
 class Thread(NamedTuple):
@@ -62,6 +69,7 @@ class Conversations:
         self._ttl_s = ttl_s
         self._clock = clock
         self._known: OrderedDict[bytes, Held] = OrderedDict()
+        self._fresh: dict[bytes, float] = {}
         self._hits: dict[str, tuple[float, float]] = {}  # weight and mean share that was cached
 
     def with_ttl(self, ttl_s: float) -> Conversations:
@@ -90,6 +98,35 @@ class Conversations:
             until = self._clock() + self._ttl_s
             self._known[of.key] = Held(provider, until, of.length, tokens)
             self._known.move_to_end(of.key)
+            self._fresh.pop(of.key, None)
+            self._fresh[of.key] = self._clock()
+        while len(self._known) > MOST:
+            self._known.popitem(last=False)
+
+    def news(self, within_s: float) -> dict[str, Note]:
+        """What was remembered here within that time, for other replicas; the newest at most."""
+        now = self._clock()
+        self._fresh = {
+            key: at
+            for key, at in list(self._fresh.items())[-MOST_NEWS:]
+            if now - at <= within_s and key in self._known
+        }
+        return {
+            key.hex(): (held.provider, round(now - at, 3), held.length, held.tokens)
+            for key, at in self._fresh.items()
+            for held in (self._known[key],)
+        }
+
+    def hear(self, notes: Mapping[str, Note], age_s: float) -> None:
+        """Take over what another replica noted so long ago, but where we know of a later answer."""
+        now = self._clock()
+        for named, (provider, before_s, length, tokens) in notes.items():
+            key, until = bytes.fromhex(named), now - age_s - before_s + self._ttl_s
+            ours = self._known.get(key)
+            if until > now and (ours is None or ours.until < until):
+                self._known[key] = Held(provider, until, length, tokens)
+                self._known.move_to_end(key)
+                self._fresh.pop(key, None)  # it is told by whoever answered it
         while len(self._known) > MOST:
             self._known.popitem(last=False)
 

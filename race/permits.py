@@ -126,6 +126,9 @@ class Permits:
         self._unshared: dict[str, Breaker] = {}
         self._hearing = False
         self._spent: dict[str, float] = {}
+        self._own: dict[str, float] = {}
+        self.sharers = 1
+        """Processes that share the day's budget, as far as is known."""
         self.capabilities = Capabilities(settings)
         self._free = {p.name for p in settings.providers if is_free(settings, p)}
         self.breakers = {p.name: self._breaker(p.name) for p in settings.providers}
@@ -230,7 +233,7 @@ class Permits:
     @property
     def allowance(self) -> Allowance:
         """The remaining budget of today."""
-        return Allowance(self._settings.budget, self._spent)
+        return Allowance(self._settings.budget, self._spent, self._own, self.sharers)
 
     def barred(self, name: str) -> str | None:
         """Why the budget allows no more calls to this provider today, or None."""

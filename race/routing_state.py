@@ -259,7 +259,7 @@ class RoutingState(Permits):
         `revised`: a row of this process that was revised, whose cost counts at once.
         """
         if revised or self._clock() >= self._ask_spent_at:
-            self._spent = await log.spent_today()
+            await self._look_at_spending(log)
             budget = self._settings.budget
             limited = budget.daily_usd is not None or budget.providers
             self._ask_spent_at = self._clock() + (LIMITED_S if limited else SPENT_S)
@@ -277,6 +277,20 @@ class RoutingState(Permits):
                 self._cursor = cursor
             if not rows:
                 return
+
+    async def _look_at_spending(self, log: Rows) -> None:
+        """What all have spent today; what is spent here meanwhile may count twice until the next
+        look, never not at all."""
+        before, self._own = self._own, {}
+        try:
+            spent = await log.spent_today()
+        except StorageError:
+            for name, cost_usd in before.items():
+                self._own[name] = self._own.get(name, 0.0) + cost_usd
+            raise
+        for name, cost_usd in self._own.items():
+            spent[name] = spent.get(name, 0.0) + cost_usd
+        self._spent = spent
 
     async def _fold_in(self, rows: Sequence[InteractionRow]) -> None:
         self._folding += 1
@@ -301,7 +315,8 @@ class RoutingState(Permits):
             self._held = []
         for attempt in (a for row in rows for a in row["attempts"]):
             name, cost_usd = attempt["provider"], attempt.get("cost_usd") or 0.0
-            self._spent[name] = self._spent.get(name, 0.0) + cost_usd
+            for spent in (self._spent, self._own):
+                spent[name] = spent.get(name, 0.0) + cost_usd
         return self.ranking.due(category)
 
     def rerank(self, category: str) -> Change | None:

@@ -19,6 +19,7 @@ from race.state import OrderChange
 from routing.classifier.live import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
+from runtime.replicas import Replicas
 from runtime.retention import REST_S, prune
 from runtime.services import ConfigWatcher, renewed, trained_behind
 
@@ -66,11 +67,12 @@ class Follower:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        sync = CooldownSync()
+        sync, replicas = CooldownSync(), Replicas()
 
         async def exchange() -> None:
             services = self._current()
             await sync.exchange(services.routing, services.log, services.settings)
+            await replicas.exchange(services.routing, services.log, services.settings)
 
         async def follow_the_log() -> None:
             for step in (self._catch_up, self._keep, self._learn, exchange, self._judge_trials):

@@ -173,10 +173,15 @@ class InteractionLog:
         }
         await self._writer.submit(Job(audits=[row]))
 
-    async def hint(self, name: str, detail: Mapping[str, object]) -> None:
-        """Store a hint for the other replicas, replacing the previous one of that name."""
+    async def hint(
+        self, name: str, detail: Mapping[str, object], *, stale: tuple[str, float] | None = None
+    ) -> None:
+        """Leave a note for the other replicas, replacing the last one of that name.
+
+        `stale`: notes whose name begins so and that are older than that moment are removed.
+        """
         row = {"name": name, "at": self.now(), "detail": tables.dump(detail)}
-        await self._writer.submit(Job(hints=[row]))
+        await self._writer.submit(Job(hints=[row], stale=stale))
 
     async def prune(
         self,

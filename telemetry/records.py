@@ -86,12 +86,13 @@ class AuditRow(TypedDict):
 
 
 class HintRow(TypedDict, total=False):
-    """A hint for other replicas: the cooldown that a host requested."""
+    """A hint for other replicas: the cooldown that a host requested, or that a replica is there."""
 
     at: float  # Unix time in seconds
     by: str  # the replica
     of: str  # identity of the provider it concerns
     wait_s: float
+    held: dict[str, tuple[str, float, int, int]]  # see `race.conversations.Note`
 
 
 class TaughtRow(TypedDict, total=False):

@@ -40,6 +40,8 @@ class Job:
     taught: Sequence[Row] = ()
     done: Callable[[Exception | None], None] = field(default=lambda _error: None)
     prune: Prune | None = None
+    stale: tuple[str, float] | None = None
+    """Notes whose name begins so and that are older go."""
     spooled: bool = False
     """It is in the spool already: a transaction that still tries it must not spool it again."""
 
@@ -69,6 +71,10 @@ def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
         for job in jobs:
             if job.prune is not None:
                 _prune(database, connection, job.prune)
+            if job.stale is not None:
+                begins, before = job.stale
+                old = hints.c.name.startswith(begins) & (hints.c.at < before)
+                connection.execute(delete(hints).where(old))
         _replace(database, connection, hints, [r for job in jobs for r in job.hints])
         _replace(database, connection, taught, [r for job in jobs for r in job.taught])
     return refused
