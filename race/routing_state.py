@@ -31,8 +31,8 @@ SPENT_S = 5.0
 once."""
 
 LIMITED_S = 1.0
-"""The same if the budget sets a limit: together, replicas can exceed it by what they spend between
-two sums, and by the calls in progress then."""
+"""The same if the budget sets a limit, of which each replica may spend its part between two sums:
+see `race/budget.py`."""
 
 PIECE = 250
 """Rows folded in before other tasks get a turn: about 5 ms."""
