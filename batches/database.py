@@ -1,7 +1,7 @@
-"""Where batches are kept: beside the log, in a file of their own with SQLite.
+"""The database of batches: a file of its own beside the log with SQLite.
 
-A batch writes megabytes; in a file of its own it cannot keep the log's rows waiting. PostgreSQL has
-no such trouble, so there the tables stand in the log's database, where every replica finds them.
+A batch writes megabytes; in a file of its own it cannot delay the log's rows. PostgreSQL does not
+have that problem, so there the tables are in the log's database, where every replica finds them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONNECTIONS = 4
 
 
 class BatchDatabase:
-    """Short transactions; opened and prepared when it is first used. Safe to share by threads."""
+    """Short transactions; opened and prepared on first use. Thread-safe."""
 
     def __init__(self, database_url: str | None, data_dir: Path) -> None:
         url, self.where = locate(database_url, data_dir)
@@ -42,23 +42,23 @@ class BatchDatabase:
 
     @property
     def in_use(self) -> bool:
-        """Whether anybody may have left a batch here; False spares looking."""
+        """Whether there may be batches here; False saves a query."""
         return self.file is None or self.file.exists()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that commits at the end of the block; StorageError if it cannot."""
+        """A transaction that commits at the end of the block; raises StorageError if it fails."""
         with self._transaction(self._writing, "written") as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent snapshot; StorageError if it cannot be read."""
+        """A consistent snapshot for reading; raises StorageError if it cannot be read."""
         with self._transaction(self._reading, "read") as connection:
             yield connection
 
     def now(self, connection: Connection) -> float:
-        """The database's time in Unix seconds: what holds is decided by one clock."""
+        """The database's time in Unix seconds: leases are decided by a single clock."""
         if self.is_sqlite:
             return time.time()
         asked = text("SELECT extract(epoch from clock_timestamp())::float8")
@@ -84,7 +84,9 @@ class BatchDatabase:
             if self._prepared:
                 return
             with self._writing.begin() as connection:
-                if not self.is_sqlite:  # replicas that start together must not create them twice
+                if (
+                    not self.is_sqlite
+                ):  # replicas that start together must not create the tables twice
                     connection.execute(text("SELECT pg_advisory_xact_lock(727003)"))
                 metadata.create_all(connection)
             self._prepared = True
@@ -99,7 +101,7 @@ def page(
     *,
     newest: bool,
 ) -> tuple[list[RowMapping], bool]:
-    """Rows by their age, those behind `mark` where there is one, and whether there are more."""
+    """Rows by age, after `mark` if there is one, and whether there are more."""
     age = tuple_(table.c.created_at, table.c.id)
     if mark is not None:
         at = tuple_(mark["created_at"], mark["id"])

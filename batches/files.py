@@ -1,4 +1,4 @@
-"""Files that callers leave: taken in and handed out part by part, never whole in memory."""
+"""Uploaded files: stored and returned part by part, never as a whole in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from config.errors import NotFoundError, UsageError
 
 PART_LINES = 50
 PART_BYTES = 512 * 2**10
-"""A part is as large as a process may lose the work on without harm: its answers are kept one by
-one, so a part only says who goes on with which lines."""
+"""Size of a part in bytes. A part only determines which process continues which lines: its results
+are stored one by one, so little work is lost with a process."""
 MOST_LINE_BYTES = 16 * 2**20
 COMMIT_BYTES = 4 * 2**20
 UPLOAD_S = 3_600.0
-"""What was begun to be uploaded longer ago never will be whole."""
+"""An upload that began longer ago than this will never be complete."""
 
 INPUT = "batch"
 OUTPUT = "batch_output"
@@ -37,26 +37,26 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file on its way in."""
+    """A file being uploaded."""
 
     owner: str
     filename: str
     purpose: str
     keep_s: float
     stored_bytes: int
-    """What all files of this owner may take."""
+    """The total size in bytes that this owner's files may take."""
 
 
 class Files:
-    """The files of all owners; each sees its own alone. Blocks: call it in a thread."""
+    """The files of all owners; each owner sees only its own. Blocks: call it in a thread."""
 
     def __init__(self, database: BatchDatabase) -> None:
         self._database = database
 
     def add(self, upload: Upload, source: BinaryIO) -> RowMapping:
-        """Take the file in, in several transactions; until the last it is nobody's.
+        """Store the file, in several transactions; until the last one it belongs to nobody.
 
-        UsageError where it is empty, has an endless line, or finds no room.
+        Raises UsageError if it is empty, has a line without end, or exceeds the quota.
         """
         made = f"file-{uuid.uuid4().hex}"
         with self._database.write() as connection:
@@ -85,14 +85,14 @@ class Files:
         return self.get(upload.owner, made)
 
     def get(self, owner: str, file_id: str) -> RowMapping:
-        """NotFoundError for what is not there, or is another's."""
+        """Raises NotFoundError for a file that does not exist, or is another owner's."""
         with self._database.read() as connection:
             return _get(connection, owner, file_id)
 
     def page(
         self, owner: str, purpose: str | None, limit: int, after: str | None, *, newest: bool
     ) -> tuple[list[RowMapping], bool]:
-        """Files of the owner behind the one named `after`, and whether there are more."""
+        """The owner's files after the one named `after`, and whether there are more."""
         with self._database.read() as connection:
             wanted = _owned(owner)
             if purpose is not None:
@@ -101,7 +101,7 @@ class Files:
             return page(connection, wanted, files, limit, mark, newest=newest)
 
     def pieces(self, row: RowMapping) -> Iterator[bytes]:
-        """The file's bytes, a part at a time, each read for itself."""
+        """The file's bytes, part by part, each in a transaction of its own."""
         after = -1
         while True:
             with self._database.read() as connection:
@@ -117,12 +117,13 @@ class Files:
                 yield body
 
     def part(self, file_id: str, number: int) -> Part | None:
-        """One part; None where there is none of that number."""
+        """One part; None if there is none with that number."""
         with self._database.read() as connection:
             return _next_part(connection, file_id, number - 1, at_most=number)
 
     def delete(self, owner: str, file_id: str) -> None:
-        """UsageError while a batch reads it; the results go with their file."""
+        """Raises UsageError while a batch reads it; a batch's results are deleted with their
+        file."""
         with self._database.write() as connection:
             row = _get(connection, owner, file_id)
             reader = connection.execute(
@@ -136,7 +137,7 @@ class Files:
             _remove(connection, file_id, row)
 
     def sweep(self) -> None:
-        """Remove what has expired, and uploads that ended in the middle."""
+        """Remove expired files, and uploads that were interrupted."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             busy = select(batches.c.input_file_id).where(
@@ -151,14 +152,12 @@ class Files:
                 _remove(connection, row["id"], row)
 
     def _take_in(self, file_id: str, source: BinaryIO, room: int) -> int:
-        """The bytes that were stored, in parts of whole lines."""
+        """The number of bytes stored, in parts of whole lines."""
         size, waiting, rows = 0, 0, []
         for part in cut(source):
             size += len(part.body)
             if size > room:
-                raise UsageError(
-                    "the files of this key take all the room that they may: delete some", "file"
-                )
+                raise UsageError("the files of this key use up their quota: delete some", "file")
             row = {"file_id": file_id, "part": part.number, "first_line": part.first_line}
             rows.append({**row, "lines": part.lines, "body": part.body})
             waiting += len(part.body)
@@ -177,7 +176,7 @@ class Files:
 
 
 def cut(source: BinaryIO) -> Iterator[Part]:
-    """The parts of a file; UsageError for a line that is too long."""
+    """The parts of a file; raises UsageError for a line that is too long."""
     number, first, count, held = 0, 1, 0, bytearray()
     while line := source.readline(MOST_LINE_BYTES + 1):
         if len(line) > MOST_LINE_BYTES:
@@ -198,7 +197,7 @@ def _part(number: int, first: int, held: bytearray) -> Part:
 
 
 def lines_of(body: bytes) -> list[tuple[int, bytes]]:
-    """The lines of a part that are not blank, each with its place."""
+    """The non-blank lines of a part, each with its position."""
     return [
         (number, line)
         for number, raw in enumerate(body.split(b"\n"))
@@ -235,7 +234,7 @@ def _next_part(
 
 
 def _next_results(connection: Connection, file: RowMapping, after: int) -> tuple[int | None, bytes]:
-    """The results of the next part that has any of this file's kind, one a line."""
+    """The results of the next part that has any of this file's kind, one on each line."""
     of = (results.c.batch_id == file["batch_id"], results.c.failed == file["failed"])
     following = select(func.min(results.c.part)).where(*of, results.c.part > after)
     number = connection.execute(following).scalar()

@@ -1,5 +1,5 @@
-"""Batches as their owners see them: left, looked at, cancelled; checked before they begin, and
-brought to their end once every part of them is done."""
+"""Batches as their owners see them: created, inspected, cancelled. They are checked before they
+begin, and completed once all their parts are done."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LineError(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A batch as it is left."""
+    """A batch to create."""
 
     owner: str
     endpoint: str
@@ -39,12 +39,12 @@ class Order:
     completion_window: str
     window_s: float
     keep_s: float
-    """How long its results are kept."""
+    """Seconds for which its results are kept."""
     metadata: Mapping[str, str] | None
 
 
 class Counts(TypedDict):
-    """How many lines a batch has, and how many have which end."""
+    """How many lines a batch has, and how many ended in each way."""
 
     total: int
     completed: int
@@ -52,13 +52,13 @@ class Counts(TypedDict):
 
 
 class Batches:
-    """The batches of all owners; each sees its own alone. Blocks: call it in a thread."""
+    """The batches of all owners; each owner sees only its own. Blocks: call it in a thread."""
 
     def __init__(self, database: BatchDatabase) -> None:
         self._database = database
 
     def create(self, order: Order) -> RowMapping:
-        """UsageError where its file is none of the owner's."""
+        """Raises UsageError if its file is not one of the owner's."""
         made = f"batch_{uuid.uuid4().hex}"
         of = (files.c.id == order.input_file_id, files.c.owner == order.owner)
         with self._database.write() as connection:
@@ -86,7 +86,7 @@ class Batches:
             return _get(connection, order.owner, made)
 
     def get(self, owner: str, batch_id: str) -> tuple[RowMapping, Counts]:
-        """NotFoundError for what is not there, or is another's."""
+        """Raises NotFoundError for a batch that does not exist, or is another owner's."""
         with self._database.read() as connection:
             row = _get(connection, owner, batch_id)
             return row, _counts(connection, row)
@@ -94,7 +94,7 @@ class Batches:
     def page(
         self, owner: str, limit: int, after: str | None
     ) -> tuple[list[tuple[RowMapping, Counts]], bool]:
-        """The newest first, from behind the one named `after`; and whether there are more."""
+        """The newest first, after the one named `after`; and whether there are more."""
         with self._database.read() as connection:
             mark = None if after is None else _get(connection, owner, after)
             wanted = select(batches).where(batches.c.owner == owner)
@@ -102,7 +102,8 @@ class Batches:
             return [(row, _counts(connection, row)) for row in rows], more
 
     def cancel(self, owner: str, batch_id: str) -> tuple[RowMapping, Counts]:
-        """What is being answered ends; nothing more is asked. UsageError for one that has ended."""
+        """Lines in progress are finished; no further ones are sent. Raises UsageError for a batch
+        that has ended."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             mine = (batches.c.id == batch_id, batches.c.owner == owner)
@@ -120,7 +121,7 @@ class Batches:
     # -- what the processes that answer them do ---------------------------------------------------
 
     def claim_unchecked(self, holder: str, lease_s: float) -> RowMapping | None:
-        """A batch whose file nobody checks now; it is the holder's for so long."""
+        """A batch whose file no process is checking; it is leased to the holder for so long."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             wanted = select(batches).where(
@@ -134,11 +135,11 @@ class Batches:
             return row
 
     def begin(self, batch_id: str) -> None:
-        """Its file is right: its parts may be answered."""
+        """Its file is valid: its parts may be answered."""
         with self._database.write() as connection:
             row = _changed(connection, batch_id, "validating", "in_progress")
             if row is None:
-                return  # cancelled meanwhile, or begun by another
+                return  # cancelled meanwhile, or begun by another process
             values = {"in_progress_at": self._database.now(connection)}
             connection.execute(update(batches).where(batches.c.id == batch_id).values(**values))
             of = file_parts.c.file_id == row["input_file_id"]
@@ -163,7 +164,7 @@ class Batches:
             connection.execute(change.values(total=total.scalar_subquery()))
 
     def fail(self, batch_id: str, errors: Sequence[LineError]) -> None:
-        """Its file is wrong: nothing of it is asked."""
+        """Its file is invalid: none of it is sent."""
         with self._database.write() as connection:
             if _changed(connection, batch_id, "validating", "failed") is None:
                 return
@@ -174,7 +175,7 @@ class Batches:
             connection.execute(update(batches).where(batches.c.id == batch_id).values(**values))
 
     def settle(self) -> list[str]:
-        """End the batches of which every part is done; their names."""
+        """End the batches whose parts are all done; returns their names."""
         undone = select(parts.c.part).where(
             parts.c.batch_id == batches.c.id, parts.c.done.is_(False)
         )
@@ -187,7 +188,7 @@ class Batches:
         return found
 
     def sweep(self) -> None:
-        """Forget batches whose results would be gone by now."""
+        """Delete batches whose results have expired."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             old = select(batches.c.id).where(
@@ -214,7 +215,7 @@ class Batches:
 
 
 def _changed(connection: Connection, batch_id: str, before: str, after: str) -> RowMapping | None:
-    """The batch, if it was in the state before and is in the one after now."""
+    """The batch, if it was in the first state and is in the second one now."""
     here = (batches.c.id == batch_id, batches.c.status == before)
     if not connection.execute(update(batches).where(*here).values(status=after)).rowcount:
         return None
@@ -224,7 +225,7 @@ def _changed(connection: Connection, batch_id: str, before: str, after: str) -> 
 def _results_file(
     connection: Connection, row: RowMapping, name: str, failed: bool, now: float
 ) -> str | None:
-    """The name of a new file over the results that failed, or did not; None where none did."""
+    """The name of a new file of the failed results, or of the others; None if there are none."""
     of = (results.c.batch_id == row["id"], results.c.failed == failed)
     size = func.sum(func.length(results.c.body) + 1)
     found = connection.execute(select(size).where(*of)).scalar()

@@ -1,7 +1,7 @@
 """The tables of uploaded files and of the batches over them.
 
-A file is kept in parts, cut between lines: a part is what a process takes on at a time. The result
-of a line is a row, so that there is one however often the line was asked.
+A file is stored in parts, split between lines: a part is what a process claims at once. The result
+of a line is a row, so that there is exactly one however often the line was sent.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TIMES = (
     "cancelling_at",
     "cancelled_at",
 )
-"""When a batch came into each state, in Unix seconds."""
+"""When a batch entered each state, in Unix seconds."""
 
 batches = Table(
     "batches",

@@ -1,8 +1,8 @@
-"""`--backup FOLDER` and `--restore FOLDER`: what a data folder holds that cannot be made anew.
+"""`--backup FOLDER` and `--restore FOLDER`: the contents of a data folder that cannot be recreated.
 
 The log, batches and the search's threads are copied by SQLite's own backup, which takes a
-consistent state from under a running service; uploaded documents and rows that wait for a database
-as files. What is not taken, the vectors and the classifier's cache, is made from these.
+consistent state while a service is running; uploaded documents and rows that wait for a database
+are copied as files. The rest, the vectors and the classifier's cache, is rebuilt from these.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def _restore(args: argparse.Namespace) -> int:
     settings, source = load(args.config, args.data), Path(args.restore)
     target: Path = settings.data_dir
     if not (source / MARK).is_file():
-        raise UsageError(f"{source} is no folder that --backup made: it has no {MARK}", "restore")
+        raise UsageError(f"{source} was not made by --backup: it has no {MARK}", "restore")
     files = _databases(source)
     folders = [name for name in FOLDERS if (source / name).is_dir()]
     for name in [file.name for file in files] + folders:
         if _holds(target / name):
             raise UsageError(
-                f"{target / name} is there already: stop the service and move it away", "restore"
+                f"{target / name} already exists: stop the service and move it away", "restore"
             )
     for file in files:
         _check(file)
@@ -82,14 +82,14 @@ def _restore(args: argparse.Namespace) -> int:
             _copy(file, target / file.name)
     except OSError as error:
         raise StorageError(f"{target} cannot be written: {error.strerror}") from error
-    print(f"{', '.join([f.name for f in files] + folders) or 'nothing'} brought back to {target}")
+    print(f"{', '.join([f.name for f in files] + folders) or 'nothing'} restored to {target}")
     if "documents" in folders:
         return ingest.run(argparse.Namespace(**{**vars(args), "ingest": target / "documents"}))
     return 0
 
 
 def _holds(path: Path) -> bool:
-    """Whether anything is there: a file, or a folder with one that is not empty."""
+    """Whether it exists: a file, or a folder that contains one."""
     return path.is_file() or any(f.is_file() and f.stat().st_size for f in path.rglob("*"))
 
 
@@ -98,7 +98,8 @@ def _databases(folder: Path) -> list[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """One consistent state, whoever writes meanwhile; StorageError. Never a half of a file."""
+    """One consistent state, even while others write; raises StorageError. Never leaves half a
+    file."""
     half = target.with_suffix(".half")
     try:
         with (
@@ -113,11 +114,11 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _check(file: Path) -> None:
-    """StorageError for a damaged copy."""
+    """Raises StorageError for a damaged copy."""
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
         found = str(error)
     if found != "ok":
-        raise StorageError(f"{file} is damaged ({found}): nothing was brought back")
+        raise StorageError(f"{file} is damaged ({found}): nothing was restored")

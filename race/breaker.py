@@ -126,7 +126,7 @@ class Breaker:
         """When the next call may go through, in the caller's monotonic seconds; None: now."""
         return None if self._state == "closed" else self._retry_at
 
-    def told_to_wait(self, now: float) -> bool:
+    def asked_to_wait(self, now: float) -> bool:
         """Whether the host itself named the time until which it must not be called."""
         return self._wait_is_hosts and self.state(now) == "open"
 

@@ -1,9 +1,9 @@
-"""Comparing the two answers of some races: what every race could teach, at a bounded price.
+"""Compares the two answers of some races: it learns what any race could teach, at a bounded cost.
 
-Which races is drawn before they start, so that the comparison says nothing about how they went. In
+The races are drawn before they start, so that the comparison does not depend on how they went. In
 those the loser may finish, and a model that wrote neither answer is asked which one is better. All
-of it happens behind the request: no caller waits for it, and closing ends it. The answers are
-compared in memory; the log gets the verdict, and what it cost under the role `judge`.
+of it happens after the request: no caller waits for it, and closing ends it. The answers are
+compared in memory; the log gets the verdict, and its cost under the role `judge`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 logger = structlog.get_logger()
 
 MOST = 32
-"""Comparisons under way in this process; while there are so many no race is drawn."""
+"""Maximum number of concurrent comparisons in this process; at the limit no race is drawn."""
 
 WITHIN_S = 60.0
-"""How long a judge may take for one reply."""
+"""Time limit in seconds for one reply of a judge."""
 
 MOST_TOKENS = 1_024
-"""Of a reply: one word, and what a model that reasons writes before it."""
+"""Token limits of a reply: one word, and the reasoning before it of a model that reasons."""
 
 UNPRICED = 1e-5
-"""USD that a token of a judge without a price is taken to cost, in its own budget alone."""
+"""Assumed USD per token of a judge without a price, in its own budget only."""
 
 DAY_S = 86_400.0
 
@@ -51,16 +51,16 @@ Source = Literal["judge", "late"]
 
 @dataclass(eq=False, slots=True)
 class Comparison:
-    """Two answers to one request: the primary's, and the fallback's that stood behind it."""
+    """Two answers to one request: the primary's, and that of the fallback behind it."""
 
     request: Request
     primary: Attempt
     fallback: Attempt
     source: Source
     finishing: asyncio.Task[None] | None = None
-    """The loser's call, where it has yet to end."""
+    """The loser's call, if it is still running."""
     written: set[int] = field(default_factory=set)
-    """Attempts that are in the log by their final row."""
+    """Attempts whose final rows are in the log."""
 
 
 class Judging:
@@ -99,8 +99,8 @@ class Judging:
         source: Source,
         finishing: asyncio.Task[None] | None = None,
     ) -> bool:
-        """Compare the two answers, once the call that still runs has ended. False if it may not
-        be: the call is then the caller's to end."""
+        """Compare the two answers once the running call has ended. Returns False if that is not
+        possible: the caller must then end the call."""
         name = services.settings.judge.provider
         sides = (primary.provider, fallback.provider)
         if name is None or self._closed or not request.judged or len(self) >= MOST:
@@ -115,12 +115,12 @@ class Judging:
         return True
 
     async def settled(self) -> None:
-        """Wait until what is compared by now is done."""
+        """Wait until the comparisons in progress are done."""
         if self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def close(self) -> None:
-        """End every comparison, upstream too; what was paid is logged."""
+        """End every comparison, upstream too; their cost so far is logged."""
         self._closed = True
         for task in list(self._tasks):
             await cancel(task)
@@ -143,7 +143,7 @@ class Judging:
             await self._write(services, of)
 
     async def _verdict(self, services: Services, of: Comparison, judge: str) -> float | None:
-        """1: the primary's answer is better, 0: the fallback's, 0.5: neither; None: not known."""
+        """1: the primary's answer is better, 0: the fallback's, 0.5: neither; None: unknown."""
         one, other = of.primary, of.fallback
         if not (one.ok and other.ok) or one.prefix or other.prefix:
             return None
@@ -161,7 +161,7 @@ class Judging:
     async def _ask(
         self, services: Services, of: Comparison, judge: str, first: str, second: str
     ) -> float | None:
-        """The judge's preference for the first of these; None if it gives no usable word."""
+        """The judge's preference for the first of these; None without a usable reply."""
         request = of.request
         granted = services.routing.grant(judge, request.routed["category"])
         if isinstance(granted, Refused):
@@ -175,20 +175,20 @@ class Judging:
             return None
         said = preference(attempt.text)
         if said is None:
-            granted.dropped()  # it answers; that it cannot judge is no outage
+            granted.dropped()  # it answers; that it cannot judge is not an outage
             attempt.end("failed", "bad_reply", f"{judge} did not say which answer is better")
         else:
             attempt.end("ok")
         return said
 
     async def _write(self, services: Services, of: Comparison) -> None:
-        """The final rows of the calls that were made for the judge."""
+        """The final rows of the calls made for the judge."""
         for attempt in list(of.request.attempts):
             if attempt.role != "judge" or attempt.running or attempt.seq in of.written:
                 continue
             of.written.add(attempt.seq)
             row = attempt.row()
-            row["revision"] = 1  # the request's own row may have noted it while it ran
+            row["revision"] = 1  # the request's own row may have recorded it while it was running
             if attempt is not of.fallback:
                 row["text"] = None
             self._pay(row)
@@ -204,11 +204,11 @@ class Judging:
         return self._spent + self._unpriced < limit
 
     async def _count(self, services: Services) -> None:
-        """What judging cost today, by whatever replica."""
+        """Today's cost of judging, by all replicas."""
         try:
             spent = await services.log.spent_today(role="judge")
         except StorageError:
-            return  # what this process spent is known
+            return  # this process's own spending is known
         self._turn_day(services.log.now())
         self._spent = max(self._spent, sum(spent.values()))
 
@@ -230,7 +230,7 @@ class Judging:
 
 
 def is_itself(settings: Settings, judge: str, other: str) -> bool:
-    """The same provider, or the same model at another host."""
+    """Whether it is the same provider, or the same model at another host."""
     if judge == other:
         return True
     names = [
@@ -241,7 +241,7 @@ def is_itself(settings: Settings, judge: str, other: str) -> bool:
 
 
 def verdict_row(of: Comparison, said: float) -> AttemptRow:
-    """The verdict as the log keeps it, in a place behind the calls that led to it."""
+    """The verdict as a row of the log, after the calls that led to it."""
     words = {1.0: "better than", 0.0: "worse than", 0.5: "as good as"}[said]
     row = of.primary.row()
     return AttemptRow(
@@ -266,7 +266,7 @@ def verdict_row(of: Comparison, said: float) -> AttemptRow:
 
 
 async def _end(finishing: asyncio.Task[None], attempt: Attempt, within_s: float) -> None:
-    """Wait for the loser's answer, for so long at most."""
+    """Wait for the loser's answer, at most so long."""
     await asyncio.wait({finishing}, timeout=within_s)
     if attempt.running:
         attempt.end("timed_out", "timeout")
@@ -275,7 +275,7 @@ async def _end(finishing: asyncio.Task[None], attempt: Attempt, within_s: float)
 
 
 async def _note(services: Services, request: Request, row: AttemptRow) -> None:
-    """Write a row and learn from it; a log that fails costs this lesson alone."""
+    """Write a row and learn from it; if the log fails, only this evidence is lost."""
     if not services.settings.log.text:
         row["text"] = None
     try:

@@ -187,7 +187,7 @@ class Permits:
         now = self._clock()
         able = [n for n in names if self.barred(n) is None and self.lacks(n, needs) is None]
         if self.allows(self._settings.fallback.provider):
-            able = [name for name in able if not self.breakers[name].told_to_wait(now)]
+            able = [name for name in able if not self.breakers[name].asked_to_wait(now)]
         able = [name for name in able if self._named_wait_s(name) <= SOON_S]
         return nearest(((name, self.breakers[name]) for name in able), now)
 
@@ -204,7 +204,7 @@ class Permits:
     def _named_wait_s(self, name: str) -> float:
         """Seconds until the time that the host itself named; 0 without one."""
         breaker, now = self.breakers[name], self._clock()
-        return (breaker.retry_at or now) - now if breaker.told_to_wait(now) else 0.0
+        return (breaker.retry_at or now) - now if breaker.asked_to_wait(now) else 0.0
 
     # -- by what it can do ----------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class Permits:
 def _for_all(breaker: Breaker, now: float) -> bool:
     """Whether it opened on the host's own reply, not on trouble that may be local to this
     process."""
-    return breaker.told_to_wait(now) or breaker.misconfigured(now)
+    return breaker.asked_to_wait(now) or breaker.misconfigured(now)
 
 
 def is_free(settings: Settings, provider: Provider) -> bool:

@@ -1,8 +1,8 @@
-"""What a judge is asked about two answers, and how its two replies are read.
+"""The question to a judge about two answers, and the interpretation of its two replies.
 
 Models prefer what they are shown first, or last (Zheng and others, Judging LLM-as-a-Judge with
-MT-Bench and Chatbot Arena, 2023, section 3.4), so they are asked in both orders: an answer is the
-better one only if it is in both.
+MT-Bench and Chatbot Arena, 2023, section 3.4), so they are asked in both orders: an answer counts
+as better only if it is preferred in both.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from providers.base import Message
 from providers.messages import text_of
 
 MOST_CHARACTERS = 6_000
-"""Of the prompt and of each answer; of a longer one its beginning and its end are shown."""
+"""Characters of the prompt and of each answer; longer ones are shown with their beginning and
+end."""
 
 MOST_TURNS = 4
-"""Of the conversation before the prompt, the newest ones."""
+"""Number of the newest turns before the prompt."""
 
 RULES = (
     "You compare two answers to one request. Which one serves the user better: correct, to the "
@@ -35,7 +36,7 @@ _WORTH = {"a": 1.0, "b": 0.0, "tie": 0.5}
 def question(
     prompt: str, history: Sequence[Message], first: str, second: str
 ) -> tuple[Message, Message]:
-    """What a judge is sent: both answers without names, within tags that no answer can guess."""
+    """The messages to a judge: both answers without names, inside tags that no answer can guess."""
     tag = secrets.token_hex(4)
     before = [(m["role"], text_of(m)) for m in history[-MOST_TURNS:]]
     parts = [
@@ -55,9 +56,9 @@ def _cut(text: str) -> str:
 
 
 def preference(reply: str) -> float | None:
-    """1 where the reply prefers A, 0 for B, 0.5 for a tie; None if it says neither.
+    """1 if the reply prefers A, 0 for B, 0.5 for a tie; None if it says neither.
 
-    The last object counts: a model may think aloud before it.
+    The last object counts, since a model may reason aloud before it.
     """
     for found in reversed(re.findall(r"\{[^{}]*\}", reply)):
         try:
@@ -70,6 +71,6 @@ def preference(reply: str) -> float | None:
 
 
 def agreed(shown_first: float, shown_second: float) -> float:
-    """The verdict on an answer that was shown first once and second once, from the two replies'
-    preference for it: 1, 0, or 0.5 where they do not agree."""
+    """The verdict on an answer that was shown first once and second once, from both replies'
+    preference for it: 1, 0, or 0.5 if they disagree."""
     return shown_first if shown_first == shown_second else 0.5

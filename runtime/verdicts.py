@@ -1,7 +1,8 @@
-"""A person's verdict on answers that were shown side by side, as evidence of the ranking.
+"""A person's verdict on answers that were shown side by side, as evidence for the ranking.
 
-Each pair of answers of which one was chosen, or none was better, is one verdict: a row of the log
-beside the attempts of one of the two requests. So every replica learns it and a replay does too.
+Each pair of answers of which one was chosen, or neither was better, is one verdict: a row of the
+log beside the attempts of one of the two requests. So every replica learns it, and a replay does
+too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from race.services import Services
 from telemetry.records import AttemptRow, InteractionRow
 
 PLACE = 1_000
-"""Where a request's verdicts of persons begin among its attempts: behind all that it ever has."""
+"""Sequence number of a request's first verdict by a person, above all its attempts."""
 
 
 async def chosen(services: Services, requests: Sequence[str], best: str | None) -> int:
-    """Learn that of these requests' answers that of `best` is the best; None: that none is.
+    """Learn that `best` gave the best of these requests' answers; None: that none is better.
 
-    How many pairs that decides. Raises NotFoundError for an unknown request, StorageError.
+    Returns the number of pairs decided. Raises NotFoundError for an unknown request, and
+    StorageError.
     """
     answers = [(await services.log.get(one), one) for one in requests]
     noted = 0
@@ -36,8 +38,8 @@ async def chosen(services: Services, requests: Sequence[str], best: str | None) 
 
 
 def _row(of: InteractionRow, other: InteractionRow, verdict: float, seq: int) -> AttemptRow | None:
-    """The verdict on the one's answer against the other's; None if a fallback gave the one, or
-    both have the same author."""
+    """The verdict on one answer against the other; None if a fallback gave the former, or both have
+    the same author."""
     mine, theirs = _served(of), _served(other)
     if mine is None or theirs is None or mine["role"] != "primary":
         return None

@@ -1,8 +1,8 @@
-"""A client of a Chroma server that waits for no answer longer than it is told.
+"""A client of a Chroma server with a time limit on every call.
 
-Chroma's own sets no timeout before its constructor has had its first answers, so that a server that
-falls silent just then is waited for ever; and it never closes its connections. Importing this costs
-what importing Chroma does: a second.
+Chroma's own client sets no timeout before its constructor has received its first replies, so that
+it waits forever for a server that falls silent just then; and it never closes its connections.
+Importing this takes as long as importing Chroma: a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from chromadb.config import Settings
 
 
 class BoundedClient(Client):
-    """Raises what Chroma raises. `close` when done; it closes itself when it cannot be made."""
+    """Raises what Chroma raises. `close` when done; it closes itself if it cannot be
+    constructed."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
         """`timeout_s` bounds each step of each call."""
@@ -33,7 +34,7 @@ class BoundedClient(Client):
                     chroma_server_host=place.hostname or "localhost",
                     chroma_server_http_port=place.port or (443 if secure else 8000),
                     chroma_server_ssl_enabled=secure,
-                    # Certificates cost 50 ms to read, twice, at each try in an outage.
+                    # Reading certificates takes 50 ms, twice, at each attempt during an outage.
                     chroma_server_ssl_verify=None if secure else False,
                 )
             )
@@ -42,7 +43,7 @@ class BoundedClient(Client):
             raise
 
     def get_user_identity(self) -> UserIdentity:
-        """The first that the constructor asks the server."""
+        """The constructor's first request to the server."""
         self._bound(self._server)
         return super().get_user_identity()
 
@@ -51,7 +52,7 @@ class BoundedClient(Client):
         self._disconnect()
 
     def _validate_tenant_database(self, tenant: str, database: str) -> None:
-        """The next, by a session of its own."""
+        """The constructor's second request, in a session of its own."""
         self._bound(self._admin_client._server)  # type: ignore[attr-defined]
         super()._validate_tenant_database(tenant, database)
 

@@ -97,12 +97,12 @@ def test_nothing_that_is_there_is_overwritten(
 ) -> None:
     saved = tmp_path / "saved"
     assert run(data, "--restore", str(tmp_path)) == 2
-    assert "no folder that --backup made" in capsys.readouterr().err
+    assert "was not made by --backup" in capsys.readouterr().err
     assert run(data, "--backup", str(saved)) == 0
     assert run(data, "--backup", str(saved)) == 2
     assert "is not empty" in capsys.readouterr().err
     assert run(data, "--restore", str(saved)) == 2
-    assert "documents is there already" in capsys.readouterr().err
+    assert "documents already exists" in capsys.readouterr().err
 
 
 def test_a_damaged_copy_is_said_before_anything_is_brought_back(
