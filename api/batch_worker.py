@@ -12,9 +12,9 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +27,7 @@ from batches.queue import PartKey, Queue, Result, Work, unasked
 from batches.store import Batches
 from config.errors import StorageError
 from runtime.admission import yielding
+from telemetry.queries import Readers
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -47,6 +48,10 @@ four minutes costs a batch no line. Retry-After counts where it is longer."""
 MOST_WAIT_S = 300.0
 THREADS = 4
 """For statements; each is short."""
+PATIENCE_S = 10.0
+"""How long a caller waits for a database that is silent."""
+LEAVE_S = 2.0
+"""How long a process that ends waits for it; then its parts pass on when their time is over."""
 
 
 class BatchStore:
@@ -59,16 +64,28 @@ class BatchStore:
         self.queue = Queue(database)
         self.left = asyncio.Event()
         """Set when something was left here that a process may take on at once."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="batches")
+        self._threads: Readers | None = None
 
-    async def run(self, call: Callable[..., T], *args: object, **named: object) -> T:
-        """Call it in a thread; StorageError as it raises it."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: call(*args, **named))
+    async def run(
+        self, call: Callable[..., T], *args: object, within_s: float | None = None, **named: object
+    ) -> T:
+        """Call it in a thread; StorageError as it raises it, or where it takes longer."""
+        if self._threads is None:
+            self._threads = Readers(THREADS, self.database.close, "batches")
+        began = asyncio.wrap_future(self._threads.submit(partial(call, *args, **named)))
+        try:
+            return await asyncio.wait_for(began, within_s)
+        except TimeoutError:
+            raise StorageError(f"The batches in {self.database.where} do not answer.") from None
+
+    async def ask(self, call: Callable[..., T], *args: object, **named: object) -> T:
+        """`run` for a caller, who does not wait for a silent database."""
+        return await self.run(call, *args, within_s=PATIENCE_S, **named)
 
     def close(self) -> None:
-        self._threads.shutdown()
-        self.database.close()
+        """A statement that a silent database keeps waiting is left to end by itself."""
+        if self._threads is not None:
+            self._threads.close(0.1)
 
 
 @dataclass(eq=False)
@@ -95,6 +112,7 @@ class BatchWorker:
         *,
         concurrency: Callable[[], int],
         lease_s: Callable[[], float],
+        most_lines: Callable[[], int],
         owners: Callable[[], dict[str, SecretStr] | None],
     ) -> None:
         """`concurrency`: how many lines may be under way; `owners`: whose batches go on, with the
@@ -103,6 +121,7 @@ class BatchWorker:
         self._store = store
         self._concurrency = concurrency
         self._lease_s = lease_s
+        self._most_lines = most_lines
         self._owners = owners
         self._bulks: dict[str, Bulk] = {}
         self._held: dict[PartKey, Held] = {}
@@ -137,7 +156,8 @@ class BatchWorker:
                 task.cancel()
             await asyncio.wait([*beside, *self._lines])
             with suppress(StorageError):  # then they are taken over when their time is over
-                await self._store.run(self._store.queue.release, list(self._held))
+                release, held = self._store.queue.release, list(self._held)
+                await self._store.run(release, held, within_s=LEAVE_S)
             for bulk in self._bulks.values():
                 await bulk.close()
 
@@ -174,7 +194,7 @@ class BatchWorker:
             return False
         owners = self._owners()
         if new := await store.run(store.batches.claim_unchecked, store.queue.holder, lease_s):
-            if errors := await store.run(mistakes, store.files, new):
+            if errors := await store.run(mistakes, store.files, new, self._most_lines()):
                 await store.run(store.batches.fail, new["id"], errors)
             else:
                 await store.run(store.batches.begin, new["id"])
@@ -288,7 +308,9 @@ class BatchWorker:
                 continue
             before, asked_at, lease_s = list(self._held.items()), monotonic(), self._lease_s()
             try:
-                going = await self._store.run(self._store.queue.renew, lease_s)
+                going = await self._store.run(
+                    self._store.queue.renew, lease_s, [key for key, _ in before]
+                )
             except StorageError as error:
                 logger.warning("batch_parts_not_held", error=str(error))
                 continue

@@ -113,7 +113,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         """Have the requests of a file answered; they begin once the file was checked."""
         body = await read_json(request)
         order = _order(body, keys.owner(request), router.settings.batch)
-        row = await store.run(store.batches.create, order)
+        row = await store.ask(store.batches.create, order)
         store.left.set()
         return shown(row, {"total": 0, "completed": 0, "failed": 0})
 
@@ -128,7 +128,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
     ) -> dict[str, object]:
         """The batches of this key, newest first."""
         check_limit(limit, MOST_LISTED)
-        rows, more = await store.run(store.batches.page, keys.owner(request), limit, after)
+        rows, more = await store.ask(store.batches.page, keys.owner(request), limit, after)
         return listed([shown(*row) for row in rows], more)
 
     @routes.get(
@@ -139,7 +139,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
     )
     async def retrieve_batch(request: Request, batch_id: str) -> dict[str, object]:
         """How far a batch is."""
-        return shown(*await store.run(store.batches.get, keys.owner(request), batch_id))
+        return shown(*await store.ask(store.batches.get, keys.owner(request), batch_id))
 
     @routes.post(
         "/v1/batches/{batch_id}/cancel",
@@ -149,7 +149,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
     )
     async def cancel_batch(request: Request, batch_id: str) -> dict[str, object]:
         """Ask nothing more of it; what was answered is kept."""
-        row = await store.run(store.batches.cancel, keys.owner(request), batch_id)
+        row = await store.ask(store.batches.cancel, keys.owner(request), batch_id)
         store.left.set()
         return shown(*row)
 

@@ -153,7 +153,7 @@ MOST_ERRORS = 50
 """Told of one file; the rest is likely the same mistake."""
 
 
-def mistakes(files: Files, batch: RowMapping) -> list[LineError]:
+def mistakes(files: Files, batch: RowMapping, most_lines: int) -> list[LineError]:
     """The first mistakes of the batch's file; empty where it can be answered. Blocks."""
     found: list[LineError] = []
     names: set[bytes] = set()
@@ -161,6 +161,9 @@ def mistakes(files: Files, batch: RowMapping) -> list[LineError]:
     while (part := files.part(batch["input_file_id"], number)) is not None:
         for place, raw in lines_of(part.body):
             lines += 1
+            if lines > most_lines:
+                message = f"a batch may have {most_lines} lines (`batch.lines`)"
+                return [_said("too_many_lines", message)]
             if error := _mistake(raw, batch["endpoint"], names):
                 found.append({**error, "line": part.first_line + place})
                 if len(found) == MOST_ERRORS:

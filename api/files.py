@@ -110,7 +110,7 @@ def file_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         check_limit(limit, MOST_LISTED)
         page = store.files.page
         owner, newest = keys.owner(request), order == "desc"
-        rows, more = await store.run(page, owner, purpose, limit, after, newest=newest)
+        rows, more = await store.ask(page, owner, purpose, limit, after, newest=newest)
         return listed([shown(row) for row in rows], more)
 
     @routes.get(
@@ -121,7 +121,7 @@ def file_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
     )
     async def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
         """What is known of a file."""
-        return shown(await store.run(store.files.get, keys.owner(request), file_id))
+        return shown(await store.ask(store.files.get, keys.owner(request), file_id))
 
     @routes.delete(
         "/v1/files/{file_id}",
@@ -131,13 +131,13 @@ def file_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
     )
     async def delete_file(request: Request, file_id: str) -> dict[str, object]:
         """Remove a file; refused while a batch reads it."""
-        await store.run(store.files.delete, keys.owner(request), file_id)
+        await store.ask(store.files.delete, keys.owner(request), file_id)
         return {"id": file_id, "object": "file", "deleted": True}
 
     @routes.get("/v1/files/{file_id}/content", operation_id="downloadFile", responses=errors(404))
     async def download_file(request: Request, file_id: str) -> Response:
         """The file itself, as it is read."""
-        row = await store.run(store.files.get, keys.owner(request), file_id)
+        row = await store.ask(store.files.get, keys.owner(request), file_id)
         headers = {"content-length": str(row["bytes"])}
         return StreamingResponse(
             _pieces(store, row), headers=headers, media_type="application/octet-stream"

@@ -88,6 +88,7 @@ def create_app(
             store,
             concurrency=lambda: router.batch_places,
             lease_s=lambda: router.settings.batch.lease_s,
+            most_lines=lambda: router.settings.batch.lines,
             owners=keys.owners,
         )
         working = [asyncio.create_task(worker.run(), name="batches")] if batches and write else []

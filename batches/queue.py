@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, tuple_, update
 
 from batches.database import BatchDatabase
 from batches.files import lines_of
@@ -79,11 +79,12 @@ class Queue:
                     return Work(key, batch["owner"], lines)
                 self._close(connection, batch, key, lines, code, now)
 
-    def renew(self, lease_s: float) -> dict[PartKey, bool]:
-        """Hold what is held for longer; for each part, whether its batch goes on."""
+    def renew(self, lease_s: float, keys: Collection[PartKey]) -> dict[PartKey, bool]:
+        """Hold these parts for longer; for each that is held, whether its batch goes on."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            mine = (parts.c.holder == self.holder, parts.c.done.is_(False))
+            named = tuple_(parts.c.batch_id, parts.c.part).in_(keys)
+            mine = (parts.c.holder == self.holder, parts.c.done.is_(False), named)
             connection.execute(update(parts).where(*mine).values(held_until=now + lease_s))
             held = select(parts.c.batch_id, parts.c.part, batches.c.status, batches.c.expires_at)
             rows = connection.execute(

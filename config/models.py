@@ -267,6 +267,8 @@ class Batch(Model):
 
     file_mb: float = Field(default=200.0, gt=0)
     """The largest file."""
+    lines: int = Field(default=200_000, ge=1)
+    """Requests of one batch."""
     stored_mb: float = Field(default=2_000.0, gt=0)
     """All files of one key together."""
     keep_days: float = Field(default=30.0, gt=0)

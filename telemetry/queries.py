@@ -30,14 +30,14 @@ T = TypeVar("T")
 class Readers:
     """A fixed number of daemon threads."""
 
-    def __init__(self, threads: int, ended: Callable[[], None]) -> None:
+    def __init__(self, threads: int, ended: Callable[[], None], name: str = "log-reader") -> None:
         """`ended` is called once, by the last thread to end."""
         self._ended = ended
         self._left = threads
         self._guard = threading.Lock()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._run, name=f"log-reader-{n}", daemon=True)
+            threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True)
             for n in range(threads)
         ]
         for thread in self._threads:

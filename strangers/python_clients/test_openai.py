@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,6 +114,24 @@ def test_legacy_completions(client: openai.OpenAI) -> None:
 def test_embeddings(client: openai.OpenAI) -> None:
     done = client.embeddings.create(model="auto", input=["one", "two"])
     assert [len(row.embedding) for row in done.data] == [384, 384]
+
+
+def test_batches(client: openai.OpenAI) -> None:
+    body = {"model": "auto", "messages": ASKED}
+    line = {"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    file = client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    while batch.status in ("validating", "in_progress", "finalizing"):
+        time.sleep(0.1)
+        batch = client.batches.retrieve(batch.id)
+    assert batch.status == "completed"
+    assert batch.output_file_id is not None
+    found = json.loads(client.files.content(batch.output_file_id).text)
+    assert found["response"]["body"]["model"] == "scripted"
+    assert batch.id in {b.id for b in client.batches.list()}
+    assert client.files.delete(file.id).deleted
 
 
 def test_another_provider_for_one_that_fails(client: openai.OpenAI) -> None:

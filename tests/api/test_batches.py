@@ -7,9 +7,11 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -322,3 +324,18 @@ async def test_the_example_of_the_documentation_runs(
     printed = capsys.readouterr().out
     assert "completed BatchRequestCounts(completed=2, failed=0, total=2)" in printed
     assert '"custom_id": "b"' in printed
+
+
+async def test_a_foreign_page_leaves_no_file(service: Service) -> None:
+    foreign = {"origin": "https://elsewhere.example"}
+    how: Any = {"files": {"file": b"{}"}, "data": {"purpose": "batch"}}
+    with suppress(httpx.ReadError):  # it is refused before its body was read
+        reply = await service.http.post("/v1/files", headers=foreign, **how)
+        assert reply.status_code == 403
+    assert (await service.http.get("/v1/files")).json()["data"] == []
+
+
+async def test_more_lines_than_a_batch_may_have_are_refused(serve: Serve, settings: Make) -> None:
+    client = await (await serve(settings(batch={"lines": 2}))).client()
+    failed = await until(client, (await leave(client, jsonl(map(line, "abc")))).id)
+    assert [e.code for e in failed.errors.data] == ["too_many_lines"]

@@ -76,8 +76,8 @@ def test_what_a_silent_holder_had_passes_on_without_what_it_had_done(
     rest = second.claim(LONG, None)
     assert rest is not None
     assert [n for n, _ in rest.lines] == [2, 3, 4]
-    assert first.renew(LONG) == {}
-    assert second.renew(LONG) == {work.key: True}
+    assert first.renew(LONG, [work.key]) == {}
+    assert second.renew(LONG, [work.key]) == {work.key: True}
 
 
 def test_the_first_result_of_a_line_stands(database: BatchDatabase) -> None:
@@ -134,7 +134,7 @@ def test_an_expired_batch_is_closed_with_an_error_for_each_line(database: BatchD
     assert work is not None
     with database.write() as connection:
         connection.execute(update(batches).values(expires_at=0.0))
-    assert queue.renew(LONG) == {work.key: False}
+    assert queue.renew(LONG, [work.key]) == {work.key: False}
     queue.record(answers(work)[:7])
     queue.release([work.key])
     assert queue.claim(LONG, None) is None
@@ -189,3 +189,14 @@ def test_an_endless_line_is_refused_and_leaves_nothing(database: BatchDatabase) 
     with pytest.raises(UsageError, match="line 2 is longer than 16 MB"):
         files.add(upload(), endless)
     assert files.page("me", None, 9, None, newest=True) == ([], False)
+
+
+def test_a_part_that_its_holder_does_not_know_of_is_not_held_for_ever(
+    database: BatchDatabase,
+) -> None:
+    left(database, 1)
+    queue = Queue(database)
+    work = queue.claim(0.0, None)  # the commit's answer was lost on its way, say
+    assert work is not None
+    assert queue.renew(LONG, []) == {}
+    assert Queue(database).claim(LONG, None) is not None
