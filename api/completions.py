@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
-from api.completion import DONE, KEEP_ALIVE
+from api.chat import DONE, KEEP_ALIVE
 from api.errors import Problem, invalid
 from api.listing import resolve
 from api.openapi import STREAMED, Documented, RouterObject, Usage, body_of, errors

@@ -12,7 +12,7 @@ from typing import Required, TypedDict
 
 import orjson
 
-from api.completion import KEEP_ALIVE
+from api.chat import KEEP_ALIVE
 from api.errors import Problem
 from api.messages_answer import is_json
 from api.outcome import finish_reason, router_object, tokens

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from api.completion import Chunks
+from api.chat import Chunks
 from api.connection import Out, SlowReaderError
 from api.parsing import Asked
 from api.replies import LiveReply, Reply, WholeReply
