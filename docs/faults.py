@@ -25,7 +25,7 @@ continuation cannot be joined to it (docs/race.md); every other caller gets it r
 
 | fault | what the caller sees | after | error in the log | calls to it, at most |
 |---|---|---|---|---|
-| 429 with Retry-After | the fallback's answer; not asked again before its time, and in the same request only if that is within a second and nobody speaks yet | at once | `rate_limited` | 1, else 2 |
+| 429 with Retry-After | the fallback's answer; not called again before its time, and in the same request only if that is within a second and nothing was shown yet | at once | `rate_limited` | 1, else 2 |
 | 429 without | the fallback's answer | at once | `rate_limited` | 1 |
 | one 500, then healthy | its answer, from the second call | its own time | `server`, then ok | 2 |
 | lasting 500 or 503 | the fallback's answer | at once | `server` | 2 |
@@ -39,33 +39,33 @@ continuation cannot be joined to it (docs/race.md); every other caller gets it r
 | whole, without `[DONE]` or without `finish_reason` | its answer | its own time | – | 1 |
 | usage missing | its answer, the cost estimated and marked | its own time | – | 1 |
 | context length exceeded | the fallback's answer | at once | `context_length` | 1 |
-| content filter | the provider's word; the fallback's answer with `content_filter: fallback` | at once | `content_filter` | 1 |
+| content filter | the provider's rejection; the fallback's answer with `content_filter: fallback` | at once | `content_filter` | 1 |
 | wrong key | the fallback's answer; the breaker opens | at once | `auth` | 1 |
 | model not found | the fallback's answer; the breaker opens | at once | `not_found` | 1 |
 | empty answer | the fallback's answer | at once | `bad_reply` | 1 |
-| repeats itself endlessly | the fallback's answer | when it is plain | `bad_reply` | 1 |
+| repeats itself endlessly | the fallback's answer | once detected | `bad_reply` | 1 |
 | 10 MB in one answer | the fallback's answer | at once | `bad_reply` | 1 |
 | an HTML page | the fallback's answer | at once | `bad_reply` | 1 |
 | a stream under the wrong content type | its answer | its own time | – | 1 |
 | one token a second | the fallback's answer where `stall_s` is below a second, else its own | `stall_s` | `timeout` | 1 |
-| rejects `stream_options` | its answer, asked again without them | its own time | – | 2 |
+| rejects `stream_options` | its answer, called again without them | its own time | – | 2 |
 | down for a while, then healthy | the fallback's answers; then its own again | at once | `server` | bounded by the breaker |
-| the fallback rejects an assistant prefill | nothing: a continuation is asked for as an instruction | – | – | – |
-| both fail | the best passages if retrieval is confident, else one error that says what each said | at once | as each said | 3 and 1 |
+| the fallback rejects an assistant prefill | nothing: a continuation is requested by instruction | – | – | – |
+| both fail | the best passages if retrieval is confident, else one error with each provider's error | at once | each one's own | 3 and 1 |
 | both hang | the same | `deadline_s` | `timeout` | 1 and 1 |
 
 The sixteen scenarios of FailoverBench, rebuilt from its public catalogue, are in
 `tests/wall/test_failoverbench.py`.
 
-## In what is sent
+## In the reply
 
-Each row is a reply of the preferred provider (`tests/wall/catalogue.py`), played at the border alone
-and to a caller in process and over HTTP, whole and live. *Its answer*: exactly the text that it sent,
-once, with a finish reason and `[DONE]`. *Replaced*: the attempt failed; whoever saw no text gets the
-fallback's whole answer, a live caller who saw some gets it continued or one error event. A word for the
-end of an answer that nobody knows is named in `/health`; `hosts.NAME.finish_reasons` says what it
-means. Errors of kind `bad_request`, `context_length` and `content_filter` count for no breaker,
-ranking or trial.
+Each row is a reply of the preferred provider (`tests/wall/catalogue.py`), tested at the reader
+alone, and with a caller in process and over HTTP, whole and live. *Its answer*: exactly the text
+that it sent, once, with a finish reason and `[DONE]`. *Replaced*: the attempt failed; a caller who
+saw no text gets the fallback's whole answer, a live caller who saw some gets it continued, or one
+error event. Unknown finish reasons are named in `/health`; `hosts.NAME.finish_reasons` maps them to
+known ones. Errors of kind `bad_request`, `context_length` and `content_filter` count for no
+breaker, ranking or trial.
 """
 
 
@@ -85,11 +85,11 @@ def _row(case: Case) -> str:
 
 def _gets(case: Case) -> str:
     if case.error == "content_filter":
-        return "the provider's word, or replaced with `content_filter: fallback`"
+        return "the provider's rejection, or replaced with `content_filter: fallback`"
     if case.says is None:
         return "replaced"
     ends = "" if case.finish == "stop" else f", finish_reason `{case.finish}`"
-    thoughts = ", the thoughts apart" if case.reasoning else ""
+    thoughts = ", reasoning separate" if case.reasoning else ""
     return f"its answer{ends}{thoughts}"
 
 
@@ -97,7 +97,7 @@ def _logged(case: Case) -> str:
     if case.error is None:
         counted = "counted" if case.usage else "estimated"
         return f"ok, tokens {counted}"
-    wait = f"; left alone for {case.wait_s:g} s" if case.wait_s else ""
+    wait = f"; not called for {case.wait_s:g} s" if case.wait_s else ""
     opened = "; the breaker opens" if case.breaker == "open" and not case.wait_s else ""
     return f"`{case.error}`{wait}{opened}"
 

@@ -97,7 +97,7 @@ ENDS = [
     ),
     broken("finish_reason `abort`", chunk({}, "abort"), DONE, detail="abort",
            seen="vllm-project/vllm#57082"),
-    broken("a finish_reason that nobody knows", chunk({}, "gone_fishing"), DONE,
+    broken("an unknown finish_reason", chunk({}, "gone_fishing"), DONE,
            detail="gone_fishing"),
     broken("Gemini's MALFORMED_FUNCTION_CALL", chunk({}, "MALFORMED_FUNCTION_CALL"), DONE),
     broken("DeepSeek's insufficient_system_resource",
@@ -215,7 +215,7 @@ ENDS = [
         Case(f"an end mark as `{mark}`", at_once(HALF, REST, f"data: {mark}\n\n".encode()))
         for mark in ("[done]", '"[DONE]"', " [DONE]")
     ),
-    Case("tool calls that nobody offered tools for", at_once(chunk({"tool_calls": [{"index": 0,
+    Case("tool calls without offered tools", at_once(chunk({"tool_calls": [{"index": 0,
          "id": "a", "function": {"name": "f", "arguments": "{}"}}]}), chunk({}, "tool_calls"),
          DONE), None, "bad_reply"),
 ]  # fmt: skip
@@ -232,7 +232,7 @@ NOISE = [
          seen="Growth-Circle/cadis#2329, netease-lcap/wave-agent#1326"),
     Case("empty values", at_once(event(None), HALF, event([]), event(""), REST, STOP, DONE)),
     Case("comments, hints, ids", at_once(b": busy\n\nretry: 100\nid: 7\n\n", *GOOD)),
-    Case("fields that nobody knows", at_once(b"foo: bar\n", *GOOD)),
+    Case("unknown fields", at_once(b"foo: bar\n", *GOOD)),
     Case("foreign event names", at_once(b"event: delta\n", HALF, b"event: message\n", REST, STOP,
          DONE)),
     Case("Azure's prelude", at_once(event({"id": "", "object": "", "choices": [],
@@ -259,7 +259,7 @@ NOISE = [
     Case("bytes that are no character", at_once(CUT,
          b'data: {"choices": [{"delta": {"content": "5 \xff"}}]}\n\n', STOP, DONE), None,
          "bad_reply", SHOWN),
-    Case("bytes that are no name of a member", at_once(CUT,
+    Case("bytes that are not a member's name", at_once(CUT,
          b'data: {"choices": [{"del\xff": {"content": "more"}}]}\n\n', STOP, DONE), None,
          "bad_reply", SHOWN),
     Case("NaN beside the content", at_once(

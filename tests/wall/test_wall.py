@@ -177,7 +177,7 @@ def assert_breaker(case: Case, router: Router) -> None:
 async def test_a_word_that_nobody_knows_is_named_in_health(
     router: Router, service: Service, wall: Upstream
 ) -> None:
-    case = next(c for c in CASES if "nobody knows" in c.name)
+    case = next(c for c in CASES if "unknown finish_reason" in c.name)
     wall.behave("first", case.behaviour())
     await router.answer(QUESTION)
     health = (await service.http.get("/health")).json()
