@@ -211,7 +211,10 @@ class Ledger:
             return "evidence"
         mean = arm.mean(self.weights, course.count)
         leads, off = seen.provider == course.order[0], abs(mean - arm.expected)
-        overtakes = mean < course.below if leads else mean > course.first
+        if leads:
+            overtakes = mean < course.below <= arm.expected
+        else:
+            overtakes = mean > course.first >= arm.expected
         return "interval" if off > (NOTED if overtakes else arm.half) else ""
 
     def _is_back(self, seen: Observation) -> bool:

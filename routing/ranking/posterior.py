@@ -179,9 +179,9 @@ def settle(
             while best in settled:
                 best = next(by_mean)
             ahead = means[best] - means[first]
-            moves = ahead > margin and (
-                ahead > errors * sqrt(known(best) + (known(first) if settled else 0.0))
-            )
+            moves = ahead > margin and ahead > errors * sqrt(known(best))
+            if moves and settled:
+                moves = ahead > errors * sqrt(known(best) + known(first))
             settled[best if moves else first] = None
             errors = _errors(looks * len(order) ** 2)
     return tuple(settled)
