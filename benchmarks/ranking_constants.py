@@ -29,13 +29,13 @@ from config.models import Ranking as Weights
 from telemetry.console import configure
 
 PLACES = (
-    "course.FIT course.TRUSTED course.SAME",
+    "course.FIT course.SAME",
     "evidence.SURE evidence.PURE evidence.SILENCE evidence.OVER evidence.STAYS evidence.PATIENCE",
     "evidence.RETURN evidence.SURPRISE evidence.EDGE evidence.TOLD",
-    "evidence.PRIOR_REWARD evidence.PRIOR_STEP evidence.PRIOR_DEVIATION evidence.TRIED",
-    "evidence.NOTED arm.CLAIM arm.QUALITY_DEVIATION arm.TIME_DEVIATION arm.SHARE_DEVIATION",
-    "arm.OUTAGE_CHARGE exploration.WORTHWHILE exploration.LEAST exploration.TRUSTED",
-    "ledger.FIRST_LOOKS ledger.LOOK ledger.REPOOL ledger.CLAIMED ledger.MOST",
+    "evidence.PRIOR_STEP evidence.TRIED evidence.BOUND",
+    "evidence.NOTED arm.CLAIM arm.DEVIATION arm.SHARE_DEVIATION",
+    "arm.OUTAGE_CHARGE exploration.WORTHWHILE",
+    "ledger.FIRST_LOOKS ledger.LOOK ledger.REPOOL ledger.CLAIMED",
     "pooling.OWN pooling.GUESS pooling.LEAD pooling.SWEEPS",
 )
 """The constants that decide what is learned; the others bound memory, time or what is shown."""

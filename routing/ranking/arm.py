@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from config.models import Ranking
 from routing.ranking import reward
-from routing.ranking.evidence import RETURN, Estimate, Prior, Trace
+from routing.ranking.evidence import BOUND, RETURN, Estimate, Prior, Trace
 from routing.ranking.pairs import Lead
 from routing.ranking.reward import Observation
 
 CLAIM = 2.0
 """How many observations a place in the declared order is worth as a claim; see `Arm.credit`."""
 
-QUALITY_DEVIATION = 0.5
-"""Of a quality, before it is measured: the most there can be, where each is right or wrong."""
-
-TIME_DEVIATION = 0.5
-"""Of the logarithm of a time, before it is measured."""
+DEVIATION = 0.5
+"""Of a quality, and of the logarithm of a time, before it is measured; the most that a quality can
+vary by is where each answer is right or wrong."""
 
 SHARE_DEVIATION = 0.1
 """Of a cost share, as a part of its weight, before it is measured."""
-
-COMPARED = 100.0
-"""Observations that answers which were only compared are worth, at most: an offline evaluation has
-no users, and what it measured ages."""
 
 OUTAGE_CHARGE = 1.0
 """Failures that an outage leaves behind: one is forgiven, a habit is not."""
@@ -83,10 +77,10 @@ class Arm:
         self.success = Trace.rate(reward.NEUTRAL_SUCCESS, 2.0 * weights.prior_strength)
         self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
         self.lead = Lead()  # of its share liked, by verdicts on pairs of answers
-        self.quality = Trace.amount(QUALITY_DEVIATION)
+        self.quality = Trace.amount(DEVIATION)
         self.usual = reward.Usual()  # for the category, as of its last rerank
-        self.wait = Trace.amount(TIME_DEVIATION)  # for the first token, and
-        self.pace = Trace.amount(TIME_DEVIATION)  # of each further one, as logarithms of seconds
+        self.wait = Trace.amount(DEVIATION)  # for the first token, and
+        self.pace = Trace.amount(DEVIATION)  # of each further one, as logarithms of seconds
         self.cost = Trace.amount(SHARE_DEVIATION * weights.cost_weight)
 
     def copy(self, generation: int) -> Arm:
@@ -172,7 +166,7 @@ class Arm:
         the provider is up or quick."""
         if seen.quality is None:
             return
-        keep = min(weights.forgetting, 1.0 - 1.0 / COMPARED)
+        keep = min(weights.forgetting, 1.0 - 1.0 / BOUND)
         self.settled = self.known = None
         self.at = max(self.at, seen.at)
         self.n += 1

@@ -103,7 +103,7 @@ FIT = 20
 TOLL = 2
 """What a failure takes off the health, up to as many in a row as make an outage."""
 
-TRUSTED = 5
+TRUSTED = FIT // 4
 """Health below which the end of an outage is not believed: it has been failing on and off."""
 
 

@@ -20,6 +20,8 @@ from math import exp, log
 from typing import NamedTuple
 
 from config.models import Ranking
+from routing.ranking import reward
+from routing.ranking.pooling import OWN
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -236,10 +238,12 @@ class Trace:
         self.troubled = False
 
 
-PRIOR_REWARD = 0.8
 PRIOR_STEP = 0.02
 """What a place further down in the declared order takes off the prior."""
-PRIOR_DEVIATION = 0.15
+
+BOUND = 100.0
+"""So many observations at most are those of other categories worth, together, and those of an
+offline evaluation, which has no users and ages."""
 
 TRIED = 8.0
 """Observations, in whichever category, from which a provider's place in the declared order claims
@@ -261,8 +265,8 @@ class Prior(NamedTuple):
     @classmethod
     def declared(cls, place: int, weights: Ranking) -> Prior:
         """By its place in the declared order, 0 the first."""
-        mean = PRIOR_REWARD - PRIOR_STEP * place
-        return cls(mean, PRIOR_DEVIATION**2, weights.prior_strength)
+        mean = reward.neutral(weights) - PRIOR_STEP * place
+        return cls(mean, OWN**2, weights.prior_strength)
 
     def moved(self, old: Prior) -> bool:
         """Whether it is notably another one than before."""

@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from config.models import Ranking
+from routing.ranking.evidence import TRIED
 from routing.ranking.posterior import Belief, expected_gain
 
 WORTHWHILE = 0.005
 """Reward that another one may be expected to gain, from which on more of it changes nothing: two
 that are known to be nearly alike are not worth being told apart."""
 
-LEAST = 1e-4
+LEAST = WORTHWHILE / 50.0
 """Gain that is taken to be possible of the most hopeless provider: none is forgotten for good."""
-
-TRUSTED = 8.0
-"""Answers, in whichever category, until which the declared order is believed more than what chance
-says of it."""
 
 
 @dataclass(slots=True)
@@ -70,7 +67,7 @@ def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str,
 
 def ceiling(served: Served, config: Ranking) -> float:
     """How much may be explored: at first little, for somebody declared the order."""
-    known = min(1.0, served.answers / TRUSTED)
+    known = min(1.0, served.answers / TRIED)
     return config.explore_max * (0.2 + 0.8 * known)
 
 

@@ -19,7 +19,7 @@ from config.models import Ranking
 from routing.ranking import pairs, reward
 from routing.ranking.arm import Arm
 from routing.ranking.course import UNTRIED, WELL, Course, Pulse
-from routing.ranking.evidence import NOTED, PRIOR_STEP, TRIED, Prior
+from routing.ranking.evidence import BOUND, NOTED, PRIOR_STEP, TRIED, Prior
 from routing.ranking.pooling import OWN, pool
 from routing.ranking.posterior import belief, settle
 from routing.ranking.reward import Observation
@@ -43,9 +43,6 @@ REPOOL = 500
 
 CLAIMED = 0.1
 """What the last of a declared order may be claimed to be worse than its first."""
-
-MOST = 100.0
-"""Answers that the other categories are worth, at most."""
 
 
 class Pooling(NamedTuple):
@@ -211,11 +208,8 @@ class Ledger:
             return "evidence"
         mean = arm.mean(self.weights, course.count)
         leads, off = seen.provider == course.order[0], abs(mean - arm.expected)
-        if leads:
-            overtakes = mean < course.below <= arm.expected
-        else:
-            overtakes = mean > course.first >= arm.expected
-        return "interval" if off > (NOTED if overtakes else arm.half) else ""
+        overtakes = mean < course.below if leads else mean > course.first
+        return "interval" if off > (max(NOTED, arm.half / 8.0) if overtakes else arm.half) else ""
 
     def _is_back(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
@@ -315,7 +309,7 @@ class Ledger:
             expected = Prior(
                 float(pooled.mean[row, column]),
                 float(pooled.variance[row, column]),
-                min(noise / float(pooled.variance[row, column]), MOST),
+                min(noise / float(pooled.variance[row, column]), BOUND),
                 float(everywhere[column] - weight[row, column]),
             )
             arm = self.arms[key]

@@ -177,6 +177,13 @@ def reward(success: float, quality: float, liking: float, latency: float, cost: 
     return success * max(0.0, quality * liking - latency - cost)
 
 
+def neutral(weights: Ranking) -> float:
+    """The reward to expect of what nothing is known of."""
+    liked = liking(NEUTRAL_LIKING, weights)
+    slow, dear = weights.latency_weight * NEUTRAL_SHARE, weights.cost_weight * NEUTRAL_SHARE
+    return reward(NEUTRAL_SUCCESS, NEUTRAL_QUALITY, liked, slow, dear)
+
+
 def of(seen: Observation, weights: Ranking, usual: Usual) -> float | None:
     """The reward of one attempt on its own, unknown parts at their neutral value."""
     succeeded = success(seen.outcome, seen.error, weights)
