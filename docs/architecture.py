@@ -1,7 +1,7 @@
 """Writes docs/architecture.md: `python -m docs.architecture` (`--check` only compares).
 
 The picture of the packages comes from import-linter's contract, each module's line from the first
-sentence of its docstring, so that neither can say what is not so.
+sentence of its docstring, so that neither can be out of date.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 
 PACKAGES = {
-    "cli": "the command line, one file a command",
+    "cli": "the command line, one file per command",
     "ui": "the web page",
-    "api": "the HTTP service, one file a dialect",
-    "web": "what stands before every request of page and API",
-    "graph": "the LangGraph application and the front door, `Router`",
+    "api": "the HTTP service, one file per dialect",
+    "web": "checks and limits before every request to the page and the API",
+    "graph": "the LangGraph application and its entry point, `Router`",
     "nodes": "the nodes of the graph, one file each",
-    "runtime": "what keeps a router running beside its requests",
+    "runtime": "what a running router does beside its requests",
     "discovery": "the search for better models",
-    "race": "one request: its state, the race, its attempts, and the leave to call",
+    "race": "one request: its state, the race, its attempts, and the permits to call",
     "batches": "files and batches that wait in the database to be answered",
     "providers": "models at their hosts",
     "vectorstore": "embeddings, ingest, retrieval",
-    "telemetry": "the interactions log, figures, the console",
-    "routing": "the ideas, free of I/O: classification, ranking, quality",
+    "telemetry": "the interactions log, metrics, traces, the console",
+    "routing": "the pure algorithms, without I/O: classification, ranking, quality",
     "config": "the configuration: the only reader of its files and of the environment",
 }
 
@@ -45,13 +45,13 @@ classify ──┤            ├─ join ── log ──?── rerank
 
 `graph/builder.py` is this picture in code: all nodes, all edges. What a node does is one function
 in `nodes/`; the two branches meet in `race/rendezvous.py`, and `race/machine.py`, a state machine
-without I/O or clock, decides who speaks. [The race](race.md) says how the asynchronous parts run,
-[the glossary](glossary.md) what the house's own words mean.
+without I/O or clock, decides who speaks. [The race](race.md) explains the asynchronous
+parts, [the glossary](glossary.md) the project's special terms.
 
 ## The packages
 
-Imports point down, package by package, and those for annotations count; packages in one row do not
-import each other. `lint-imports` holds the code to it.
+Imports point down, package by package, including type-checking imports; packages in one row do not
+import each other. `lint-imports` checks it.
 
 """
 
