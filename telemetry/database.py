@@ -116,7 +116,9 @@ class Database:
         """Why a commit failed, as one sentence with the fix."""
         if isinstance(error, StorageError):
             return str(error)
-        if self.is_sqlite:
+        if self.is_sqlite and _is_corrupt(reason(error)):
+            mend = "it is corrupt, move it away to start a new one or restore it from a copy"
+        elif self.is_sqlite:
             mend = "check the space on its disk and the rights on its folder"
         else:
             mend = "check that its server runs and can be reached"
@@ -244,7 +246,7 @@ class Database:
                 f"The database {self.where} cannot be used ({cause}): check ROUTER_DATABASE_URL"
                 " and that the server runs."
             )
-        if "not a database" in cause or "malformed" in cause:
+        if _is_corrupt(cause):
             return (
                 f"The log {self.where} is corrupt ({cause}). It was left as it is: move it away"
                 " to start a new one, or restore it from a copy."
@@ -286,6 +288,11 @@ def engine(url: URL, *, writing: bool, connections: int) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return made
+
+
+def _is_corrupt(cause: str) -> bool:
+    """SQLite's own words for a file that is damaged."""
+    return "not a database" in cause or "malformed" in cause
 
 
 def reason(error: BaseException) -> str:

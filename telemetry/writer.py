@@ -294,7 +294,7 @@ class Writer:
                 refused = commit(self._database, group)
         except Exception as error:
             if not _is_the_rows(error):
-                self._fail(self._database.cannot_write(error))
+                self._fail_by(error)
                 return None
             return self._apart(group, error)
         self._succeed()
@@ -324,7 +324,7 @@ class Writer:
                 with self._asking():
                     self._database.ping()
             except (SQLAlchemyError, StorageError) as error:
-                self._fail(self._database.cannot_write(error))
+                self._fail_by(error)
             else:
                 self._succeed()
 
@@ -349,6 +349,12 @@ class Writer:
         if self._slow >= SLOW_COMMITS and self._direct:
             self._direct = False
             logger.warning("log_slow", log=self._database.where)
+
+    def _fail_by(self, error: Exception) -> None:
+        """The next try is made over a new connection: the old one may lead to a server that became
+        a read-only replica."""
+        self._database.writing.dispose()
+        self._fail(self._database.cannot_write(error))
 
     def _fail(self, problem: str) -> None:
         if self._failed is None:

@@ -59,6 +59,7 @@ class Catalog:
             made = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'version'").fetchone()
             if made is None:
                 self._db.executescript(_SCHEMA)
+            self.inode = path.stat().st_ino
 
     def version(self) -> int:
         """A number that increases with every change of the content."""
@@ -143,6 +144,13 @@ class Catalog:
             gone = self._forget((folder, source))
             self._db.execute("UPDATE version SET number = number + 1")
             return gone
+
+    def was_replaced(self) -> bool:
+        """Another file has taken the place of the one that is open; False if there is none."""
+        try:
+            return self.path.stat().st_ino != self.inode
+        except OSError:
+            return False
 
     def close(self) -> None:
         self._db.close()

@@ -39,6 +39,7 @@ class Retriever:
         self._embedder = embedder
         self._catalog: Catalog | None = None
         self._snapshot: Snapshot | None = None
+        self._inode = 0
         self._next_renewal = 0.0
         self._renewing = threading.Lock()
         self._dense = Dense(self._paths[1], chroma_url) if embedder else None
@@ -65,12 +66,17 @@ class Retriever:
     def warm(self) -> None:
         """Open and load what the first retrieval needs."""
         snapshot = self._current()
-        if snapshot is not None and self._dense is not None:
+        if snapshot is not None and snapshot.chunks and self._dense is not None:
             self._dense.ask(snapshot.version, VectorStore.ping, renew=True)
 
     def look(self) -> None:
         """Detect an outage of the vectors, or its end, without waiting for the next retrieval."""
-        if self._dense is not None and self._snapshot is not None:
+        folder = self._paths[0].parent
+        if folder.is_dir():
+            self._problems.pop("folder", None)
+        else:
+            self._problems["folder"] = f"The data folder {folder} was removed: put it back."
+        if self._dense is not None and self._snapshot is not None and self._snapshot.chunks:
             self._dense.look(self._snapshot.version)
 
     @contextmanager
@@ -89,11 +95,17 @@ class Retriever:
         """Load the current version; unless forced, no more often than RENEWAL_SHARE allows."""
         with self._renewing:
             now = time.monotonic()
-            if catalog.version() == self.version or (not force and now < self._next_renewal):
+            if not self._is_news(catalog) or (not force and now < self._next_renewal):
                 return
-            self._snapshot = Snapshot.read(catalog)
+            if catalog.inode != self._inode and self._dense is not None:
+                self._dense.version = -1
+            self._snapshot, self._inode = Snapshot.read(catalog), catalog.inode
             ended = time.monotonic()
             self._next_renewal = ended + (ended - now) / RENEWAL_SHARE
+
+    def _is_news(self, catalog: Catalog) -> bool:
+        """Of another version, or another base in the place of the one that was read."""
+        return (catalog.version(), catalog.inode) != (self.version, self._inode)
 
     def retrieve(
         self, question: str, k: int, *, vector: np.ndarray | None = None, rerank: bool = False
@@ -142,7 +154,7 @@ class Retriever:
         detected here."""
         try:
             catalog = self._open_catalog()
-            stale = catalog is not None and catalog.version() != self.version
+            stale = catalog is not None and self._is_news(catalog)
             if catalog is not None and stale and not (self._writing and self._snapshot):
                 self.renew(catalog, force=self._snapshot is None or not self._other_writes())
         except StorageError as error:
@@ -155,6 +167,9 @@ class Retriever:
         return not self._writing and writer_is_busy(self._paths[2])
 
     def _open_catalog(self) -> Catalog | None:
+        if self._catalog is not None and self._catalog.was_replaced():
+            self._catalog.close()
+            self._catalog = None
         if self._catalog is None and self._paths[0].exists():
             self._catalog = Catalog(self._paths[0])
         return self._catalog

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from zlib import crc32
 
+import psycopg
 import pytest
 
 from config.errors import NotFoundError, StorageError
@@ -320,6 +321,48 @@ def test_a_damaged_line_costs_that_line_alone(tmp_path: Path) -> None:
     segment.path.write_bytes(lines[0] + lines[1].replace(b"r1", b"rX") + lines[2] + b"00000000 {")
     assert [job.feedback[0]["request_id"] for job in jobs_of(segment.path)] == ["r0", "r2"]
     spool.close()
+
+
+async def test_a_server_that_became_read_only_is_left_for_the_one_that_is_not(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """As a failover does: a connection keeps what its server was when it was made."""
+    url = postgres.database()
+    log = InteractionLog.open(url, tmp_path)
+    with psycopg.connect(url, autocommit=True) as other:
+        name = other.info.dbname
+        other.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await log.write(request("r1"), [attempt()])
+        await until(lambda: "read-only transaction" in (log.problem or ""))
+        other.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
+    await until_well(log)
+    assert [row["request_id"] for row in await log.recent()] == ["r1"]
+    await log.close()
+
+
+def damage(folder: Path) -> list[Path]:
+    files = [path for path in folder.iterdir() if path.name.startswith("router.db")]
+    for path in files:
+        with path.open("r+b") as file:
+            file.write(b"\xff" * 4_096)
+    return files
+
+
+async def test_a_log_that_is_damaged_while_it_serves_is_named_with_its_mend(tmp_path: Path) -> None:
+    log = InteractionLog.open(None, tmp_path)
+    await log.write(request("before"), [attempt()])
+    files = damage(tmp_path)
+    await until(lambda: "move it away" in (log.problem or ""))
+    await log.write(request("meanwhile"), [attempt()])
+    for path in files:
+        path.unlink(missing_ok=True)
+    await until_well(log)
+    assert [row["request_id"] for row in await log.recent()] == ["meanwhile"]
+    await log.close()
 
 
 async def left_by_another(folder: Path, *rows: str) -> Path:

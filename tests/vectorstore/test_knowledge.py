@@ -322,6 +322,26 @@ async def test_a_silent_server_is_noticed_before_anybody_asks(
     knowledge.close()
 
 
+async def test_a_removed_data_folder_is_named_and_one_in_its_place_is_read(
+    folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    words = Knowledge.open(data, None)
+    await words.ingest(folder, topics=False)
+    data.rename(tmp_path / "away")
+    await words.look()
+    assert f"{data} was removed" in (words.problem or "")
+    (folder / "bees.md").write_text("# Bees\n\nA bumble bee sleeps alone.\n")
+    another = Knowledge.open(data, None)
+    await another.ingest(folder, topics=False)
+    another.close()
+    await words.look()
+    assert words.problem is None
+    (first,) = (await words.retrieve("Does a bumble bee sleep alone?", 1)).passages
+    assert "sleeps alone" in first.text
+    words.close()
+
+
 async def test_who_asks_for_passages_alone_waits_longer_than_a_request(
     tmp_path: Path, folder: Path, embedder: Embedder
 ) -> None:
