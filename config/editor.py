@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from config.catalogue import CATALOGUE_FILE
 from config.errors import AlreadyThereError, NotFoundError
 from config.journal import Change
-from config.writer import PROVIDERS, Entries, Step, Writer
+from config.writer import PROVIDERS, Edit, Entries, Step, Writer
 from config.yaml_file import YamlFile
 from config.yaml_splice import insert_item, remove_item, set_key
 
@@ -129,21 +130,78 @@ def refresh(
     Raises NotFoundError if a provider no longer exists, ConfigError as `append_provider` does.
     """
 
+    writer = Writer(config_dir, data_dir, step, file)
+    return writer.change("refresh", file, note, _assigning(assignments))
+
+
+def set_value(
+    config_dir: Path,
+    data_dir: Path,
+    one: Assignment,
+    note: str,
+    *,
+    step: Step = lambda _: None,
+) -> Change:
+    """Set one value of `providers.yaml`, for a person; a list is reordered item by item.
+
+    Raises NotFoundError when a provider is not there any more, ConfigError as `append_provider`.
+    """
+    subject = ".".join(str(part) for part in (*one.path, one.key))
+    return Writer(config_dir, data_dir, step).change("set", subject, note, _assigning([one]))
+
+
+def difference(config_dir: Path, data_dir: Path, one: Assignment) -> list[str]:
+    """What `set_value` would change, as lines of a unified diff; raises as it does."""
+    before, after = Writer(config_dir, data_dir, lambda _: None).preview(_assigning([one]))
+    lines = unified_diff(
+        before.splitlines(), after.splitlines(), PROVIDERS, PROVIDERS, "", "", 2, ""
+    )
+    return list(lines)
+
+
+def _assigning(assignments: Sequence[Assignment]) -> Edit:
     def edit(text: str, data: Entries) -> str:
         for one in assignments:
-            path = one.path
-            if path[0] == "providers":
-                path = ("providers", _index(data, str(path[1])), *path[2:])
-            text = set_key(text, path, one.key, one.value)
-            place: Any = data
-            for part in path:
-                place = place[part]
-            place.pop(one.key, None)
-            if one.value is not None:
-                place[one.key] = copy.deepcopy(one.value)
+            text = _assign(text, data, one)
         return text
 
-    return Writer(config_dir, data_dir, step, file).change("refresh", file, note, edit)
+    return edit
+
+
+def _assign(text: str, data: Entries, one: Assignment) -> str:
+    path, place = one.path, cast("Any", data)
+    if path[0] == "providers":
+        path = ("providers", _index(data, str(path[1])), *path[2:])
+    if len(path) == 1 and path[0] not in place:
+        place[path[0]] = {one.key: copy.deepcopy(one.value)}
+        return set_key(text, (), str(path[0]), place[path[0]])
+    for part in path:
+        place = place[part]
+    if isinstance(one.value, list) and isinstance(place.get(one.key), list):
+        return _reorder(text, (*path, one.key), place[one.key], one.value)
+    place.pop(one.key, None)
+    if one.value is not None:
+        place[one.key] = copy.deepcopy(one.value)
+    return set_key(text, path, one.key, one.value)
+
+
+def _reorder(
+    text: str, path: tuple[str | int, ...], items: list[object], wanted: Sequence[object]
+) -> str:
+    """Move, add and take out items until they are as wanted; what stays keeps its comments."""
+    for index in reversed(range(len(items))):
+        if items[index] not in wanted:
+            text = remove_item(text, path, index)
+            del items[index]
+    for index, item in enumerate(wanted):
+        if items[index : index + 1] == [item]:
+            continue
+        if item in items:
+            text = remove_item(text, path, items.index(item))
+            items.remove(item)
+        text = insert_item(text, path, item, index)
+        items.insert(index, item)
+    return text
 
 
 def undo(config_dir: Path, data_dir: Path, *, step: Step = lambda _: None) -> str:

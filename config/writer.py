@@ -101,6 +101,14 @@ class Writer:
             self._replace(after, expected=change.before)
             return change
 
+    def preview(self, edit: Edit) -> tuple[str, str]:
+        """The file's text before and after a change that is valid, and that is not made."""
+        with self._locked():
+            before = self._read()
+            after = self._edited(before, edit)
+            self._validate(after)
+        return before.decode(), after.decode()
+
     def undo(self) -> str:
         with self._locked():
             current = self._read()
@@ -115,6 +123,7 @@ class Writer:
             "remove": "the removal of",
             "trial": "the trial of",
             "refresh": "the refresh of",
+            "set": "the change of",
         }
         return (
             f"undid {what[change.kind]} `{change.subject}` of {change.at} ({change.note});"

@@ -63,7 +63,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
             route_tab(service)
             knowledge_tab(service, files, write=write)
             models_tab(service, write=write)
-            settings_tab(service)
+            settings_tab(service, write=write)
         add_endpoints(service, write=write)
         news_line(service)
         demo.load(

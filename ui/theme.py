@@ -27,6 +27,7 @@ SCRIPTS = (
     "models",
     "news",
     "settings",
+    "changes",
 )
 
 CSP = "; ".join(

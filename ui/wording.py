@@ -37,6 +37,28 @@ PASSAGES = {
 """What becomes of the passages that were found."""
 
 
+CHANGES = {
+    "order": "Order of the models, best first",
+    "limits": "Limits, in seconds",
+    "budget": "Spending limits a day, in US dollars",
+    "providers": "Models",
+    "ttft_s": "How long the first model may take to begin; then the fallback answers.",
+    "think_s": "How long a model that thinks may take from its first thought to its first word.",
+    "stall_s": "The longest silence in the middle of an answer.",
+    "deadline_s": "The longest that a request may take in all.",
+    "late_s": "How long an answer is still listened to that comes after the fallback's.",
+    "budget_all": "For all models together; those that cost money are skipped beyond it.",
+    "budget_one": "For this model alone; it is skipped beyond it.",
+    "model": "The name by which its host knows the model.",
+    "max_tokens": "The longest answer, in tokens.",
+    "temperature": "From 0, always the likeliest word, to 2.",
+    "refused": "Changes can be made at this machine, or by whoever signed in.",
+    "same": "That is what the file says already.",
+    "made": "Made. It is in force within a few seconds.",
+}
+"""What can be changed from the page, and what came of it."""
+
+
 def seconds(ms: float | None) -> str:
     """A duration as people say it: `85 ms`, `1.24 s`, `2 min 5 s`."""
     if ms is None:

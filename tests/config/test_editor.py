@@ -294,3 +294,47 @@ def test_killed_at_any_step_of_an_undo_the_file_is_the_old_or_the_new_one(
     if not undone:
         editor.undo(config, data)
     assert text_of(config) == PROVIDERS
+
+
+BLOCK = """\
+priorities:
+  technical:
+    - llama-a   # the usual
+    - llama-b
+  general: [llama-a, llama-b]
+"""
+
+
+def with_two(config: Path) -> None:
+    text = PROVIDERS.replace(
+        "    model: 'a'        # quoted on purpose\n",
+        "    model: 'a'        # quoted on purpose\n  - {name: llama-b, host: local, model: b}\n",
+    )
+    start, end = text.index("priorities:"), text.index("fallback:")
+    (config / "providers.yaml").write_text(text[:start] + BLOCK + text[end:])
+
+
+@pytest.mark.parametrize("category", ["technical", "general"])
+def test_an_order_is_set_item_by_item_and_taken_back(folders, category: str):
+    with_two(folders[0])
+    before = text_of(folders[0])
+    wanted = editor.Assignment(("priorities",), category, ["llama-b", "llama-a"])
+    editor.set_value(*folders, wanted, "b is steadier")
+    assert load(*folders).priorities[category] == ("llama-b", "llama-a")
+    assert "# Best first." in before or "# Hosts first." in text_of(folders[0])
+    assert "the change of `priorities." in editor.undo(*folders)
+    assert text_of(folders[0]) == before
+
+
+def test_a_value_of_a_section_that_was_not_there_is_set(folders):
+    one = editor.Assignment(("limits",), "ttft_s", 1.5)
+    assert "+limits: {ttft_s: 1.5}" in editor.difference(*folders, one)
+    assert "limits" not in text_of(folders[0])
+    editor.set_value(*folders, one, "quicker")
+    assert load(*folders).limits.ttft_s == 1.5
+
+
+def test_a_difference_of_what_is_not_valid_is_refused(folders):
+    one = editor.Assignment(("limits",), "ttft_s", -1)
+    with pytest.raises(ConfigError, match="nothing was changed"):
+        editor.difference(*folders, one)

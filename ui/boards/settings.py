@@ -7,14 +7,17 @@ import gradio as gr
 from config.models import Settings
 from config.provenance import provenance
 from ui.blocks import AT_ONCE, widget
+from ui.boards.changes import changes_part
 from ui.chat_service import ChatService
 
 
-def settings_tab(service: ChatService) -> None:
+def settings_tab(service: ChatService, *, write: bool) -> None:
     def refresh() -> object:
         return board(service.router.settings)
 
     with gr.Tab("Settings", id="settings"):
+        if write:
+            changes_part(service)
         shown = widget("settings", None, elem_id="settings")
         shown.refresh(refresh, None, shown, **AT_ONCE)
 

@@ -1,0 +1,134 @@
+// One value of the configuration at a time: chosen, changed, seen as a difference, made, taken back.
+(() => {
+  const { el, icon } = RouterPage;
+
+  // A list that is put in order by dragging, or by its buttons.
+  function order(names) {
+    const list = el("ol", { class: "rt-sortable", "aria-label": "Order, best first" });
+    let held = null;
+    for (const name of names) {
+      const move = (by) => () => {
+        const other = by < 0 ? item.previousElementSibling : item.nextElementSibling;
+        if (other) by < 0 ? other.before(item) : other.after(item);
+      };
+      const step = (by, label) =>
+        el(
+          "button",
+          { type: "button", class: "rt-step", "aria-label": `${label}: ${name}`, onclick: move(by) },
+          icon(by < 0 ? "up" : "down")
+        );
+      const item = el(
+        "li",
+        {
+          draggable: "true",
+          "data-name": name,
+          ondragstart: (event) => {
+            held = item;
+            event.dataTransfer.effectAllowed = "move";
+          },
+          ondragover: (event) => {
+            event.preventDefault();
+            if (!held || held === item) return;
+            const box = item.getBoundingClientRect();
+            event.clientY > box.top + box.height / 2 ? item.after(held) : item.before(held);
+          },
+          ondrop: (event) => event.preventDefault(),
+        },
+        el("span", { class: "rt-wrap" }, name),
+        step(-1, "Up"),
+        step(1, "Down")
+      );
+      list.append(item);
+    }
+    return { root: list, value: () => [...list.children].map((item) => item.dataset.name) };
+  }
+
+  function field(one) {
+    const box = el("input", {
+      class: "rt-search",
+      inputmode: one.kind === "text" ? "text" : "decimal",
+      "aria-label": "New value",
+      placeholder: "empty: the default",
+    });
+    box.value = one.value ?? "";
+    return { root: box, value: () => box.value };
+  }
+
+  RouterPage.views.changes = (host, trigger) => {
+    let known = [];
+    let key = "";
+    let edited = null;
+    const choice = el("select", {
+      class: "rt-select",
+      "aria-label": "What to change",
+      onchange: () => choose(choice.value),
+    });
+    const note = el("p", { class: "rt-muted rt-small" });
+    const place = el("div", {});
+    const reason = el("input", { class: "rt-search", "aria-label": "Reason", placeholder: "Why? The reason is kept." });
+    const make = button("Make this change", () => trigger("make", sent()));
+    const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": "The difference", hidden: true });
+    const said = el("p", { class: "rt-wrap", role: "status" });
+    const form = el(
+      "form",
+      { class: "rt-stack", onsubmit: (event) => (event.preventDefault(), trigger("look", sent())) },
+      choice, note, place, reason,
+      el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, "Show the difference"),
+        button("Undo the last change", () => trigger("undo", {}))),
+      diff, make
+    );
+    const barred = el("p", { class: "rt-muted" }, "Changes can be made at this machine, or by whoever signed in.");
+    host.replaceChildren(
+      el("section", { class: "rt-card rt-stack" }, el("h2", {}, "Change the configuration"), barred, form, said)
+    );
+    make.hidden = true;
+
+    function button(label, onclick) {
+      return el("button", { type: "button", class: "rt-button", onclick }, label);
+    }
+
+    function sent() {
+      return { key, value: edited.value(), reason: reason.value };
+    }
+
+    function choose(wanted) {
+      const one = known.find((s) => s.key === wanted) || known[0];
+      key = choice.value = one.key;
+      edited = one.kind === "order" ? order(one.value) : field(one);
+      note.textContent = one.note;
+      place.replaceChildren(edited.root);
+      diff.hidden = make.hidden = true;
+    }
+
+    function offer() {
+      const groups = new Map();
+      for (const one of known) {
+        if (!groups.has(one.group)) groups.set(one.group, el("optgroup", { label: one.group }));
+        groups.get(one.group).append(el("option", { value: one.key }, one.key.split("/").slice(1).join(" · ")));
+      }
+      choice.replaceChildren(...groups.values());
+    }
+
+    function line(text) {
+      const kind = { "+": "added", "-": "removed", "@": "place" }[text[0]] || "";
+      return el("span", { "data-line": kind }, `${text}\n`);
+    }
+
+    return (value) => {
+      form.hidden = !value.may;
+      barred.hidden = value.may;
+      const asked = JSON.stringify(value.settings);
+      const changed = asked !== JSON.stringify(known);
+      known = value.settings;
+      if (changed) offer();
+      // What somebody is writing stays, until it is made or the file says something else.
+      if (changed || value.made) choose(key);
+      if (value.made) reason.value = "";
+      said.textContent = value.problem || value.said || "";
+      said.dataset.kind = value.problem ? "problem" : "";
+      diff.replaceChildren(...(value.lines || []).map(line));
+      diff.hidden = make.hidden = !value.lines?.length;
+      host.dataset.ready = "true";
+    };
+  };
+})();

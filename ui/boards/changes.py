@@ -1,0 +1,180 @@
+"""Changes of the configuration from the page: one value at a time, through the one editor of
+`providers.yaml`, seen as a difference before it is made, and taken back by a click.
+
+Only for whoever signed in, or sits at this machine; never on a Space.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+from starlette.requests import Request
+
+from config import editor
+from config.errors import RouterError, UsageError
+from config.models import Settings
+from ui.blocks import AT_ONCE, widget
+from ui.chat_service import ChatService
+from ui.wording import CHANGES, sentence
+from web.hosts import is_loopback, name_of
+
+LIMITS = ("ttft_s", "think_s", "stall_s", "deadline_s", "late_s")
+MOST_REASON = 200
+Kind = Literal["order", "number", "whole", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value that may be changed; its key is its path in the file, joined by slashes."""
+
+    path: tuple[str, ...]
+    kind: Kind
+    value: object
+    group: str
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        return "/".join(self.path)
+
+    def assignment(self, given: object) -> editor.Assignment:
+        """The change to that value, as the page sends it; UsageError if it is none."""
+        return editor.Assignment(self.path[:-1], self.path[-1], self._typed(given))
+
+    def _typed(self, given: object) -> object:
+        if self.kind == "order":
+            if not isinstance(given, list) or sorted(given) != sorted(map(str, _list(self.value))):
+                raise UsageError("an order has the same models as before", "value")
+            return given
+        text = str(given or "").strip()
+        if self.kind == "text":
+            if not text:
+                raise UsageError(f"`{self.path[-1]}` needs a value", "value")
+            return text
+        return _number(text, self.path[-1], whole=self.kind == "whole")
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _number(text: str, name: str, *, whole: bool) -> float | int | None:
+    """None for nothing, which takes the value away: the default holds then."""
+    if not text:
+        return None
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        kind = "a whole number" if whole else "a number"
+        raise UsageError(f"`{name}` must be {kind} from 0 up, or empty", "value")
+    return number
+
+
+def offered(settings: Settings) -> list[Setting]:
+    """All that may be changed, with what is in force."""
+    return list(_settings(settings))
+
+
+def _settings(settings: Settings) -> Iterator[Setting]:
+    for category, order in settings.priorities.items():
+        yield Setting(("priorities", category), "order", list(order), CHANGES["order"])
+    for name in LIMITS:
+        value = getattr(settings.limits, name)
+        yield Setting(("limits", name), "number", value, CHANGES["limits"], CHANGES[name])
+    budget = settings.budget
+    each = CHANGES["budget_all"]
+    yield Setting(("budget", "daily_usd"), "number", budget.daily_usd, CHANGES["budget"], each)
+    for provider in settings.providers:
+        own = ("budget", "providers", provider.name)
+        limit = budget.providers.get(provider.name)
+        yield Setting(own, "number", limit, CHANGES["budget"], CHANGES["budget_one"])
+    for provider in settings.providers:
+        group, path = CHANGES["providers"], ("providers", provider.name)
+        if provider.model is not None:
+            yield Setting((*path, "model"), "text", provider.model, group, CHANGES["model"])
+        most, warmth = provider.max_tokens, provider.temperature
+        yield Setting((*path, "max_tokens"), "whole", most, group, CHANGES["max_tokens"])
+        yield Setting((*path, "temperature"), "number", warmth, group, CHANGES["temperature"])
+
+
+def may_change(request: Request | gr.Request) -> bool:
+    """Whether whoever sent the request signed in, or sits at this machine.
+
+    `request` is Gradio's or Starlette's; a proxy's word on where it came from counts.
+    """
+    if getattr(request, "username", None):
+        return True
+    here = request.client is not None and is_loopback(request.client.host)
+    return here and is_loopback(name_of(request.headers.get("host", "")) or "")
+
+
+def changes_part(service: ChatService) -> None:
+    """The form, on the board of the settings."""
+    router = service.router
+
+    def shown(request: gr.Request, **said: object) -> dict[str, object]:
+        settings = router.settings
+        every = [
+            {"key": s.key, "kind": s.kind, "value": s.value, "group": s.group, "note": s.note}
+            for s in offered(settings)
+        ]
+        return {"may": may_change(request), "settings": every, **said}
+
+    def refresh(request: gr.Request) -> object:
+        return shown(request)
+
+    def wanted(sent: Mapping[str, Any], request: gr.Request) -> tuple[editor.Assignment, str]:
+        if not may_change(request):
+            raise UsageError(CHANGES["refused"], "key")
+        key, reason = str(sent.get("key")), str(sent.get("reason") or "").strip()
+        found = next((s for s in offered(router.settings) if s.key == key), None)
+        if found is None:
+            raise UsageError("this cannot be changed here", "key")
+        if not reason:
+            raise UsageError("say why in a few words: the reason is kept", "reason")
+        return found.assignment(sent.get("value")), reason[:MOST_REASON]
+
+    def folders() -> tuple[Any, Any]:
+        return router.settings.config_dir, router.settings.data_dir
+
+    async def look(event: gr.EventData, request: gr.Request) -> object:
+        try:
+            one, _ = wanted(event._data or {}, request)
+            lines = await asyncio.to_thread(editor.difference, *folders(), one)
+        except RouterError as error:
+            return shown(request, problem=sentence(str(error)))
+        return shown(request, lines=lines, said="" if lines else CHANGES["same"])
+
+    async def make(event: gr.EventData, request: gr.Request) -> object:
+        try:
+            one, reason = wanted(event._data or {}, request)
+            by = request.username or "somebody at this machine"
+            note = f"{reason} ({by})"
+            change = await asyncio.to_thread(editor.set_value, *folders(), one, note)
+        except RouterError as error:
+            return shown(request, problem=sentence(str(error)))
+        detail = {"reason": reason, "by": by, "value": one.value}
+        await router.services.log.audit("config.changed", change.subject, detail)
+        return shown(request, said=CHANGES["made"], made=change.id)
+
+    async def take_back(request: gr.Request) -> object:
+        if not may_change(request):
+            return shown(request, problem=CHANGES["refused"])
+        try:
+            said = await router.discovery.undo()
+        except RouterError as error:
+            return shown(request, problem=sentence(str(error)))
+        return shown(request, said=sentence(said))
+
+    form = widget("changes", None, elem_id="changes", events=("look", "make", "undo"))
+    form.refresh(refresh, None, form, **AT_ONCE)
+    form.look(look, None, form, **AT_ONCE)
+    form.make(make, None, form, **AT_ONCE)
+    form.undo(take_back, None, form, **AT_ONCE)
