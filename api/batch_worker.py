@@ -1,9 +1,8 @@
-"""Answers the lines of batches behind the service's own requests, as many processes as there are.
+"""Answers the lines of batches, behind the service's own requests, in every serving process.
 
-A line passes through the same routes as a caller's request, with the key of whoever left it, so
-that limits, budgets and breakers hold; it yields to callers at the gate. Its place among those
-under way is free once its result is kept: when a process is killed, what was under way in it is
-asked again and nothing else is.
+A line takes the same routes as a caller's request, with its owner's key, so that limits, budgets
+and breakers apply; it yields to callers at the gate. Its place is released once its result is
+stored: if a process is killed, only its lines in progress are sent again.
 """
 
 from __future__ import annotations
@@ -38,20 +37,21 @@ logger = structlog.get_logger()
 T = TypeVar("T")
 
 POLL_S = 1.0
-"""How often a process looks for what another one was left."""
+"""How often a process looks for work that another one left."""
 SWEEP_S = 600.0
 SIGN_S = 1.0
-"""How often a process says that it lives; cancelled batches are noticed as often."""
+"""How often a process renews its leases; cancelled batches are noticed at the same interval."""
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 60.0, 60.0)
-"""How long a line waits before each further try where nobody could answer: a host that was away for
-four minutes costs a batch no line. Retry-After counts where it is longer."""
+"""Delays before each further attempt at a line that nobody could answer: a host that is down for
+four minutes costs a batch no line. A longer Retry-After takes precedence."""
 MOST_WAIT_S = 300.0
 THREADS = 4
-"""For statements; each is short."""
+"""Threads for statements, each of which is short."""
 PATIENCE_S = 10.0
-"""How long a caller waits for a database that is silent."""
+"""How long a caller waits for a database that does not answer."""
 LEAVE_S = 2.0
-"""How long a process that ends waits for it; then its parts pass on when their time is over."""
+"""How long a process that ends waits for it; after that, its parts pass on when their leases
+expire."""
 
 
 class BatchStore:
@@ -63,13 +63,14 @@ class BatchStore:
         self.batches = Batches(database)
         self.queue = Queue(database)
         self.left = asyncio.Event()
-        """Set when something was left here that a process may take on at once."""
+        """Set when there is work here that a process may claim at once."""
         self._threads: Readers | None = None
 
     async def run(
         self, call: Callable[..., T], *args: object, within_s: float | None = None, **named: object
     ) -> T:
-        """Call it in a thread; StorageError as it raises it, or where it takes longer."""
+        """Call it in a thread; raises the StorageError that it raises, or one if it takes too
+        long."""
         if self._threads is None:
             self._threads = Readers(THREADS, self.database.close, "batches")
         began = asyncio.wrap_future(self._threads.submit(partial(call, *args, **named)))
@@ -79,11 +80,11 @@ class BatchStore:
             raise StorageError(f"The batches in {self.database.where} do not answer.") from None
 
     async def ask(self, call: Callable[..., T], *args: object, **named: object) -> T:
-        """`run` for a caller, who does not wait for a silent database."""
+        """`run` for a caller, who does not wait for a database that does not answer."""
         return await self.run(call, *args, within_s=PATIENCE_S, **named)
 
     def close(self) -> None:
-        """A statement that a silent database keeps waiting is left to end by itself."""
+        """A statement that is waiting for the database is left to end by itself."""
         if self._threads is not None:
             self._threads.close(0.1)
 
@@ -94,8 +95,8 @@ class Held:
 
     work: Work
     until: float
-    """On this process's clock: no line is begun after it. Counted from before it was asked for, so
-    that it is never later than the database's."""
+    """On this process's clock: no line is started after it. Counted from before the claim, so that
+    it is never later than the database's."""
     left: deque[tuple[int, bytes]]
     under_way: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,8 +116,8 @@ class BatchWorker:
         most_lines: Callable[[], int],
         owners: Callable[[], dict[str, SecretStr] | None],
     ) -> None:
-        """`concurrency`: how many lines may be under way; `owners`: whose batches go on, with the
-        key of each."""
+        """`concurrency`: maximum number of lines in progress; `owners`: whose batches are answered,
+        with the key of each."""
         self._app = app
         self._store = store
         self._concurrency = concurrency
@@ -133,7 +134,7 @@ class BatchWorker:
         self._sweep_at = monotonic() + SWEEP_S
 
     async def run(self) -> None:
-        """Until it is stopped; then until nothing is under way, and parts are given back."""
+        """Run until stopped; then until no line is in progress, and release the parts."""
         beside = [asyncio.create_task(work()) for work in (self._say_alive, self._keep)]
         reported = ""
         try:
@@ -146,7 +147,7 @@ class BatchWorker:
                         logger.error("batches_wait", error=str(error))
                     reported = str(error)
                     await self._pause(POLL_S)
-                except Exception:  # a bug there does not end what other batches wait for
+                except Exception:  # a bug there must not end the other batches
                     logger.exception("batches_crashed")
                     await self._pause(POLL_S)
             while self._lines:
@@ -155,20 +156,20 @@ class BatchWorker:
             for task in (*beside, *self._lines):
                 task.cancel()
             await asyncio.wait([*beside, *self._lines])
-            with suppress(StorageError):  # then they are taken over when their time is over
+            with suppress(StorageError):  # then they are claimed again when their leases expire
                 release, held = self._store.queue.release, list(self._held)
                 await self._store.run(release, held, within_s=LEAVE_S)
             for bulk in self._bulks.values():
                 await bulk.close()
 
     def stop(self) -> None:
-        """Begin no line any more; `run` ends with those under way."""
+        """Start no more lines; `run` ends when those in progress have."""
         self._stopping.set()
         self._moved.set()
         self._store.left.set()
 
     async def _step(self) -> None:
-        """Begin a line, or take on a part, or wait for a reason to look again."""
+        """Start a line, or claim a part, or wait for a reason to check again."""
         self._moved.clear()
         if len(self._lines) >= self._concurrency():
             await self._moved.wait()
@@ -187,7 +188,7 @@ class BatchWorker:
         return next((h for h in self._held.values() if h.left and now < h.until), None)
 
     async def _take_on(self) -> bool:
-        """Take on a part, or check a batch that begins; False where there is neither."""
+        """Claim a part, or check a batch that begins; False if there is neither."""
         store, lease_s = self._store, self._lease_s()
         self._store.left.clear()
         if not store.database.in_use:
@@ -212,7 +213,7 @@ class BatchWorker:
         return False
 
     async def _pause(self, seconds: float) -> None:
-        """Until something is left here, a line ends, or the time is over."""
+        """Wait until there is work here, a line ends, or the time is over."""
         waits = [asyncio.create_task(e.wait()) for e in (self._store.left, self._moved)]
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -221,11 +222,12 @@ class BatchWorker:
     # -- a line -----------------------------------------------------------------------------------
 
     async def _do(self, held: Held, place: int, raw: bytes) -> None:
-        """Ask one line and keep its result; what could not be asked stays with the part."""
+        """Send one line and store its result; a line that could not be answered stays with the
+        part."""
         try:
             try:
                 result = await self._ask(held, place, raw)
-            except Exception:  # asked again it would fail again
+            except Exception:  # it would fail again
                 logger.exception("batch_line_crashed")
                 result = unasked(held.work.key, place, raw, "internal_error")
             if result is not None:
@@ -259,7 +261,7 @@ class BatchWorker:
             wait.cancel()
 
     def _bulk(self, owner: str) -> Bulk | None:
-        """Asks with the owner's key; None where it was taken away."""
+        """Sends lines with the owner's key; None if that was removed."""
         owners = self._owners()
         if owners is not None and owner not in owners:
             return None
@@ -273,15 +275,16 @@ class BatchWorker:
         self._moved.set()
 
     async def _give_back(self, held: Held) -> None:
-        """Nothing of the part is left here: it is done, or its rest is for another time."""
+        """Nothing of the part is left here: it is done, or the rest is left for later."""
         self._held.pop(held.work.key, None)
-        with suppress(StorageError):  # it passes on when its time is over
+        with suppress(StorageError):  # it passes on when its lease expires
             await self._store.run(self._store.queue.release, [held.work.key])
 
     # -- beside the lines -------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Write results as they come, all that wait in one transaction, until they are written."""
+        """Store results as they come, all waiting ones in one transaction, until they are
+        written."""
         while True:
             await self._due.wait()
             self._due.clear()
@@ -301,7 +304,7 @@ class BatchWorker:
                     self._store.left.set()
 
     async def _say_alive(self) -> None:
-        """Hold the parts for longer; leave those whose batch has ended, or that are another's."""
+        """Renew the leases; drop parts whose batch has ended, or that another process has."""
         while True:
             await asyncio.sleep(min(SIGN_S, self._lease_s() / 3))
             if not self._held:

@@ -1,4 +1,4 @@
-"""`/v1/batches`: files of requests that are answered behind all others, as OpenAI's clients ask."""
+"""`/v1/batches`: files of requests that are answered behind all others, for OpenAI's clients."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         openapi_extra=body_of(BatchRequest),
     )
     async def create_batch(request: Request) -> dict[str, object]:
-        """Have the requests of a file answered; they begin once the file was checked."""
+        """Answer the requests of a file; they start once the file was checked."""
         body = await read_json(request)
         order = _order(body, keys.owner(request), router.settings.batch)
         row = await store.ask(store.batches.create, order)
@@ -138,7 +138,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         responses=errors(404),
     )
     async def retrieve_batch(request: Request, batch_id: str) -> dict[str, object]:
-        """How far a batch is."""
+        """The batch's progress."""
         return shown(*await store.ask(store.batches.get, keys.owner(request), batch_id))
 
     @routes.post(
@@ -148,7 +148,7 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         responses=errors(400, 404),
     )
     async def cancel_batch(request: Request, batch_id: str) -> dict[str, object]:
-        """Ask nothing more of it; what was answered is kept."""
+        """Send no further lines; results so far are kept."""
         row = await store.ask(store.batches.cancel, keys.owner(request), batch_id)
         store.left.set()
         return shown(*row)
@@ -157,13 +157,13 @@ def batch_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
 
 
 def _order(body: dict[str, object], owner: str, limits: Batch) -> Order:
-    """RefusedError names the first parameter that is wrong."""
+    """Raises RefusedError that names the first invalid parameter."""
     try:
         asked = BatchRequest.model_validate(body)
     except ValidationError as error:
         raise refusal(error.errors(include_url=False)) from None
     if asked.endpoint not in ROUTES:
-        message = f"`endpoint` is none of {', '.join(ROUTES)}"
+        message = f"`endpoint` is not one of {', '.join(ROUTES)}"
         raise invalid(message, "endpoint", "invalid_value")
     _check_metadata(asked.metadata or {})
     return Order(
@@ -196,7 +196,7 @@ def _check_metadata(pairs: dict[str, str]) -> None:
 
 
 def shown(row: RowMapping, counts: Counts) -> dict[str, object]:
-    """A batch as OpenAI's clients know it."""
+    """A batch in the form that OpenAI's clients expect."""
     mistakes, pairs = row["errors"], row["metadata"]
     times = {name: None if row[name] is None else int(row[name]) for name in TIMES}
     return {

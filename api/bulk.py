@@ -57,15 +57,15 @@ class BulkResult(TypedDict):
 
 
 class Attempt(NamedTuple):
-    """One try of a line."""
+    """One attempt at a line."""
 
     result: BulkResult
     retry_after_s: float
-    """What the route asks to wait before another try; 0 where it names nothing."""
+    """Seconds that the route asks to wait before another attempt; 0 if it names none."""
 
     @property
     def may_pass(self) -> bool:
-        """Nothing is wrong with the line: too much is asked at once, or nobody can answer now."""
+        """Whether a retry may help: too many requests at once, or nobody can answer now."""
         response = self.result["response"]
         return response is not None and response["status_code"] in (408, 429, 503)
 
@@ -150,11 +150,11 @@ def _result(
 
 
 MOST_ERRORS = 50
-"""Told of one file; the rest is likely the same mistake."""
+"""Number of mistakes reported for one file; the rest are probably the same mistake."""
 
 
 def mistakes(files: Files, batch: RowMapping, most_lines: int) -> list[LineError]:
-    """The first mistakes of the batch's file; empty where it can be answered. Blocks."""
+    """The first mistakes in the batch's file; empty if it is valid. Blocks."""
     found: list[LineError] = []
     names: set[bytes] = set()
     number, lines = 0, 0
@@ -170,7 +170,7 @@ def mistakes(files: Files, batch: RowMapping, most_lines: int) -> list[LineError
                     return found
         number += 1
     if not lines:
-        found.append(_said("empty_file", "the file holds no line"))
+        found.append(_said("empty_file", "the file has no lines"))
     return found
 
 
@@ -180,7 +180,7 @@ def _mistake(raw: bytes, endpoint: str, names: set[bytes]) -> LineError | None:
     except orjson.JSONDecodeError:
         line = None
     if not isinstance(line, dict):
-        return _said("invalid_json_line", "the line is no JSON object")
+        return _said("invalid_json_line", "the line is not a JSON object")
     if (problem := problem_of(line)) is not None:
         return _said("invalid_request", problem)
     if line["url"] != endpoint:

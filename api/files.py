@@ -1,4 +1,4 @@
-"""`/v1/files`: what callers leave for batches, and what batches leave for them."""
+"""`/v1/files`: input files of batches, and their results."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from graph.router import Router
 from web.body import DRAIN_BYTES, LARGE_BYTES, declared_bytes
 
 SILENCE_S = 30.0
-"""How long an upload may send nothing."""
+"""How long, in seconds, an upload may send nothing."""
 FIELD_BYTES = 64 * 2**10
 MOST_LISTED = 10_000
 DAY_S = 86_400.0
 SHORTEST_S, LONGEST_S = 3_600.0, 30 * DAY_S
-"""What `expires_after` may say, as at OpenAI."""
+"""Allowed values of `expires_after`, as at OpenAI."""
 NAME = 255
 
 
@@ -87,7 +87,7 @@ def file_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         openapi_extra=UPLOAD,
     )
     async def create_file(request: Request) -> dict[str, object]:
-        """Take in a file of requests, one a line, for a batch."""
+        """Store a file of requests, one on each line, for a batch."""
         limits = router.settings.batch
         form = await _form(request, limits)
         try:
@@ -120,7 +120,7 @@ def file_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         responses=errors(404),
     )
     async def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
-        """What is known of a file."""
+        """A file's metadata."""
         return shown(await store.ask(store.files.get, keys.owner(request), file_id))
 
     @routes.delete(
@@ -130,13 +130,13 @@ def file_routes(router: Router, store: BatchStore, keys: Keys) -> APIRouter:
         responses=errors(400, 404),
     )
     async def delete_file(request: Request, file_id: str) -> dict[str, object]:
-        """Remove a file; refused while a batch reads it."""
+        """Delete a file; refused while a batch reads it."""
         await store.ask(store.files.delete, keys.owner(request), file_id)
         return {"id": file_id, "object": "file", "deleted": True}
 
     @routes.get("/v1/files/{file_id}/content", operation_id="downloadFile", responses=errors(404))
     async def download_file(request: Request, file_id: str) -> Response:
-        """The file itself, as it is read."""
+        """The file itself, streamed as it is read."""
         row = await store.ask(store.files.get, keys.owner(request), file_id)
         headers = {"content-length": str(row["bytes"])}
         return StreamingResponse(
@@ -153,7 +153,7 @@ async def _pieces(store: BatchStore, row: RowMapping) -> AsyncIterator[bytes]:
 
 
 async def _form(request: Request, limits: Batch) -> FormData:
-    """The fields of an upload; the file is on disk where it is large. RefusedError."""
+    """The fields of an upload; a large file is on disk. Raises RefusedError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise invalid("send the file as `multipart/form-data`, with `purpose` and `file`")
@@ -174,7 +174,7 @@ async def _form(request: Request, limits: Batch) -> FormData:
 
 
 async def _bounded(request: Request, most: int, limits: Batch) -> AsyncGenerator[bytes]:
-    """The body as it comes, bounded in size and in silence."""
+    """The body as it comes, bounded in size and in pauses."""
     stream, size, declared = request.stream(), 0, declared_bytes(request)
     while True:
         try:
@@ -193,7 +193,7 @@ async def _bounded(request: Request, most: int, limits: Batch) -> AsyncGenerator
                     break
             raise _too_large(limits)
         if before <= LARGE_BYTES < size and not request.state.may_be_large():
-            message = "too many large bodies are under way; try again in a moment"
+            message = "too many large bodies at once; try again in a moment"
             raise RefusedError(too_many(message, 1.0, code="overloaded"))
         yield chunk
 
@@ -205,7 +205,7 @@ def _too_large(limits: Batch) -> RefusedError:
 
 
 def _upload(form: FormData, owner: str, limits: Batch) -> tuple[Upload, UploadFile]:
-    """What is to be stored; RefusedError names the field that is wrong."""
+    """What to store; raises RefusedError that names the invalid field."""
     purpose, source = form.get("purpose"), form.get("file")
     if purpose != INPUT:
         given = "is missing" if purpose is None else f"is {str(purpose)[:40]!r}"
@@ -222,7 +222,7 @@ def _upload(form: FormData, owner: str, limits: Batch) -> tuple[Upload, UploadFi
 
 
 def keep_of(given: Mapping[str, object] | None, limits: Batch, param: str) -> float:
-    """How long to keep a file, in seconds; RefusedError for what cannot be."""
+    """How long to keep a file, in seconds; raises RefusedError for an invalid value."""
     if given is None:
         return limits.keep_days * DAY_S
     try:
@@ -240,7 +240,7 @@ def keep_of(given: Mapping[str, object] | None, limits: Batch, param: str) -> fl
 
 
 def shown(row: RowMapping) -> dict[str, object]:
-    """A file as OpenAI's clients know it."""
+    """A file in the form that OpenAI's clients expect."""
     return {
         "id": row["id"],
         "object": "file",

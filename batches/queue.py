@@ -1,9 +1,9 @@
-"""Who answers which part of a batch: parts are held for a while, and pass on when it is over.
+"""Leases of a batch's parts to the processes that answer them.
 
-A holder says every few seconds that it lives. One that was killed does not: when its time is over
-another takes the part on and asks what has no result yet. PostgreSQL gives each part to one claimer
-by `FOR UPDATE SKIP LOCKED`, SQLite by having one writer at a time. Results are kept line by line
-and by their place, so that the first one of a line stands.
+A holder renews its leases every few seconds. If it is killed, its leases expire, and another
+process claims the parts and sends the lines without results. PostgreSQL gives each part to one
+claimer by `FOR UPDATE SKIP LOCKED`, SQLite by having one writer at a time. Results are stored line
+by line under their position, so that the first result of a line is kept.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from batches.tables import batches, file_parts, parts, results
 
 
 class PartKey(NamedTuple):
-    """Names a part of a batch."""
+    """Identifies a part of a batch."""
 
     batch_id: str
     part: int
 
 
 class Work(NamedTuple):
-    """A part that was taken on: its lines that have no result yet, by their place in it."""
+    """A claimed part: its lines without results, by their position in it."""
 
     key: PartKey
     owner: str
@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The answer of one line, as it is kept."""
+    """The stored answer of one line."""
 
     key: PartKey
     line: int
@@ -53,17 +53,17 @@ ENDS = {
 
 
 class Queue:
-    """The parts, as one process sees them: `holder` names it. Blocks: call it in a thread."""
+    """The parts, from one process's view: `holder` names it. Blocks: call it in a thread."""
 
     def __init__(self, database: BatchDatabase) -> None:
         self._database = database
         self.holder = uuid.uuid4().hex
 
     def claim(self, lease_s: float, owners: Collection[str] | None) -> Work | None:
-        """The next part that nobody holds, of the batch whose turn it is.
+        """The next part without a holder, of the batch whose turn it is.
 
-        Only batches of these owners are gone on with; None: of all. Parts of batches that were
-        cancelled or whose time is over are closed on the way.
+        Only of batches of these owners; None: of all. Parts of batches that were cancelled or have
+        expired are closed on the way.
         """
         while True:
             with self._database.write() as connection:
@@ -80,7 +80,8 @@ class Queue:
                 self._close(connection, batch, key, lines, code, now)
 
     def renew(self, lease_s: float, keys: Collection[PartKey]) -> dict[PartKey, bool]:
-        """Hold these parts for longer; for each that is held, whether its batch goes on."""
+        """Renew the leases of these parts; for each that is still held, whether its batch
+        continues."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             named = tuple_(parts.c.batch_id, parts.c.part).in_(keys)
@@ -93,7 +94,7 @@ class Queue:
             return {PartKey(r["batch_id"], r["part"]): _end_of(r, now) is None for r in rows}
 
     def release(self, keys: Collection[PartKey]) -> None:
-        """Give parts back; anybody may go on with them at once."""
+        """Release parts, so that any process may claim them at once."""
         with self._database.write() as connection:
             for key in keys:
                 here = (*_of(key), parts.c.holder == self.holder)
@@ -101,7 +102,7 @@ class Queue:
                 connection.execute(update(parts).where(*here).values(**free))
 
     def record(self, found: Sequence[Result]) -> bool:
-        """Keep results, in one transaction; whether any part is done by them."""
+        """Store results in one transaction; returns whether they complete a part."""
         with self._database.write() as connection:
             _keep(self._database, connection, found)
             done = [_count(connection, key) for key in sorted({r.key for r in found})]
@@ -113,7 +114,7 @@ class Queue:
         going = select(batches).where(batches.c.status.in_(OPEN)).order_by(batches.c.turn)
         for batch in connection.execute(going).mappings().all():
             if owners is not None and batch["owner"] not in owners and not _end_of(batch, now):
-                continue  # its key was taken away
+                continue  # its key was removed
             wanted = select(parts).where(
                 parts.c.batch_id == batch["id"], parts.c.done.is_(False), parts.c.held_until < now
             )
@@ -139,7 +140,7 @@ class Queue:
         code: str,
         now: float,
     ) -> None:
-        """What was not asked gets an error in the place of an answer."""
+        """Lines that were not sent get an error instead of an answer."""
         if code == "batch_expired" and batch["expired_at"] is None:
             of = batches.c.id == key.batch_id
             connection.execute(update(batches).where(of).values(expired_at=now))
@@ -148,14 +149,14 @@ class Queue:
 
 
 def _end_of(batch: RowMapping, now: float) -> str | None:
-    """Why no line of the batch is asked any more, or None."""
+    """Why the batch's remaining lines are no longer sent, or None."""
     if batch["status"] != "in_progress":
         return "batch_cancelled"
     return "batch_expired" if now >= batch["expires_at"] else None
 
 
 def unasked(key: PartKey, line: int, raw: bytes, code: str) -> Result:
-    """An error in the place of an answer; `code` is one of `ENDS`."""
+    """An error instead of an answer; `code` is one of `ENDS`."""
     body = {
         "id": f"batch_req_{uuid.uuid4().hex}",
         "custom_id": json.loads(raw)["custom_id"],
@@ -166,7 +167,7 @@ def unasked(key: PartKey, line: int, raw: bytes, code: str) -> Result:
 
 
 def _left(connection: Connection, batch: RowMapping, key: PartKey) -> tuple[tuple[int, bytes], ...]:
-    """The lines of a part that have no result."""
+    """The lines of a part without results."""
     of = (file_parts.c.file_id == batch["input_file_id"], file_parts.c.part == key.part)
     body = bytes(connection.execute(select(file_parts.c.body).where(*of)).scalar_one())
     kept = select(results.c.line).where(
@@ -187,7 +188,7 @@ def _keep(database: BatchDatabase, connection: Connection, found: Sequence[Resul
 
 
 def _count(connection: Connection, key: PartKey) -> bool:
-    """Bring the part's figures up to date; whether it is done."""
+    """Update the part's counts; returns whether it is done."""
     of = (results.c.batch_id == key.batch_id, results.c.part == key.part)
     counted = select(results.c.failed, func.count()).where(*of).group_by(results.c.failed)
     part = select(parts.c.lines).where(*_of(key)).with_for_update()

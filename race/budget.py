@@ -1,8 +1,9 @@
 """Limits on spending and on extra calls.
 
-Replicas that share a log share the day's budget: of what was left at its last look at the log, each
-may spend its part until the next, a second later. Together they spend no more than the budget and
-the calls that run when it is reached; a replica that the others have not seen yet may add one part.
+Replicas that share a log share the day's budget: each may spend its share of what was left at its
+last read of the log, until the next read a second later. Together they spend at most the budget
+plus the calls in progress when it is reached; a replica that the others have not seen yet may add
+one share.
 
 Near a daily limit cheap models come first; at the limit, paid ones are skipped. Hedged requests
 (Dean and Barroso, The Tail at Scale, CACM 2013) may turn out to be unnecessary, so they are limited
@@ -27,9 +28,9 @@ class Allowance:
     budget: Budget
     spent: Mapping[str, float]
     own: Mapping[str, float] = field(default_factory=dict)
-    """What of it this process has spent since its last look at the log."""
+    """The part of it that this process has spent since its last read of the log."""
     sharers: int = 1
-    """Processes that spend the budget, this one too."""
+    """Number of processes that spend the budget, including this one."""
 
     @property
     def total(self) -> float:
@@ -61,11 +62,11 @@ class Allowance:
         parts = [(limit, self.total, sum(self.own.values()))]
         parts.append((own, spent, self.own.get(provider, 0.0)))
         if self.sharers > 1 and any(self._over(*part) for part in parts):
-            return f"this replica's part of today's budget is spent (${self.total:.4f} in all)"
+            return f"this replica's share of today's budget is spent (${self.total:.4f} in all)"
         return None
 
     def _over(self, limit: float | None, spent: float, own: float) -> bool:
-        """Our part of what was left at the last look is used up."""
+        """Whether this process's share of what was left at the last read is used up."""
         return limit is not None and own >= (limit - (spent - own)) / self.sharers
 
 

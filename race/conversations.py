@@ -1,4 +1,4 @@
-"""Which provider holds a conversation's prompt cache, and what it is worth to stay with it."""
+"""Which provider holds a conversation's prompt cache, and the value of staying with it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from config.models import Cost
 from providers.base import Message, Usage
 
 MOST = 10_000
-"""Conversations remembered at once; the oldest goes first."""
+"""Maximum number of conversations in memory; the oldest goes first."""
 
 HITS = 2.0
-"""Turns that "all of it is in the cache" is believed for before a provider has shown it."""
+"""Weight, in turns, of the prior that everything is cached, before a provider has shown
+otherwise."""
 
 MOST_HITS = 20.0
-"""Turns that what it has shown is worth, at most: hosts change."""
+"""Maximum weight, in turns, of what a provider has shown, since hosts change."""
 
 
 MOST_NEWS = 1_000
-"""Conversations that other replicas are told of at a time."""
+"""Maximum number of conversations reported to other replicas at once."""
 
 Note = tuple[str, float, int, int]
 """Provider, seconds since its answer, messages, tokens."""
@@ -35,24 +36,24 @@ class Thread(NamedTuple):
 
     key: bytes
     named: bool
-    """The caller has named the conversation."""
+    """Whether the caller has named the conversation."""
     length: int
     """Messages so far."""
 
 
 class Held(NamedTuple):
-    """Who answered a conversation last."""
+    """The provider that answered a conversation last."""
 
     provider: str
     until: float
     length: int
     tokens: int
-    """Of its prompt and its answer: what a prompt cache can hold of the next turn."""
+    """Tokens of its prompt and answer: what a prompt cache can hold of the next turn."""
 
 
 def thread(caller: str, session_id: str | None, messages: Sequence[Message]) -> Thread:
-    """The conversation of these messages: by the name that this caller gave it, else by its first
-    messages, up to the user's first one. `caller` tells the callers apart."""
+    """The conversation of these messages: by the name that the caller gave it, else by its first
+    messages, up to the user's first one. `caller` distinguishes the callers."""
     if session_id is not None:
         said: object = [caller, session_id]
     else:
@@ -63,7 +64,7 @@ def thread(caller: str, session_id: str | None, messages: Sequence[Message]) -> 
 
 
 class Conversations:
-    """Shared by all requests of a process; every method is quick."""
+    """Shared by all requests of a process; every method is fast."""
 
     def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl_s = ttl_s
@@ -78,10 +79,10 @@ class Conversations:
         return self
 
     def holder(self, of: Thread) -> Held | None:
-        """Who answered it last, if that is not too long ago.
+        """The provider that answered it last, unless that is too long ago.
 
-        One without a name must have grown: programs begin every prompt with the same examples,
-        answers of an assistant among them, and those are no conversation.
+        A conversation without a name must have grown: programs begin every prompt with the same
+        examples, which may include an assistant's answers, and those are not a conversation.
         """
         held = self._known.get(of.key)
         if held is None or self._clock() >= held.until:
@@ -89,7 +90,8 @@ class Conversations:
         return held if of.named or of.length > held.length else None
 
     def remember(self, of: Thread, provider: str, usage: Usage | None) -> None:
-        """This provider answered it as the primary, with that usage as the host counted it."""
+        """Record that this provider answered it as the primary, with the usage that the host
+        reported."""
         held = self.holder(of)
         if usage is not None and held is not None and held.provider == provider and held.tokens:
             self._found(provider, min(1.0, usage.cached / held.tokens))
@@ -104,7 +106,8 @@ class Conversations:
             self._known.popitem(last=False)
 
     def news(self, within_s: float) -> dict[str, Note]:
-        """What was remembered here within that time, for other replicas; the newest at most."""
+        """Conversations recorded here within that time, for other replicas; at most the newest
+        few."""
         now = self._clock()
         self._fresh = {
             key: at
@@ -118,7 +121,7 @@ class Conversations:
         }
 
     def hear(self, notes: Mapping[str, Note], age_s: float) -> None:
-        """Take over what another replica noted so long ago, but where we know of a later answer."""
+        """Adopt what another replica recorded so long ago, unless a later answer is known here."""
         now = self._clock()
         for named, (provider, before_s, length, tokens) in notes.items():
             key, until = bytes.fromhex(named), now - age_s - before_s + self._ttl_s
@@ -126,12 +129,12 @@ class Conversations:
             if until > now and (ours is None or ours.until < until):
                 self._known[key] = Held(provider, until, length, tokens)
                 self._known.move_to_end(key)
-                self._fresh.pop(key, None)  # it is told by whoever answered it
+                self._fresh.pop(key, None)  # the replica that answered it reports it
         while len(self._known) > MOST:
             self._known.popitem(last=False)
 
     def cached(self, held: Held) -> float:
-        """Tokens of the next turn that its holder is expected to find in its cache."""
+        """The number of the next turn's tokens expected to be in its holder's cache."""
         return held.tokens * self._hits.get(held.provider, (HITS, 1.0))[1]
 
     def _found(self, provider: str, share: float) -> None:
@@ -141,8 +144,8 @@ class Conversations:
 
 
 def saved_usd(tokens: float, cost: Cost | None) -> float:
-    """What so many tokens of a prompt cost less for being cached; nothing where no price of cached
-    tokens is known."""
+    """How much less so many prompt tokens cost in USD if cached; zero if no price of cached tokens
+    is known."""
     if cost is None or cost.cached_input is None:
         return 0.0
     return tokens * (cost.input - cost.cached_input) / 1_000_000

@@ -14,15 +14,15 @@ from config.models import Admission
 RETRY_AFTER_S = 1.0
 
 YIELDED = 4
-"""While callers are answered, batches have this part of their places: what they take of processor
-and upstreams is what a caller would wait for."""
+"""While callers are being answered, batches may use one in this many of their places, since they
+share processor and upstreams with callers."""
 
 _yields: ContextVar[bool] = ContextVar("yields", default=False)
 
 
 @contextmanager
 def yielding() -> Iterator[None]:
-    """Requests made in this block, through whatever routes, stand behind those of callers."""
+    """Requests made in this block, through any route, yield to those of callers."""
     before = _yields.set(True)
     try:
         yield

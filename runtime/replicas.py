@@ -1,5 +1,5 @@
-"""What replicas on one log tell each other once a second, each in one note of its own: that they
-are there, and which provider holds which conversation's prompt cache.
+"""What the replicas of one log publish once a second, each in a hint of its own: that they are
+running, and which provider holds which conversation's prompt cache.
 
 So a conversation stays where its cache is, whichever replica has its next turn, and the day's
 budget is divided among those that spend it (`race/budget.py`).
@@ -18,17 +18,17 @@ from telemetry.records import HintRow
 
 PREFIX = "replica:"
 PRESENT_S = 4.0
-"""A replica whose note is older than this, by the database's clock, is gone."""
+"""A replica whose hint is older than this, by the database's clock, counts as gone."""
 RENEW_S = 1.5
-"""How often a note is written that only says that its replica is there."""
+"""How often a hint is written that only reports that its replica is running."""
 KEPT_S = 3_600.0
-"""Notes of replicas that have ended are removed after so long."""
+"""Seconds after which the hints of ended replicas are removed."""
 NEWS_S = 5.0
-"""So long a conversation stays in the note: a replica that looks once a second sees it."""
+"""How long a conversation stays in the hint: replicas that read once a second see it."""
 
 
 class Notes(Protocol):
-    """The part of the log that carries them."""
+    """The part of the log that carries these hints."""
 
     async def hint(
         self, name: str, detail: Mapping[str, object], *, stale: tuple[str, float] | None = None
@@ -40,7 +40,7 @@ class Notes(Protocol):
 
 
 class Replicas:
-    """One replica's side of it."""
+    """One replica's side of the exchange."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = PREFIX + uuid.uuid4().hex
@@ -51,7 +51,8 @@ class Replicas:
         self._first = True
 
     async def exchange(self, routing: RoutingState, log: Notes, settings: Settings) -> None:
-        """Write our note if there is cause, then read those of the others. Raises StorageError."""
+        """Write this replica's hint if necessary, then read those of the others. Raises
+        StorageError."""
         await self._write(routing, log, settings)
         now, sharers = log.now(), 1
         for name, note in (await log.hints()).items():
@@ -64,7 +65,7 @@ class Replicas:
         routing.sharers = sharers
 
     async def _write(self, routing: RoutingState, log: Notes, settings: Settings) -> None:
-        """Without a limit to share and conversations to tell of, nothing is written."""
+        """Nothing is written without a limit to share or conversations to report."""
         held = routing.conversations.news(NEWS_S)
         budget = settings.budget
         limited = budget.daily_usd is not None or bool(budget.providers)

@@ -41,7 +41,7 @@ class Job:
     done: Callable[[Exception | None], None] = field(default=lambda _error: None)
     prune: Prune | None = None
     stale: tuple[str, float] | None = None
-    """Notes whose name begins so and that are older go."""
+    """Hints older than this whose names have this prefix are removed."""
     spooled: bool = False
     """It is in the spool already: a transaction that still tries it must not spool it again."""
 
