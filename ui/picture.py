@@ -8,6 +8,7 @@ from typing import TypedDict, cast
 from race.state import Route
 from ui import wording
 from ui.display import Node, ShownAnswer, ShownAttempt
+from ui.replay import NOT_KEPT
 from ui.view import NODES, View
 
 TITLES = {
@@ -46,6 +47,7 @@ def picture(view: View) -> dict[str, object]:
         "reranked": view.reranked,
         "awaited": view.awaited,
         "turn": kept(view),
+        "prompt": "" if view.asked.get("prompt") == NOT_KEPT else view.asked.get("prompt"),
     }
 
 

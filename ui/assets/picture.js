@@ -12,6 +12,22 @@
 
   let made = 0;
 
+  const board = (name) =>
+    [...document.querySelectorAll('#tabs [role="tab"]')].find((tab) => tab.textContent.trim() === name);
+
+  // The board of comparisons with that prompt; it is drawn when it is first opened.
+  function compare(prompt) {
+    board("Compare").click();
+    RouterPage.address.go("compare");
+    const fill = () => {
+      const box = document.querySelector("#compare textarea");
+      if (!box) return requestAnimationFrame(fill);
+      box.value = prompt;
+      box.focus();
+    };
+    fill();
+  }
+
   RouterPage.views.picture = (host, trigger) => {
     const id = `rt-inspector-${(made += 1)}`;
     let value = null;
@@ -58,6 +74,32 @@
       },
       "Edit prompt"
     );
+    const beside = el(
+      "button",
+      {
+        type: "button",
+        class: "rt-link rt-trace",
+        hidden: true,
+        title: "Ask it again, with other models beside it",
+        onclick: () => compare(value.prompt),
+      },
+      "Ask beside others"
+    );
+    const example = el(
+      "button",
+      {
+        type: "button",
+        class: "rt-link rt-trace",
+        hidden: true,
+        title: "Let the classifier learn that prompts like this one are of its category",
+        onclick: () => {
+          trigger("select", { request_id: value.id, category: category().value });
+          live.textContent = `Prompts like this one are ${category().value} from now on.`;
+          example.replaceChildren("Example made", icon("done"));
+        },
+      },
+      "Make an example"
+    );
     const found = RouterPage.passages();
     const badges = el("div", { class: "rt-badges" });
     const notes = el("ul", { class: "rt-notes" });
@@ -71,7 +113,7 @@
     const editor = el("form", { class: "rt-editor", hidden: true, onsubmit: send });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, beside, example, clock),
       editor,
       graph.root,
       notes,
@@ -199,6 +241,10 @@
       editor.hidden = true;
     }
 
+    function category() {
+      return (value.badges || []).find((one) => one.name === "category");
+    }
+
     async function copy() {
       await navigator.clipboard.writeText(value.id);
       live.textContent = "The request id was copied.";
@@ -216,9 +262,12 @@
       trace.hidden = !value.id || value.phase === "running";
       fork.hidden = trace.hidden || !value.turn || !host.closest("#picture");
       edit.hidden = fork.hidden;
+      beside.hidden = trace.hidden || !value.prompt || !board("Compare");
+      example.hidden = trace.hidden || !value.prompt || !category()?.choices?.length;
       if (edit.hidden || editor.dataset.id !== value.id) editor.hidden = true;
       if (request.dataset.id === value.id) return;
       request.dataset.id = value.id;
+      example.replaceChildren("Make an example");
       request.replaceChildren(value.id.slice(0, 8), icon("copy"));
     }
 
