@@ -112,7 +112,7 @@ def judge(
     known_levels = {name: _mean(shown) for name, shown in measured.items()}
     sizes = {s.key: s for s in subjects}
     drawn = {
-        name: _drawn(sizes[name], level, measured[name], known_levels, sizes)
+        name: _shrunk(sizes[name], level, measured[name], known_levels, sizes)
         for name, level in known_levels.items()
     }
     errors = {name: _error(shown, links) for name, shown in measured.items()}
@@ -222,7 +222,7 @@ def _mean(shown: Sequence[Shown]) -> float:
     return sum(s.weight * s.level for s in shown) / sum(s.weight for s in shown)
 
 
-def _drawn(
+def _shrunk(
     subject: Subject,
     level: float,
     shown: Sequence[Shown],

@@ -55,7 +55,7 @@ def checked(
     `messages` are OpenAI's, instead of a prompt and its history.
     """
     named = checked_category(settings, category), checked_provider(settings, provider)
-    options, wishes = _readied(options or {}, settings), wishes or {}
+    options, wishes = _with_host_fields(options or {}, settings), wishes or {}
     session = options.get("session_id") or None
     if session is not None and len(session) > MOST_SESSION:
         raise UsageError(f"`session_id` has more than {MOST_SESSION} characters", "session_id")
@@ -68,7 +68,7 @@ def checked(
             raise UsageError("give `messages`, or `prompt` and `history`, not both", "messages")
         said = conversation(messages)
         _check_size(sum(len(written(message)) for message in said), "messages", "messages have")
-        words, before, whole = _understood(said)
+        words, before, whole = _split_conversation(said)
         return Asked(words, before, *named, options, rewindable, whole, wishes, session, caller)
     if prompt is not None and not isinstance(prompt, str):
         raise UsageError(f"`prompt` must be text, not {type(prompt).__name__}", "prompt")
@@ -115,7 +115,7 @@ def with_tools(
     return cast(Options, {**(options or {}), "extra": extra})
 
 
-def _readied(options: Options, settings: Settings) -> Options:
+def _with_host_fields(options: Options, settings: Settings) -> Options:
     """The options with the additional fields that hosts accept; raises UsageError that names one
     that no host does."""
     extra = options.get("extra")
@@ -134,7 +134,7 @@ def _readied(options: Options, settings: Settings) -> Options:
     return readied
 
 
-def _understood(said: list[Message]) -> tuple[str, list[Message], Sequence[Message]]:
+def _split_conversation(said: list[Message]) -> tuple[str, list[Message], Sequence[Message]]:
     """The user's own words, the turns before them, and the conversation if it contains more than
     those."""
     last = said[-1]
