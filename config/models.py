@@ -122,7 +122,6 @@ class Provider(Model):
     added: str | None = None
     evidence: dict[str, object] | None = None
     trial: Trial | None = None
-
     resolved_model: str = Field(default="", exclude=True)
     disabled: str | None = Field(default=None, exclude=True)
     """Why the provider cannot be used, as a sentence; None if it can."""
@@ -243,14 +242,13 @@ class Affinity(Model):
 
 
 class Judge(Model):
-    """A model that compares the two answers of some races, without knowing whose they are."""
+    """A model that compares both answers of some races, without their names; None: nobody."""
 
     provider: str | None = None
-    """The provider that is asked; None: nobody."""
     share: Share = 0.05
-    """Of the races, drawn before they start: in these the loser may finish."""
+    """Of the races, drawn before they start; the loser of such a race may finish."""
     daily_usd: float | None = Field(default=1.0, ge=0)
-    """What the judge and the losers that finish may cost a UTC day; None: no limit of its own."""
+    """Limit per UTC day for the judge and the losers that finish; None: no separate limit."""
 
 
 class Admission(Model):
@@ -259,22 +257,19 @@ class Admission(Model):
     races: int = Field(default=64, ge=1)
     queue: int = Field(default=1000, ge=0)
     batch: int = Field(default=8, ge=1)
-    """How many of the races may be lines of batches; a quarter of it while callers are answered."""
+    """Races that lines of batches may use; a quarter of these while callers are answered."""
 
 
 class Batch(Model):
-    """What callers may leave with the service to be answered later."""
+    """Limits of uploaded files and batches; `stored_mb` counts all files of one key together."""
 
     file_mb: float = Field(default=200.0, gt=0)
-    """The largest file."""
     lines: int = Field(default=200_000, ge=1)
-    """Requests of one batch."""
     stored_mb: float = Field(default=2_000.0, gt=0)
-    """All files of one key together."""
     keep_days: float = Field(default=30.0, gt=0)
-    """How long files and ended batches are kept that name no time of their own."""
+    """How long files and ended batches without `expires_after` are kept."""
     lease_s: float = Field(default=30.0, ge=1, le=3_600)
-    """After so long without a sign of life another process goes on with a piece of a batch."""
+    """A process without a heartbeat for this long loses its parts of batches to another one."""
 
 
 class Api(Model):
