@@ -20,6 +20,7 @@ SCRIPTS = (
     "overview",
     "compare",
     "priorities",
+    "whatif",
     "log",
     "providers",
     "knowledge",

@@ -16,6 +16,7 @@ from runtime.reports import CategoryOrder
 from telemetry.records import AuditRow
 from ui import wording
 from ui.blocks import AT_ONCE, widget
+from ui.boards.whatif import what_if_part
 from ui.chat_service import ChatService
 
 EVERY_S = 2.0
@@ -37,6 +38,7 @@ def priorities_tab(service: ChatService) -> None:
     with gr.Tab("Ranking", id="priorities"):
         shown = widget("priorities", None, elem_id="priorities", every_s=EVERY_S)
         shown.refresh(refresh, None, shown, **AT_ONCE)
+        what_if_part(service)
 
 
 def board(

@@ -1,0 +1,23 @@
+"""The sliders below the ranking, in a browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.conftest import Visitor
+
+
+@pytest.mark.browser
+def test_a_slider_says_what_would_have_been_and_changes_nothing(visitor: Visitor):
+    page, site = visitor.page, visitor.site
+    site.run(site.router.answer("What is the capital of Australia?"))
+    before = site.router.settings.ranking
+    visitor.tab("Ranking")
+    slider = page.get_by_label("What cost takes off")
+    expect(slider).to_have_value(str(before.cost_weight))
+    slider.fill("0.6")
+    slider.dispatch_event("change")
+    expect(page.locator("#whatif tbody tr").first).to_be_visible()
+    expect(page.locator("#whatif [role=status]")).to_contain_text("Not enough data")
+    assert site.router.settings.ranking == before
