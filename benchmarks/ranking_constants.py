@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import ranking_sets
 from benchmarks.ranking_felt import (
     World,
+    alike,
     error_drift,
     latency_drift,
     learner,
@@ -44,22 +45,6 @@ WEIGH = {"latency": 0.02, "errors": 0.02, "liking": 0.02, "prompts": 0.004, "tur
 """From which loss on a figure is said to be worse: about two standard errors of three runs."""
 
 Figures = dict[str, list[float]]
-
-
-def alike(seed: int) -> World:
-    """Two that succeed and answer alike: whichever turn the order takes is for nothing."""
-    rng, requests = np.random.default_rng(seed), 2_000
-    worth = np.full((requests, 2), 0.95)
-    return World(
-        name="two alike",
-        models=("one", "other"),
-        categories=("general",),
-        category=np.zeros(requests, dtype=int),
-        ok=rng.random(worth.shape) < worth,
-        ttft_s=0.4 * np.exp(0.5 * rng.standard_normal(worth.shape)),
-        liked=None,
-        worth=worth,
-    )
 
 
 def prompts(seed: int) -> ranking_sets.Prompts:

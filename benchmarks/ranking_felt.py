@@ -156,6 +156,22 @@ def hundred(seed: int) -> World:
     )
 
 
+def alike(seed: int) -> World:
+    """Two that succeed and answer alike: whichever turn the order takes is for nothing."""
+    rng, requests = np.random.default_rng(seed), 2_000
+    worth = np.full((requests, 2), 0.95)
+    return World(
+        name="two alike",
+        models=("one", "other"),
+        categories=("general",),
+        category=np.zeros(requests, dtype=int),
+        ok=rng.random(worth.shape) < worth,
+        ttft_s=0.4 * np.exp(0.5 * rng.standard_normal(worth.shape)),
+        liked=None,
+        worth=worth,
+    )
+
+
 @dataclass
 class Played:
     """What a policy did in a world."""

@@ -11,6 +11,7 @@ import hashlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -18,9 +19,11 @@ import numpy as np
 
 from benchmarks import ranking_sets
 from benchmarks.bandits import OPPONENTS, Bandit
+from benchmarks.classification import ready, shipped
 from benchmarks.ranking_felt import (
     Played,
     World,
+    alike,
     bandit,
     error_drift,
     fixed,
@@ -36,7 +39,9 @@ from config.models import Settings
 from providers.base import ProviderError
 from race.permits import Permit
 from race.routing_state import RoutingState
+from routing.classifier.classifier import MODEL
 from routing.ranking.reward import Observation
+from vectorstore.prompt_encoder import PromptEncoder
 
 RUNS = 10
 ORDERS = 20
@@ -158,6 +163,9 @@ def conviction(drawn: Sequence[int], sets: Sequence[ranking_sets.Prompts]) -> It
     yield judged("stuck more than .03 below", f"{stuck} of {total}", "≤ 1", stuck <= 1)
     turned = learner(hundred(drawn[0]), drawn[0], Weights()).reorderings
     yield judged("reorderings of a hundred like", str(turned), "≤ 5 in 10,000", turned <= 5)
+    turns = [learner(alike(seed), seed, Weights()).reorderings for seed in drawn]
+    shown = f"{fmean(turns):.1f} in the mean, {max(turns)} at most"
+    yield judged("reorderings of two alike", shown, "≤ 2 in 2,000", fmean(turns) <= 2.0)
 
 
 TARGETS = {"routerdc": 0.012, "llmrouter": 0.02}
@@ -180,6 +188,17 @@ def gains(drawn: Sequence[int], sets: Sequence[ranking_sets.Prompts]) -> Iterato
         yield judged("beyond the control, lower bound", f"{low:+.4f}", "> 0", low > 0.0)
 
 
+def labelled(file: Path) -> list[ranking_sets.Prompts]:
+    """The file's sets with the categories that the shipped classifier gives the prompts."""
+    classifier = ready(shipped(), PromptEncoder.load(MODEL))
+
+    def labels(prompts: Sequence[str]) -> np.ndarray:
+        return np.array([classifier.classify(prompt).category for prompt in prompts])
+
+    known = ranking_sets.read(file, labels)
+    return [replace(found, name=f"{found.name}, product's categories") for found in known]
+
+
 def figures(files: Sequence[Path], runs: int = RUNS, orders: int = ORDERS) -> Iterator[str]:
     yield "0. What users feel, in virtual time; seeds from the commit's hash"
     yield from drifts(seeds(runs))
@@ -193,3 +212,5 @@ def figures(files: Sequence[Path], runs: int = RUNS, orders: int = ORDERS) -> It
         yield ""
         yield f"  Answered prompts, {orders} orders each"
         yield from gains(seeds(orders), sets)
+        yield "  The same, with the product's own categories"
+        yield from gains(seeds(orders), [s for f in files for s in labelled(f)])

@@ -263,6 +263,11 @@ class Arm:
         return mean
 
     @property
+    def answers(self) -> float:
+        """How many it gave, in whichever category, with forgetting."""
+        return self.weight + self.prior.elsewhere
+
+    @property
     def only_failed(self) -> bool:
         """Whether it was tried and never answered in time."""
         return self.success.seen > 0 and not self.healthy[0]

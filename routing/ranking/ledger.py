@@ -276,12 +276,15 @@ class Ledger:
     def _credit(self, category: str, course: Course) -> None:
         """Credit those that were hardly tried with what is known of those declared after them: a
         model for which somebody has just set a key shall not wait behind the one that stood in."""
+        held = [self.arms[category, name] for name in self.declared[category]]
+        if not any(arm.floor or arm.answers < TRIED for arm in held):
+            return
         best = 0.0
         for name in reversed(self.declared[category]):
             if name in self.on_trial:
                 continue
             arm = self.arms[category, name]
-            floor = best if arm.weight + arm.prior.elsewhere < TRIED else 0.0
+            floor = best if arm.answers < TRIED else 0.0
             if abs(floor - arm.floor) > NOTED:
                 arm = self._arm(category, name)
                 arm.credit(floor)
