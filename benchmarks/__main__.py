@@ -9,6 +9,9 @@ import sys
 PARTS = {
     "race": "the cases of the race on the real clock",
     "speed": "beside the bare client and LangChain, in one run",
+    "peers": "over HTTP beside LangChain's with_fallbacks, in one run",
+    "workers": "what a second worker brings",
+    "two_by_two": "two replicas of two workers while their surroundings fail",
     "stream_cost": "CPU a stream",
     "classification": "accuracy, calibration and time, on prompts never trained on",
     "retrieval": "hit@5, MRR@10, the floor, and time at 10,000 chunks",
