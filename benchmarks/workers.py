@@ -27,6 +27,8 @@ from benchmarks.two_by_two import command, port, until
 
 CATEGORIES = SHIPPED / "categories.yaml"
 CALLERS = 32
+IDLE_S = 0.3
+"""CPU seconds of a service that only waits, in two seconds."""
 WRK = """
 local turn = 0
 request = function()
@@ -70,6 +72,17 @@ def cpu_s(group: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+async def at_rest(group: int) -> None:
+    """Until every worker has started: that is over when they use next to no CPU."""
+    async with asyncio.timeout(120):
+        before = cpu_s(group)
+        while True:
+            await asyncio.sleep(2.0)
+            if (now := cpu_s(group)) - before < IDLE_S:
+                return
+            before = now
+
+
 async def volley(url: str, script: Path, seconds: float) -> int:
     """How many requests `wrk` had answered in that time; RuntimeError if any was not."""
     wrk = await asyncio.create_subprocess_exec(
@@ -100,8 +113,9 @@ async def measure(folder: Path, seconds: float, rounds: int) -> list[Row]:
             where = ("--config", str(config), "--data", str(place / "data"))
             started = command(*words, *where, "--workers", str(workers))
             services[workers] = (await stack.enter_async_context(started)).pid, at
-        for _, at in services.values():
+        for group, at in services.values():
             await until(f"http://127.0.0.1:{at}/ready")
+            await at_rest(group)
             await volley(f"http://127.0.0.1:{at}", script, 3.0)
         for turn in range(rounds):
             for workers in (1, 2) if turn % 2 == 0 else (2, 1):
