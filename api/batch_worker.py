@@ -23,13 +23,14 @@ from api.bulk import Bulk, failed, mistakes
 from batches.database import BatchDatabase
 from batches.files import Files
 from batches.queue import PartKey, Queue, Result, Work, unasked
-from batches.store import Batches
+from batches.store import Batches, LineError
 from config.errors import StorageError
 from runtime.admission import yielding
 from telemetry.queries import Readers
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
+    from sqlalchemy import RowMapping
     from starlette.types import ASGIApp
 
 logger = structlog.get_logger()
@@ -52,6 +53,14 @@ PATIENCE_S = 10.0
 LEAVE_S = 2.0
 """How long a process that ends waits for it; after that, its parts pass on when their leases
 expire."""
+
+
+CRASHED: LineError = {
+    "code": "internal_error",
+    "line": None,
+    "message": "the service failed when it checked the file; its log has the details",
+    "param": None,
+}
 
 
 class BatchStore:
@@ -131,6 +140,7 @@ class BatchWorker:
         self._due = asyncio.Event()
         self._moved = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._checking: asyncio.Task[None] | None = None
         self._sweep_at = monotonic() + SWEEP_S
 
     async def run(self) -> None:
@@ -153,9 +163,10 @@ class BatchWorker:
             while self._lines:
                 await asyncio.wait(self._lines)
         finally:
-            for task in (*beside, *self._lines):
+            left = [*beside, *self._lines, *([self._checking] if self._checking else [])]
+            for task in left:
                 task.cancel()
-            await asyncio.wait([*beside, *self._lines])
+            await asyncio.wait(left)
             with suppress(StorageError):  # then they are claimed again when their leases expire
                 release, held = self._store.queue.release, list(self._held)
                 await self._store.run(release, held, within_s=LEAVE_S)
@@ -194,12 +205,10 @@ class BatchWorker:
         if not store.database.in_use:
             return False
         owners = self._owners()
-        if new := await store.run(store.batches.claim_unchecked, store.queue.holder, lease_s):
-            if errors := await store.run(mistakes, store.files, new, self._most_lines()):
-                await store.run(store.batches.fail, new["id"], errors)
-            else:
-                await store.run(store.batches.begin, new["id"])
-            return True
+        if self._checking is None or self._checking.done():
+            new = await store.run(store.batches.claim_unchecked, store.queue.holder, lease_s)
+            if new is not None:
+                self._checking = asyncio.create_task(self._check(new), name="batch-check")
         asked_at = monotonic()
         work = await store.run(store.queue.claim, lease_s, None if owners is None else set(owners))
         if work is not None:
@@ -211,6 +220,22 @@ class BatchWorker:
             await store.run(store.files.sweep)
             await store.run(store.batches.sweep)
         return False
+
+    async def _check(self, batch: RowMapping) -> None:
+        """Beside the lines of other batches, as a large file takes seconds; what fails here is
+        checked again when its time is over."""
+        store = self._store
+        try:
+            if errors := await store.run(mistakes, store.files, batch, self._most_lines()):
+                await store.run(store.batches.fail, batch["id"], errors)
+            else:
+                await store.run(store.batches.begin, batch["id"])
+        except StorageError as error:
+            logger.error("batch_not_checked", batch=batch["id"], error=str(error))
+        except Exception:  # checked again it would fail again
+            logger.exception("batch_check_crashed", batch=batch["id"])
+            await store.run(store.batches.fail, batch["id"], [CRASHED])
+        store.left.set()
 
     async def _pause(self, seconds: float) -> None:
         """Wait until there is work here, a line ends, or the time is over."""

@@ -74,6 +74,10 @@ class Queue:
                 batch, part = found
                 key = PartKey(batch["id"], part["part"])
                 lines = _left(connection, batch, key)
+                if not lines:
+                    done = update(parts).where(*_of(key)).values(done=True)
+                    connection.execute(done)
+                    continue
                 if (code := _end_of(batch, now)) is None:
                     self._take(connection, key, part, now, lease_s)
                     return Work(key, batch["owner"], lines)

@@ -200,3 +200,15 @@ def test_a_part_that_its_holder_does_not_know_of_is_not_held_for_ever(
     assert work is not None
     assert queue.renew(LONG, []) == {}
     assert Queue(database).claim(LONG, None) is not None
+
+
+def test_a_part_of_which_every_line_has_a_result_is_done(database: BatchDatabase) -> None:
+    batch = left(database, 1)
+    queue = Queue(database)
+    work = queue.claim(LONG, None)
+    assert work is not None
+    queue.record(answers(work))
+    with database.write() as connection:
+        connection.execute(update(parts).values(done=False, held_until=0.0))
+    assert queue.claim(LONG, None) is None
+    assert Batches(database).settle() == [batch]
