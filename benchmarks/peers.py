@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
 import statistics
 import sys
@@ -19,61 +18,19 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from benchmarks.bench import ROOT, SHIPPED, Row, learn_shipped, print_table, write_config
+from benchmarks.bench import SHIPPED, Row, learn_shipped, print_table, write_config
 from benchmarks.load import Figures, volley
+from benchmarks.processes import Service, process, steady
 from benchmarks.speed import PROMPTS
 
 PEER, HEDGED, AS_SHIPPED = "with_fallbacks", "hedged", "as shipped"
 ROOMY = {"ttft_s": 60.0, "stall_s": 60.0}
 
 
-class Service(NamedTuple):
-    """Its address, and the process that serves there."""
-
-    url: str
-    pid: int
-
-    def cpu_s(self) -> float:
-        """CPU seconds that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 Services = dict[str, Service]
 Measured = dict[str, list[Figures]]
-
-
-@asynccontextmanager
-async def process(*command: str) -> AsyncIterator[Service]:
-    """A service of this repository in a process of its own, which prints its address."""
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        cwd=ROOT,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert running.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            while b"http://" not in (line := await running.stdout.readline()):
-                if not line:
-                    raise RuntimeError(f"{command} did not start")
-        draining = asyncio.create_task(running.stdout.read())
-        yield Service(line.decode().split()[-1], running.pid)
-        draining.cancel()
-    finally:
-        if running.returncode is None:
-            running.terminate()
-        await running.wait()
-
-
-def steady(**options: float) -> tuple[str, ...]:
-    return ("-m", "benchmarks.steady", *(f"--{name}={value}" for name, value in options.items()))
 
 
 @asynccontextmanager

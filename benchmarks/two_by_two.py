@@ -30,7 +30,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ import yaml
 from playwright.async_api import Error as PlaywrightError
 
 from benchmarks.bench import ROOT, write_config
-from benchmarks.peers import process, steady
+from benchmarks.processes import command, port, process, steady, until
 from tests.telemetry.postgres import PostgresServer, postgres_bin
 
 if TYPE_CHECKING:
@@ -58,41 +58,6 @@ wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = '{"model": "auto", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
 """
-
-
-def port() -> int:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@asynccontextmanager
-async def command(
-    *words: str, env: dict[str, str] | None = None, log: Path | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program in a group of its own, which ends with the block."""
-    with (log or Path(os.devnull)).open("ab") as out:
-        running = await asyncio.create_subprocess_exec(
-            *words,
-            cwd=ROOT,
-            env={**os.environ, **(env or {})},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.terminate()
-            try:
-                await asyncio.wait_for(running.wait(), 40)
-            except TimeoutError:
-                os.killpg(running.pid, signal.SIGKILL)
-                await running.wait()
 
 
 @dataclass
@@ -302,17 +267,6 @@ class Cluster:
 async def get(session: aiohttp.ClientSession, url: str) -> bytes:
     async with session.get(url, headers={"connection": "close"}) as answer:
         return await answer.read()
-
-
-async def until(url: str) -> None:
-    """Until that address answers with 200."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(150):
-        while True:
-            with suppress(aiohttp.ClientError):
-                async with session.get(url) as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.2)
 
 
 async def under_load(cluster: Cluster, seen: Seen) -> str:

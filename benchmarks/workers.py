@@ -23,7 +23,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.bench import SHIPPED, Row, learn_shipped, print_table
-from benchmarks.two_by_two import command, port, until
+from benchmarks.processes import command, port, until
 
 CATEGORIES = SHIPPED / "categories.yaml"
 CALLERS = 32
