@@ -11,11 +11,13 @@ import pytest
 
 from config.errors import NotFoundError
 from config.models import Settings
+from graph.router import Router
 from race.routing_state import RoutingState
 from runtime.verdicts import chosen
 from telemetry.log import InteractionLog
 from tests.conftest import SettingsFor
 from tests.telemetry.rows import attempt, request
+from tests.upstream import Behaviour, Upstream
 
 C = "general"
 
@@ -99,3 +101,28 @@ async def test_what_judging_cost_today_is_known_apart(services: Any) -> None:
     await services.log.write(request("r0", at=now), rows)
     assert await services.log.spent_today(role="judge") == {"cheap": 0.25}
     assert sum((await services.log.spent_today()).values()) == 0.75
+
+
+async def test_a_judge_over_http_is_learned_from(
+    settings_for: SettingsFor, upstream: Upstream
+) -> None:
+    """Nothing of it is scripted but what the models say."""
+    upstream.behave("second", Behaviour(text='{"better": "tie"}'))
+    upstream.behave("first", Behaviour(text="It is Canberra."))
+    settings = settings_for(upstream, judge={"provider": "second", "share": 1.0})
+    async with Router(settings) as router:
+        said = await router.answer("What is the capital of Australia?", category=C)
+        await router.services.judging.settled()
+        row = await router.services.log.get(said.request_id)
+        (entry,) = [
+            e
+            for e in router.services.routing.ranking.standings(C).entries
+            if e.provider == said.provider
+        ]
+    assert said.provider == "first"
+    [verdict] = [a for a in row["attempts"] if a["role"] == "compare"]
+    assert (verdict["provider"], verdict["against"]) == ("first", "cheap")
+    assert (verdict["verdict"], verdict["source"]) == (0.5, "judge")
+    asked = [a for a in row["attempts"] if a["role"] == "judge" and a["provider"] == "second"]
+    assert [a["outcome"] for a in asked] == ["ok", "ok"]
+    assert entry.verdicts == 1
