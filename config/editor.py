@@ -156,7 +156,7 @@ def difference(config_dir: Path, data_dir: Path, one: Assignment) -> list[str]:
     lines = unified_diff(
         before.splitlines(), after.splitlines(), PROVIDERS, PROVIDERS, "", "", 2, ""
     )
-    return list(lines)
+    return list(lines)[2:]  # the names of both files are the same
 
 
 def _assigning(assignments: Sequence[Assignment]) -> Edit:

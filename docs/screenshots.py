@@ -1,4 +1,4 @@
-"""Takes the pictures of the page that the README shows.
+"""Takes the pictures of the page that the README and `docs/tour.md` show, and writes the tour.
 
     python docs/screenshots.py [NAME …]
 
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -73,6 +74,28 @@ async def late(tab: Any) -> None:
     await tab.locator("#talk .thought").filter(has_text="answered after all").wait_for()
 
 
+async def takeover(tab: Any) -> None:
+    """The example whose first model has so little time that the knowledge base answers."""
+    await tab.locator(".rt-takeover").click()
+    await tab.wait_for_selector('#picture .rt-view[data-phase="done"]')
+    await tab.wait_for_selector("#prompt .submit-button")
+    await tab.locator("#picture .rt-passages-found").wait_for()
+
+
+async def overview(tab: Any) -> None:
+    await board(tab, "Overview", "#overview .rt-tile")
+
+
+async def changes(tab: Any) -> None:
+    await board(tab, "Settings", "#changes [data-ready=true]")
+    await tab.get_by_label("What to change").select_option("priorities/technical")
+    down = tab.locator("#changes .rt-sortable .rt-step")
+    await down.nth(1).click()
+    await tab.get_by_label("Reason", exact=True).fill("steadier at night")
+    await tab.get_by_role("button", name="Show the difference").click()
+    await tab.locator("#changes .rt-diff").wait_for()
+
+
 async def priorities(tab: Any) -> None:
     await board(tab, "Ranking", "#priorities .rt-course")
 
@@ -110,6 +133,9 @@ async def knowledge(tab: Any) -> None:
 SHOTS: dict[str, tuple[Shot, dict[str, int], str]] = {
     "chat": (chat, DESKTOP, "light"),
     "chat-dark": (late, DESKTOP, "dark"),
+    "takeover": (takeover, DESKTOP, "light"),
+    "overview": (overview, DESKTOP, "light"),
+    "changes": (changes, DESKTOP, "light"),
     "priorities": (priorities, DESKTOP, "light"),
     "priorities-dark": (priorities, DESKTOP, "dark"),
     "log": (log, DESKTOP, "light"),
@@ -122,6 +148,61 @@ SHOTS: dict[str, tuple[Shot, dict[str, int], str]] = {
     "phone-dark": (chat, PHONE, "dark"),
     "phone-priorities": (priorities, PHONE, "light"),
 }
+
+
+TOUR = {
+    "chat": (
+        "Ask something",
+        "`make run`, then http://127.0.0.1:7860. Type a prompt, or click an example. On the"
+        " left is the answer; on the right what happens: the category and how sure the router"
+        " is of it, which models are called, when each begins and ends, and what they cost."
+        " Click a node of the graph to see what it was given and what it found.",
+    ),
+    "takeover": (
+        "Watch a model be overtaken",
+        "Under Examples, Takeover asks a slow model and gives it 0.1 seconds. What the"
+        " knowledge base has is shown from the first moment, with sources and scores, and held"
+        " back; when the time is up the fallback answers from it. The first model is still"
+        " listened to, and its answer comes as an amendment. “Give the first model” sets that"
+        " time for any prompt.",
+    ),
+    "overview": (
+        "See how it goes",
+        "Overview has requests, success, fallbacks, times, cost and tokens over an hour, a"
+        " day or a week. Each column leads to its requests.",
+    ),
+    "log": (
+        "Look into one request",
+        "Log lists every request, with filters that stand in the address. A row opens beside"
+        " the list and plays again as it happened.",
+    ),
+    "priorities": (
+        "See what was learned",
+        "Ranking shows for each category the order that follows from the log, how sure it is,"
+        " and why it changed last.",
+    ),
+    "knowledge": (
+        "Add a document",
+        "Knowledge takes files, shows what is in the knowledge base, and what it finds for a"
+        " question. A document that was added a minute ago answers the next prompt.",
+    ),
+    "changes": (
+        "Change something",
+        "Settings changes orders, limits and spending limits. The difference is shown first,"
+        " the reason is kept, and one click undoes it. Only at the machine itself, or behind a"
+        " login.",
+    ),
+}
+"""What a newcomer does in the first two minutes: picture, heading, words."""
+
+
+def write_tour() -> None:
+    """`docs/tour.md`, around the pictures."""
+    parts = ["# A tour of the page", "Made by `python docs/screenshots.py` with simulated models."]
+    for number, (name, (heading, text)) in enumerate(TOUR.items(), 1):
+        parts += [f"## {number}. {heading}", "\n".join(wrap(text, 105))]
+        parts.append(f"![{heading}](pictures/{name}.png)")
+    (ROOT / "docs" / "tour.md").write_text("\n\n".join(parts) + "\n")
 
 
 def shorten(file: Path) -> None:
@@ -178,6 +259,7 @@ def thin(file: Path) -> None:
 async def main(names: list[str]) -> None:
     quiet()
     PICTURES.mkdir(exist_ok=True)
+    write_tour()
     with tempfile.TemporaryDirectory() as folder:
         config, data = Path(folder) / "config", Path(folder) / "data"
         shutil.copytree(ROOT / "config" / "demo", config)

@@ -60,7 +60,7 @@ def examples_of(settings: Settings) -> dict[str, object]:
     takeover = {
         "name": "Takeover",
         "prompt": TAKEOVER,
-        "label": f"{TAKEOVER} The first model is given {TAKEOVER_S} seconds.",
+        "label": f"{TAKEOVER} A slow model is given {TAKEOVER_S} seconds.",
     }
     return {"categories": groups, "takeover": takeover}
 
@@ -94,14 +94,26 @@ class Handlers:
     ) -> object:
         sent = event._data or {}
         if sent.get("takeover"):
-            provider, wait = self._first(), TAKEOVER_S
+            provider, wait = self._slowest(), TAKEOVER_S
         return self.begin(str(sent.get("prompt", "")), category, provider, wait, conversation)
 
-    def _first(self) -> str:
-        """The model that is asked first, by name: asked so, it is asked in any case."""
-        settings = self.service.router.settings
-        orders = (settings.order(category) for category in settings.categories)
-        return next((order[0] for order in orders if order), "")
+    def _slowest(self) -> str:
+        """The model that takes longest to begin, as far as is known, and is not the fallback.
+
+        It is asked by name: so it is asked in any case.
+        """
+        settings, ranking = (
+            self.service.router.settings,
+            self.service.router.services.routing.ranking,
+        )
+        orders = [name for category in settings.categories for name in settings.order(category)]
+        others = [n for n in orders if n != settings.fallback.provider] or orders
+
+        def seconds(name: str) -> float:
+            script = settings.provider(name).simulation
+            return script.phases[0].ttft_s if script else ranking.ttft_p95_s(name) or 0.0
+
+        return max(others, key=seconds, default="")
 
     def begin_again(
         self,

@@ -58,6 +58,7 @@ def passages(view: View) -> dict[str, object] | None:
         return None
     return {
         "said": _standing(view, confident=found["confident"]),
+        "open": view.phase == "running" or bool((view.answer or ShownAnswer()).get("sources")),
         "answer": found["answer"],
         "found": [
             {

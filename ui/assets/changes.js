@@ -75,7 +75,7 @@
       choice, note, place, reason,
       el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, "Show the difference"),
         button("Undo the last change", () => trigger("undo", {}))),
-      diff, make
+      diff, el("div", { class: "rt-row" }, make)
     );
     const barred = el("p", { class: "rt-muted" }, "Changes can be made at this machine, or by whoever signed in.");
     host.replaceChildren(

@@ -43,10 +43,13 @@
       root.hidden = !found;
       if (!found) return;
       if (said.textContent !== found.said) said.textContent = found.said;
+      // Folded when it was not needed; what the reader opens or folds stays so until then.
+      const opened = `${value.id} ${found.open}`;
+      if (root.dataset.state !== opened) root.open = found.open;
+      root.dataset.state = opened;
       const key = value.id + JSON.stringify([found.found, found.answer]);
       if (key === shown) return;
       shown = key;
-      root.open = value.phase === "running";
       body.replaceChildren(
         el("ol", {}, ...found.found.map(passage)),
         found.answer ? held(found.answer) : ""

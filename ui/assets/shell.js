@@ -101,7 +101,7 @@
     mend();
   };
 
-  // Asked of the first model, which is given so little time that the knowledge base takes over.
+  // Asked of a slow model, which is given so little time that the knowledge base takes over.
   function takeover(one, trigger) {
     const ask = () => trigger("select", { prompt: one.prompt, takeover: "yes" });
     return el(
