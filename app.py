@@ -38,6 +38,7 @@ BELONGS_TO = {
     "workers": ("serve",),
     "out": ("batch",),
     "concurrency": ("batch",),
+    "engine": ("batch",),
     "resume": ("batch",),
     "json": ("ask", "route", "priorities", "search"),
     "apply": ("search",),
@@ -100,6 +101,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--no-ui", action="store_true", help="serve the HTTP API without the page")
     p.add_argument("--out", metavar="FILE", type=Path, help="where --batch writes its results")
     p.add_argument("--concurrency", metavar="N", type=int, help="prompts at once (default 4)")
+    p.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        help="what answers --batch: this process (default), or a Ray cluster",
+    )
     p.add_argument("--resume", action="store_true", help="skip what --out already answered")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--apply", action="store_true", help="try the best candidate and append it")

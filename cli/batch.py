@@ -8,20 +8,17 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.bulk import Bulk
-from api.server import create_app
+from cli.batch_answer import Answering
 from cli.batch_file import Item, Known, Line, Prompts, Results, is_error
-from config.errors import ConfigError, NoAnswerError, RouterError, StorageError, UsageError
+from config.errors import RouterError, UsageError
 from graph.router import Router
-from race.state import Answer
 from telemetry.console import Terminal
 
 AHEAD = 256
@@ -41,75 +38,84 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.batch.with_name(args.batch.stem + ".results.jsonl")
     if out.resolve() == args.batch.resolve():
         raise UsageError(f"--out {out} is the input file; name another one", "out")
-    known = Known(out, resume=args.resume)
-    results, tally = Results(out), Tally()
-    try:
-        asyncio.run(Run(router, prompts, known, results, tally).all(concurrency))
-    except KeyboardInterrupt:
-        results.close(known.rest())
-        left = prompts.count - tally.prompts
-        print(f"stopped; {left} prompts left: continue with --resume", file=sys.stderr)
-        return 130
-    results.close()
-    known.close()
-    tally.print(out)
-    return 1 if tally.errors else 0
+    with ExitStack() as stack:
+        answer: Callable[[Job], None] = Run(router, concurrency)
+        if args.engine == "ray":
+            from cli.batch_ray import RayRun
+
+            answer = stack.enter_context(RayRun(router.settings, out, concurrency, args.resume))
+        job = Job(prompts, out, resume=args.resume)
+        try:
+            with job.progress:
+                answer(job)
+        except KeyboardInterrupt:
+            job.results.close(job.known.rest())
+            left = prompts.count - job.tally.prompts
+            print(f"stopped; {left} prompts left: continue with --resume", file=sys.stderr)
+            return 130
+        job.results.close()
+        job.known.close()
+    job.tally.print(out)
+    return 1 if job.tally.errors else 0
 
 
-class Run:
-    """One pass over the file: at most `AHEAD` lines are read beyond the first unfinished one."""
+class Job:
+    """What is asked and what has come of it, whichever engine answers."""
 
-    def __init__(
-        self, router: Router, prompts: Prompts, known: Known, results: Results, tally: Tally
-    ) -> None:
-        self._router = router
-        self._known = known
-        self._results = results
-        self._tally = tally
-        self._total = prompts.count
-        self._items = enumerate(prompts)
-        self._moved = asyncio.Condition()
-
-    async def all(self, concurrency: int) -> None:
-        """Answer every line, `concurrency` at once."""
-        bar = Progress(
+    def __init__(self, prompts: Prompts, out: Path, *, resume: bool) -> None:
+        """StorageError where `out` cannot be written."""
+        self.prompts = prompts
+        self.known = Known(out, resume=resume)
+        self.results, self.tally = Results(out), Tally()
+        self.progress = Progress(
             TextColumn("Prompts"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=Terminal(stderr=True),
         )
-        async with AsyncExitStack() as stack:
-            service = create_app(self._router, batches=False)
-            await stack.enter_async_context(service.router.lifespan_context(service))
-            keys = self._router.settings.environment.api_keys
-            bulk = Bulk(service, keys[0].get_secret_value() if keys else None)
-            stack.push_async_callback(bulk.close)
-            with bar:
-                advance = partial(bar.advance, bar.add_task("", total=self._total))
-                try:
-                    async with asyncio.TaskGroup() as group:
-                        for _ in range(min(concurrency, self._total)):
-                            group.create_task(self._work(bulk, advance))
-                except* RouterError as errors:
-                    raise errors.exceptions[0] from None
+        self._bar = self.progress.add_task("", total=prompts.count)
 
-    async def _work(self, bulk: Bulk, advance: Callable[[], None]) -> None:
-        for place, item in self._items:
+    def add(self, place: int, line: Line) -> None:
+        """The result of the input's line number `place`, blank ones not counted, from 0."""
+        self.results.add(place, line)
+        self.tally.add(line)
+        self.progress.advance(self._bar)
+
+
+class Run:
+    """In this process: at most `AHEAD` lines are read beyond the first unfinished one."""
+
+    def __init__(self, router: Router, concurrency: int) -> None:
+        self._router = router
+        self._concurrency = concurrency
+        self._moved = asyncio.Condition()
+
+    def __call__(self, job: Job) -> None:
+        """Answer every line, `concurrency` at once."""
+        asyncio.run(self._all(job))
+
+    async def _all(self, job: Job) -> None:
+        items = enumerate(job.prompts)
+        async with Answering(self._router) as answering:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._concurrency, job.prompts.count)):
+                        group.create_task(self._work(job, items, answering))
+            except* RouterError as errors:
+                raise errors.exceptions[0] from None
+
+    async def _work(
+        self, job: Job, items: Iterator[tuple[int, Item]], answering: Answering
+    ) -> None:
+        for place, item in items:
             async with self._moved:
-                while place >= self._results.written + AHEAD:
+                while place >= job.results.written + AHEAD:
                     await self._moved.wait()
-            line = self._known.take(item) or await self._answer(bulk, item)
+            line = job.known.take(item) or await answering.answer(item)
             async with self._moved:
-                self._results.add(place, line)
+                job.add(place, line)
                 self._moved.notify_all()
-            self._tally.add(line)
-            advance()
-
-    async def _answer(self, bulk: Bulk, item: Item) -> Line:
-        if item.request is not None:
-            return dict(await bulk.answer(item.request))
-        return await _answer(self._router, item)
 
 
 class Tally:
@@ -192,42 +198,3 @@ def _figures_of(line: Line) -> Mapping[str, object]:
     for name in ("response", "body", "router"):
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
-
-
-async def _answer(router: Router, item: Item) -> Line:
-    """One line of the output; a prompt that fails becomes a line with its error."""
-    line: Line = {"line": item.line, "id": item.id, "prompt": item.prompt}
-    if item.problem:
-        return {**line, **_NOTHING, "error": item.problem}
-    try:
-        answer = await router.answer(item.prompt, category=item.category)
-    except NoAnswerError as error:
-        said = error.answer if isinstance(error.answer, Answer) else None
-        return {**line, **(_figures(said) if said else _NOTHING), "error": str(error)}
-    except (ConfigError, StorageError):
-        raise
-    except RouterError as error:
-        return {**line, **_NOTHING, "error": str(error)}
-    return {**line, **_figures(answer), "error": None}
-
-
-_NOTHING: Line = dict.fromkeys(
-    ("category", "confidence", "answer", "provider", "role", "request_id", "latency_ms", "cost_usd")
-)
-
-
-def _figures(answer: Answer) -> Line:
-    return {
-        "category": answer.category,
-        "confidence": round(answer.confidence, 4),
-        "answer": answer.text,
-        "provider": answer.provider,
-        "role": answer.role,
-        "request_id": answer.request_id,
-        "latency_ms": answer.latency_ms,
-        "ttft_ms": answer.ttft_ms,
-        "cost_usd": answer.cost_usd,
-        "attempts": len(answer.attempts),
-        "sources": [source["source"] for source in answer.sources],
-        "note": answer.note,
-    }

@@ -47,13 +47,13 @@ class Prompts:
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError if the file cannot be read or is empty."""
-        self._path = path
-        self.count, self._jsonl = 0, False
+        self.path = path
+        self.count, self.jsonl = 0, False
         try:
             for _, line in self._lines():
                 self.count += 1
                 if self.count == 1:
-                    self._jsonl = isinstance(_parse(line), dict)
+                    self.jsonl = isinstance(_parse(line), dict)
         except FileNotFoundError:
             raise UsageError(f"there is no file {path}", "batch") from None
         except (OSError, UnicodeDecodeError) as error:
@@ -63,13 +63,18 @@ class Prompts:
 
     def __iter__(self) -> Iterator[Item]:
         for number, line in self._lines():
-            yield _item(number, line) if self._jsonl else Item(number, line)
+            yield item_of(number, line, jsonl=self.jsonl)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
-        with self._path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if stripped := line.strip():
-                    yield number, stripped
+        with self.path.open(encoding="utf-8-sig") as file:
+            yield from not_blank(file, 1)
+
+
+def not_blank(lines: Iterable[str], first: int) -> Iterator[tuple[int, str]]:
+    """Each with its number, the first of all lines being `first`."""
+    for number, line in enumerate(lines, first):
+        if stripped := line.strip():
+            yield number, stripped
 
 
 def _parse(line: str) -> object:
@@ -84,7 +89,10 @@ def _no_json(constant: str) -> object:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _item(number: int, line: str) -> Item:
+def item_of(number: int, line: str, *, jsonl: bool) -> Item:
+    """What a line asks, in a file of prompts or of JSON."""
+    if not jsonl:
+        return Item(number, line)
     value = _parse(line)
     if not isinstance(value, dict):
         return Item(number, line, problem=f"line {number} is not a JSON object")
@@ -104,6 +112,13 @@ def is_error(line: Mapping[str, object]) -> bool:
     return failed(line) if "custom_id" in line else bool(line.get("error"))
 
 
+def key_of(result: Mapping[str, object]) -> bytes:
+    """The `key` of the item that this is the result of."""
+    if "custom_id" in result:
+        return _digest("openai", result["custom_id"], None)
+    return _digest("prompt", result.get("id"), result.get("prompt"))
+
+
 class Known:
     """What earlier runs answered, including killed ones: an index on disk over their files.
 
@@ -114,8 +129,8 @@ class Known:
         files = [path for path in (out, _set_aside(out)) if path.exists()] if resume else []
         self._open = [path.open("rb") for path in files]
         self._index = sqlite3.connect("")  # a temporary file that SQLite deletes when it is closed
-        self._index.execute("CREATE TABLE known(line PRIMARY KEY, key, file, at)")
-        self._index.execute("CREATE INDEX by_key ON known(key)")
+        self._index.execute("CREATE TABLE known(line PRIMARY KEY, key, file, at, taken)")
+        self._index.execute("CREATE INDEX by_key ON known(key, taken)")
         for number, file in enumerate(self._open):
             at = 0
             for raw in file:
@@ -126,29 +141,35 @@ class Known:
         value = _parse(raw.decode("utf-8", "replace"))
         if not isinstance(value, dict) or is_error(value):
             return
+        line = value.get("line")
         if "custom_id" in value:
-            line, key = str(value["custom_id"]), _digest("openai", value["custom_id"], None)
-        elif isinstance(value.get("line"), int):
-            line, key = value["line"], _digest("prompt", value.get("id"), value.get("prompt"))
-        else:
+            line = str(value["custom_id"])
+        elif not isinstance(line, int):
             return
-        row = (line, key, file, at)
-        self._index.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", row)
+        row = (line, key_of(value), file, at)
+        self._index.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, 0)", row)
 
     def take(self, item: Item) -> Line | None:
         """The result of the same line, returned once; None if there is none."""
         found = self._index.execute(
-            "SELECT rowid, file, at FROM known WHERE key = ? ORDER BY rowid LIMIT 1", (item.key,)
+            "SELECT rowid, file, at FROM known WHERE key = ? AND taken = 0 ORDER BY rowid LIMIT 1",
+            (item.key,),
         ).fetchone()
         if found is None:
             return None
-        self._index.execute("DELETE FROM known WHERE rowid = ?", (found[0],))
+        self._index.execute("UPDATE known SET taken = 1 WHERE rowid = ?", (found[0],))
         line = self._read(*found[1:])
         return line if item.request is not None else {**line, "line": item.line}
 
+    def rewind(self) -> None:
+        """As if nothing had been taken."""
+        self._index.execute("UPDATE known SET taken = 0")
+
     def rest(self) -> Iterator[Line]:
         """The results that were not taken, in the order of the files."""
-        for file, at in self._index.execute("SELECT file, at FROM known ORDER BY file, at"):
+        for file, at in self._index.execute(
+            "SELECT file, at FROM known WHERE taken = 0 ORDER BY file, at"
+        ):
             yield self._read(file, at)
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ _QUIET = {
     "LANGSMITH_TRACING": "false",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 
 ROUTER_VARIABLES = (
@@ -68,6 +69,16 @@ def hide_texts() -> None:
     """Keep prompts and answers out of LangSmith traces; variables already set are kept."""
     for name in ("LANGSMITH_HIDE_INPUTS", "LANGSMITH_HIDE_OUTPUTS"):
         os.environ.setdefault(name, "true")
+
+
+def ray_address() -> str | None:
+    """The Ray cluster to join; None: one of this machine's own."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def submitted_to_ray() -> bool:
+    """Whether `ray job submit` started this process, which then decides what the nodes run."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,17 @@ def load(
     )
 
 
+def received(settings: Settings) -> Settings:
+    """Settings that another process has loaded: their secrets are redacted in this one too."""
+    environment = settings.environment
+    keys = [host.key for host in settings.hosts.values()]
+    for key in (*keys, *environment.api_keys):
+        if key is not None:
+            keep_secret(key.get_secret_value())
+    model_files.remember_in(settings.data_dir)
+    return settings
+
+
 def _typed(
     file: YamlFile, categories: YamlFile
 ) -> tuple[_ProvidersFile, dict[str, Limits], dict[str, Category]]:

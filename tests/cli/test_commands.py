@@ -367,3 +367,15 @@ def test_commands_that_only_read_the_log_load_neither_langgraph_nor_a_model():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_ray_that_is_not_installed_is_named_with_what_brings_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("One?\n")
+    done = run("--batch", str(prompts), "--engine", "ray")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "pip install -r requirements-ray.txt" in done.err
+    assert list(tmp_path.glob("prompts.results*")) == []
