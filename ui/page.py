@@ -51,6 +51,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
         files, title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     )
     with demo:
+        add_endpoints(service, write=write)  # first: a handler of the same name gets another
         top = widget("header", header(router), elem_id="top")
         with gr.Tabs(elem_id="tabs"):
             chat_tab(demo, service)
@@ -64,7 +65,6 @@ def build_page(router: Router, *, write: bool = True) -> Page:
             knowledge_tab(service, files, write=write)
             models_tab(service, write=write)
             settings_tab(service, write=write)
-        add_endpoints(service, write=write)
         news_line(service)
         demo.load(
             lambda: header(router),
