@@ -32,7 +32,7 @@ from telemetry.console import configure
 PLACES = (
     "course.FIT course.SAME",
     "evidence.SURE evidence.PURE evidence.SILENCE evidence.OVER evidence.STAYS evidence.PATIENCE",
-    "evidence.RETURN evidence.SURPRISE evidence.EDGE evidence.TOLD",
+    "evidence.SURPRISE evidence.EDGE evidence.TOLD",
     "evidence.PRIOR_STEP evidence.TRIED evidence.BOUND",
     "evidence.NOTED arm.CLAIM arm.DEVIATION arm.SHARE_DEVIATION",
     "arm.OUTAGE_CHARGE exploration.WORTHWHILE",
