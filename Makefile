@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
-# Processes of the test run, one more than cores since much of it waits; whole files go to one, so
-# that fixtures of a file are made once, and tests/conftest.py says which files come first.
-JOBS ?= 3
+# Processes of the test run; whole files go to one, so that fixtures of a file are made once, and
+# tests/conftest.py says which files come first.
+JOBS ?= 2
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test strangers check bench demo demo-search install install-dev format lock clean

@@ -103,14 +103,15 @@ def config_of(site: Site) -> str:
 @pytest.mark.browser
 def test_a_new_order_is_said_wherever_the_reader_is(trying: Site, visitor_at):
     router = trying.router
-    first = trying.run(router.priorities())["general"]["learned"][0]
+    first, other = trying.run(router.priorities())["general"]["learned"][:2]
     visitor = visitor_at(trying)
     visitor.open()
     visitor.page.wait_for_selector("#news .rt-view[data-ready]", state="attached")
     visitor.tab("Settings")
 
     async def disappoint():
-        for found, attempts in rows_of(first, "failed", 40, "general"):
+        good = rows_of(other, "ok", 40, "general")
+        for found, attempts in [*rows_of(first, "failed", 40, "general"), *good]:
             await router.services.log.write(found, attempts)
         await router.services.routing.catch_up(router.services.log)
         await router.answer("How long do I boil an egg?", category="general")
