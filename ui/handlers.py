@@ -20,6 +20,8 @@ CONTINUE = "Go on from where you stopped."
 
 WAITS = ("0.1", "0.5", "1", "3", "10", "30")
 """Seconds that the first model can be given, beside what is configured."""
+FAILURES = ("server", "rate_limited", "connection", "auth", "empty")
+"""Errors of a simulated model that come at once: it is not slow."""
 TAKEOVER_S = WAITS[0]
 TAKEOVER = "Why is the sky blue?"
 """The knowledge base has the answer, so that it can take over."""
@@ -111,7 +113,9 @@ class Handlers:
 
         def seconds(name: str) -> float:
             script = settings.provider(name).simulation
-            return script.phases[0].ttft_s if script else ranking.ttft_p95_s(name) or 0.0
+            if script is None:
+                return ranking.ttft_p95_s(name) or 0.0
+            return -1.0 if script.phases[0].error in FAILURES else script.phases[0].ttft_s
 
         return max(others, key=seconds, default="")
 

@@ -156,9 +156,18 @@ async def check(cell: Cell, world: World) -> None:
     await until(lambda: not waiting(router) and not spare.waiting())
     if cell.row != WRITTEN:
         await until_direct(world, router)
-    rows = [row["request_id"] for row in await router.interactions(None)]
-    expected = world.asked[before:] if cell.row == IN_MEMORY else world.asked
-    assert sorted(rows) == sorted(expected), "each is there once"
+    expected = sorted(world.asked[before:] if cell.row == IN_MEMORY else world.asked)
+    assert await written(router, expected) == expected, "each is there once"
+
+
+async def written(router: Router, expected: list[str]) -> list[str]:
+    """The requests that the log holds, once they are these; what it holds after 20 s if not."""
+    ends = time.monotonic() + 20.0
+    while True:
+        rows = sorted(row["request_id"] for row in await router.interactions(None))
+        if rows == expected or time.monotonic() > ends:
+            return rows
+        await asyncio.sleep(0.02)
 
 
 def waiting(router: Router) -> int:

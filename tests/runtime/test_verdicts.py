@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,7 +114,12 @@ async def test_a_judge_over_http_is_learned_from(
     async with Router(settings) as router:
         said = await router.answer("What is the capital of Australia?", category=C)
         await router.services.judging.settled()
-        row = await router.services.log.get(said.request_id)
+        async with asyncio.timeout(30):  # rows are waited for a moment only
+            row = await router.services.log.get(said.request_id)
+            while not any(a["role"] == "compare" for a in row["attempts"]):
+                await asyncio.sleep(0.02)
+                row = await router.services.log.get(said.request_id)
+            await router.services.routing.catch_up(router.services.log)
         (entry,) = [
             e
             for e in router.services.routing.ranking.standings(C).entries

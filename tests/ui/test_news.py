@@ -117,9 +117,10 @@ def test_a_new_order_is_said_wherever_the_reader_is(trying: Site, visitor_at):
         await router.answer("How long do I boil an egg?", category="general")
 
     trying.run(disappoint())
-    expect(toast(visitor, f"in the place of {first}")).to_be_visible()
+    said = toast(visitor, f"general: {other} is asked first now, in the place of {first}")
+    expect(said).to_be_visible()
     found = trying.run(router.priorities())["general"]
-    assert found["last_change"]["why"].split(": ")[-1] in toast(visitor, first).inner_text()
+    assert found["last_change"]["why"].split(": ")[-1] in said.inner_text()
 
 
 @pytest.mark.browser
