@@ -1,4 +1,4 @@
-"""Whom to ask: nearly always the first of the order, and now and then another, to learn."""
+"""Whom to ask: the first of the order, or another as often as that may be expected to pay."""
 
 from __future__ import annotations
 
