@@ -57,6 +57,33 @@ def append_provider(
     return Writer(config_dir, data_dir, step).change("append", name, note, edit)
 
 
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """A model that a person adds: its entry, and its host where that is new too."""
+
+    entry: Mapping[str, object]
+    host: Mapping[str, object] | None
+    first: bool
+    """Whether it becomes the first of every category's order, or the last."""
+
+    def edit(self, text: str, data: Entries) -> str:
+        name, place = str(self.entry["name"]), str(self.entry["host"])
+        if any(one["name"] == name for one in data["providers"]):
+            raise AlreadyThereError(f"there is a model named `{name}` already: choose another name")
+        if self.host is not None:
+            if place in data["hosts"]:
+                raise AlreadyThereError(f"there is a host named `{place}` already")
+            text = set_key(text, ("hosts",), place, dict(self.host))
+            data["hosts"][place] = dict(self.host)
+        text = insert_item(text, ("providers",), dict(self.entry))
+        data["providers"].append(copy.deepcopy(dict(self.entry)))
+        for category, order in data["priorities"].items():
+            index = 0 if self.first else len(order)
+            text = insert_item(text, ("priorities", category), name, index)
+            order.insert(index, name)
+        return text
+
+
 def remove_provider(
     config_dir: Path, data_dir: Path, name: str, note: str, *, step: Step = lambda _: None
 ) -> Change:
@@ -134,25 +161,34 @@ def refresh(
     return writer.change("refresh", file, note, _assigning(assignments))
 
 
-def set_value(
+Wanted = Assignment | NewModel
+"""What a person changes: one value (a list is reordered item by item), or a model that is added."""
+
+
+def make(
     config_dir: Path,
     data_dir: Path,
-    one: Assignment,
+    one: Wanted,
     note: str,
     *,
     step: Step = lambda _: None,
 ) -> Change:
-    """Set one value of `providers.yaml`, for a person; a list is reordered item by item.
+    """Change `providers.yaml` for a person.
 
-    Raises NotFoundError when a provider is not there any more, ConfigError as `append_provider`.
+    Raises NotFoundError when a provider is not there any more, AlreadyThereError when a new one is,
+    ConfigError as `append_provider`.
     """
+    writer = Writer(config_dir, data_dir, step)
+    if isinstance(one, NewModel):
+        return writer.change("append", str(one.entry["name"]), note, one.edit)
     subject = ".".join(str(part) for part in (*one.path, one.key))
-    return Writer(config_dir, data_dir, step).change("set", subject, note, _assigning([one]))
+    return writer.change("set", subject, note, _assigning([one]))
 
 
-def difference(config_dir: Path, data_dir: Path, one: Assignment) -> list[str]:
-    """What `set_value` would change, as lines of a unified diff; raises as it does."""
-    before, after = Writer(config_dir, data_dir, lambda _: None).preview(_assigning([one]))
+def difference(config_dir: Path, data_dir: Path, one: Wanted) -> list[str]:
+    """What `make` would change, as lines of a unified diff; raises as it does."""
+    edit = one.edit if isinstance(one, NewModel) else _assigning([one])
+    before, after = Writer(config_dir, data_dir, lambda _: None).preview(edit)
     lines = unified_diff(
         before.splitlines(), after.splitlines(), PROVIDERS, PROVIDERS, "", "", 2, ""
     )
@@ -163,6 +199,9 @@ def _assigning(assignments: Sequence[Assignment]) -> Edit:
     def edit(text: str, data: Entries) -> str:
         for one in assignments:
             text = _assign(text, data, one)
+            if one.path[0] == "hosts" and data["hosts"][str(one.path[1])].get("api_key_env"):
+                # The key was given for the host as it was.
+                text = _assign(text, data, Assignment(one.path[:2], "bound_key", True))
         return text
 
     return edit

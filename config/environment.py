@@ -91,6 +91,11 @@ class Variables:
     def get(self, name: str | None) -> str | None:
         return self.values.get(name) if name else None
 
+    def beside(self, name: str, other: str) -> str | None:
+        """The value of `other` if it has the same origin as `name`."""
+        same = self.sources.get(name) == self.sources.get(other)
+        return self.values.get(other) if same else None
+
     def missing(self, *names: str | None) -> list[str]:
         """The named variables that are not set; None names are ignored."""
         return [name for name in names if name and name not in self.values]

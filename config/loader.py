@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, TypeAdapter
 
 from config import checks
+from config.addresses import bound_variable, withheld
 from config.environment import (
     ROUTER_VARIABLES,
     Source,
@@ -112,6 +113,7 @@ def load(
         environment=router_environment(given),
         config_dir=folder,
         data_dir=data,
+        dotenv=Path(dotenv) if dotenv is not None else None,
         variables=_used(raw, given),
         written=file.leaves(),
     )
@@ -191,9 +193,13 @@ def _host(name: str, host: Host, given: Variables) -> Host:
         "url": url.rstrip("/") if url else None,
         "disabled": _not_set(given.missing(*needed)),
     }
-    if key := given.get(host.api_key_env):
+    if (key := given.get(host.api_key_env)) and host.api_key_env:
         keep_secret(key)
-        resolved["key"] = SecretStr(key)
+        given_for = given.beside(host.api_key_env, bound_variable(host.api_key_env))
+        if url and (why := withheld(host.api_key_env, url, given_for, bound=host.bound_key)):
+            resolved["disabled"] = why
+        else:
+            resolved["key"] = SecretStr(key)
     return host.model_copy(update=resolved)
 
 
@@ -203,7 +209,7 @@ def _provider(
     declared, host = raw.hosts[provider.host], hosts[provider.host]
     address = declared.base_url_env if declared.base_url is None else None
     missing = given.missing(address, declared.api_key_env, provider.model_env)
-    disabled = _not_set(missing)
+    disabled = _not_set(missing) or host.disabled
     if disabled and provider.name == raw.fallback.provider:
         disabled += "; until then the retrieved passages themselves stand behind every answer"
     simulation = provider.simulation

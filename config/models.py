@@ -36,6 +36,9 @@ class Host(Model):
     """Request fields that this host understands and callers may send it, such as `top_k`."""
     finish_reasons: dict[str, FinishMeaning] = {}
     """The host's own finish reasons, each with the standard one it stands for."""
+    bound_key: bool = False
+    """The key is sent only to the address that `<api_key_env>_HOST` names: so for every host whose
+    address the application itself has written."""
 
     url: str | None = Field(default=None, exclude=True)
     key: SecretStr | None = Field(default=None, exclude=True)
@@ -354,6 +357,8 @@ class Settings(Model):
     environment: Environment = Environment()
     config_dir: Path
     data_dir: Path
+    dotenv: Path | None = None
+    """The `.env` file, whether it exists or not; None: none is read."""
     variables: dict[str, Literal["environment", ".env"]] = Field(default={}, exclude=True)
     """The origin of each environment variable that is set; names only, no values."""
     written: frozenset[str] = Field(default=frozenset(), exclude=True)

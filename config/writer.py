@@ -39,6 +39,7 @@ Step = Callable[[str], None]
 class Entries(TypedDict):
     """The part of `providers.yaml` that the application changes."""
 
+    hosts: dict[str, dict[str, object]]
     providers: list[dict[str, object]]
     priorities: dict[str, list[str]]
 
@@ -176,8 +177,21 @@ class Writer:
                 raise ConfigError(f"{by_hand} (a YAML alias or tag is in the way): write it out")
         except (LookupError, TypeError, AttributeError, YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{by_hand}: `--check` says what is wrong ({error})") from error
+        self._check_keys(plain(text), wanted)
         self.step("edited")
         return bom + after.encode()
+
+    def _check_keys(self, before: object, after: object) -> None:
+        """No change of the application's sends a key that is there to another address: a host that
+        is new or has another address has a key that must be given anew."""
+        old, new = _hosts(before), _hosts(after)
+        for name, host in new.items():
+            changed = any(host.get(key) != old.get(name, {}).get(key) for key in _WHERE)
+            if changed and host.get("api_key_env") and host.get("bound_key") is not True:
+                raise ConfigError(
+                    f"{self.path}: nothing was changed, as the key in {host['api_key_env']} was not"
+                    f" given for the new address of host `{name}`"
+                )
 
     def _validate(self, text: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -225,6 +239,15 @@ class Writer:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+
+
+_WHERE = ("kind", "base_url", "base_url_env", "api_key_env", "bound_key")
+"""The keys of a host that decide which key goes to which address."""
+
+
+def _hosts(data: object) -> dict[str, dict[str, object]]:
+    found = data.get("hosts") if isinstance(data, dict) else None
+    return {k: v for k, v in found.items() if isinstance(v, dict)} if found else {}
 
 
 def _sha256(content: bytes) -> str:

@@ -319,7 +319,7 @@ def test_an_order_is_set_item_by_item_and_taken_back(folders, category: str):
     with_two(folders[0])
     before = text_of(folders[0])
     wanted = editor.Assignment(("priorities",), category, ["llama-b", "llama-a"])
-    editor.set_value(*folders, wanted, "b is steadier")
+    editor.make(*folders, wanted, "b is steadier")
     assert load(*folders).priorities[category] == ("llama-b", "llama-a")
     assert "# Best first." in before or "# Hosts first." in text_of(folders[0])
     assert "the change of `priorities." in editor.undo(*folders)
@@ -330,7 +330,7 @@ def test_a_value_of_a_section_that_was_not_there_is_set(folders):
     one = editor.Assignment(("limits",), "ttft_s", 1.5)
     assert "+limits: {ttft_s: 1.5}" in editor.difference(*folders, one)
     assert "limits" not in text_of(folders[0])
-    editor.set_value(*folders, one, "quicker")
+    editor.make(*folders, one, "quicker")
     assert load(*folders).limits.ttft_s == 1.5
 
 

@@ -157,7 +157,7 @@ def changes_part(service: ChatService) -> None:
             one, reason = wanted(event._data or {}, request)
             by = request.username or "somebody at this machine"
             note = f"{reason} ({by})"
-            change = await asyncio.to_thread(editor.set_value, *folders(), one, note)
+            change = await asyncio.to_thread(editor.make, *folders(), one, note)
         except RouterError as error:
             return shown(request, problem=sentence(str(error)))
         detail = {"reason": reason, "by": by, "value": one.value}
