@@ -26,6 +26,7 @@ from batches.queue import PartKey, Queue, Result, Work, unasked
 from batches.store import Batches, LineError
 from config.errors import StorageError
 from runtime.admission import yielding
+from telemetry.metrics import Metrics
 from telemetry.queries import Readers
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ T = TypeVar("T")
 POLL_S = 1.0
 """How often a process looks for work that another one left."""
 SWEEP_S = 600.0
+COUNT_S = 10.0
+"""How often a process counts the lines that wait."""
 SIGN_S = 1.0
 """How often a process renews its leases; cancelled batches are noticed at the same interval."""
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 60.0, 60.0)
@@ -124,6 +127,7 @@ class BatchWorker:
         lease_s: Callable[[], float],
         most_lines: Callable[[], int],
         owners: Callable[[], dict[str, SecretStr] | None],
+        metrics: Metrics,
     ) -> None:
         """`concurrency`: maximum number of lines in progress; `owners`: whose batches are answered,
         with the key of each."""
@@ -133,6 +137,7 @@ class BatchWorker:
         self._lease_s = lease_s
         self._most_lines = most_lines
         self._owners = owners
+        self._metrics = metrics
         self._bulks: dict[str, Bulk] = {}
         self._held: dict[PartKey, Held] = {}
         self._lines: set[asyncio.Task[None]] = set()
@@ -145,7 +150,9 @@ class BatchWorker:
 
     async def run(self) -> None:
         """Run until stopped; then until no line is in progress, and release the parts."""
-        beside = [asyncio.create_task(work()) for work in (self._say_alive, self._keep)]
+        beside = [
+            asyncio.create_task(work()) for work in (self._say_alive, self._keep, self._count)
+        ]
         reported = ""
         try:
             while not self._stopping.is_set():
@@ -275,6 +282,7 @@ class BatchWorker:
             if not attempt.may_pass or (wait_s is None and not self._stopping.is_set()):
                 body = json.dumps(attempt.result).encode()
                 return Result(held.work.key, place, failed(attempt.result), body)
+            self._metrics.batch_line("retried")
             wait_s = max(wait_s or 0.0, min(attempt.retry_after_s, MOST_WAIT_S))
             await self._wait_for_another_try(held, wait_s)
         return None
@@ -322,7 +330,8 @@ class BatchWorker:
                     logger.error("batch_results_wait", error=str(error), results=len(waiting))
                     await asyncio.sleep(POLL_S)
                     continue
-                for _, kept in waiting:
+                for result, kept in waiting:
+                    self._metrics.batch_line("failed" if result.failed else "completed")
                     kept.set_result(None)
                 waiting = []
                 if done:
@@ -351,3 +360,12 @@ class BatchWorker:
                     if not held.under_way:
                         await self._give_back(held)
             self._moved.set()
+
+    async def _count(self) -> None:
+        """Show how much is left, in the metrics."""
+        while True:
+            if self._store.database.in_use:
+                with suppress(StorageError):  # the last number stands until it answers
+                    waiting = await self._store.run(self._store.queue.waiting)
+                    self._metrics.batches_now(waiting, len(self._lines))
+            await asyncio.sleep(COUNT_S)

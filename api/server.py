@@ -90,6 +90,7 @@ def create_app(
             lease_s=lambda: router.settings.batch.lease_s,
             most_lines=lambda: router.settings.batch.lines,
             owners=keys.owners,
+            metrics=router.services.metrics,
         )
         working = [asyncio.create_task(worker.run(), name="batches")] if batches and write else []
         try:

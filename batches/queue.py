@@ -112,6 +112,14 @@ class Queue:
             done = [_count(connection, key) for key in sorted({r.key for r in found})]
             return any(done)
 
+    def waiting(self) -> int:
+        """How many lines of unfinished batches have no result."""
+        left = func.sum(parts.c.lines - parts.c.completed - parts.c.failed)
+        going = parts.c.batch_id == batches.c.id
+        wanted = select(func.coalesce(left, 0)).where(going, batches.c.status.in_(OPEN))
+        with self._database.read() as connection:
+            return int(connection.execute(wanted.where(parts.c.done.is_(False))).scalar_one())
+
     def _free(
         self, connection: Connection, now: float, owners: Collection[str] | None
     ) -> tuple[RowMapping, RowMapping] | None:

@@ -121,6 +121,24 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="sum",
         )
+        self._batch_lines = Counter(
+            "router_batch_lines",
+            "Lines of batches by result: completed, failed, or retried since nobody could answer.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._batch_waiting = Gauge(
+            "router_batch_lines_waiting",
+            "Lines of unfinished batches without a result, in the whole database.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._batch_in_progress = Gauge(
+            "router_batch_lines_in_progress",
+            "Lines of batches that are being answered.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self._own_failures = Counter(
             "router_metrics_failures", "Requests that were not counted.", registry=self.registry
         )
@@ -151,6 +169,15 @@ class Metrics:
         self._backlog.labels("disk").set(spooled)
         self._backlog.labels("memory").set(in_memory)
         self._lost.set(lost)
+
+    def batch_line(self, result: str) -> None:
+        """Count one line of a batch: `completed`, `failed` or `retried`."""
+        self._batch_lines.labels(result).inc()
+
+    def batches_now(self, waiting: int, in_progress: int) -> None:
+        """Set the numbers of lines that all batches wait for, and of those in progress here."""
+        self._batch_waiting.set(waiting)
+        self._batch_in_progress.set(in_progress)
 
     def observe_now(
         self, breakers: Mapping[str, str], racing: int, waiting: int, listening: int

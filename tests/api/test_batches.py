@@ -81,7 +81,9 @@ async def test_a_batch_is_answered_and_its_results_stand_in_input_order(
     assert output.bytes == len((await client.files.content(output.id)).content)
 
 
-async def test_lines_that_fail_stand_in_the_error_file(client: openai.AsyncOpenAI) -> None:
+async def test_lines_that_fail_stand_in_the_error_file(
+    client: openai.AsyncOpenAI, service: Service
+) -> None:
     lines = [line("good"), line("bad", temperature="hot"), line("better")]
     done = await until(client, (await leave(client, jsonl(lines))).id)
     assert done.status == "completed"
@@ -89,6 +91,9 @@ async def test_lines_that_fail_stand_in_the_error_file(client: openai.AsyncOpenA
     assert [o["custom_id"] for o in await read(client, done.output_file_id)] == ["good", "better"]
     (error,) = await read(client, done.error_file_id)
     assert (error["custom_id"], error["response"]["status_code"]) == ("bad", 400)
+    metrics = (await service.http.get("/metrics")).text.splitlines()
+    assert 'router_batch_lines_total{result="completed"} 2.0' in metrics
+    assert 'router_batch_lines_total{result="failed"} 1.0' in metrics
 
 
 @pytest.mark.parametrize(

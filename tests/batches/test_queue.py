@@ -212,3 +212,16 @@ def test_a_part_of_which_every_line_has_a_result_is_done(database: BatchDatabase
         connection.execute(update(parts).values(done=False, held_until=0.0))
     assert queue.claim(LONG, None) is None
     assert Batches(database).settle() == [batch]
+
+
+def test_the_lines_that_wait_are_those_without_a_result(database: BatchDatabase) -> None:
+    assert Queue(database).waiting() == 0
+    left(database, PART_LINES + 10)
+    queue = Queue(database)
+    assert queue.waiting() == PART_LINES + 10
+    work = queue.claim(LONG, None)
+    assert work is not None
+    queue.record(answers(work)[:20])
+    assert queue.waiting() == PART_LINES - 10
+    queue.record(answers(work, failed=True))
+    assert queue.waiting() == 10

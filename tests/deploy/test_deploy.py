@@ -86,6 +86,8 @@ def exported() -> set[str]:
     metrics.observe(request("r1"), [attempt()])
     metrics.backlog(1, 0, 0)
     metrics.observe_now({"model": "open"}, 1, 1, 1)
+    metrics.batch_line("completed")
+    metrics.batches_now(1, 1)
     families = text_string_to_metric_families(metrics.render().decode())
     return {sample.name for family in families for sample in family.samples}
 
