@@ -156,7 +156,8 @@ TOUR = {
         "`make run`, then http://127.0.0.1:7860. Type a prompt, or click an example. On the"
         " left is the answer; on the right what happens: the category and how sure the router"
         " is of it, which models are called, when each begins and ends, and what they cost."
-        " Click a node of the graph to see what it was given and what it found.",
+        " Click a node of the graph to see what it was given and what it found. “Attach”, pasting"
+        " and dropping give the models that can take them pictures and text files.",
     ),
     "takeover": (
         "Watch a model be overtaken",

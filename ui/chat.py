@@ -8,7 +8,8 @@ import gradio as gr
 
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
-from ui.handlers import Handlers, categories, examples_of, providers, waits
+from ui.choices import categories, examples_of, providers, waits
+from ui.handlers import Handlers, attachments
 from ui.picture import empty
 from ui.transcript import Conversation
 
@@ -32,6 +33,7 @@ class Parts:
     fresh: gr.Button
     picture: gr.HTML
     chats: gr.HTML
+    attached: gr.HTML
     conversation: gr.State
     amended: gr.State
 
@@ -48,7 +50,7 @@ def _layout(service: ChatService) -> Parts:
     settings = service.router.settings
     with gr.Row(elem_classes="rt-chat-row", equal_height=False):
         with gr.Column(scale=6, min_width=320, elem_classes="rt-talk-column"):
-            chats = widget("chats", {}, elem_id="chats", events=("restore",))
+            chats = widget("chats", {}, elem_id="chats", events=("restore", "earlier"))
             talk = gr.Chatbot(
                 elem_id="talk",
                 label="Conversation",
@@ -74,6 +76,9 @@ def _layout(service: ChatService) -> Parts:
                 lines=1,
                 max_lines=8,
             )
+            files = widget(
+                "attached", attachments(Conversation()), elem_id="attached", events=("attach",)
+            )
             with gr.Row(elem_classes="rt-controls"):
                 category = gr.Dropdown(
                     categories(settings), value="", label="Category", elem_id="category"
@@ -94,7 +99,18 @@ def _layout(service: ChatService) -> Parts:
     conversation = gr.State(Conversation())
     amended = gr.State(None)
     return Parts(
-        talk, box, category, provider, wait, examples, fresh, shown, chats, conversation, amended
+        talk=talk,
+        box=box,
+        category=category,
+        provider=provider,
+        wait=wait,
+        examples=examples,
+        fresh=fresh,
+        picture=shown,
+        chats=chats,
+        attached=files,
+        conversation=conversation,
+        amended=amended,
     )
 
 
@@ -103,7 +119,7 @@ def _connect_asking(parts: Parts, do: Handlers) -> None:
     come, its late answer is waited for."""
     terms = [parts.category, parts.provider, parts.wait, parts.conversation]
     cut = [parts.category, parts.wait, parts.conversation]
-    shown = [parts.box, parts.talk, parts.picture]
+    shown = [parts.box, parts.talk, parts.picture, parts.chats, parts.attached]
     begun = (
         parts.box.submit(do.begin, [parts.box, *terms], shown, trigger_mode="multiple", **AT_ONCE),
         parts.examples.select(do.begin_example, terms, shown, trigger_mode="multiple", **AT_ONCE),
@@ -125,10 +141,17 @@ def _connect_reading(demo: gr.Blocks, parts: Parts, do: Handlers) -> None:
     parts.talk.like(do.judge, parts.conversation, None, trigger_mode="multiple", **STREAMED)
     parts.picture.select(do.correct, parts.conversation, parts.picture, **AT_ONCE)
     parts.talk.select(do.look, parts.conversation, parts.picture, **AT_ONCE)
-    begun_anew = [parts.conversation, parts.talk, parts.picture]
+    begun_anew = [
+        *(parts.conversation, parts.talk, parts.picture),
+        *(parts.chats, parts.attached),
+    ]
     parts.fresh.click(do.forget, parts.conversation, begun_anew, **AT_ONCE)
     brought_back = [*begun_anew, parts.category, parts.provider]
     parts.chats.restore(do.restore, parts.conversation, brought_back, **AT_ONCE)
+    parts.chats.earlier(do.show_earlier, parts.conversation, [parts.talk, parts.chats], **AT_ONCE)
+    parts.attached.attach(
+        do.attach, parts.conversation, parts.attached, trigger_mode="multiple", **AT_ONCE
+    )
     demo.unload(do.close)
     offered = [parts.category, parts.provider, parts.examples]
     demo.load(do.offer, None, offered, **AT_ONCE)

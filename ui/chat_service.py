@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from config.errors import RouterError, UsageError
 from graph.router import Router
 from race.state import Options
 from runtime import teaching
+from ui import attached
+from ui.attached import Attachment
 from ui.display import Asked, DisplayConfig
-from ui.run import LateAnswers, Run, Runs
+from ui.run import Events, LateAnswers, Run, Runs
 from ui.transcript import Conversation
 from ui.view import View
 
@@ -46,6 +48,7 @@ class ChatService:
         category: str,
         provider: str,
         ttft_s: float | None = None,
+        files: Sequence[Attachment] = (),
     ) -> View | None:
         """Add a turn that `answer` will fill; None where there is nothing to ask.
 
@@ -61,7 +64,9 @@ class ChatService:
         }
         number = len(conversation.turns)
         view = View(asked, self.display, request_id=uuid.uuid4().hex, number=number)
+        view.files = list(files)
         conversation.turns.append(view)
+        conversation.fold()
         conversation.pending, conversation.stopped = view, False
         return view
 
@@ -84,20 +89,10 @@ class ChatService:
         view = conversation.take_up()
         if view is None:
             return
-        asked = view.asked
         self._late.open()
         self._late.expect(view.request_id)
         self._owed.setdefault(tab, set()).add(view.request_id)
-        own = asked.get("ttft_s")
-        events = self.router.stream(
-            asked["prompt"],
-            conversation.history(),
-            asked["category"],
-            asked["provider"],
-            options=Options() if own is None else Options(ttft_s=own),
-            request_id=view.request_id,
-        )
-        run = Run(view, events)
+        run = Run(view, self._events(conversation, view))
         self.runs.begin(tab, run)
         if conversation.stopped:
             run.stop()
@@ -114,6 +109,22 @@ class ChatService:
             self.runs.end(tab, run)
             if not view.awaited:
                 self._forget(tab, view.request_id)
+
+    def _events(self, conversation: Conversation, view: View) -> Events:
+        """Of the request that a turn is. Where files go with it, or went with one before, the
+        conversation is given as messages, as callers of the API give theirs."""
+        asked, said = view.asked, conversation.history()
+        own = asked.get("ttft_s")
+        plain = not any(turn.files for turn in conversation.turns)
+        return self.router.stream(
+            asked["prompt"] if plain else "",
+            said if plain else None,
+            asked["category"],
+            asked["provider"],
+            messages=None if plain else [*said, attached.asked(asked["prompt"], view.files)],
+            options=Options() if own is None else Options(ttft_s=own),
+            request_id=view.request_id,
+        )
 
     async def _is_written(self, request_id: str) -> bool:
         """Whether the row of a request that was stopped is in the log, once that is known."""

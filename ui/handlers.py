@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import gradio as gr
 
-from config.models import Settings
+from config.errors import UsageError
 from ui import wording
+from ui.attached import (
+    FULL,
+    MOST_CHARS,
+    MOST_FILES,
+    MOST_IN_ALL,
+    MOST_PICTURE,
+    PICTURES,
+    TEXTS,
+    Attachment,
+    barred,
+    received,
+)
 from ui.chat_service import ChatService
-from ui.display import DisplayConfig, ShownAnswer
+from ui.choices import TAKEOVER_S, categories, examples_of, providers, slowest
+from ui.display import ShownAnswer
 from ui.kept import restored
 from ui.picture import empty, picture
 from ui.transcript import Conversation
@@ -18,53 +31,36 @@ from ui.view import View
 
 CONTINUE = "Go on from where you stopped."
 
-WAITS = ("0.1", "0.5", "1", "3", "10", "30")
-"""Seconds that the first model can be given, beside what is configured."""
-FAILURES = ("server", "rate_limited", "connection", "auth", "empty")
-"""Errors of a simulated model that come at once: it is not slow."""
-TAKEOVER_S = WAITS[0]
-TAKEOVER = "Why is the sky blue?"
-"""The knowledge base has the answer, so that it can take over."""
-
-EXAMPLES = 3
-"""Prompts shown for each category."""
-LENGTHS = range(15, 71)
-"""Characters of a prompt that says something and still fits a button."""
-
 Frame = tuple[list[dict[str, object]], dict[str, object]]
 
 
-def categories(settings: Settings) -> list[tuple[str, str]]:
-    return [("Automatic", ""), *((name, name) for name in settings.categories)]
+def nothing() -> tuple[object, ...]:
+    """Nothing changes: neither the box nor what `shown` gives."""
+    return tuple(gr.skip() for _ in range(5))
 
 
-def providers(settings: Settings, display: DisplayConfig) -> list[tuple[str, str]]:
-    enabled = [p.name for p in settings.providers if p.disabled is None]
-    marked = [(f"{n} ({m})" if (m := wording.KINDS[display.kind(n)]) else n, n) for n in enabled]
-    return [("Automatic", ""), *marked]
+def shown(conversation: Conversation, drawn: dict[str, object]) -> tuple[object, ...]:
+    """The conversation as it stands: chat, picture, what is folded away, what is attached."""
+    return conversation.messages(), drawn, folded(conversation), attachments(conversation)
 
 
-def waits() -> list[tuple[str, str]]:
-    named = [(f"{wait} second{'' if wait == '1' else 's'}", wait) for wait in WAITS]
-    return [("As configured", ""), *named]
+def folded(conversation: Conversation) -> dict[str, object]:
+    """How many turns came before those that are shown."""
+    return {"earlier": conversation.earlier}
 
 
-def examples_of(settings: Settings) -> dict[str, object]:
-    """A few prompts of each category, for people to click: the first that fit a button and are in
-    the page's language, as far as their letters tell."""
-    groups = []
-    for name, category in settings.categories.items():
-        found = category.examples
-        firsts = [texts[0] for texts in found.values()] if isinstance(found, dict) else found
-        fit = [text for text in firsts if len(text) in LENGTHS and text.isascii()]
-        shown = (fit or sorted(firsts, key=len))[:EXAMPLES]
-        groups.append({"name": name, "description": category.description, "prompts": shown})
-    takeover = {
-        "name": "Takeover",
-        "prompt": TAKEOVER,
-        "label": f"{TAKEOVER} A slow model is given {TAKEOVER_S} seconds.",
+def attachments(conversation: Conversation, *, problem: str = "") -> dict[str, object]:
+    """What goes with the next prompt, and which contents of earlier files are not here."""
+    missing = [one.id for view in conversation.turns for one in view.files if not one.data]
+    return {
+        "files": [one.label() for one in conversation.attached.values()],
+        "problem": problem,
+        "seen": list(conversation.seen),
+        "missing": missing,
+        "accepts": [*PICTURES, *TEXTS],
+        "most_bytes": MOST_PICTURE,
+        "most_chars": MOST_CHARS,
     }
-    return {"categories": groups, "takeover": takeover}
 
 
 class Handlers:
@@ -77,14 +73,36 @@ class Handlers:
         self, prompt: str, category: str, provider: str, wait: str, conversation: Conversation
     ) -> object:
         """Show the prompt at once; an empty one does nothing."""
+        waiting = list(conversation.attached.values())
+        if waiting and not (prompt or "").strip():
+            said = "Write a prompt: what is to be done with what you attached?"
+            return (*nothing()[:-1], attachments(conversation, problem=said))
+        return self._begin(prompt, category, provider, wait, conversation, waiting)
+
+    def _begin(
+        self,
+        prompt: str,
+        category: str,
+        provider: str,
+        wait: str,
+        conversation: Conversation,
+        files: Sequence[Attachment] = (),
+        turn: int | None = None,
+    ) -> tuple[object, ...]:
+        """Ask it with these files, in the place of that turn, if one is named; where nobody can
+        be asked with them, say so beside them."""
+        if problem := barred(self.service.router, files):
+            return (*nothing()[:-1], attachments(conversation, problem=wording.sentence(problem)))
+        if turn is not None:
+            conversation.keep(turn)
         ttft_s = float(wait) if wait else None
-        view = self.service.begin(
-            conversation, prompt or "", category or "", provider or "", ttft_s
-        )
+        asked = prompt or "", category or "", provider or "", ttft_s
+        view = self.service.begin(conversation, *asked, files)
         if view is None:
-            return gr.skip(), gr.skip(), gr.skip()
+            return nothing()
+        conversation.attached.clear()
         box = gr.Textbox(value="", submit_btn=False, stop_btn="Stop")
-        return box, conversation.messages(), picture(view)
+        return box, *shown(conversation, picture(view))
 
     def begin_example(
         self,
@@ -96,28 +114,8 @@ class Handlers:
     ) -> object:
         sent = event._data or {}
         if sent.get("takeover"):
-            provider, wait = self._slowest(), TAKEOVER_S
+            provider, wait = slowest(self.service.router), TAKEOVER_S
         return self.begin(str(sent.get("prompt", "")), category, provider, wait, conversation)
-
-    def _slowest(self) -> str:
-        """The model that takes longest to begin, as far as is known, and is not the fallback.
-
-        It is asked by name: so it is asked in any case.
-        """
-        settings, ranking = (
-            self.service.router.settings,
-            self.service.router.services.routing.ranking,
-        )
-        orders = [name for category in settings.categories for name in settings.order(category)]
-        others = [n for n in orders if n != settings.fallback.provider] or orders
-
-        def seconds(name: str) -> float:
-            script = settings.provider(name).simulation
-            if script is None:
-                return ranking.ttft_p95_s(name) or 0.0
-            return -1.0 if script.phases[0].error in FAILURES else script.phases[0].ttft_s
-
-        return max(others, key=seconds, default="")
 
     def begin_again(
         self,
@@ -130,10 +128,9 @@ class Handlers:
         """Ask a prompt once more, of the model that is chosen now; what came after is forgotten."""
         turn = conversation.turn_at(_index(event))
         if turn is None or conversation.running:
-            return gr.skip(), gr.skip(), gr.skip()
-        prompt = conversation.turns[turn].asked["prompt"]
-        conversation.keep(turn)
-        return self.begin(prompt, category, provider, wait, conversation)
+            return nothing()
+        prompt, files = conversation.turns[turn].asked["prompt"], conversation.turns[turn].files
+        return self._begin(prompt, category, provider, wait, conversation, files, turn)
 
     def begin_edited(
         self,
@@ -148,9 +145,9 @@ class Handlers:
         prompt, asked = str(sent.get("prompt") or ""), str(sent.get("request_id"))
         turn = next((n for n, v in enumerate(conversation.turns) if v.request_id == asked), None)
         if turn is None or conversation.running or not prompt.strip():
-            return gr.skip(), gr.skip(), gr.skip()
-        conversation.keep(turn)
-        return self.begin(prompt, category, provider, wait, conversation)
+            return nothing()
+        files = conversation.turns[turn].files
+        return self._begin(prompt, category, provider, wait, conversation, files, turn)
 
     def go_on(
         self, category: str, wait: str, conversation: Conversation, event: gr.SelectData
@@ -158,10 +155,10 @@ class Handlers:
         """Ask the model whose answer was cut to go on from there."""
         turn = conversation.turn_at(_index(event))
         if turn is None or conversation.running:
-            return gr.skip(), gr.skip(), gr.skip()
+            return nothing()
         answer = conversation.turns[turn].answer or ShownAnswer()
         asked = answer.get("provider") or ""
-        return self.begin(CONTINUE, category, asked, wait, conversation)
+        return self._begin(CONTINUE, category, asked, wait, conversation)
 
     async def respond(
         self, conversation: Conversation, request: gr.Request
@@ -178,11 +175,11 @@ class Handlers:
         """Give the box back, unless the next prompt runs already. Where the conversation was left
         meanwhile, its last frame may have come after the new one's first: clear that away."""
         if conversation.running:
-            return gr.skip(), gr.skip(), gr.skip()
+            return nothing()
         box = gr.Textbox(submit_btn="Send", stop_btn=False)
         if conversation.turns:
-            return box, gr.skip(), gr.skip()
-        return box, [], empty()
+            return box, *nothing()[1:]
+        return box, *shown(conversation, empty())
 
     def stop(self, conversation: Conversation, request: gr.Request) -> None:
         self.service.stop(conversation, tab_of(request))
@@ -226,7 +223,8 @@ class Handlers:
     def forget(self, conversation: Conversation, request: gr.Request) -> object:
         """A new conversation; what still runs is stopped."""
         self.service.leave(conversation, tab_of(request))
-        return Conversation(), [], empty()
+        fresh = Conversation()
+        return fresh, *shown(fresh, empty())
 
     async def restore(
         self, conversation: Conversation, event: gr.EventData, request: gr.Request
@@ -242,11 +240,46 @@ class Handlers:
         category, provider = str(sent.get("category")), str(sent.get("provider"))
         return (
             found,
-            found.messages(),
-            picture(found.turns[-1]) if found.turns else empty(),
+            *shown(found, picture(found.turns[-1]) if found.turns else empty()),
             category if category in settings.categories else "",
             provider if provider in offered else "",
         )
+
+    def attach(self, conversation: Conversation, event: gr.EventData) -> object:
+        """Take a file in or away, or give one of an earlier turn its content back."""
+        sent = event._data or {}
+        known = str(sent.get("id"))
+        if sent.get("away"):
+            conversation.attached.pop(known, None)
+            return attachments(conversation)
+        try:
+            problem = self._take(conversation, received(sent))
+        except UsageError as error:
+            problem = wording.sentence(str(error))
+        conversation.seen.append(known)
+        return attachments(conversation, problem=problem)
+
+    def _take(self, conversation: Conversation, found: Attachment) -> str:
+        """What is to be said about a file that is taken; UsageError where there is no room."""
+        turns = [one for view in conversation.turns for one in view.files]
+        waiting = conversation.attached
+        size = sum(len(one.data) for one in (*turns, *waiting.values())) + len(found.data)
+        if size > MOST_IN_ALL:
+            raise UsageError(FULL, "data")
+        earlier = [view for view in conversation.turns if any(f.id == found.id for f in view.files)]
+        for view in earlier:
+            view.files = [found if one.id == found.id else one for one in view.files]
+        if earlier:
+            return ""
+        if len(waiting) >= MOST_FILES and found.id not in waiting:
+            raise UsageError(f"at most {MOST_FILES} files go with one prompt", "data")
+        waiting[found.id] = found
+        problem = barred(self.service.router, waiting.values())
+        return wording.sentence(problem) if problem else ""
+
+    def show_earlier(self, conversation: Conversation, event: gr.EventData) -> object:
+        conversation.show_earlier(every=bool((event._data or {}).get("every")))
+        return conversation.messages(), folded(conversation)
 
     def offer(self) -> object:
         """What can be chosen, by the configuration in force."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -17,6 +17,7 @@ from config.errors import RouterError, UsageError
 from graph.asked import MAX_PROMPT_CHARS
 from telemetry.log import InteractionLog
 from telemetry.records import InteractionRow
+from ui.attached import MOST_FILES, labelled
 from ui.display import DisplayConfig, ShownAnswer
 from ui.replay import events
 from ui.transcript import Conversation
@@ -39,6 +40,8 @@ class KeptTurn(TypedDict):
     phase: Literal["running", "done", "failed", "stopped"]
     text: Annotated[str, Field(max_length=4_000_000)]
     answered_by: Short | None
+    files: NotRequired[Annotated[list[dict[str, object]], Field(max_length=MOST_FILES)]]
+    """Labels of what was attached; its contents follow apart."""
 
 
 _TURN = TypeAdapter(KeptTurn)
@@ -71,6 +74,7 @@ async def _row(log: InteractionLog, request_id: str) -> InteractionRow | None:
 def _view(number: int, turn: KeptTurn, row: InteractionRow | None, display: DisplayConfig) -> View:
     asked = {key: turn[key] for key in ("prompt", "category", "provider")}
     view = View(asked, display, request_id=turn["request_id"], number=number)  # type: ignore[arg-type]
+    view.files = [labelled(one) for one in turn.get("files", [])]
     if row is None:
         _without_a_row(view, turn)
         return view

@@ -95,6 +95,7 @@ def kept(view: View) -> dict[str, object] | None:
         "phase": view.phase,
         "text": view.text if view.phase != "running" else "",
         "answered_by": (view.answer or ShownAnswer()).get("provider"),
+        "files": [one.label() for one in view.files],
     }
 
 

@@ -15,6 +15,7 @@ SCRIPTS = (
     "passages",
     "picture",
     "shell",
+    "attached",
     "chats",
     "address",
     "overview",

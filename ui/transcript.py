@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from providers.base import Message
 from race.state import Source
-from ui import wording
+from ui import attached, wording
+from ui.attached import Attachment
 from ui.display import ShownAnswer
 from ui.view import View
 
 ChatMessage = dict[str, object]
+
+SHOWN = 12
+"""Turns that are shown at first, the newest: a browser slows down with what it holds."""
+SEEN = 64
+MORE = 30
+"""Turns that one click on "show earlier" adds."""
 
 _CODE = re.compile(
     r"(^[ \t]*(```+|~~~+).*?(?:^[ \t]*\2[ \t]*$|\Z))|(`+)(?!`).*?(?<!`)\3(?!`)", re.S | re.M
@@ -22,6 +30,10 @@ _ESCAPED = {ord(sign): f"\\{sign}" for sign in "`*_{}<>#+-.!|~"} | {
     ord(sign): f"&#{ord(sign)};" for sign in "\\[]()$&"
 }
 """Brackets are entities: after a backslash they would begin a formula."""
+
+
+_NO_WORD = re.compile(r"[^\w ,.-]")
+"""What a picture's description leaves out: nothing can be escaped in it."""
 
 
 class Conversation:
@@ -40,6 +52,11 @@ class Conversation:
         """The pending turn was stopped before it was taken up."""
         self.over = False
         """Another conversation has taken its place: nothing of this one is shown any more."""
+        self.attached: dict[str, Attachment] = {}
+        """Files for the next prompt, by their ids."""
+        self.seen: deque[str] = deque(maxlen=SEEN)
+        """Files that were taken or refused last, by their ids."""
+        self._shown = SHOWN
         self._kept: dict[int, tuple[View, bool, list[ChatMessage]]] = {}
         """The messages of turns that are over: a frame is made of the running one alone."""
 
@@ -57,12 +74,26 @@ class Conversation:
 
     def messages(self) -> list[ChatMessage]:
         """What the chat shows; the first message of an answer is always the answer itself."""
-        return [message for number in range(len(self.turns)) for message in self._turn(number)]
+        shown = range(self.earlier, len(self.turns))
+        return [message for number in shown for message in self._turn(number)]
+
+    @property
+    def earlier(self) -> int:
+        """How many of its first turns are folded away."""
+        return max(0, len(self.turns) - self._shown)
+
+    def show_earlier(self, *, every: bool = False) -> None:
+        """Show some more of the folded turns, or all, until the next prompt is asked."""
+        self._shown = len(self.turns) if every else len(self.turns) - self.earlier + MORE
+
+    def fold(self) -> None:
+        """Show no more than the newest turns again."""
+        self._shown = SHOWN
 
     def turn_at(self, index: int) -> int | None:
         """The number of the turn that the message of that index belongs to."""
         passed = 0
-        for number in range(len(self.turns)):
+        for number in range(self.earlier, len(self.turns)):
             passed += len(self._turn(number))
             if index < passed:
                 return number
@@ -84,7 +115,7 @@ class Conversation:
         said: list[Message] = []
         for view in self.turns:
             if view.text and view.phase != "running":
-                said.append(Message(role="user", content=str(view.asked["prompt"])))
+                said.append(attached.asked(str(view.asked["prompt"]), view.files))
                 said.append(Message(role="assistant", content=view.text))
         return said
 
@@ -102,13 +133,24 @@ def _whole(view: View) -> list[ChatMessage]:
 
 
 def _turn(view: View) -> Iterator[ChatMessage]:
-    yield _text("user", _plain(str(view.asked["prompt"])))
+    yield _text("user", "\n\n".join([_plain(str(view.asked["prompt"])), *_files(view.files)]))
     yield _text("assistant", _answer(view))
     if view.phase == "running":
         return
     for note in view.notes:
         yield _fold(f"⇄ {note['to']} took over", note["text"], open_=True)
     yield from _extras(view)
+
+
+def _files(files: Sequence[Attachment]) -> Iterator[str]:
+    """Pictures as they are, but small; the others by their names."""
+    pictures = [f"![{_NO_WORD.sub('_', one.name)}]({one.thumb})" for one in files if one.thumb]
+    if pictures:
+        yield " ".join(pictures)
+    for one in files:
+        if not one.thumb:
+            unit = "bytes" if one.is_picture else "characters"
+            yield f"**{_plain(one.name)}** {one.size:,} {unit}"
 
 
 def _answer(view: View) -> str:

@@ -15,6 +15,7 @@ from race import events
 from race.state import AnswerState, Branch, OrderChange, Route
 from telemetry.records import AttemptRow
 from ui import wording
+from ui.attached import Attachment
 from ui.display import (
     Asked,
     DisplayConfig,
@@ -70,6 +71,8 @@ class View:
     reranked: OrderChange | None = None
     logged: bool | None = None
     error: str | None = None
+    files: list[Attachment] = field(default_factory=list)
+    """What was attached to the prompt."""
     corrected: str | None = None
     """The category that the reader taught."""
     number: int | None = None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from config.loader import load
-from ui.handlers import EXAMPLES, LENGTHS, examples_of
+from ui.choices import EXAMPLES, LENGTHS, examples_of
 
 SHIPPED = Path(__file__).parents[2] / "config"
 

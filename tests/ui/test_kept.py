@@ -100,3 +100,46 @@ def test_boards_and_requests_have_addresses_and_back_works(visitor: Visitor):
     other = visitor.context.new_page()
     other.goto(f"{visitor.site.url}/#/log/{request}")
     other.wait_for_selector(f'#replay [data-request="{request}"][data-phase="done"]')
+
+
+def long_conversation(turns: int) -> dict[str, object]:
+    """As a browser keeps it; the log has none of these requests."""
+    about = {"category": None, "provider": None, "phase": "done", "answered_by": "swift"}
+    kept = [
+        {
+            **about,
+            "request_id": f"r{n}",
+            "number": n,
+            "prompt": f"Question {n}?",
+            "text": f"No {n}.",
+        }
+        for n in range(turns)
+    ]
+    return {"id": "long", "title": "Long", "at": 1, "turns": kept}
+
+
+def test_earlier_turns_are_folded_away_and_can_be_shown_found_and_copied(visitor: Visitor):
+    page = visitor.page
+    keep = "(chat) => localStorage.setItem('router-chat:long', JSON.stringify(chat))"
+    page.evaluate(keep, long_conversation(100))
+    page.goto(f"{visitor.site.url}/#/chat/long")
+    page.reload()
+    turns = page.locator("#talk .user-row")
+    expect(turns).to_have_count(12)
+    expect(page.locator(".rt-earlier")).to_contain_text("88 earlier turns are folded away")
+    page.get_by_role("button", name="Show earlier").click()
+    expect(turns).to_have_count(42)
+    expect(turns.first).to_contain_text("Question 58?")
+    page.locator("#talk .bot-row").nth(1).get_by_label("Copy message").first.click()
+    assert page.evaluate("() => navigator.clipboard.readText()") == "No 59."
+    page.locator("#talk .bot-row").nth(2).locator(".message-content").first.click()
+    page.wait_for_selector('#picture [data-request="r60"]')
+    page.locator("#chats summary").click()
+    page.get_by_label("Search conversations").fill("Question 3?")
+    expect(page.locator("#chats .rt-chat-title")).to_have_text(["Long"])
+    visitor.answered("One more?", "swift")
+    expect(turns).to_have_count(12)
+    expect(page.locator(".rt-earlier")).to_contain_text("89 earlier turns")
+    page.get_by_role("button", name="Show all").click()
+    expect(turns).to_have_count(101)
+    expect(page.locator(".rt-earlier")).to_be_hidden()

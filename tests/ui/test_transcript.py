@@ -2,7 +2,7 @@
 
 from tests.ui.stories import begun, fold, new_view, node, switched, token
 from tests.ui.test_view import timed_out, won
-from ui.transcript import Conversation, shown
+from ui.transcript import MORE, SHOWN, Conversation, shown
 from ui.wording import sentence
 
 
@@ -137,3 +137,17 @@ def test_a_turn_that_is_over_still_shows_its_late_answer():
     conversation.keep(0)
     conversation.turns.append(fold(*won()))
     assert texts(conversation)[1] == "Because packets."
+
+
+def test_only_the_newest_turns_are_shown_until_earlier_ones_are_asked_for():
+    conversation = Conversation([fold(*won()) for _ in range(100)])
+    each = len(Conversation([fold(*won())]).messages())
+    assert (conversation.earlier, len(conversation.messages())) == (100 - SHOWN, SHOWN * each)
+    assert conversation.turn_at(0) == 100 - SHOWN
+    conversation.show_earlier()
+    assert conversation.earlier == 100 - SHOWN - MORE
+    assert conversation.turn_at(0) == conversation.earlier
+    conversation.show_earlier(every=True)
+    assert (conversation.earlier, conversation.turn_at(0)) == (0, 0)
+    conversation.fold()
+    assert conversation.earlier == 100 - SHOWN

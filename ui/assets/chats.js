@@ -21,6 +21,8 @@
     }
   }
 
+  const count = () => Object.keys(localStorage).filter((key) => key.startsWith(KEY)).length;
+
   function all() {
     return Object.keys(localStorage)
       .filter((key) => key.startsWith(KEY))
@@ -38,14 +40,25 @@
       } catch {
         const oldest = all().filter((one) => one.id !== chat.id).pop();
         if (!oldest) return;
-        localStorage.removeItem(KEY + oldest.id);
+        drop(oldest);
       }
     }
   }
 
-  // A turn as the server shows it; a turn asked anew takes the place of all that followed.
+  const filesOf = (chats) => new Set(chats.flatMap((chat) => chat.turns.flatMap((turn) => (turn.files || []).map((one) => one.id))));
+
+  // With the files that no other conversation has.
+  function drop(chat) {
+    localStorage.removeItem(KEY + chat.id);
+    const own = filesOf([chat]);
+    if (own.size) RouterPage.files.prune(filesOf(all()), own);
+  }
+
+  // A turn as the server shows it; a turn asked anew takes the place of all that followed. It comes
+  // with every frame, and is written only when something of it is new.
   function note(turn) {
     const before = current.turns[turn.number];
+    if (before && JSON.stringify(before) === JSON.stringify(turn)) return;
     if (before?.request_id !== turn.request_id) current.turns.length = turn.number;
     current.turns[turn.number] = turn;
     current.at = Date.now();
@@ -69,10 +82,29 @@
     show(chat);
   }
 
+  // The conversation with the contents of its files, as far as this browser has them.
+  async function whole(chat) {
+    const turns = chat.turns.map(async (turn) => {
+      if (!turn.files?.length) return turn;
+      const read = turn.files.map(async (one) => ({ ...one, data: (await RouterPage.files.read(one.id))?.data }));
+      return { ...turn, files: await Promise.all(read) };
+    });
+    return { ...chat, turns: await Promise.all(turns) };
+  }
+
+  function attached(one) {
+    if (!one.data) return `*${one.name}*`;
+    const name = one.name.replace(/[[\]]/g, "");
+    if (one.type.startsWith("image/")) return `![${name}](data:${one.type};base64,${one.data})`;
+    const longest = Math.max(2, ...(one.data.match(/`+/g) || []).map((ticks) => ticks.length));
+    const fence = "`".repeat(longest + 1);
+    return `*${one.name}*\n\n${fence}\n${one.data}\n${fence}`;
+  }
+
   function markdown(chat) {
     const turns = chat.turns.map((turn) => {
-      const by = turn.answered_by ? `\n\n*${turn.answered_by}*` : "";
-      return `## ${turn.prompt}\n\n${turn.text}${by}`;
+      const by = turn.answered_by ? [`*${turn.answered_by}*`] : [];
+      return [`## ${turn.prompt}`, ...(turn.files || []).map(attached), turn.text, ...by].join("\n\n");
     });
     return `# ${chat.title}\n\n${turns.join("\n\n")}\n`;
   }
@@ -95,7 +127,7 @@
   function remove(chat) {
     const one = button("Delete", () => {
       if (one.textContent === "Delete") return void (one.textContent = "Delete for good");
-      localStorage.removeItem(KEY + chat.id);
+      drop(chat);
       if (chat.id === current.id) document.querySelector("#fresh").click();
       redraw();
     }, chat.title);
@@ -125,9 +157,26 @@
     });
     const list = el("ul", { class: "rt-chat-list" });
     const summary = el("summary", {}, "Conversations");
-    host.replaceChildren(
-      el("details", { class: "rt-chats" }, summary, filter, list)
-    );
+    const details = el("details", { class: "rt-chats", ontoggle: () => draw() }, summary, filter, list);
+    const said = el("span", { class: "rt-muted rt-small" });
+    const more = el("button", { type: "button", class: "rt-button", onclick: () => earlier("") }, "Show earlier");
+    const every = el("button", { type: "button", class: "rt-link", onclick: () => earlier("yes") }, "Show all");
+    const folded = el("div", { class: "rt-earlier", hidden: true }, more, every, said);
+    host.replaceChildren(details, folded);
+
+    // What stands in sight stays there while turns come in above it.
+    function earlier(all) {
+      const log = document.querySelector('#talk [role="log"]');
+      const below = log.scrollHeight - log.scrollTop;
+      const shown = document.querySelectorAll("#talk .user-row").length;
+      const watch = new MutationObserver(() => {
+        if (document.querySelectorAll("#talk .user-row").length <= shown) return;
+        watch.disconnect();
+        requestAnimationFrame(() => (log.scrollTop = log.scrollHeight - below));
+      });
+      watch.observe(log, { childList: true, subtree: true });
+      trigger("earlier", { every: all });
+    }
 
     function open(chat) {
       current = chat;
@@ -148,21 +197,22 @@
       item.append(
         el("button", title, chat.title),
         button("Rename", () => rename(chat, item), chat.title),
-        button("Markdown", () => save(chat, "md", markdown(chat)), chat.title),
-        button("JSON", () => save(chat, "json", JSON.stringify(chat, null, 2)), chat.title),
+        button("Markdown", async () => save(chat, "md", markdown(await whole(chat))), chat.title),
+        button("JSON", async () => save(chat, "json", JSON.stringify(await whole(chat), null, 2)), chat.title),
         remove(chat)
       );
       return item;
     }
 
     function draw() {
+      summary.textContent = `Conversations (${count()})`;
+      if (!details.open) return;
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
       const chats = all();
       const found = chats.filter((chat) => {
         const text = JSON.stringify([chat.title, chat.turns.map((t) => [t.prompt, t.text])]);
         return words.every((word) => text.toLowerCase().includes(word));
       });
-      summary.textContent = `Conversations (${chats.length})`;
       list.replaceChildren(...found.slice(0, 100).map(line));
       host.dataset.count = String(found.length);
     }
@@ -173,7 +223,13 @@
       const chat = id === current.id ? null : read(id);
       if (chat?.turns?.length) open(chat);
     });
-    return () => {};
+    RouterPage.files.prune(filesOf(all()));
+    return (value) => {
+      const hidden = value.earlier || 0;
+      folded.hidden = !hidden;
+      folded.dataset.earlier = String(hidden);
+      said.textContent = `${hidden} earlier turn${hidden === 1 ? " is" : "s are"} folded away; the search above reads them too.`;
+    };
   };
 
   // The answer alone, as its model wrote it. Gradio would copy every fold below it too.
@@ -184,7 +240,8 @@
       const copy = event.target.closest?.('#talk .bot-row button[aria-label="Copy message"]');
       const row = copy?.closest(".bot-row");
       if (!row) return;
-      const turn = current.turns[[...document.querySelectorAll("#talk .bot-row")].indexOf(row)];
+      const rows = [...document.querySelectorAll("#talk .bot-row")]; // the newest turns
+      const turn = current.turns[current.turns.length - rows.length + rows.indexOf(row)];
       if (!turn) return;
       event.stopImmediatePropagation();
       navigator.clipboard.writeText(turn.text);
