@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
-from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import RunControl, Runtime
+from langgraph.runtime import Runtime
 
 from config.errors import RouterError
 from graph.turn import Turn
@@ -77,66 +76,27 @@ def assemble(bind: Callable[[Node], Bound]) -> Graph:
     graph.add_edge("classify", "fallback")
     graph.add_edge(["primary", "fallback"], "join")
     graph.add_edge("join", "log")
-    graph.add_conditional_edges("log", is_rerank_due, {True: "rerank", False: END})
+    graph.add_conditional_edges("log", IsRerankDue(), {True: "rerank", False: END})
     graph.add_edge("rerank", END)
-    compiled = graph.compile(name="router")
-    for place in compiled.nodes.values():
-        if (whole := place.node) is not None and len(getattr(whole, "steps", ())) > 1:
-            place.node = Unheard(whole)
-    return compiled
+    return graph.compile(name="router")
 
 
-class OwnRun(RunControl):
-    """The control of a run that `run_through` makes: nobody reads what LangGraph says of it."""
+class IsRerankDue(Runnable[State, bool]):
+    """Whether `log` found a cause to rerank. As a plain function it would be a run of callbacks and
+    a task of its own in LangGraph, a tenth of what a run of this graph costs."""
 
+    name = "is_rerank_due"
 
-class Unheard(Runnable[Any, Any]):
-    """A node and its writers, without callbacks in a run of our own that has no handlers for them.
+    def invoke(self, input: State, config: RunnableConfig | None = None, **_: object) -> bool:  # noqa: A002
+        return bool(input.get("cause"))
 
-    LangGraph opens a run of callbacks and a task with a context of its own for each node, which is
-    a quarter of what a run of this graph costs.
-    """
-
-    def __init__(self, whole: Runnable[Any, Any]) -> None:
-        self._whole = whole
-        self.steps: list[Runnable[Any, Any]] = list(whole.steps)  # type: ignore[attr-defined]
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
-        return self._whole.invoke(input, config, **more)
-
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
-        if config is None or more or heard(config):
-            return await self._whole.ainvoke(input, config, **more)
-        state = input
-        for step in self.steps:
-            state = await step.ainvoke(state, config)
-        return state
-
-
-def heard(config: RunnableConfig) -> bool:
-    """Somebody may listen to this run's callbacks or stream."""
-    runtime, callbacks = config["configurable"].get(RUNTIME), config.get("callbacks")
-    ours = isinstance(runtime, Runtime) and isinstance(runtime.control, OwnRun)
-    silent = isinstance(callbacks, BaseCallbackManager) and not callbacks.handlers
-    return not (ours and silent)
-
-
-RUNTIME = "__pregel_runtime"
-"""Where LangGraph hands a node its runtime; where it is not found, all goes LangGraph's way."""
-
-
-async def run_through(graph: Graph, control: RunControl) -> None:
-    """Run the graph for its side effects and events; its final state is not collected.
-
-    The input is in the run's request, so the graph's own input is empty.
-    """
-    async for _ in graph.astream({}, stream_mode=[], control=control):
-        pass
-
-
-async def is_rerank_due(state: State) -> bool:
-    """Async, because LangGraph would send a plain function to a worker thread."""
-    return bool(state.get("cause"))
+    async def ainvoke(
+        self,
+        input: State,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **_: object,
+    ) -> bool:
+        return self.invoke(input)
 
 
 def bound(node: Node, services: Services) -> Bound:

@@ -9,7 +9,8 @@ from contextvars import Context
 import structlog
 
 from config.errors import NoAnswerError, RouterError, UsageError
-from graph.builder import LEFT, Graph, OwnRun, leave, run_through
+from graph.builder import LEFT, Graph, leave
+from graph.own_run import Listeners, OwnRun, run_through
 from nodes.log import record_unanswered
 from race.events import Event
 from race.rendezvous import Sink, cancel
@@ -45,6 +46,7 @@ class Run:
         self,
         services: Services,
         graph: Graph,
+        listeners: Listeners,
         request: Request,
         settle: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
@@ -58,7 +60,7 @@ class Run:
         # In a context of its own: inside another graph it would otherwise run as a part of that
         # one.
         self.task = asyncio.create_task(
-            run_through(graph, self.control),
+            run_through(graph, self.control, listeners),
             name=f"request-{request.run_id}",
             context=Context(),
         )
@@ -108,6 +110,7 @@ class Runs:
         self._running: set[Run] = set()
         self._settling: set[asyncio.Task[None]] = set()
         self.prompts = RecentPrompts()
+        self._listeners = Listeners()
 
     async def events(
         self,
@@ -138,7 +141,7 @@ class Runs:
         )
         request.meeting.decided.add_done_callback(lambda _: on_decided())
         self.prompts.note(request.request_id, asked.prompt)
-        run = Run(services, graph, request, self._settle)
+        run = Run(services, graph, self._listeners, request, self._settle)
         self._running.add(run)
         run.task.add_done_callback(lambda _: events.put_nowait(None))
         trailing: list[Event] | None = None

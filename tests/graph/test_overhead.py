@@ -2,51 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, ClassVar
 
+import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.tracers.context import register_configure_hook
 
-from graph.builder import OwnRun
+from graph import own_run
+from graph.builder import Graph, Node, assemble
 from graph.router import Router
+from race.state import State
 from tests.conftest import SettingsFor
 from tests.upstream import Upstream
 
 NODES = {"classify", "primary", "fallback", "join", "log"}
+VARIABLE = "ROUTER_TESTS_LISTEN"
 
 
 class Names(AsyncCallbackHandler):
     """The names of the runs that callbacks were told of."""
 
-    def __init__(self) -> None:
-        self.heard: set[str] = set()
+    heard: ClassVar[set[str]] = set()
 
     async def on_chain_start(self, *_: Any, **more: Any) -> None:
         self.heard.add(more["name"])
 
 
-async def test_a_run_of_our_own_tells_a_handler_of_every_node(
-    upstream: Upstream, settings_for: SettingsFor
-) -> None:
-    names = Names()
-    async with Router(settings_for(upstream)) as router:
-        await router.start()
-        asked: Any = {"prompt": "Why?", "category": "technical"}
-        state = await router.graph.ainvoke(asked, config={"callbacks": [names]}, control=OwnRun())
-    assert names.heard >= NODES
-    assert state["answer"]["success"]
+register_configure_hook(ContextVar("names", default=None), True, Names, VARIABLE)
 
 
-async def test_a_run_of_our_own_opens_no_callbacks_where_nobody_listens(
-    upstream: Upstream, settings_for: SettingsFor
+def test_the_installed_langgraph_has_the_loop_that_requests_run_on() -> None:
+    assert own_run.FITS, "its arguments changed: see graph/own_run.py"
+
+
+@pytest.mark.parametrize("listening", [False, True])
+async def test_a_request_visits_the_same_nodes_whether_anybody_listens_or_not(
+    upstream: Upstream,
+    settings_for: SettingsFor,
+    monkeypatch: pytest.MonkeyPatch,
+    listening: bool,
 ) -> None:
+    monkeypatch.setenv(VARIABLE, "true" if listening else "")
+    Names.heard.clear()
     async with Router(settings_for(upstream)) as router:
-        await router.start()
-        unheard = {
-            n for n, place in router.graph.nodes.items() if type(place.node).__name__ == "Unheard"
-        }
-    assert unheard >= NODES, (
-        "LangGraph puts its nodes together in another way: see graph/builder.py"
-    )
+        events = [e async for e in router.stream("Why?", category="technical")]
+    ended = [e["name"] for e in events if e["type"] == "node" and e["phase"] == "ended"]
+    assert sorted(ended) == sorted(NODES)
+    assert events[-1]["type"] == "answered"
+    assert events[-1]["answer"]["success"]
+    assert Names.heard >= NODES if listening else not Names.heard
+
+
+class Branches:
+    """A graph whose fallback waits until it is ended, beside a primary of the test's own."""
+
+    def __init__(self, primary: Callable[[], Awaitable[State]]) -> None:
+        self.waiting, self.ended = asyncio.Event(), asyncio.Event()
+        self._primary = primary
+        self.graph: Graph = assemble(self._bind)
+
+    def _bind(self, node: Node) -> Any:
+        async def run(state: State) -> State:
+            if node.__name__ == "primary":
+                await self.waiting.wait()
+                return await self._primary()
+            if node.__name__ == "fallback":
+                await self._wait()
+            return {"request_id": "one"}
+
+        return run
+
+    async def _wait(self) -> None:
+        self.waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+    async def run(self) -> None:
+        await own_run.run_through(self.graph, own_run.OwnRun(), own_run.Listeners())
+
+
+async def test_a_node_that_breaks_ends_its_sibling_and_the_run() -> None:
+    async def breaks() -> State:
+        raise LookupError("a bug in a node")
+
+    branches = Branches(breaks)
+    with pytest.raises(LookupError, match="a bug in a node"):
+        await branches.run()
+    assert branches.ended.is_set()
+
+
+async def test_a_run_that_is_cancelled_leaves_no_branch_behind() -> None:
+    async def hangs() -> State:
+        await asyncio.Event().wait()
+        return {}
+
+    branches = Branches(hangs)
+    running = asyncio.create_task(branches.run())
+    await branches.waiting.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert branches.ended.is_set()
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"primary", "fallback"})
 
 
 async def test_events_that_are_not_wanted_are_left_out(
