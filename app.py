@@ -36,6 +36,7 @@ BELONGS_TO = {
     "insecure": ("serve",),
     "no_ui": ("serve",),
     "workers": ("serve",),
+    "allow_keys": ("serve",),
     "out": ("batch",),
     "concurrency": ("batch",),
     "engine": ("batch",),
@@ -98,6 +99,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--port", type=int, help="port to serve on (default 7860)")
     p.add_argument("--workers", metavar="N", type=int, help="serve with N processes (default 1)")
     p.add_argument("--insecure", action="store_true", help="serve openly without keys or login")
+    p.add_argument(
+        "--allow-keys",
+        action="store_true",
+        help="whoever is signed in may give keys on the page, which writes them to .env",
+    )
     p.add_argument("--no-ui", action="store_true", help="serve the HTTP API without the page")
     p.add_argument("--out", metavar="FILE", type=Path, help="where --batch writes its results")
     p.add_argument("--concurrency", metavar="N", type=int, help="prompts at once (default 4)")

@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     environment = router.settings.environment
     host = address(args, environment)
     port = PORT if args.port is None else args.port
+    if args.allow_keys:
+        check_allows_keys(environment)
     if not (environment.space_id or args.insecure or is_loopback(host)):
         check_guarded(environment, host, ui=not args.no_ui)
     with listen(host, port) as server_socket:
@@ -57,7 +59,13 @@ def run(args: argparse.Namespace) -> int:
 
             return workers.run(args, server_socket, worker, where)
         router.open()  # report what cannot be opened before anything is served
-        app = build(router, write=not environment.space_id, ui=not args.no_ui, host=host)
+        app = build(
+            router,
+            write=not environment.space_id,
+            ui=not args.no_ui,
+            allow_keys=args.allow_keys,
+            host=host,
+        )
         print(f"Serving on {where}", file=sys.stderr)
         return serve(app, [server_socket])
 
@@ -73,6 +81,7 @@ def worker(
         router,
         write=not environment.space_id,
         ui=not args.no_ui,
+        allow_keys=args.allow_keys,
         host=address(args, environment),
         place=place,
     )
@@ -132,6 +141,7 @@ def build(
     *,
     write: bool = True,
     ui: bool = True,
+    allow_keys: bool = False,
     host: str = LOOPBACK,
     place: Place | None = None,
 ) -> FastAPI:
@@ -143,7 +153,7 @@ def build(
     from ui.loading import LoadingPage
 
     first = place is None or place.has_page
-    page = LoadingPage(router, write=write) if ui and first else None
+    page = LoadingPage(router, write=write, allow_keys=allow_keys) if ui and first else None
 
     async def behind() -> None:
         """Loads what requests do not need, once they are being served."""
@@ -170,6 +180,18 @@ async def observe(router: Router) -> None:
     while True:
         router.observe_now()
         await asyncio.sleep(OBSERVE_S)
+
+
+def check_allows_keys(environment: Environment) -> None:
+    """Keys are written for people who signed in, and never on a Space, whose page is public."""
+    if environment.space_id is not None:
+        raise UsageError("--allow-keys is refused on a Space, which anybody can use", "allow_keys")
+    if environment.ui_auth is None:
+        raise UsageError(
+            "--allow-keys is for people who signed in: set ROUTER_UI_AUTH; at this machine the page"
+            " takes keys without it",
+            "allow_keys",
+        )
 
 
 def check_guarded(environment: Environment, host: str, *, ui: bool = True) -> None:

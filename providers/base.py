@@ -110,11 +110,14 @@ class ProviderError(RouterError):
         status: int | None = None,
         retry_after_s: float | None = None,
         lacks: Capability | None = None,
+        credit: bool = False,
     ) -> None:
-        """`lacks`: the missing capability, if the kind is `capability`."""
+        """`lacks`: the missing capability, if the kind is `capability`; `credit`: the key is known
+        and its account wants to be paid first, if the kind is `auth`."""
         super().__init__(message)
         self.kind = kind
         self.lacks = lacks
+        self.credit = credit
         self.status = status
         self.retry_after_s = retry_after_s
 

@@ -75,9 +75,10 @@ def from_response(
     key = f"the key in {place.key_env}" if place.key_env else "a call without a key"
     what = "wants credit first" if credit else _SENTENCES[kind].format(key=key)
     wait_s = None if kind == "auth" else _wait(kind, headers, body, reply.words)
-    return place.error(
-        kind, f"{what} (HTTP {status})", reply.words, status=status, retry_after_s=wait_s
-    )
+    said = f"{what} (HTTP {status})"
+    error = place.error(kind, said, reply.words, status=status, retry_after_s=wait_s)
+    error.credit = credit
+    return error
 
 
 def from_event(place: Place, error: object) -> ProviderError:

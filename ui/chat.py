@@ -40,10 +40,12 @@ class Parts:
 
 def chat_tab(demo: gr.Blocks, service: ChatService) -> None:
     """Lay out the chat and connect it."""
-    with gr.Tab("Chat", id="chat"):
+    with gr.Tab("Chat", id="chat") as tab:
         parts = _layout(service)
     _connect_asking(parts, Handlers(service))
     _connect_reading(demo, parts, Handlers(service))
+    chosen = [parts.category, parts.provider]
+    tab.select(Handlers(service).choices, None, chosen, **AT_ONCE)
 
 
 def _layout(service: ChatService) -> Parts:

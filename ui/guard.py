@@ -36,6 +36,9 @@ COOKIE = "router-session"
 API = "/gradio_api"
 LOGIN = ("/login", "/login/")
 
+ORIGIN = "page_origin"
+"""In a request's scope: the origin of the page that sent it, which Gradio does not get to see."""
+
 _SHOWN = re.compile(
     r"/(?:favicon\.ico|robots\.txt|theme\.css|manifest\.json|login_check|logout"
     r"|(?:assets|static|svelte)/[A-Za-z0-9._/-]{1,200}"
@@ -85,7 +88,9 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        scope = {**scope, "headers": [pair for pair in scope["headers"] if _passes(*pair)]}
+        origin = Headers(scope=scope).get("origin", "")
+        passed = [pair for pair in scope["headers"] if _passes(*pair)]
+        scope = {**scope, "headers": passed, ORIGIN: origin}
         session = session_of(Headers(scope=scope)) or secrets.token_urlsafe(24)
         sender = _Reply(_with_cookie(scope, session, send), self.policy)
         try:

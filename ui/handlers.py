@@ -282,13 +282,14 @@ class Handlers:
         return conversation.messages(), folded(conversation)
 
     def offer(self) -> object:
-        """What can be chosen, by the configuration in force."""
+        """What can be chosen and clicked, by the configuration in force."""
+        return (*self.choices(), examples_of(self.service.router.settings))
+
+    def choices(self) -> tuple[object, object]:
+        """The categories and models, which another board may have changed."""
         settings = self.service.router.settings
-        return (
-            gr.Dropdown(choices=categories(settings)),
-            gr.Dropdown(choices=providers(settings, self.service.display)),
-            examples_of(settings),
-        )
+        models = providers(settings, self.service.display)
+        return gr.Dropdown(choices=categories(settings)), gr.Dropdown(choices=models)
 
     def close(self, request: gr.Request) -> None:
         self.service.close(tab_of(request))

@@ -54,9 +54,10 @@ class LoadingPage:
     waits.
     """
 
-    def __init__(self, router: Router, *, write: bool) -> None:
+    def __init__(self, router: Router, *, write: bool, allow_keys: bool = False) -> None:
         self._router = router
         self._write = write
+        self._allow_keys = allow_keys
         self._page: ASGIApp | None = None
         self._settled = asyncio.Event()
 
@@ -89,7 +90,7 @@ class LoadingPage:
             from ui.page import attach
 
             bare = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-            return attach(bare, self._router, write=self._write)
+            return attach(bare, self._router, write=self._write, allow_keys=self._allow_keys)
         finally:
             sys.setswitchinterval(usual)
 

@@ -26,8 +26,11 @@ MOST_EVENTS = 2_000
 MOST_UPLOAD = "20mb"
 
 
-def build_page(router: Router, *, write: bool = True) -> Page:
-    """The page; with `write` False whatever would change something is neither shown nor allowed."""
+def build_page(router: Router, *, write: bool = True, allow_keys: bool = False) -> Page:
+    """The page; with `write` False whatever would change something is neither shown nor allowed.
+
+    With `allow_keys` whoever signed in may give keys, not only whoever sits at this machine.
+    """
     import gradio as gr
 
     from ui.blocks import AT_ONCE, Page, widget
@@ -60,7 +63,7 @@ def build_page(router: Router, *, write: bool = True) -> Page:
                 compare_tab(service)
             priorities_tab(service)
             log_tab(service)
-            providers_tab(service)
+            providers_tab(service, write=write, allow_keys=allow_keys)
             route_tab(service)
             knowledge_tab(service, files, write=write)
             models_tab(service, write=write)
@@ -105,17 +108,17 @@ def header(router: Router) -> dict[str, object]:
     return {"title": TITLE, "tagline": TAGLINE, "notices": notices}
 
 
-def mount(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
+def mount(app: FastAPI, router: Router, *, write: bool, allow_keys: bool = False) -> FastAPI:
     """Serve the page at `/` of that application, after whatever routes it has already.
 
     An application that checks no Host and Origin yet does so from here on, as on loopback.
     """
-    served = attach(app, router, write=write)
+    served = attach(app, router, write=write, allow_keys=allow_keys)
     guard(served, router.settings.environment)
     return served
 
 
-def attach(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
+def attach(app: FastAPI, router: Router, *, write: bool, allow_keys: bool = False) -> FastAPI:
     """`mount` on an application that stands behind a check of Host and Origin."""
     import gradio as gr
     from starlette.middleware.gzip import GZipMiddleware
@@ -125,7 +128,7 @@ def attach(app: FastAPI, router: Router, *, write: bool) -> FastAPI:
 
     given = router.settings.environment.ui_auth
     login = [tuple(given.get_secret_value().split(":", 1))] if given else None
-    page = build_page(router, write=write)
+    page = build_page(router, write=write, allow_keys=allow_keys)
     served: FastAPI = gr.mount_gradio_app(
         app,
         page,

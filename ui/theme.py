@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
+
+from ui.wording import words
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("base", "picture", "shell", "boards")
@@ -30,6 +33,8 @@ SCRIPTS = (
     "news",
     "settings",
     "changes",
+    "keys",
+    "add",
 )
 
 CSP = "; ".join(
@@ -65,7 +70,10 @@ def head() -> str:
 
     The styles stand here because gradio drops container queries from its `css` parameter.
     """
-    code = "\n".join((ASSETS / f"{name}.js").read_text() for name in SCRIPTS)
+    said = json.dumps(words(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    code = f"window.RouterWords={said};\n" + "\n".join(
+        (ASSETS / f"{name}.js").read_text() for name in SCRIPTS
+    )
     icon = (ASSETS / "icon.svg.txt").read_text().strip()
     return f'<link rel="icon" href="{icon}"><style>{css()}</style><script>{code}</script>'
 

@@ -1,11 +1,39 @@
-"""What happened, said in plain sentences."""
+"""What happened, said in plain sentences; the sentences themselves are in `words.json`, which the
+page's scripts read too (`RouterPage.say`)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from functools import cache
+from pathlib import Path
 
 from nodes.join import FAILURES
 from ui.display import ShownAttempt
+
+WORDS = Path(__file__).parent / "words.json"
+
+
+@cache
+def words() -> dict[str, dict[str, str | list[str]]]:
+    """By board and name, every sentence of the page; `{name}` stands for a value."""
+    found: dict[str, dict[str, str | list[str]]] = json.loads(WORDS.read_text(encoding="utf-8"))
+    return found
+
+
+def say(key: str, **values: object) -> str:
+    """The sentence of that board and name, `board.name`, with its values."""
+    board, _, name = key.partition(".")
+    found = words()[board][name]
+    assert isinstance(found, str), key
+    return found.format(**values)
+
+
+def say_all(key: str) -> list[str]:
+    """Likewise a list of them."""
+    board, _, name = key.partition(".")
+    return list(words()[board][name])
+
 
 STATES = {
     "waiting": "Waiting",
@@ -42,6 +70,9 @@ CHANGES = {
     "limits": "Limits, in seconds",
     "budget": "Spending limits a day, in US dollars",
     "providers": "Models",
+    "hosts": "Addresses",
+    "base_url": "Where the host is reached. Its key is not sent to another address until it is"
+    " given anew, on the board of the providers.",
     "ttft_s": "How long the first model may take to begin; then the fallback answers.",
     "think_s": "How long a model that thinks may take from its first thought to its first word.",
     "stall_s": "The longest silence in the middle of an answer.",

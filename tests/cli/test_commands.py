@@ -231,6 +231,21 @@ def test_serving_openly_without_keys_is_refused(run: Run):
     assert "ROUTER_API_KEYS and ROUTER_UI_AUTH" in done.err
 
 
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [({}, "set ROUTER_UI_AUTH"), ({"SPACE_ID": "a/b", "ROUTER_UI_AUTH": "a:b"}, "on a Space")],
+)
+def test_keys_are_not_taken_on_the_page_from_everybody(
+    run: Run, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str
+):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    done = run("--allow-keys", "--port", "0")
+    assert done.code == 2
+    assert said in done.err
+    assert "--allow-keys goes with serving" in run("--check", "--allow-keys").err
+
+
 def results(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 

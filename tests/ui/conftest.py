@@ -46,6 +46,7 @@ class Site:
         data: Path,
         *,
         write: bool = True,
+        allow_keys: bool = False,
         environ: dict[str, str] | None = None,
         demo: bool = False,
         edit: Callable[[dict[str, Any]], None] = lambda _: None,
@@ -54,7 +55,8 @@ class Site:
         self._edit = edit
         self._demo = demo
         self.config = config
-        self._write = write
+        self._how = {"write": write, "allow_keys": allow_keys}
+        self.dotenv = data.parent / ".env"
         self._ready = threading.Event()
         self._over: asyncio.Event
         self._data, self._environ = data, environ or {}
@@ -96,9 +98,11 @@ class Site:
                     shutil.copytree("config/demo", self.config)
                 else:
                     write_config(self.config, self.upstream.base_url, self._edit)
-                self.router = Router.from_config(self.config, self._data, environ=self._environ)
+                self.router = Router.from_config(
+                    self.config, self._data, environ=self._environ, dotenv=self.dotenv
+                )
                 async with self.router:
-                    app = mount(FastAPI(), self.router, write=self._write)
+                    app = mount(FastAPI(), self.router, **self._how)
                     with socket.socket() as listener:
                         listener.bind(("127.0.0.1", 0))
                         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"

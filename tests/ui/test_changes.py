@@ -7,7 +7,8 @@ from starlette.requests import Request
 
 from config.errors import UsageError
 from tests.ui.conftest import Site, Visitor
-from ui.boards.changes import Setting, may_change, offered
+from ui.boards.changes import Setting, offered
+from ui.permissions import may_change
 
 ORDER = Setting(("priorities", "general"), "order", ["a", "b"], "")
 LIMIT = Setting(("limits", "ttft_s"), "number", 3.0, "")

@@ -43,6 +43,12 @@
     return { root: list, value: () => [...list.children].map((item) => item.dataset.name) };
   }
 
+  // A line of a difference.
+  RouterPage.differing = (text) => {
+    const kind = { "+": "added", "-": "removed", "@": "place" }[text[0]] || "";
+    return el("span", { "data-line": kind }, `${text}\n`);
+  };
+
   function field(one) {
     const box = el("input", {
       class: "rt-search",
@@ -109,11 +115,6 @@
       choice.replaceChildren(...groups.values());
     }
 
-    function line(text) {
-      const kind = { "+": "added", "-": "removed", "@": "place" }[text[0]] || "";
-      return el("span", { "data-line": kind }, `${text}\n`);
-    }
-
     return (value) => {
       form.hidden = !value.may;
       barred.hidden = value.may;
@@ -126,7 +127,7 @@
       if (value.made) reason.value = "";
       said.textContent = value.problem || value.said || "";
       said.dataset.kind = value.problem ? "problem" : "";
-      diff.replaceChildren(...(value.lines || []).map(line));
+      diff.replaceChildren(...(value.lines || []).map(RouterPage.differing));
       diff.hidden = make.hidden = !value.lines?.length;
       host.dataset.ready = "true";
     };

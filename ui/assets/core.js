@@ -27,6 +27,12 @@ window.RouterPage = (() => {
     return node;
   }
 
+  // A sentence of `words.json`: say("board.name", {value: 1}).
+  function say(key, values = {}) {
+    const [board, name] = key.split(".");
+    return window.RouterWords[board][name].replace(/\{(\w+)\}/g, (_, one) => values[one]);
+  }
+
   const PATHS = {
     waiting: ["M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16Z"],
     running: ["M12 3a9 9 0 1 1-8.5 6"],
@@ -172,5 +178,5 @@ window.RouterPage = (() => {
     document.querySelector("#prompt textarea")?.focus({ preventScroll: true });
   }
 
-  return { el, svg, icon, provider, moment, nothing, table, glide, mount, views, toggleTheme, begin };
+  return { el, svg, say, icon, provider, moment, nothing, table, glide, mount, views, toggleTheme, begin };
 })();

@@ -52,6 +52,23 @@
     );
   }
 
+  // What cannot be used yet, in one card: most configurations know many providers and have one key.
+  function unset(some) {
+    return el(
+      "details",
+      { class: "rt-card rt-unset" },
+      el("summary", {}, icon("skipped"), el("span", {}, some.said)),
+      el("p", { class: "rt-muted rt-small" }, some.how),
+      el(
+        "dl",
+        { class: "rt-abilities rt-small" },
+        ...some.each.map((one) =>
+          el("div", { "data-provider": one.name }, el("dt", {}, one.name), el("dd", { class: "rt-wrap" }, one.why))
+        )
+      )
+    );
+  }
+
   function spending(budget) {
     return el(
       "section",
@@ -70,14 +87,17 @@
   }
 
   RouterPage.views.providers = (host) => (value) => {
+    const open = host.querySelector(".rt-unset")?.open;
     host.replaceChildren(
       el(
         "div",
         { class: "rt-stack" },
         spending(value.budget),
-        el("div", { class: "rt-cards" }, ...value.cards.map(card))
+        el("div", { class: "rt-cards" }, ...value.cards.map(card)),
+        value.unset ? unset(value.unset) : null
       )
     );
+    if (open) host.querySelector(".rt-unset").open = true;
     host.dataset.ready = "true";
   };
 })();

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import gradio as gr
-from starlette.requests import Request
 
 from config import editor
+from config.addresses import check_upstream
 from config.errors import RouterError, UsageError
 from config.models import Settings
+from graph.router import Router
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
+from ui.permissions import by_whom, is_here, may_change
 from ui.wording import CHANGES, sentence
-from web.hosts import is_loopback, name_of
 
 LIMITS = ("ttft_s", "think_s", "stall_s", "deadline_s", "late_s")
 MOST_REASON = 200
@@ -95,6 +96,10 @@ def _settings(settings: Settings) -> Iterator[Setting]:
         own = ("budget", "providers", provider.name)
         limit = budget.providers.get(provider.name)
         yield Setting(own, "number", limit, CHANGES["budget"], CHANGES["budget_one"])
+    for name, host in settings.hosts.items():
+        if host.base_url is not None:
+            own = ("hosts", name, "base_url")
+            yield Setting(own, "text", host.base_url, CHANGES["hosts"], CHANGES["base_url"])
     for provider in settings.providers:
         group, path = CHANGES["providers"], ("providers", provider.name)
         if provider.model is not None:
@@ -104,15 +109,22 @@ def _settings(settings: Settings) -> Iterator[Setting]:
         yield Setting((*path, "temperature"), "number", warmth, group, CHANGES["temperature"])
 
 
-def may_change(request: Request | gr.Request) -> bool:
-    """Whether whoever sent the request signed in, or sits at this machine.
+def reason_of(sent: Mapping[str, Any]) -> str:
+    """The reason that came with a change; raises UsageError without one."""
+    reason = str(sent.get("reason") or "").strip()
+    if not reason:
+        raise UsageError("say why in a few words: the reason is kept", "reason")
+    return reason[:MOST_REASON]
 
-    `request` is Gradio's or Starlette's; a proxy's word on where it came from counts.
-    """
-    if getattr(request, "username", None):
-        return True
-    here = request.client is not None and is_loopback(request.client.host)
-    return here and is_loopback(name_of(request.headers.get("host", "")) or "")
+
+async def take_back(router: Router, request: gr.Request) -> dict[str, object]:
+    """Undo the last change; what is said then."""
+    if not may_change(request):
+        return {"problem": CHANGES["refused"]}
+    try:
+        return {"said": sentence(await router.discovery.undo())}
+    except RouterError as error:
+        return {"problem": sentence(str(error))}
 
 
 def changes_part(service: ChatService) -> None:
@@ -133,20 +145,23 @@ def changes_part(service: ChatService) -> None:
     def wanted(sent: Mapping[str, Any], request: gr.Request) -> tuple[editor.Assignment, str]:
         if not may_change(request):
             raise UsageError(CHANGES["refused"], "key")
-        key, reason = str(sent.get("key")), str(sent.get("reason") or "").strip()
+        key = str(sent.get("key"))
         found = next((s for s in offered(router.settings) if s.key == key), None)
         if found is None:
             raise UsageError("this cannot be changed here", "key")
-        if not reason:
-            raise UsageError("say why in a few words: the reason is kept", "reason")
-        return found.assignment(sent.get("value")), reason[:MOST_REASON]
+        reason = reason_of(sent)
+        one = found.assignment(sent.get("value"))
+        if one.key == "base_url":
+            host, here = router.settings.hosts[str(one.path[1])], is_here(request)
+            check_upstream(str(one.value), here=here, keyed=host.api_key_env is not None)
+        return one, reason
 
     def folders() -> tuple[Any, Any]:
         return router.settings.config_dir, router.settings.data_dir
 
     async def look(event: gr.EventData, request: gr.Request) -> object:
         try:
-            one, _ = wanted(event._data or {}, request)
+            one, _ = await asyncio.to_thread(wanted, event._data or {}, request)
             lines = await asyncio.to_thread(editor.difference, *folders(), one)
         except RouterError as error:
             return shown(request, problem=sentence(str(error)))
@@ -154,8 +169,8 @@ def changes_part(service: ChatService) -> None:
 
     async def make(event: gr.EventData, request: gr.Request) -> object:
         try:
-            one, reason = wanted(event._data or {}, request)
-            by = request.username or "somebody at this machine"
+            one, reason = await asyncio.to_thread(wanted, event._data or {}, request)
+            by = by_whom(request)
             note = f"{reason} ({by})"
             change = await asyncio.to_thread(editor.make, *folders(), one, note)
         except RouterError as error:
@@ -164,17 +179,11 @@ def changes_part(service: ChatService) -> None:
         await router.services.log.audit("config.changed", change.subject, detail)
         return shown(request, said=CHANGES["made"], made=change.id)
 
-    async def take_back(request: gr.Request) -> object:
-        if not may_change(request):
-            return shown(request, problem=CHANGES["refused"])
-        try:
-            said = await router.discovery.undo()
-        except RouterError as error:
-            return shown(request, problem=sentence(str(error)))
-        return shown(request, said=sentence(said))
+    async def undo(request: gr.Request) -> object:
+        return shown(request, **await take_back(router, request))
 
     form = widget("changes", None, elem_id="changes", events=("look", "make", "undo"))
     form.refresh(refresh, None, form, **AT_ONCE)
     form.look(look, None, form, **AT_ONCE)
     form.make(make, None, form, **AT_ONCE)
-    form.undo(take_back, None, form, **AT_ONCE)
+    form.undo(undo, None, form, **AT_ONCE)

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import gradio as gr
 
-from config.models import Cost, Ranking
+from config.models import Cost, Ranking, Settings
 from race.budget import Allowance
 from race.capabilities import Known
 from race.permits import is_free
@@ -19,8 +19,10 @@ from runtime.reports import ProviderHealth
 from telemetry.records import InteractionRow
 from ui import wording
 from ui.blocks import AT_ONCE, widget
+from ui.boards.keys import keys_part
+from ui.boards.new_model import new_model_part
 from ui.chat_service import ChatService
-from ui.wording import sentence
+from ui.wording import say, sentence
 
 EVERY_S = 2.0
 RECENT = 400
@@ -35,7 +37,7 @@ _BREAKERS = {
 }
 
 
-def providers_tab(service: ChatService) -> None:
+def providers_tab(service: ChatService, *, write: bool, allow_keys: bool = False) -> None:
     async def refresh() -> object:
         router = service.router
         rows = await router.interactions(limit=RECENT)
@@ -45,6 +47,9 @@ def providers_tab(service: ChatService) -> None:
     with gr.Tab("Providers", id="providers"):
         shown = widget("providers", None, elem_id="providers", every_s=EVERY_S)
         shown.refresh(refresh, None, shown, **AT_ONCE)
+        if write:
+            keys_part(service, allow_keys=allow_keys)
+            new_model_part(service)
 
 
 def board(
@@ -56,14 +61,27 @@ def board(
     figures = seen(rows, service.router.settings.ranking)
     allowance = Allowance(service.router.settings.budget, spent)
     unseen: Seen = {"calls": 0, "ok": 0, "first": []}
+    settings = service.router.settings
+    unset = [name for name in health if settings.provider(name).disabled]
     cards = [
         _card(name, one, figures.get(name, unseen), allowance, service)
         for name, one in health.items()
+        if name not in unset
     ]
     return {
         "cards": sorted(cards, key=lambda card: card["state"] == "off"),
+        "unset": _unset(unset, settings),
         "budget": overall(allowance),
     }
+
+
+def _unset(names: list[str], settings: Settings) -> dict[str, object] | None:
+    """One card for all that lack a key or an address; each with its reason."""
+    if not names:
+        return None
+    said = say("providers.more", n=len(names)) if len(names) > 1 else say("providers.more_one")
+    each = [{"name": name, "why": settings.provider(name).disabled} for name in names]
+    return {"said": said, "how": say("providers.more_how"), "each": each}
 
 
 def overall(allowance: Allowance) -> dict[str, object]:
