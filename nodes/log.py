@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
 from config.errors import StorageError
 from nodes.join import PASSAGES
-from providers.base import estimate_tokens
+from providers.base import Message, estimate_tokens
+from providers.messages import ToolCall, text_of
 from race.attempt import Attempt
 from race.events import Answered, Logged
 from race.request import Request
 from race.services import Services
 from race.state import Answer, AnswerState, Route, State
-from telemetry.records import AttemptRow, InteractionRow
+from telemetry.records import AttemptRow, InteractionRow, ToolStep
 
 logger = structlog.get_logger()
+
+MOST_TOOL_CHARS = 20_000
+MOST_TOOL_STEPS = 50
+"""What is logged of the tools of one turn, the newest."""
 
 
 async def log(state: State, services: Services, request: Request) -> State:
@@ -176,8 +182,32 @@ def row_of(
         session_id=request.asked.session_id,
         stopped=answer.error_kind == "cancelled",
         reason=answer.why,
+        tools=(tool_steps(request.asked.messages(), answer.tool_calls) or None) if keep else None,
         attempts=attempts,
     )
+
+
+def tool_steps(said: Sequence[Message], calls: Sequence[ToolCall]) -> list[ToolStep]:
+    """The tools' calls and results of a turn: those in the conversation since the user's last
+    words, and the calls of the answer. A text is cut at `MOST_TOOL_CHARS`."""
+    begun = max((n for n, message in enumerate(said) if message["role"] == "user"), default=-1)
+    answer = Message(role="assistant", content="", tool_calls=list(calls))
+    names: dict[str, str] = {}
+    steps: list[ToolStep] = []
+    for message in (*said[begun + 1 :], answer):
+        for call in message.get("tool_calls") or []:
+            name, text = call["function"]["name"], call["function"]["arguments"]
+            names[call["id"]] = name
+            steps.append(ToolStep(kind="call", id=call["id"], name=name, text=_cut(text)))
+        if message["role"] == "tool":
+            of = message.get("tool_call_id", "")
+            text = _cut(text_of(message))
+            steps.append(ToolStep(kind="result", id=of, name=names.get(of, ""), text=text))
+    return steps[-MOST_TOOL_STEPS:]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TOOL_CHARS else f"{text[:MOST_TOOL_CHARS]} … (cut)"
 
 
 def serving(request: Request, said: AnswerState) -> Attempt | None:

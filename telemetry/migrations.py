@@ -71,8 +71,13 @@ def _name_verdicts(connection: Connection) -> None:
     add_columns(connection, tables.attempts, "against", "against_role", "verdict", "source")
 
 
+def _keep_tools(connection: Connection) -> None:
+    add_columns(connection, tables.interactions, "tools")
+
+
 STEPS = (
     Step(1, _name_the_conversation_and_why),
     Step(2, _widen_text),
     Step(3, _name_verdicts),
+    Step(4, _keep_tools),
 )

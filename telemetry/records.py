@@ -47,6 +47,15 @@ class AttemptRow(TypedDict, total=False):
     text: str | None  # only with log.text
 
 
+class ToolStep(TypedDict):
+    """A tool's call by a model, or what the tool returned."""
+
+    kind: Literal["call", "result"]
+    id: str  # of the call, which its result has too
+    name: str
+    text: str  # a call's arguments, a result's content
+
+
 class InteractionRow(TypedDict, total=False):
     """One request; unique by request_id."""
 
@@ -73,6 +82,7 @@ class InteractionRow(TypedDict, total=False):
     session_id: str | None  # the conversation, where the caller named one
     stopped: bool  # the caller left before the end
     reason: str | None  # why the answer changed hands, or why there is none
+    tools: list[ToolStep] | None  # since the user's last words; only with log.text
     attempts: list[AttemptRow]  # joined in on reading
 
 

@@ -64,6 +64,7 @@ interactions = Table(
     Column("session_id", Text),
     Column("stopped", Boolean),
     Column("reason", Text),
+    Column("tools", Text),
     # The transaction that last changed the request or one of its attempts: see `Database.window`.
     Column("changed", BigInteger, nullable=False),
     Index("interactions_at", "at"),
@@ -150,7 +151,7 @@ baselines = Table(
 OWN = frozenset({"changed"})
 """Columns for the log's internal use."""
 
-TEXTS = frozenset({"prompt", "answer", "text"})
+TEXTS = frozenset({"prompt", "answer", "text", "tools"})
 """Stored only with `log: {text: true}`."""
 
 Row = dict[str, Any]
@@ -184,8 +185,9 @@ def decode(row: Mapping[str, object]) -> Row:
         for name, value in row.items()
         if name not in OWN and not (value is None and name in TEXTS)
     }
-    if values.get("evidence") is not None:
-        values["evidence"] = json.loads(str(values["evidence"]))
+    for name in ("evidence", "tools"):
+        if values.get(name) is not None:
+            values[name] = json.loads(str(values[name]))
     return values
 
 
@@ -200,6 +202,6 @@ def _clean(value: object) -> object:
         return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | list):
         return dump(value)
     return value

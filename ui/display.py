@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from config.models import Settings
+from providers.messages import ToolCall
 from race.state import Source
+from telemetry.records import ToolStep
 
 KINDS = {"simulated": "simulated", "llama_cpp": "embedded", "openai": "remote"}
 """A host's kind in the configuration, and what the page calls it."""
@@ -66,6 +68,8 @@ class ShownAnswer(TypedDict, total=False):
     latency_ms: float | None
     ttft_ms: float | None
     sources: list[Source]
+    tool_calls: list[ToolCall]
+    tools: list[ToolStep]  # of a request from the log: results too
 
 
 class Note(TypedDict):

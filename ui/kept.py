@@ -82,7 +82,7 @@ def _view(number: int, turn: KeptTurn, row: InteractionRow | None, display: Disp
         view.apply(event)
     view.end()
     view.text = turn["text"] or view.text
-    if view.phase == "done" and not view.text:
+    if view.phase == "done" and not (view.text or view.tools):
         view.phase, view.error = "failed", LOST
     return view
 

@@ -9,6 +9,7 @@ from race.state import Route
 from ui import wording
 from ui.display import Node, ShownAnswer, ShownAttempt
 from ui.replay import NOT_KEPT
+from ui.structured import indented
 from ui.view import NODES, View
 
 TITLES = {
@@ -47,8 +48,26 @@ def picture(view: View) -> dict[str, object]:
         "reranked": view.reranked,
         "awaited": view.awaited,
         "turn": kept(view),
+        "said": said(view) if view.number is None else [],
         "prompt": "" if view.asked.get("prompt") == NOT_KEPT else view.asked.get("prompt"),
     }
+
+
+def said(view: View) -> list[dict[str, object]]:
+    """What was asked, what tools did, and what was answered, as far as the log has it."""
+    prompt = view.asked.get("prompt") or ""
+    steps = [("Prompt", "" if prompt == NOT_KEPT else prompt)]
+    for step in view.tools:
+        name = step["name"] or "a tool"
+        title = f"Calls {name}" if step["kind"] == "call" else f"{name} returned"
+        steps.append((title, step["text"]))
+    answered = view.text if view.phase != "running" else ""
+    return [_shown(title, text) for title, text in (*steps, ("Answer", answered)) if text]
+
+
+def _shown(title: str, text: str) -> dict[str, object]:
+    made = indented(text)
+    return {"title": title, "text": text, "json": made}
 
 
 def passages(view: View) -> dict[str, object] | None:

@@ -121,6 +121,7 @@ def _answer(row: InteractionRow) -> Kept:
         "cost_usd": cost_of(row),
         "text": row.get("answer") or "",
         "provider": row.get("winner"),
+        "tools": row.get("tools") or [],
     }
 
 

@@ -16,6 +16,7 @@ SCRIPTS = (
     "waterfall",
     "inspector",
     "passages",
+    "said",
     "picture",
     "shell",
     "attached",

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from providers.base import Message
 from race.state import Source
+from telemetry.records import ToolStep
 from ui import attached, wording
 from ui.attached import Attachment
 from ui.display import ShownAnswer
+from ui.structured import block, parts
 from ui.view import View
 
 ChatMessage = dict[str, object]
@@ -137,9 +139,20 @@ def _turn(view: View) -> Iterator[ChatMessage]:
     yield _text("assistant", _answer(view))
     if view.phase == "running":
         return
+    for step in view.tools:
+        yield _fold(_tool(step), block(step["text"], "Arguments" if _called(step) else "Result"))
     for note in view.notes:
         yield _fold(f"⇄ {note['to']} took over", note["text"], open_=True)
     yield from _extras(view)
+
+
+def _called(step: ToolStep) -> bool:
+    return step["kind"] == "call"
+
+
+def _tool(step: ToolStep) -> str:
+    name = _plain(step["name"] or "a tool")
+    return f"Calls {name}" if _called(step) else f"{name} returned"
 
 
 def _files(files: Sequence[Attachment]) -> Iterator[str]:
@@ -155,7 +168,9 @@ def _files(files: Sequence[Attachment]) -> Iterator[str]:
 
 def _answer(view: View) -> str:
     if view.text:
-        return shown(view.text) + _ending(view)
+        return _said(view) + _ending(view)
+    if view.tools:
+        return "*It calls a tool.*"
     match view.phase:
         case "failed":
             return f"**No answer.** {_plain(wording.sentence(view.error or 'nobody answered'))}"
@@ -163,6 +178,13 @@ def _answer(view: View) -> str:
             return "*Stopped before the first word.*"
         case _:
             return f"*{_plain(_waiting_for(view))}*"
+
+
+def _said(view: View) -> str:
+    """The answer as Markdown; JSON gets its lines once it is whole."""
+    if view.phase == "running":
+        return shown(view.text)
+    return "".join(text if made else shown(text) for made, text in parts(view.text))
 
 
 def _ending(view: View) -> str:

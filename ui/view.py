@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 from race import events
 from race.state import AnswerState, Branch, OrderChange, Route
-from telemetry.records import AttemptRow
+from telemetry.records import AttemptRow, ToolStep
 from ui import wording
 from ui.attached import Attachment
 from ui.display import (
@@ -292,6 +292,22 @@ class View:
     def cut(self) -> bool:
         """The answer ended at a length limit, not where the model would have ended it."""
         return bool(self.answer and self.answer.get("finish_reason") == "length")
+
+    @property
+    def tools(self) -> list[ToolStep]:
+        """The calls that the answer consists of; from the log also those before it, and what the
+        tools returned."""
+        answer = self.answer or ShownAnswer()
+        calls = [
+            ToolStep(
+                kind="call",
+                id=call["id"],
+                name=call["function"]["name"],
+                text=call["function"]["arguments"],
+            )
+            for call in answer.get("tool_calls") or []
+        ]
+        return answer.get("tools") or calls
 
     def loser(self) -> ShownLoser | None:
         """The text that was not served, where there is one."""

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import Visitor
+from tests.ui.conftest import Site, Visitor
 from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
@@ -143,3 +143,13 @@ def test_earlier_turns_are_folded_away_and_can_be_shown_found_and_copied(visitor
     page.get_by_role("button", name="Show all").click()
     expect(turns).to_have_count(101)
     expect(page.locator(".rt-earlier")).to_be_hidden()
+
+
+def test_a_narrow_window_opens_the_boards_of_its_menu_by_their_addresses(site: Site, visitor_at):
+    visitor = visitor_at(site, viewport={"width": 390, "height": 844})
+    page = visitor.open()
+    request = visitor.answered("How long do I boil an egg?", "swift")
+    page.goto(f"{site.url}/#/log/{request}")
+    page.wait_for_selector(f'#replay [data-request="{request}"][data-phase="done"]')
+    visitor.tab("Settings")
+    page.wait_for_url("**#/settings")

@@ -72,9 +72,7 @@ def test_hostile_documents_are_data(visitor: Visitor, tmp_path):
         "# <img src=x onerror=window.owned=1>\n\nThe zorble ${window.owned=2} hums."
     )
     visitor.tab("Knowledge")
-    visitor.page.locator("#upload input[type=file], input[type=file]").first.set_input_files(
-        document
-    )
+    visitor.page.locator("input[type=file]:not(#attached *)").first.set_input_files(document)
     expect(visitor.page.locator("#ingest-progress")).to_contain_text("Done")
     visitor.page.locator("#knowledge-question textarea").fill("What does the zorble do?")
     visitor.page.locator("#knowledge-question textarea").press("Enter")

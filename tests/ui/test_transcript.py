@@ -151,3 +151,13 @@ def test_only_the_newest_turns_are_shown_until_earlier_ones_are_asked_for():
     assert (conversation.earlier, conversation.turn_at(0)) == (0, 0)
     conversation.fold()
     assert conversation.earlier == 100 - SHOWN
+
+
+def test_calls_of_tools_are_folds_with_their_arguments_and_cannot_be_markdown():
+    view = fold(*won())
+    call = {"name": "look_<b>", "arguments": '{"a":1}'}
+    view.text, view.answer["tool_calls"] = "", [{"id": "c", "type": "function", "function": call}]
+    conversation = Conversation([view])
+    assert texts(conversation)[1] == "*It calls a tool.*"
+    assert titles(conversation)[0] == "Calls look\\_\\<b\\>"
+    assert texts(conversation)[2] == '```json\n{\n  "a": 1\n}\n```'

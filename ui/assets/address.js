@@ -7,7 +7,9 @@
   let applying = false;
 
   const slug = (tab) => tab.textContent.trim().toLowerCase().replace(/\s+/g, "-");
+  const HIDDEN = "#tabs .overflow-dropdown button"; // boards whose tabs a narrow window has no room for
   const tabs = () => [...document.querySelectorAll('#tabs [role="tab"]')];
+  const boards = () => [...tabs(), ...document.querySelectorAll(HIDDEN)];
   const address = () => location.hash.replace(/^#\/?/, "").split("?");
   const parts = () => address()[0].split("/").map(decodeURIComponent);
 
@@ -28,7 +30,7 @@
   function apply() {
     const [board, item] = parts();
     if (!board) return;
-    const tab = tabs().find((one) => slug(one) === board);
+    const tab = boards().find((one) => slug(one) === board);
     if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
     askers[board]?.(query(board));
     open(board, item);
@@ -71,7 +73,7 @@
   }
 
   document.addEventListener("click", (event) => {
-    const tab = event.target.closest?.('#tabs [role="tab"]');
+    const tab = event.target.closest?.(`#tabs [role="tab"], ${HIDDEN}`);
     if (tab && event.isTrusted) go(slug(tab), slug(tab) === "chat" ? RouterPage.chats.id() : "");
   });
   document.addEventListener("keydown", onKey);

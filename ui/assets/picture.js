@@ -13,7 +13,7 @@
   let made = 0;
 
   const board = (name) =>
-    [...document.querySelectorAll('#tabs [role="tab"]')].find((tab) => tab.textContent.trim() === name);
+    [...document.querySelectorAll('#tabs [role="tab"], #tabs .overflow-dropdown button')].find((tab) => tab.textContent.trim() === name);
 
   // The board of comparisons with that prompt; it is drawn when it is first opened.
   function compare(prompt) {
@@ -101,6 +101,7 @@
       "Make an example"
     );
     const found = RouterPage.passages();
+    const said = RouterPage.said();
     const badges = el("div", { class: "rt-badges" });
     const notes = el("ul", { class: "rt-notes" });
     const panel = el("section", {
@@ -115,6 +116,7 @@
     host.append(
       el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, beside, example, clock),
       editor,
+      said.root,
       graph.root,
       notes,
       found.root,
@@ -297,6 +299,7 @@
       name();
       figures();
       found.draw(value);
+      said.draw(value);
       explain();
       inspect();
       tick();
