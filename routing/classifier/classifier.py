@@ -26,7 +26,7 @@ from routing.classifier.weights import Weights
 MODEL, WEIGHTS = Path(__file__).parent / "model", "classifier.npz"
 """The folder of what the repository's own training learned; see `training/`."""
 UNSURE = "general"
-"""The category for prompts without a clear best one, if a category of that name exists."""
+"""The category for prompts without a clear best one, if it is one of the two likeliest."""
 MARGIN = 0.08
 """Minimum margin of the best category over the second."""
 CLEAR = 0.985
@@ -194,7 +194,7 @@ class Classifier:
         first, second = np.argsort(-shares)[:2] if len(shares) > 1 else (0, 0)
         margin = float(shares[first] - shares[second]) if len(shares) > 1 else 1.0
         best = self._names[first]
-        unsure = margin < MARGIN and UNSURE in self._names
+        unsure = margin < MARGIN and UNSURE in (best, self._names[second])
         category = UNSURE if unsure else best
         probabilities = {n: float(p) for n, p in zip(self._names, shares, strict=True)}
         evidence["unsure"] = unsure

@@ -16,14 +16,15 @@ import numpy as np
 from routing.classifier.learning import fit_one, softmax
 
 LEAST = 3
-TOGETHER = 0.3
+TOGETHER = 0.1
 """Cosine with the centre of a kind from which a correction belongs to it. Between two kinds of
-prompts it is about 0, within one 0.4 to 0.7."""
-CLAIMED = 0.03
+prompts it is about 0, within one 0.4 to 0.7, within a loose one 0.2. At 0.3 loose kinds fall into
+parts of three corrections each, which together reach three times as many prompts of other kinds."""
+CLAIMED = 0.025
 """The share of the examples, the nearest ones, that are left out when a kind is learned: they
 probably belong to the corrected kind. With half as many, recall of a kind after five corrections
 drops by 4 points; with twice as many, twice as many prompts of other kinds change too."""
-TAKEN = 0.005
+TAKEN = 0.003
 """The maximum share of the other examples that may end up above even odds."""
 STRENGTH = 1.0
 """Inverse variance of the prior on a kind's weights."""

@@ -62,22 +62,20 @@ def test_a_keyword_that_was_found_is_named_with_its_category(small: Classifier) 
     assert rules == ["creative → creative (haiku)"]
 
 
-def test_a_prompt_between_two_categories_goes_to_general_and_says_so(small: Classifier) -> None:
-    vectors = embed(["Write a haiku about rain.", "Fix this SQL query, it returns duplicate rows."])
-    shares = [small.classify("zq", vector=_between(vectors, share)) for share in _STEPS]
-    unsure = [found for found in shares if found.evidence["unsure"]]
-    assert unsure
-    assert all(found.category == "general" for found in unsure)
-    assert all(found.margin < 0.08 for found in unsure)
-
-
-_STEPS = np.linspace(0, 1, 201)
-
-
-def _between(vectors: np.ndarray, share: float) -> np.ndarray:
-    mixed: np.ndarray = share * vectors[0] + (1 - share) * vectors[1]
-    mixed /= np.linalg.norm(mixed)
-    return mixed
+@pytest.mark.parametrize(
+    ("shares", "category", "unsure"),
+    [
+        ({"technical": 0.45, "creative": 0.15, "general": 0.40}, "general", True),
+        ({"technical": 0.46, "creative": 0.44, "general": 0.10}, "technical", False),
+        ({"technical": 0.55, "creative": 0.15, "general": 0.30}, "technical", False),
+    ],
+    ids=["between it and another", "between two others", "clear"],
+)
+def test_a_close_call_goes_to_general_if_that_is_one_of_the_two(
+    small: Classifier, shares: dict[str, float], category: str, unsure: bool
+) -> None:
+    found = small._decide(np.array([shares[name] for name in SMALL]), {}, None)
+    assert (found.category, found.evidence["unsure"]) == (category, unsure)
 
 
 def test_without_an_unsure_category_the_likeliest_is_chosen() -> None:
