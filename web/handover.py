@@ -35,9 +35,9 @@ class HandedOn:
     def __init__(self, path: Path) -> None:
         """`path` is the Unix socket of the page's worker."""
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-        transport = httpx2.AsyncHTTPTransport(uds=str(path), limits=limits)
-        timeout = httpx2.Timeout(None, connect=CONNECT_S)
-        self._client = httpx2.AsyncClient(transport=transport, timeout=timeout)
+        # No client around it: that would keep one caller's cookies and send them with the requests
+        # of all others, and ask for a compression that the caller may not know.
+        self._transport = httpx2.AsyncHTTPTransport(uds=str(path), limits=limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +56,7 @@ class HandedOn:
             asking.result()
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _ask(self, request: Request, body_read: asyncio.Event, send: Send) -> None:
         raw_path = cast("bytes", request.scope.get("raw_path") or request.url.path.encode())
@@ -67,12 +67,16 @@ class HandedOn:
             content = _body(request, body_read)
         else:
             body_read.set()
-        outgoing = self._client.build_request(
-            request.method, url, headers=_headers(request.scope), content=content
+        outgoing = httpx2.Request(
+            request.method,
+            url,
+            headers=_headers(request.scope),
+            content=content,
+            extensions={"timeout": httpx2.Timeout(None, connect=CONNECT_S).as_dict()},
         )
         started = False
         try:
-            answer = await self._client.send(outgoing, stream=True)
+            answer = await self._transport.handle_async_request(outgoing)
             try:
                 await send(
                     {

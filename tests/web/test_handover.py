@@ -103,6 +103,17 @@ async def test_what_was_asked_arrives_as_it_was_asked(
     assert CALLER.decode() not in said["names"]
 
 
+async def test_a_caller_is_not_given_what_another_was_given(client: httpx2.AsyncClient) -> None:
+    """No cookie, such as of a login, and no header that it did not send."""
+    assert (await client.get("/")).cookies["a"] == "1"
+    assert client.base_url.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    writer.write(b"GET / HTTP/1.1\r\nhost: router\r\nconnection: close\r\n\r\n")
+    _, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert b'"names": ["host"]' in body
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_of_any_size_arrives_whole(client: httpx2.AsyncClient, chunked: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
