@@ -8,7 +8,7 @@ import gc
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -19,6 +19,7 @@ from graph.router import Router
 from runtime.services import ingest
 from web.handover import Handed, HandedOn
 from web.hosts import LOOPBACK, is_loopback
+from web.round_robin import RoundRobin, own_address
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
             from cli import workers
 
             return workers.run(args, server_socket, worker, where)
+        _be_found(router, server_socket, host, publish=not args.no_ui)
         router.open()  # report what cannot be opened before anything is served
         app = build(
             router,
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             host=host,
         )
         print(f"Serving on {where}", file=sys.stderr)
-        return serve(app, [server_socket])
+        return serve(app, [server_socket], ending=router.pages.leave)
 
 
 def worker(
@@ -76,13 +78,15 @@ def worker(
     """Serve as one of several processes; report over the connection once it does."""
     router = Router.from_config(args.config, args.data, share=place.of)
     environment = router.settings.environment
+    host, ui = address(args, environment), not args.no_ui
+    _be_found(router, server_socket, host, publish=ui and place.has_page)
     router.open()
     app = build(
         router,
         write=not environment.space_id,
-        ui=not args.no_ui,
+        ui=ui,
         allow_keys=args.allow_keys,
-        host=address(args, environment),
+        host=host,
         place=place,
     )
     sockets, served = [server_socket], cast("ASGIApp", app)
@@ -94,7 +98,14 @@ def worker(
         server_socket.listen(BACKLOG)  # asyncio has reduced it to `ACCEPTED`
         said.send(True)
 
-    return serve(served, sockets, started, backlog=ACCEPTED)
+    return serve(served, sockets, started, router.pages.leave, backlog=ACCEPTED)
+
+
+def _be_found(router: Router, server_socket: socket.socket, host: str, *, publish: bool) -> None:
+    """Let other replicas forward to this service what its page is asked."""
+    port = server_socket.getsockname()[1]
+    if (url := own_address(router.settings.environment, host, port)) is not None:
+        router.pages.serve_at(url, publish=publish)
 
 
 def address(args: argparse.Namespace, environment: Environment) -> str:
@@ -106,9 +117,12 @@ def serve(
     app: ASGIApp,
     sockets: list[socket.socket],
     started: Callable[[], None] = lambda: None,
+    ending: Callable[[], None] = lambda: None,
     backlog: int = BACKLOG,
 ) -> int:
-    """Serve until SIGINT or SIGTERM; returns 1 if the application did not start."""
+    """Serve until SIGINT or SIGTERM; returns 1 if the application did not start.
+
+    `ending` is called when no more connections are taken, and running requests are waited for."""
     import uvicorn
 
     from web.protocol import BoundedProtocol
@@ -118,6 +132,10 @@ def serve(
             await super().startup(sockets)
             if self.started:
                 started()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            ending()
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,
@@ -154,10 +172,17 @@ def build(
 
     first = place is None or place.has_page
     page = LoadingPage(router, write=write, allow_keys=allow_keys) if ui and first else None
+    at_root: ASGIApp | None = page
+    if ui and page is None and place is not None:
+        at_root = HandedOn.to_worker(place.page)
+    shown = None if at_root is None else RoundRobin(at_root, router.pages)
 
     async def behind() -> None:
         """Loads what requests do not need, once they are being served."""
-        async with page.loaded() if page else nullcontext():
+        async with (
+            aclosing(shown) if shown else nullcontext(),
+            page.loaded() if page else nullcontext(),
+        ):
             try:
                 if first:
                     await ingest(router.services)
@@ -167,10 +192,8 @@ def build(
 
     several = place is not None
     app = create_app(router, write=write, host=host, behind=behind, warm_first=several)
-    if page:
-        app.mount("/", page)
-    elif ui and place:
-        app.mount("/", HandedOn(place.page))
+    if shown is not None:
+        app.mount("/", shown)
     return app
 
 

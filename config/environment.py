@@ -37,6 +37,7 @@ ROUTER_VARIABLES = (
     "ROUTER_UI_AUTH",
     "ROUTER_ALLOWED_HOSTS",
     "ROUTER_CORS_ORIGINS",
+    "ROUTER_REPLICA_URL",
     "HF_ENDPOINT",
     "SPACE_ID",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -155,6 +156,9 @@ def router_environment(given: Variables) -> Environment:
     chroma = given.get("ROUTER_CHROMA_URL")
     if chroma is not None and (wrong := wrong_url(chroma)):
         raise ConfigError(f"ROUTER_CHROMA_URL: {wrong}")
+    replica = given.get("ROUTER_REPLICA_URL")
+    if replica is not None and (wrong := wrong_url(replica) or _with_path(replica)):
+        raise ConfigError(f"ROUTER_REPLICA_URL: {wrong}")
     hub = given.get("HF_ENDPOINT")
     if hub is not None and (wrong := wrong_url(hub)):
         raise ConfigError(f"HF_ENDPOINT: {wrong}")
@@ -170,6 +174,7 @@ def router_environment(given: Variables) -> Environment:
         ui_auth=SecretStr(auth) if auth else None,
         allowed_hosts=_allowed_hosts(given.get("ROUTER_ALLOWED_HOSTS") or ""),
         cors_origins=_origins(given.get("ROUTER_CORS_ORIGINS") or ""),
+        replica_url=replica.rstrip("/") if replica else None,
         space_id=given.get("SPACE_ID"),
         hub_endpoint=hub.rstrip("/") if hub else None,
         collector=collector.rstrip("/") if collector else None,
@@ -197,6 +202,12 @@ def _origins(given: str) -> tuple[str, ...]:
                 " https://app.example.com,vscode-webview://panel (no path and no *)"
             )
     return origins
+
+
+def _with_path(url: str) -> str | None:
+    if urlsplit(url).path.strip("/"):
+        return "must end with its port, such as http://10.0.0.7:7860"
+    return None
 
 
 def wrong_url(url: str) -> str | None:

@@ -322,6 +322,8 @@ class Environment(Model):
     """Host header names to accept beside loopback and `--host`."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browser pages that may use the API."""
+    replica_url: str | None = None
+    """Where other replicas reach this one, if it differs from what they would find."""
     space_id: str | None = None
     hub_endpoint: str | None = None
     """A Hugging Face Hub to use instead of the public one."""

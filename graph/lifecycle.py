@@ -21,6 +21,7 @@ from race.services import Services
 from routing.classifier.live import ByKeywords
 from runtime.admission import Gate
 from runtime.follower import Follower
+from runtime.replicas import Pages
 from runtime.services import ConfigWatcher, classifier_for, open_services
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._services: Services | None = None
         self._graph: Graph | None = None
-        self._follower = Follower(watched, lambda: self.services, self.adopt, scout)
+        self.pages = Pages()
+        self._follower = Follower(watched, lambda: self.services, self.adopt, scout, self.pages)
         self._following: asyncio.Task[None] | None = None
         self._retired: list[Providers] = []
         self._warm = False

@@ -65,6 +65,7 @@ class Router:
         many processes divide the admission's limits between them."""
         self._gate = Gate(settings.admission, share)
         self._life = Lifecycle(settings, self._gate, watched, self._scout_for)
+        self.pages = self._life.pages
         self._portal = Portal()
         self._runs = Runs()
         self._scout: ScoutGraph | None = None

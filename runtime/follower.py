@@ -19,7 +19,7 @@ from race.state import OrderChange
 from routing.classifier.live import ByKeywords
 from runtime import teaching
 from runtime.cooldown_sync import CooldownSync
-from runtime.replicas import Replicas
+from runtime.replicas import Pages, Replicas
 from runtime.retention import REST_S, prune
 from runtime.services import ConfigWatcher, renewed, trained_behind
 
@@ -50,6 +50,7 @@ class Follower:
         current: Callable[[], Services],
         adopt: Callable[[Services], None],
         scout: Callable[[Trigger], Awaitable[None]],
+        pages: Pages,
     ) -> None:
         """`adopt` puts the services of a changed configuration into effect, `scout` runs a search
         for a better model."""
@@ -57,6 +58,7 @@ class Follower:
         self._current = current
         self._adopt = adopt
         self._scout = scout
+        self._pages = pages
         self._scout_at = 0.0
         self._reported: dict[str, str] = {}
         self._due: set[str] = set()
@@ -67,7 +69,7 @@ class Follower:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        sync, replicas = CooldownSync(), Replicas()
+        sync, replicas = CooldownSync(), Replicas(self._pages)
 
         async def exchange() -> None:
             services = self._current()

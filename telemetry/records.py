@@ -103,6 +103,7 @@ class HintRow(TypedDict, total=False):
     of: str  # identity of the provider it concerns
     wait_s: float
     held: dict[str, tuple[str, float, int, int]]  # see `race.conversations.Note`
+    page: str | None  # the address of its page
 
 
 class TaughtRow(TypedDict, total=False):

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from web.handover import CALLER, Handed, HandedOn
+from web.handover import CALLER, REPLICA, Handed, HandedOn
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def client(page: Page, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient
     unix = socket.socket(socket.AF_UNIX)
     unix.bind(str(tmp_path / "page.sock"))
     tcp = socket.create_server(("127.0.0.1", 0))
-    handed_on = HandedOn(tmp_path / "page.sock")
+    handed_on = HandedOn.to_worker(tmp_path / "page.sock")
     base_url = f"http://127.0.0.1:{tcp.getsockname()[1]}"
     async with (
         serving(Handed(page), unix),
@@ -135,11 +135,13 @@ async def test_an_answer_comes_as_it_is_made_and_ends_with_its_caller(
 
 
 async def test_a_page_that_is_being_replaced_is_said(tmp_path: Path) -> None:
-    transport = httpx2.ASGITransport(app=HandedOn(tmp_path / "page.sock"))
+    transport = httpx2.ASGITransport(app=HandedOn.to_worker(tmp_path / "page.sock"))
     async with httpx2.AsyncClient(transport=transport, base_url="http://router") as client:
         reply = await client.get("/")
+        forwarded = await client.get("/", headers={REPLICA.decode(): "me"})
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
     assert "being replaced" in reply.json()["detail"]
+    assert forwarded.status_code == 421  # the other replica serves its caller then
 
 
 async def test_a_caller_cannot_say_that_he_was_handed_on(page: Page) -> None:
