@@ -12,6 +12,7 @@ from typing import Any, cast
 from config.catalogue import CATALOGUE_FILE
 from config.errors import AlreadyThereError, NotFoundError
 from config.journal import Change
+from config.probe_sets import PROBES_FILE
 from config.writer import PROVIDERS, Edit, Entries, Step, Writer
 from config.yaml_file import YamlFile
 from config.yaml_splice import insert_item, remove_item, set_key
@@ -243,12 +244,15 @@ def _reorder(
     return text
 
 
+FILES = (PROVIDERS, CATALOGUE_FILE, PROBES_FILE)
+
+
 def undo(config_dir: Path, data_dir: Path, *, step: Step = lambda _: None) -> str:
     """Undo the application's last change; returns one sentence that says what was undone.
 
     Raises ConfigError if there is no change, or if the file was edited by hand since.
     """
-    writers = [Writer(config_dir, data_dir, step, file) for file in (PROVIDERS, CATALOGUE_FILE)]
+    writers = [Writer(config_dir, data_dir, step, file) for file in FILES]
     return max(writers, key=lambda writer: writer.latest()).undo()
 
 

@@ -18,7 +18,7 @@ class Change:
 
     id: str
     at: str  # ISO 8601, UTC
-    kind: str  # append | remove | trial | refresh | set
+    kind: str  # append | remove | trial | refresh | set | probe
     subject: str  # the name of the provider or file
     note: str
     file: str  # name within the folder, which each replica may mount at another path

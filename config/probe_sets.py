@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -147,24 +147,51 @@ class ProbeSet(Model):
     probes: tuple[Probe, ...] = Field(min_length=1)
 
 
+class MadeProbe(Probe):
+    """A probe that somebody made of a request."""
+
+    category: str
+
+
+class MadeProbes(Model):
+    """`probes.yaml`."""
+
+    probes: tuple[MadeProbe, ...] = ()
+
+
+PROBES_FILE = "probes.yaml"
+"""In the configuration's folder: probes made of requests, asked besides those of the sets."""
+
+
 def load_probes(config_dir: str | Path, category: str) -> ProbeSet | None:
-    """`probes/<category>.yaml` from the folder, or the one that is shipped; None if there is
-    neither.
+    """`probes/<category>.yaml` from the folder, or the one that is shipped, and the probes of that
+    category in `probes.yaml`; None if there are none.
 
     Raises ConfigError, as `config.loader.load` does.
     """
-    for folder in (Path(config_dir) / "probes", SHIPPED):
-        path = folder / f"{category}.yaml"
-        if path.is_file():
-            return _load(path)
-    return None
+    folders = (Path(config_dir) / "probes", SHIPPED)
+    paths = [folder / f"{category}.yaml" for folder in folders]
+    path = next((path for path in paths if path.is_file()), None)
+    own = _load(path, ProbeSet).probes if path is not None else ()
+    made = [one for one in load_made(config_dir).probes if one.category == category]
+    probes = (*own, *made)
+    return ProbeSet(category=category, probes=probes) if probes else None
 
 
-def _load(path: Path) -> ProbeSet:
+def load_made(config_dir: str | Path) -> MadeProbes:
+    """The probes that were made of requests; none without the file. Raises ConfigError."""
+    path = Path(config_dir) / PROBES_FILE
+    return _load(path, MadeProbes) if path.is_file() else MadeProbes()
+
+
+S = TypeVar("S", ProbeSet, MadeProbes)
+
+
+def _load(path: Path, kind: type[S]) -> S:
     file = YamlFile(path)
-    probes, wrong = validate(file, ProbeSet, file.data)
+    probes, wrong = validate(file, kind, file.data)
     refuse(wrong)
-    assert isinstance(probes, ProbeSet)
+    assert isinstance(probes, kind)
     seen: set[str] = set()
     for index, probe in enumerate(probes.probes):
         if probe.id in seen:

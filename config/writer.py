@@ -27,6 +27,7 @@ from config.catalogue import CATALOGUE_FILE, load_catalogue
 from config.errors import ConfigError
 from config.journal import Change, Journal, sync_folder
 from config.loader import load
+from config.probe_sets import PROBES_FILE, load_made
 from config.yaml_splice import plain
 
 T = TypeVar("T")
@@ -67,7 +68,17 @@ def check_writable(path: Path) -> None:
 class Writer:
     """Changes one file of a configuration; see the module's docstring."""
 
-    def __init__(self, config_dir: Path, data_dir: Path, step: Step, file: str = PROVIDERS) -> None:
+    def __init__(
+        self,
+        config_dir: Path,
+        data_dir: Path,
+        step: Step,
+        file: str = PROVIDERS,
+        *,
+        blank: bytes | None = None,
+    ) -> None:
+        """`blank` is what a file begins with that the first change makes."""
+        self.blank = blank
         self.path = Path(config_dir) / file
         self.data_dir = Path(data_dir)
         self.backups = self.path.parent / CHANGES
@@ -99,6 +110,8 @@ class Writer:
             self.step("backed up")
             self.journal.note(change)
             self.step("journaled")
+            if self.blank is not None and not self.path.exists():
+                self._write_new(self.path, self.blank)
             self._replace(after, expected=change.before)
             return change
 
@@ -125,6 +138,7 @@ class Writer:
             "trial": "the trial of",
             "refresh": "the refresh of",
             "set": "the change of",
+            "probe": "the addition of the probe",
         }
         return (
             f"undid {what[change.kind]} `{change.subject}` of {change.at} ({change.note});"
@@ -160,6 +174,8 @@ class Writer:
                 f"{self.path} is a symbolic link to {self.path.resolve()}: name the folder of the"
                 " real file with --config, or put a copy in the link's place"
             )
+        if self.blank is not None and not self.path.exists():
+            return self.blank
         if not self.path.stat().st_mode & WRITE:
             raise ConfigError(f"{self.path} is read-only: `chmod u+w {self.path}`, then try again")
         return self.path.read_bytes()
@@ -203,6 +219,8 @@ class Writer:
                 load(Path(folder), self.data_dir)
                 if self.path.name == CATALOGUE_FILE:
                     load_catalogue(folder)
+                if self.path.name == PROBES_FILE:
+                    load_made(folder)
             except ConfigError as error:
                 said = str(error).replace(folder, str(self.path.parent))
                 raise ConfigError(

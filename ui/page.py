@@ -62,7 +62,7 @@ def build_page(router: Router, *, write: bool = True, allow_keys: bool = False) 
             if write:
                 compare_tab(service)
             priorities_tab(service)
-            log_tab(service)
+            log_tab(service, write=write)
             providers_tab(service, write=write, allow_keys=allow_keys)
             route_tab(service)
             knowledge_tab(service, files, write=write)

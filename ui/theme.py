@@ -27,6 +27,7 @@ SCRIPTS = (
     "priorities",
     "whatif",
     "log",
+    "probe",
     "providers",
     "knowledge",
     "route",

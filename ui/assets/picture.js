@@ -100,6 +100,21 @@
       },
       "Make an example"
     );
+    const probe = el(
+      "button",
+      {
+        type: "button",
+        class: "rt-link rt-trace rt-make-probe",
+        hidden: true,
+        title: RouterPage.say("probes.open_hint"),
+        onclick: () => {
+          const detail = { id: value.id, prompt: value.prompt || "", category: category()?.value || "" };
+          document.dispatchEvent(new CustomEvent("router-probe", { detail }));
+        },
+      },
+      RouterPage.say("probes.open")
+    );
+    document.addEventListener("router-may-probe", () => value && name());
     const found = RouterPage.passages();
     const said = RouterPage.said();
     const badges = el("div", { class: "rt-badges" });
@@ -114,7 +129,7 @@
     const editor = el("form", { class: "rt-editor", hidden: true, onsubmit: send });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, beside, example, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, beside, example, probe, clock),
       editor,
       said.root,
       graph.root,
@@ -266,6 +281,8 @@
       edit.hidden = fork.hidden;
       beside.hidden = trace.hidden || !value.prompt || !board("Compare");
       example.hidden = trace.hidden || !value.prompt || !category()?.choices?.length;
+      const may = document.querySelector("#probe .rt-view")?.dataset.may === "true";
+      probe.hidden = trace.hidden || !may || !host.closest("#replay");
       if (edit.hidden || editor.dataset.id !== value.id) editor.hidden = true;
       if (request.dataset.id === value.id) return;
       request.dataset.id = value.id;

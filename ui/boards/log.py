@@ -19,6 +19,7 @@ from telemetry.queries import Wanted
 from telemetry.records import InteractionRow
 from ui import export, wording
 from ui.blocks import AT_ONCE, STREAMED, widget
+from ui.boards.probes import probes_part
 from ui.chat_service import ChatService
 from ui.picture import empty, picture
 from ui.replay import asked, cost_of, events
@@ -83,7 +84,7 @@ def _number(given: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def log_tab(service: ChatService) -> None:
+def log_tab(service: ChatService, *, write: bool = False) -> None:
     with gr.Tab("Log", id="log"):
         file = gr.DownloadButton("File", elem_id="export-file", visible="hidden")
         with gr.Row(elem_classes="rt-log-row"):
@@ -92,6 +93,8 @@ def log_tab(service: ChatService) -> None:
                     "log", None, elem_id="log-rows", every_s=EVERY_S, events=("jsonl", "csv")
                 )
             with gr.Column(scale=5, min_width=320, elem_classes="rt-beside"):
+                if write:
+                    probes_part(service)
                 shown = widget("picture", empty(), elem_id="replay")
     _connect(service, rows, shown)
     for kind, export_rows in (("jsonl", rows.jsonl), ("csv", rows.csv)):
