@@ -5,6 +5,7 @@ The encoder has seen these prompts, under their old categories; no writer knew o
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,17 +38,36 @@ def report(
     stay = [before.classify(prompt).category for prompt in elsewhere]
     rows = [_curve(case, before, elsewhere, stay) for case in cases["corrections"]]
     columns = ("corrected intent", "at first", *(f"after {count}" for count in STEPS))
-    title = f"Right on {UNSEEN} unseen prompts: at once, generalised (changes elsewhere)"
+    title = (
+        f"Right on {UNSEEN} unseen prompts: at once, generalised "
+        "(changes elsewhere; in half A that are not of the kind)"
+    )
     print_table(title, columns, rows)
     rows = []
     for name, case in cases["new"].items():
         added = Category(description=case["description"], examples=tuple(case["examples"]))
         grown = Classifier.train({**categories, name: added}, encoder.embed, encoder.name, weights)
-        recall = np.mean([grown.classify(prompt).category == name for prompt in case["unseen"]])
-        taken = sum(grown.classify(prompt).category == name for prompt in elsewhere)
-        rows.append((name, str(len(case["unseen"])), f"{recall:.2f}", str(taken)))
-    columns = ("new category", "prompts", "recall", f"taken of {len(elsewhere)} others")
-    print_table("New categories by twelve examples", columns, rows)
+        found = sum(grown.classify(prompt).category == name for prompt in case["unseen"])
+        taken = [prompt for prompt in elsewhere if grown.classify(prompt).category == name]
+        wrong = _strange(taken, case)
+        figures = (found / len(case["unseen"]), found / max(1, found + 2 * wrong))
+        shares = [f"{figure:.2f}" for figure in figures]
+        rows.append((name, str(len(case["unseen"])), *shares, f"{len(taken)}, {wrong}"))
+    columns = (
+        "new category",
+        "prompts",
+        "recall",
+        "precision",
+        "taken elsewhere, wrongly in half A",
+    )
+    print_table("New categories by twelve examples (half A's wrong ones twice)", columns, rows)
+
+
+def _strange(prompts: Sequence[str], case: Mapping[str, Any]) -> int:
+    """How many are of half A, whose prompts were read, and do not belong to the case's kind."""
+    digests = [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts]
+    read = [digest for digest in digests if int(digest, 16) % 2 == 0]
+    return sum(digest[:20] not in case.get("belong", ()) for digest in read)
 
 
 def _curve(
@@ -64,10 +84,11 @@ def _curve(
     for count in STEPS:
         taught = before.with_lessons(lessons[:count])
         learned = taught.generalised()
-        changed = sum(
-            learned.classify(p).category != was for p, was in zip(elsewhere, stay, strict=True)
-        )
-        row.append(f"{right(taught):.2f}, {right(learned):.2f} ({changed})")
+        changed = [
+            p for p, was in zip(elsewhere, stay, strict=True) if learned.classify(p).category != was
+        ]
+        figures = f"{right(taught):.2f}, {right(learned):.2f}"
+        row.append(f"{figures} ({len(changed)}; {_strange(changed, case)})")
     return tuple(row)
 
 
