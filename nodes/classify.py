@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from config.errors import UsageError
-from config.models import Limits
+from config.models import Limits, Settings
 from providers.messages import text_of
 from race import opinion
 from race.actions import Start
@@ -26,15 +26,31 @@ ms."""
 async def classify(state: State, services: Services, request: Request) -> State:
     """Find the category and the order of its providers; the caller's choice takes precedence."""
     await services.routing.ready(services.log, within_s=LEARN_S)
-    found = await asyncio.get_running_loop().run_in_executor(
-        services.thinkers, understand, request.asked, services
-    )
+    found = foregone(request.asked, services.settings)
+    if found is None:
+        found = await asyncio.get_running_loop().run_in_executor(
+            services.thinkers, understand, request.asked, services
+        )
     route = route_of(request.asked, services, found)
     request.route = route
     opinion.begin(services, request)
     opinion.emit(request)
     begin_race(services, request)
     return {"request_id": request.request_id, "route": request.route, "reranked": None}
+
+
+def foregone(asked: Asked, settings: Settings) -> Classification | None:
+    """The classification of a prompt that needs no reading: the caller named its category, or there
+    is but one."""
+    names = list(settings.categories)
+    if asked.category in names:
+        category, why = asked.category, "the caller named the category"
+    elif asked.category is None and len(names) == 1:
+        [category], why = names, "there is no other category"
+    else:
+        return None
+    shares = {name: float(name == category) for name in names}
+    return Classification(category, 1.0, shares, 1.0, {"decided": why, "unsure": False})
 
 
 def understand(asked: Asked, services: Services) -> Classification:

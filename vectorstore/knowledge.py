@@ -119,7 +119,11 @@ class Knowledge:
         found = asyncio.wrap_future(work)
         while not found.done():
             before, bound_s = self._found, self._bound_s + (RERANK_S if rerank else 0.0)
-            await asyncio.wait({found}, timeout=max(within_s, bound_s))
+            try:
+                await asyncio.wait({found}, timeout=max(within_s, bound_s))
+            except asyncio.CancelledError:
+                work.cancel()  # it may not have begun; some milliseconds of CPU for nobody
+                raise
             moves = self._found != before and self._retriever.problem is None
             if not found.done() and not moves:
                 self._hangs = work

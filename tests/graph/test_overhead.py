@@ -14,6 +14,8 @@ from langchain_core.tracers.context import register_configure_hook
 from graph import own_run
 from graph.builder import Graph, Node, assemble
 from graph.router import Router
+from nodes.classify import foregone
+from race.request import Asked
 from race.state import State
 from tests.conftest import SettingsFor
 from tests.upstream import Upstream
@@ -119,3 +121,33 @@ async def test_events_that_are_not_wanted_are_left_out(
         types = [event["type"] async for event in events]
     assert types[-1] == "answered"
     assert set(types) == {"token", "answered"}
+
+
+def test_a_prompt_is_read_only_where_its_category_is_open(settings_for: SettingsFor) -> None:
+    settings = settings_for()
+    open_, named = Asked("Why?"), Asked("Why?", category="technical")
+    assert foregone(open_, settings) is None
+    assert foregone(Asked("Why?", category="unknown"), settings) is None
+    found = foregone(named, settings)
+    assert found is not None
+    assert (found.category, found.confidence) == ("technical", 1.0)
+    assert found.probabilities.keys() == settings.categories.keys()
+    assert sum(found.probabilities.values()) == 1.0
+    [only] = ["general"]
+    alone = settings.model_copy(update={"categories": {only: settings.categories[only]}})
+    found = foregone(open_, alone)
+    assert found is not None
+    assert (found.category, found.probabilities) == (only, {only: 1.0})
+
+
+async def test_a_named_category_is_not_classified(
+    upstream: Upstream, settings_for: SettingsFor
+) -> None:
+    async with Router(settings_for(upstream)) as router:
+        events = router.stream("Why?", category="technical", wanted={"classified"})
+        [route] = [e async for e in events if e["type"] == "classified"]
+    assert route["evidence"] == {
+        "decided": "the caller named the category",
+        "unsure": False,
+        "given": "technical",
+    }

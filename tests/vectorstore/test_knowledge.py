@@ -342,34 +342,61 @@ async def test_a_removed_data_folder_is_named_and_one_in_its_place_is_read(
     words.close()
 
 
+class Stalling:
+    """The real model, on a machine that stands still until it is let go on."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.stalled, self.asked = threading.Event(), threading.Event()
+        self.questions: list[str] = []
+        self._embedder = embedder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
+
+    def embed(self, *given: Any) -> np.ndarray:
+        if given[1:2] == ("query",):
+            self.questions += given[0]
+            self.asked.set()
+            assert self.stalled.wait(30)
+        return self._embedder.embed(*given)
+
+
 async def test_who_asks_for_passages_alone_waits_longer_than_a_request(
     tmp_path: Path, folder: Path, embedder: Embedder
 ) -> None:
     """A stalled machine made the page say that there is no passage."""
-    stalled, asked = threading.Event(), threading.Event()
-
-    class Stalling:
-        """The real model, on a machine that stands still until it is let go on."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(embedder, name)
-
-        def embed(self, *given: Any) -> np.ndarray:
-            if given[1:2] == ("query",):
-                asked.set()
-                assert stalled.wait(30)
-            return embedder.embed(*given)
-
-    knowledge = Knowledge.open(tmp_path / "data", cast(Embedder, Stalling()))
+    model = Stalling(embedder)
+    knowledge = Knowledge.open(tmp_path / "data", cast(Embedder, model))
     await knowledge.ingest(folder, topics=False)
     await knowledge.warm()
     patient = asyncio.create_task(
         knowledge.retrieve("How high is the Eiffel Tower?", within_s=ALONE_S)
     )
-    assert await asyncio.to_thread(asked.wait, 30)
+    assert await asyncio.to_thread(model.asked.wait, 30)
     assert (await knowledge.retrieve("How high is the Eiffel Tower?")).mode == "late"
-    stalled.set()
+    model.stalled.set()
     assert (await patient).passages[0].source == "tower.md"
+    knowledge.close()
+
+
+async def test_a_question_whose_asker_has_gone_is_not_searched(
+    tmp_path: Path, folder: Path, embedder: Embedder
+) -> None:
+    """A fallback that lost had its passages searched all the same, behind those still wanted."""
+    model = Stalling(embedder)
+    knowledge = Knowledge.open(tmp_path / "data", cast(Embedder, model))
+    await knowledge.ingest(folder, topics=False)
+    await knowledge.warm()
+    asked = [
+        asyncio.create_task(knowledge.retrieve(question, within_s=ALONE_S))
+        for question in ("How high is it?", "Who has gone?", "What do bees bring?")
+    ]
+    assert await asyncio.to_thread(model.asked.wait, 30)
+    asked[1].cancel()
+    await asyncio.wait({asked[1]})
+    model.stalled.set()
+    assert (await asked[2]).passages[0].source == "bees.md"
+    assert model.questions == ["How high is it?", "What do bees bring?"]
     knowledge.close()
 
 
