@@ -152,8 +152,7 @@ def test_providers_show_breaker_success_and_cost_and_say_what_is_missing(visitor
     expect(swift).to_contain_text("Breaker closed")
     expect(swift).to_contain_text("Cost today")
     unkeyed = visitor.page.locator('[data-provider="unkeyed"]')
-    expect(unkeyed).to_contain_text("Not available")
-    expect(unkeyed).to_contain_text("LOCKED_KEY")
+    expect(unkeyed).to_contain_text("LOCKED_KEY is not set")
 
 
 def test_the_dry_run_shows_where_a_prompt_would_go(visitor: Visitor):
