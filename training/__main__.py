@@ -31,6 +31,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("data/training"), help="for what is kept")
     parser.add_argument("--epochs", type=int, default=Plan().epochs)
+    parser.add_argument("--layers", type=int, default=Plan().layers, help="of the encoder, of 12")
+    parser.add_argument("--rank", type=int, default=Plan().rank, help="of each matrix' change")
     parser.add_argument("--out", type=Path, default=MODEL, help="the folder of the results")
     parser.add_argument(
         "--every", type=int, default=1, help="learn from every so many-th prompt only, for a trial"
@@ -48,12 +50,12 @@ def main() -> int:
     known, held = data.held_out(prompts, apart)
     first, last = arguments.work / "measured.npz", arguments.work / "final.npz"
     known, held = known[:: arguments.every], held[:: arguments.every]
+    plan = replace(Plan(), epochs=arguments.epochs, layers=arguments.layers, rank=arguments.rank)
     if "measured" in stages:
-        plan = replace(Plan(), epochs=arguments.epochs)
         _tune(plan, [prompts[row] for row in known], [prompts[row] for row in held], None, first)
     if "final" in stages:
-        plan = replace(Plan(), epochs=1, rate=Plan().rate / 2, seed=1)
-        _tune(plan, prompts[:: arguments.every], [], Tuned.load(first.read_bytes()), last)
+        last_plan = replace(plan, epochs=1, rate=plan.rate / 2, seed=1)
+        _tune(last_plan, prompts[:: arguments.every], [], Tuned.load(first.read_bytes()), last)
     if "fitted" in stages:
         export.write(Tuned.load(last.read_bytes()), arguments.temperature, arguments.out)
     return 0
