@@ -39,6 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._refused = self._begun = False
         self._raw = self._stored = self._body = 0
+        self._headers_over = False
         self._limit = self.loop.call_later(self.headers_s, self._refuse, 408)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -57,6 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limit.cancel()
         self._limit = self.loop.call_later(self.headers_s, self._refuse, 408)
         self._begun, self._raw, self._stored, self._body = True, 0, 0, 0
+        self._headers_over = False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -64,11 +66,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headers_over:
+            return  # a trailer, which uvicorn takes for a header (RFC 9110, 6.5.1: it must not be)
         self._stored += len(name) + len(value) + 4
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._limit.cancel()
+        self._headers_over = True
         if self._stored > MOST_HEADERS:
             self._refuse(431)
         if not self._refused:

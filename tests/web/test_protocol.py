@@ -27,6 +27,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
     headers = [(b"content-length", b"%d" % len(str(size)))]
+    headers += [(b"was-sent", name) for name, _ in scope["headers"]]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": str(size).encode()})
 
@@ -143,3 +144,13 @@ async def test_trailers_without_end_end_the_connection(connect: Any) -> None:
     head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
     answer = await talk(await connect(), head + ENDLESS["one large"])
     assert b" 200 " not in answer
+
+
+async def test_a_trailer_is_no_header(connect: Any) -> None:
+    """It comes after the headers were checked, by a proxy in front or here."""
+    late = b"0\r\nx-forwarded-for: 127.0.0.1\r\nhost: other\r\n\r\n"
+    head = request(b"transfer-encoding: chunked\r\nconnection: close\r\n")
+    answer = await talk(await connect(), head + b"3\r\nabc\r\n" + late)
+    assert b"200 OK" in answer
+    assert b"was-sent: x-forwarded-for" not in answer
+    assert answer.count(b"was-sent: host") == 1
