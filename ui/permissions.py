@@ -11,8 +11,18 @@ from ui.guard import ORIGIN
 from ui.wording import say
 from web.hosts import is_loopback, name_of
 
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-"""What proxies add: whoever comes through one sits elsewhere, as far as can be known."""
+FORWARDED = (
+    *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
+    *(
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "cdn-loop",
+        "x-envoy-external-address",
+    ),
+)
+"""What proxies add, beside all `x-forwarded-…`: whoever comes through one sits elsewhere, as far as
+can be known."""
 
 
 def is_here(request: Request | gr.Request) -> bool:
@@ -20,13 +30,22 @@ def is_here(request: Request | gr.Request) -> bool:
 
     `request` is Gradio's or Starlette's.
     """
-    if any(name in request.headers for name in FORWARDED):
+    if _through_proxy(request):
         return False
     client = request.client.host if request.client is not None else ""
     names = [client, name_of(request.headers.get("host", "")) or ""]
     if origin := _scope(request).get(ORIGIN):
         names.append(name_of(urlsplit(str(origin)).netloc) or "")
     return all(is_loopback(name) for name in names)
+
+
+def _through_proxy(request: Request | gr.Request) -> bool:
+    """A browser speaks HTTP/1.1; in 1.0 comes what nginx forwards as it is installed, which adds no
+    header and calls the service by its loopback address."""
+    names = [name.lower() for name in request.headers]
+    if any(name in FORWARDED or name.startswith("x-forwarded-") for name in names):
+        return True
+    return _scope(request).get("http_version") == "1.0"
 
 
 def _scope(request: Request | gr.Request) -> dict[str, object]:

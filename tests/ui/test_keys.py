@@ -23,11 +23,17 @@ from ui.wording import say_all
 KEY = "gsk-paste-0123456789abcdef"
 
 
-def sent(client: str = "127.0.0.1", host: str = "127.0.0.1:7860", origin: str = "", **more: str):
+def sent(
+    client: str = "127.0.0.1",
+    host: str = "127.0.0.1:7860",
+    origin: str = "",
+    version: str = "1.1",
+    **more: str,
+):
     headers = [(b"host", host.encode())]
     headers += [(name.replace("_", "-").encode(), value.encode()) for name, value in more.items()]
     scope = {"type": "http", "headers": headers, "client": (client, 5), ORIGIN: origin}
-    return Request(scope)
+    return Request({**scope, "http_version": version})
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,9 @@ def sent(client: str = "127.0.0.1", host: str = "127.0.0.1:7860", origin: str = 
         (sent(x_forwarded_for="127.0.0.1"), False),
         (sent(via="1.1 proxy"), False),
         (sent(forwarded="for=127.0.0.1"), False),
+        (sent(x_forwarded_proto="https"), False),
+        (sent(cf_connecting_ip="127.0.0.1"), False),
+        (sent(version="1.0"), False),  # nginx as it is installed says nothing else
     ],
 )
 def test_a_request_through_a_proxy_is_not_made_at_this_machine(request_: Request, here: bool):
@@ -244,6 +253,7 @@ def trigger(
 
 @pytest.mark.parametrize("headers", [{"x-forwarded-for": "10.0.0.1"}, {"via": "1.1 proxy"}])
 def test_nobody_gives_a_key_through_a_proxy_without_a_login(own: Site, headers):
+    own.dotenv.touch()
     with httpx.Client(base_url=own.url, timeout=20) as http:
         known = events(http)
         calls = len(own.upstream.calls("remote"))
