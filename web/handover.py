@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Self, cast
 
 import httpx2
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 CALLER = b"x-router-caller"
-"""Address of the original caller: a JSON list of host, port and scheme."""
+"""The original caller: a JSON list of host, port, scheme and version of HTTP."""
 REPLICA = b"x-router-replica"
 """The replica that a request was forwarded to."""
 
@@ -98,10 +98,14 @@ class HandedOn:
             body_read.set()
         outgoing = httpx2.Request(
             request.method,
-            httpx2.URL(self._base + target.decode("latin-1")),
+            self._base,
             headers=self._headers(request.scope),
             content=content,
-            extensions={"timeout": httpx2.Timeout(None, connect=CONNECT_S).as_dict()},
+            # The target is no part of the address: none can lead to another host, or be rewritten.
+            extensions={
+                "target": target,
+                "timeout": httpx2.Timeout(None, connect=CONNECT_S).as_dict(),
+            },
         )
         started = False
         try:
@@ -128,6 +132,8 @@ class HandedOn:
             if started:
                 raise
             return False
+        except ClientDisconnect:
+            return True  # in the middle of its body: nobody is left to be answered
         return True
 
     def _headers(self, scope: Scope) -> Headers:
@@ -148,8 +154,9 @@ class Handed:
             kept = [(name, value) for name, value in scope["headers"] if name != CALLER]
             scope = {**scope, "headers": kept}
             if callers and scope.get("client") is None:  # over the Unix socket only
-                host, port, scheme = json.loads(callers[0])
+                host, port, scheme, version = json.loads(callers[0])
                 scope |= {"client": (host, port) if host else None, "scheme": scheme}
+                scope["http_version"] = version
         await self.app(scope, receive, send)
 
 
@@ -164,7 +171,8 @@ def _limits() -> httpx2.Limits:
 
 def _as_caller(scope: Scope) -> Headers:
     host, port = scope.get("client") or (None, None)
-    return [(CALLER, json.dumps([host, port, scope["scheme"]]).encode())]
+    said = [host, port, scope["scheme"], scope.get("http_version", "1.1")]
+    return [(CALLER, json.dumps(said).encode())]
 
 
 def _as_proxy(name: str, scope: Scope) -> Headers:
