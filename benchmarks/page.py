@@ -1,4 +1,5 @@
-"""The page under load: how soon a token is seen, what many tabs cost, what an open tab costs.
+"""The page under load: how soon a token is seen, what many tabs cost, what an open tab costs, and
+how much is loaded before it can be used.
 
     python -m benchmarks.page
 
@@ -34,6 +35,10 @@ ENOUGH = 0.98 * FRAMES_PER_S
 LOOKS = 10
 REFRESHES = 1800
 """As many as a board makes in an hour."""
+IDLE_S = 20.0
+"""How long the open tabs are watched; a board asks every two seconds, the page itself every four
+and ten."""
+LOAD_KB = 400
 NOISE_MB, NOISE = 0.3, 50
 """What the heap and the document differ by between two looks that nothing lies between."""
 HURRY = """const interval = window.setInterval;
@@ -71,6 +76,8 @@ async def measure() -> int:
                 figures = [await first_token(upstream, page)]
                 figures += await many_tabs(upstream, page)
                 figures += await open_tab(page)
+                figures.append(await first_load(page))
+                figures.append(await idle_tabs(page))
     print_table("The page", ("what", "measured", "target", "met"), [f.row for f in figures])
     return int(any(figure.met is False for figure in figures))
 
@@ -213,6 +220,46 @@ async def open_tab(page: Page) -> list[Figure]:
         ),
         Figure(f"nodes after {REFRESHES} refreshes", f"{nodes:+.0f}", "no growth", nodes < NOISE),
     ]
+
+
+# -- tabs in which nothing happens ----------------------------------------------------------------
+
+
+async def first_load(page: Page) -> Figure:
+    """All that a browser with an empty cache is sent before the page can be used, as it is sent."""
+    sent: list[float] = []
+    async with chromium() as browser:
+        tab = await browser.new_page()
+        devtools = await tab.context.new_cdp_session(tab)
+        await devtools.send("Network.enable")
+        devtools.on(
+            "Network.loadingFinished", lambda event: sent.append(event["encodedDataLength"])
+        )
+        await tab.goto(page.url)
+        await tab.wait_for_selector(IDLE)
+        await tab.wait_for_selector("#examples .rt-example")
+    kilobytes = sum(sent) / 1000
+    return Figure("first load", f"{kilobytes:.0f} kB", f"under {LOAD_KB} kB", kilobytes < LOAD_KB)
+
+
+async def idle_tabs(page: Page) -> Figure:
+    """Tabs of a real browser, all in sight of it, on the board that asks most often."""
+    asked: list[str] = []
+    async with chromium() as browser:
+        for _ in range(TABS):
+            tab = await browser.new_page()
+            tab.on("request", lambda request: asked.append(request.url))
+            await tab.goto(page.url)
+            await tab.wait_for_selector(IDLE, timeout=120_000)
+            await tab.get_by_role("tab", name="Providers", exact=True).click()
+            await tab.wait_for_selector("#providers .rt-provider-card", timeout=120_000)
+        asked.clear()
+        used, began = page.cpu_s, time.monotonic()
+        await asyncio.sleep(IDLE_S)
+        wall = time.monotonic() - began
+        cores = (page.cpu_s - used) / wall
+    said = f"{cores:.2f} cores, {len(asked) / wall:.0f} requests/s"
+    return Figure(f"{TABS} idle tabs, server CPU", said, "under 1", cores < 1)
 
 
 async def _weight(devtools: Any) -> tuple[float, float]:
