@@ -17,6 +17,7 @@ from config.errors import UsageError
 from graph.router import Router
 from providers.base import Message
 from providers.messages import ImagePart, Part, TextPart
+from ui.wording import say
 
 MOST_PICTURE = 600_000
 """Bytes of one picture; the page makes larger ones smaller before it sends them."""
@@ -44,12 +45,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _THUMB = re.compile(r"(?:data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]{1,12000}={0,2})?")
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NO_NAME = "a file"
-KINDS = "pictures (PNG, JPEG, WebP, GIF) and text files (such as .txt, .md, .csv, .json or code)"
-FULL = "this conversation cannot hold more files: begin a new one"
-BLIND = (
-    "None of the models here can take pictures, as far as is known: take the picture away,"
-    " or add a model that can"
-)
+KINDS = say("attached.pictures_png_jpeg")
+FULL = say("attached.this_conversation_cannot")
+BLIND = say("attached.none_of_the")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def labelled(given: Mapping[str, object]) -> Attachment:
         thumb=str(given.get("thumb") or ""),
     )
     if not (_ID.fullmatch(found.id) and _THUMB.fullmatch(found.thumb)):
-        raise UsageError("this file cannot be read", "id")
+        raise UsageError(say("attached.this_file_cannot"), "id")
     return found
 
 
@@ -96,9 +94,9 @@ def received(given: Mapping[str, object]) -> Attachment:
     """A file with its content, as the page sent it; UsageError says why it is not taken."""
     found, data = labelled(given), str(given.get("data") or "")
     if given.get("problem") == "unreadable":
-        raise UsageError(f"“{found.name}” cannot be read as a picture", "data")
+        raise UsageError(say("attached.cannot_be_read", name=found.name), "data")
     if given.get("problem") == "unknown":
-        raise UsageError(f"“{found.name}” cannot be attached: models take {KINDS}", "data")
+        raise UsageError(say("attached.cannot_be_attached", name=found.name, kinds=KINDS), "data")
     if found.is_picture:
         return _picture(found, data)
     return _text(found, data)
@@ -111,9 +109,9 @@ def _picture(found: Attachment, data: str) -> Attachment:
         content = b""
     if len(content) > MOST_PICTURE:
         most = f"{MOST_PICTURE // 1000} kB"
-        raise UsageError(f"“{found.name}” is too large a picture: at most {most} are taken", "data")
+        raise UsageError(say("attached.is_too_large", name=found.name, most=most), "data")
     if not _BEGINNINGS[found.type].match(content):
-        raise UsageError(f"“{found.name}” cannot be read as a picture", "data")
+        raise UsageError(say("attached.cannot_be_read", name=found.name), "data")
     return Attachment(found.id, found.name, found.type, len(content), data, found.thumb)
 
 
@@ -121,14 +119,18 @@ def _text(found: Attachment, data: str) -> Attachment:
     size = max(found.size, len(data))
     if size > MOST_CHARS:
         raise UsageError(
-            f"“{found.name}” is too long: it has {size:,} characters, and at most {MOST_CHARS:,}"
-            " are taken; attach the part that matters",
+            say(
+                "attached.is_too_long",
+                name=found.name,
+                size=f"{size:,}",
+                most_chars=f"{MOST_CHARS:,}",
+            ),
             "data",
         )
     if "\x00" in data:
-        raise UsageError(f"“{found.name}” cannot be attached: it is no text", "data")
+        raise UsageError(say("attached.cannot_be_attached_it", name=found.name), "data")
     if not data.strip():
-        raise UsageError(f"“{found.name}” is empty", "data")
+        raise UsageError(say("attached.is_empty", name=found.name), "data")
     return Attachment(found.id, found.name, "text/plain", len(data), data)
 
 
@@ -159,7 +161,9 @@ def _part(one: Attachment) -> ImagePart:
 def _written(one: Attachment) -> str:
     """In a tag that the file itself cannot close; the classifier knows such tags."""
     if not one.data:
-        return f"[{'a picture' if one.is_picture else 'a file'}, not here any more: {one.name}]"
+        return say(
+            "attached.not_here_any", file="a picture" if one.is_picture else "a file", name=one.name
+        )
     tag, number = "attached_file", 1
     while f"</{tag}" in one.data:
         number += 1

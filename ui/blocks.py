@@ -15,6 +15,7 @@ from gradio_client.utils import is_file_obj_with_meta, traverse
 from config.errors import RouterError
 from ui.guard import FAILED, session_of
 from ui.uploads import Files
+from ui.wording import say
 
 logger = structlog.get_logger()
 
@@ -43,7 +44,7 @@ STREAMED: Sent = {
 }
 """For an event that answers again and again, any number at once."""
 
-NOT_OFFERED = "that is no longer one of the choices; load the page again"
+NOT_OFFERED = say("blocks.that_is_no")
 
 
 class Page(gr.Blocks):

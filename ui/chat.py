@@ -12,6 +12,7 @@ from ui.choices import categories, examples_of, providers, waits
 from ui.handlers import Handlers, attachments
 from ui.picture import empty
 from ui.transcript import Conversation
+from ui.wording import say
 
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
@@ -63,16 +64,14 @@ def _layout(service: ChatService) -> Parts:
                 allow_tags=False,
                 latex_delimiters=LATEX,
                 feedback_options=("Like", "Dislike"),
-                placeholder="### Ask anything\nEach prompt goes to the model that answers its kind"
-                " best; a second one reads the knowledge base meanwhile, so that there is always"
-                " an answer.",
+                placeholder=say("chat.ask_anything_each"),
             )
             box = gr.Textbox(
                 elem_id="prompt",
                 elem_classes="rt-prompt",
                 label="Prompt",
                 show_label=False,
-                placeholder="Ask anything. Enter sends, Shift+Enter starts a new line.",
+                placeholder=say("chat.ask_anything_enter"),
                 submit_btn="Send",
                 stop_btn=False,
                 lines=1,
@@ -92,7 +91,11 @@ def _layout(service: ChatService) -> Parts:
                     elem_id="provider",
                 )
                 wait = gr.Dropdown(
-                    waits(), value="", label="Give the first model", elem_id="wait", min_width=120
+                    waits(),
+                    value="",
+                    label=say("chat.give_the_first"),
+                    elem_id="wait",
+                    min_width=120,
                 )
                 fresh = gr.Button("New conversation", elem_id="fresh", min_width=150)
             examples = widget("examples", examples_of(settings), elem_id="examples")

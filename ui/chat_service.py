@@ -17,6 +17,7 @@ from ui.display import Asked, DisplayConfig
 from ui.run import Events, LateAnswers, Run, Runs
 from ui.transcript import Conversation
 from ui.view import View
+from ui.wording import say
 
 WRITTEN_S = 5.0
 """How long the page waits to see the row of a stopped request; it is written all the same."""
@@ -81,7 +82,7 @@ class ChatService:
 
     async def _teach(self, prompt_or_id: str, category: str, user: str | None) -> None:
         if category not in self.display.categories:
-            raise UsageError("this page takes no corrections", "category")
+            raise UsageError(say("chat_service.this_page_takes"), "category")
         await self.router.teach(prompt_or_id, category, by=user or teaching.NOBODY)
 
     async def answer(self, conversation: Conversation, tab: str) -> AsyncIterator[View]:

@@ -6,13 +6,14 @@ from config.models import Settings
 from graph.router import Router
 from ui import wording
 from ui.display import DisplayConfig
+from ui.wording import say
 
 WAITS = ("0.1", "0.5", "1", "3", "10", "30")
 """Seconds that the first model can be given, beside what is configured."""
 FAILURES = ("server", "rate_limited", "connection", "auth", "empty")
 """Errors of a simulated model that come at once: it is not slow."""
 TAKEOVER_S = WAITS[0]
-TAKEOVER = "Why is the sky blue?"
+TAKEOVER = say("choices.why_is_the")
 """The knowledge base has the answer, so that it can take over."""
 
 EXAMPLES = 3
@@ -49,7 +50,7 @@ def examples_of(settings: Settings) -> dict[str, object]:
     takeover = {
         "name": "Takeover",
         "prompt": TAKEOVER,
-        "label": f"{TAKEOVER} A slow model is given {TAKEOVER_S} seconds.",
+        "label": say("choices.a_slow_model", takeover=TAKEOVER, takeover_s=TAKEOVER_S),
     }
     return {"categories": groups, "takeover": takeover}
 

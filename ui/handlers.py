@@ -28,8 +28,9 @@ from ui.kept import restored
 from ui.picture import empty, picture
 from ui.transcript import Conversation
 from ui.view import View
+from ui.wording import say
 
-CONTINUE = "Go on from where you stopped."
+CONTINUE = say("handlers.go_on_from")
 
 Frame = tuple[list[dict[str, object]], dict[str, object]]
 
@@ -75,7 +76,7 @@ class Handlers:
         """Show the prompt at once; an empty one does nothing."""
         waiting = list(conversation.attached.values())
         if waiting and not (prompt or "").strip():
-            said = "Write a prompt: what is to be done with what you attached?"
+            said = say("handlers.write_a_prompt")
             return (*nothing()[:-1], attachments(conversation, problem=said))
         return self._begin(prompt, category, provider, wait, conversation, waiting)
 
@@ -272,7 +273,7 @@ class Handlers:
         if earlier:
             return ""
         if len(waiting) >= MOST_FILES and found.id not in waiting:
-            raise UsageError(f"at most {MOST_FILES} files go with one prompt", "data")
+            raise UsageError(say("handlers.at_most_files", most_files=MOST_FILES), "data")
         waiting[found.id] = found
         problem = barred(self.service.router, waiting.values())
         return wording.sentence(problem) if problem else ""

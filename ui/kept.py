@@ -22,9 +22,10 @@ from ui.display import DisplayConfig, ShownAnswer
 from ui.replay import events
 from ui.transcript import Conversation
 from ui.view import View
+from ui.wording import say
 
 READ_AT_ONCE = 20
-LOST = "the connection was lost before the answer was complete; ask again"
+LOST = say("kept.the_connection_was")
 
 Short = Annotated[str, Field(max_length=128)]
 
@@ -54,7 +55,7 @@ async def restored(
     try:
         turns = [_TURN.validate_json(one) for one in kept]
     except ValidationError:
-        raise UsageError("this conversation cannot be read", "turns") from None
+        raise UsageError(say("kept.this_conversation_cannot"), "turns") from None
     rows: list[InteractionRow | None] = []
     for start in range(0, len(turns), READ_AT_ONCE):
         part = turns[start : start + READ_AT_ONCE]

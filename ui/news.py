@@ -8,6 +8,7 @@ from telemetry.records import AuditRow
 from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
+from ui.wording import say
 
 SHOWN = 8
 """Changes that a page shows at once; the board has more."""
@@ -37,16 +38,16 @@ def item(row: AuditRow) -> dict[str, object]:
         case "discovery.appended":
             share = detail.get("share")
             state = "running"
-            text = f"{where}{subject} was taken in on trial"
-            text += f", with {wording.percent(_number(share))} of the traffic" if share else ""
+            text = say("news.was_taken_in", where=where, subject=subject)
+            text += say("news.with_of_the", share=wording.percent(_number(share))) if share else ""
         case "discovery.promoted":
-            state, text = "done", f"{where}{subject} was promoted from its trial"
+            state, text = "done", say("news.was_promoted_from", where=where, subject=subject)
         case "discovery.rolled_back":
-            state, text = "failed", f"{where}{subject} was taken out again: its trial failed"
+            state, text = "failed", say("news.was_taken_out", where=where, subject=subject)
         case "discovery.refused":
-            state, text = "skipped", f"{where}{subject} was tried and not taken in"
+            state, text = "skipped", say("news.was_tried_and", where=where, subject=subject)
         case _:
-            state, text, reason = "cancelled", "A change was taken back", str(detail.get("said"))
+            state, text, reason = "cancelled", say("news.a_change_was"), str(detail.get("said"))
     return {
         "id": f"{row['at']:.6f} {kind} {subject}",
         "at": row["at"],
@@ -62,8 +63,8 @@ def _reordered(category: str, detail: dict[str, object]) -> tuple[str, str]:
     before, after = _names(detail.get("before")), _names(detail.get("after"))
     reason = str(detail.get("why") or "").removeprefix(f"{category}: ")
     if not (before and after) or before[0] == after[0]:
-        return f"{category}: the order is now {', '.join(after)}", reason
-    text = f"{category}: {after[0]} is asked first now, in the place of {before[0]}"
+        return say("news.the_order_is", category=category, after=", ".join(after)), reason
+    text = say("news.is_asked_first", category=category, after=after[0], before=before[0])
     return text, reason.removeprefix(f"{after[0]} before {before[0]}: ")
 
 

@@ -11,6 +11,7 @@ from ui import theme
 from ui.chat_service import ChatService
 from ui.display import DisplayConfig
 from ui.uploads import Files
+from ui.wording import say
 from web.hosts import guard
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ui.blocks import Page
 
 TITLE = "LLM Router"
-TAGLINE = "Every prompt to the right model, always in time."
+TAGLINE = say("page.every_prompt_to")
 MOST_EVENTS = 2_000
 """Events that may run at once; gradio's own 40 would let a few waiting tabs stop all others."""
 MOST_UPLOAD = "20mb"
@@ -95,15 +96,10 @@ def header(router: Router) -> dict[str, object]:
     kinds = {display.kind(p.name) for p in settings.providers if p.disabled is None}
     notices = []
     if kinds == {"simulated"}:
-        text = (
-            "Every model here follows a script, so that the routing can be watched without a key."
-        )
+        text = say("page.every_model_here")
         notices.append({"kind": "simulated", "title": "Simulation.", "text": text})
     elif kinds == {"embedded"}:
-        text = (
-            "Answers come from a very small LLaMA on this machine and are often wrong."
-            " One key in .env puts a real one in its place."
-        )
+        text = say("page.answers_come_from")
         notices.append({"kind": "embedded", "title": "Demo quality.", "text": text})
     return {"title": TITLE, "tagline": TAGLINE, "notices": notices}
 
@@ -134,7 +130,7 @@ def attach(app: FastAPI, router: Router, *, write: bool, allow_keys: bool = Fals
         page,
         path="/",
         auth=login,
-        auth_message="Sign in to use the router.",
+        auth_message=say("page.sign_in_to"),
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

@@ -11,6 +11,7 @@ from ui.display import Node, ShownAnswer, ShownAttempt
 from ui.replay import NOT_KEPT
 from ui.structured import indented
 from ui.view import NODES, View
+from ui.wording import say
 
 TITLES = {
     "classify": "Classify",
@@ -59,7 +60,7 @@ def said(view: View) -> list[dict[str, object]]:
     steps = [("Prompt", "" if prompt == NOT_KEPT else prompt)]
     for step in view.tools:
         name = step["name"] or "a tool"
-        title = f"Calls {name}" if step["kind"] == "call" else f"{name} returned"
+        title = say("said.calls" if step["kind"] == "call" else "said.returned", name=name)
         steps.append((title, step["text"]))
     answered = view.text if view.phase != "running" else ""
     return [_shown(title, text) for title, text in (*steps, ("Answer", answered)) if text]
@@ -124,10 +125,14 @@ def badges(view: View) -> list[dict[str, object]]:
     answer = view.answer or {}
     if view.route:
         given = "given" in (view.route.get("evidence") or {})
-        sure = "chosen by you" if given else wording.percent(view.route["confidence"]) + " sure"
+        sure = (
+            say("picture.chosen_by_you")
+            if given
+            else wording.percent(view.route["confidence"]) + " sure"
+        )
         mine = _badge("category", "Category", view.route["category"], sure)
         if view.corrected:
-            mine |= {"value": view.corrected, "note": "corrected by you"}
+            mine |= {"value": view.corrected, "note": say("picture.corrected_by_you")}
         found.append({**mine, "choices": list(view.display.categories)})
     speaker = answer.get("provider") or view.speaker
     if speaker:
@@ -150,11 +155,18 @@ def _figures(view: View, called: list[ShownAttempt]) -> list[dict[str, object]]:
     given = sum(a.get("tokens_out") or 0 for a in called)
     about = "about " if any(a.get("cost_estimated") for a in called) else ""
     first = answer.get("ttft_ms")
-    word = f"first word {wording.seconds(first)}" if first is not None else "no word"
+    word = (
+        say("picture.first_word", first=wording.seconds(first)) if first is not None else "no word"
+    )
     return [
-        _badge("tokens", "Tokens", f"{taken + given}", f"{about}{taken} in, {given} out"),
+        _badge(
+            "tokens",
+            "Tokens",
+            f"{taken + given}",
+            say("picture.in_out", about=about, taken=taken, given=given),
+        ),
         _badge("time", "Time", wording.seconds(answer.get("latency_ms")), word),
-        _badge("cost", "Cost", view.price, "all calls together"),
+        _badge("cost", "Cost", view.price, say("picture.all_calls_together")),
     ]
 
 

@@ -10,8 +10,9 @@ from race.events import Event
 from telemetry.records import AttemptRow, InteractionRow
 from ui.display import Asked
 from ui.view import total
+from ui.wording import say
 
-NOT_KEPT = "The log of this router keeps no texts, only their hashes."
+NOT_KEPT = say("replay.the_log_of")
 
 
 def asked(row: InteractionRow) -> Asked:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from config.errors import RouterError
 from race.events import Event, LateAnswer
 from ui.view import View
+from ui.wording import say
 
 FRAME_S = 0.04
 """A browser draws 60 frames a second and drowns in more; 25 a second look like all of them."""
@@ -78,7 +79,7 @@ class Run:
         elif isinstance(error, RouterError):
             self.view.end(error=str(error))
         else:
-            self.view.end(error="something went wrong inside the router; its log says what")
+            self.view.end(error=say("run.something_went_wrong"))
             return error
         return None
 

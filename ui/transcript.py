@@ -14,6 +14,7 @@ from ui.attached import Attachment
 from ui.display import ShownAnswer
 from ui.structured import block, parts
 from ui.view import View
+from ui.wording import say
 
 ChatMessage = dict[str, object]
 
@@ -142,7 +143,7 @@ def _turn(view: View) -> Iterator[ChatMessage]:
     for step in view.tools:
         yield _fold(_tool(step), block(step["text"], "Arguments" if _called(step) else "Result"))
     for note in view.notes:
-        yield _fold(f"⇄ {note['to']} took over", note["text"], open_=True)
+        yield _fold(say("transcript.took_over", to=note["to"]), note["text"], open_=True)
     yield from _extras(view)
 
 
@@ -152,7 +153,7 @@ def _called(step: ToolStep) -> bool:
 
 def _tool(step: ToolStep) -> str:
     name = _plain(step["name"] or "a tool")
-    return f"Calls {name}" if _called(step) else f"{name} returned"
+    return say("said.calls", name=name) if _called(step) else say("said.returned", name=name)
 
 
 def _files(files: Sequence[Attachment]) -> Iterator[str]:
@@ -170,12 +171,15 @@ def _answer(view: View) -> str:
     if view.text:
         return _said(view) + _ending(view)
     if view.tools:
-        return "*It calls a tool.*"
+        return say("transcript.calls_a_tool")
     match view.phase:
         case "failed":
-            return f"**No answer.** {_plain(wording.sentence(view.error or 'nobody answered'))}"
+            return say(
+                "transcript.no_answer",
+                answered=_plain(wording.sentence(view.error or "nobody answered")),
+            )
         case "stopped":
-            return "*Stopped before the first word.*"
+            return say("transcript.stopped_before_the")
         case _:
             return f"*{_plain(_waiting_for(view))}*"
 
@@ -191,7 +195,7 @@ def _ending(view: View) -> str:
     """A mark where an answer does not end as its model would have ended it."""
     if view.phase == "stopped":
         return "\n\n*Stopped here.*"
-    return "\n\n*Cut here: the model may not write more at a time.*" if view.cut else ""
+    return say("transcript.cut_here_the") if view.cut else ""
 
 
 def _waiting_for(view: View) -> str:
@@ -214,10 +218,14 @@ def _extras(view: View) -> Iterator[ChatMessage]:
     loser = view.loser()
     if view.late is not None:
         seconds = wording.seconds(view.late["latency_ms"])
-        title = f"{view.late['provider']} answered after all, after {seconds}"
+        title = say(
+            "transcript.answered_after_all", provider=view.late["provider"], seconds=seconds
+        )
         yield _fold(title, shown(str(view.late["text"])))
     elif loser is not None:
-        yield _fold(f"What {loser['provider']} had to say", shown(str(loser["text"])))
+        yield _fold(
+            say("transcript.what_had_to", provider=loser["provider"]), shown(str(loser["text"]))
+        )
 
 
 def _byline(view: View) -> str:
@@ -234,7 +242,9 @@ def _how(view: View) -> str:
     lines: list[str] = []
     if view.route:
         sure = wording.percent(view.route["confidence"])
-        lines.append(f"Category **{_plain(view.route['category'])}**, {sure} sure.")
+        lines.append(
+            say("transcript.category_sure", category=_plain(view.route["category"]), sure=sure)
+        )
     if answer.get("note"):
         lines.append(_plain(wording.sentence(str(answer["note"]), view.names)))
     calls = [
@@ -244,7 +254,7 @@ def _how(view: View) -> str:
     ]
     lines.append("\n".join(calls))
     if view.logged is False:
-        lines.append("This request could not be written to the log.")
+        lines.append(say("transcript.this_request_could"))
     lines.append(f"Request `{view.request_id}`")
     return "\n\n".join(line for line in lines if line)
 

@@ -26,6 +26,7 @@ from ui.display import (
     ShownAttempt,
     ShownLoser,
 )
+from ui.wording import say
 
 NODES = ("classify", "primary", "fallback", "join", "log", "rerank")
 Phase = Literal["running", "done", "failed", "stopped"]
@@ -132,7 +133,7 @@ class View:
             self._joined(node)
         elif name == "log":
             node.state = "done" if node.output else "failed"
-            node.sub = "written" if node.output else "could not be written"
+            node.sub = "written" if node.output else say("view.could_not_be")
         elif name == "rerank":
             node.sub = "new order" if node.output else "order kept"
 
@@ -186,7 +187,7 @@ class View:
 
     def _token(self, event: events.Token) -> None:
         if event["provider"] != self.speaker:
-            self.say = f"{event['provider']} is answering."
+            self.say = say("view.is_answering", provider=event["provider"])
         self.text += event["text"]
         self.speaker = event["provider"]
 
@@ -232,10 +233,10 @@ class View:
             self.phase, self.text = "done", answer["text"]
             self._explain(event["at_ms"], answer)
             took = wording.seconds(answer["latency_ms"])
-            self.say = f"{answer['provider']} answered in {took}."
+            self.say = say("view.answered_in", provider=answer["provider"], took=took)
         else:
             self.phase, self.error = "failed", answer["error"]
-            self.say = "Nobody could answer."
+            self.say = say("view.nobody_could_answer")
 
     def _explain(self, at_ms: float, answer: ShownAnswer) -> None:
         """Give the last change of hands the reason that the race decided and the log keeps."""
@@ -267,7 +268,7 @@ class View:
             called = [a for a in self.attempts.values() if a["outcome"] != "skipped"]
             self.answer["cost_usd"] = total(a.get("cost_usd") for a in called)
         self.nodes["primary"].state = "late"
-        self.say = f"{event['provider']} answered after all; open the amendment to read it."
+        self.say = say("view.answered_after_all", provider=event["provider"])
 
     # -- what is derived ----------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ class View:
     def price(self) -> str:
         """What all calls together cost, in words."""
         cost = self.answer.get("cost_usd") if self.answer else None
-        return "not known yet" if cost is None and self.awaited else wording.usd(cost)
+        return say("view.not_known_yet") if cost is None and self.awaited else wording.usd(cost)
 
     @property
     def cut(self) -> bool:

@@ -29,64 +29,29 @@ def say(key: str, **values: object) -> str:
     return found.format(**values)
 
 
+def part(board: str) -> dict[str, str]:
+    """All sentences of a board by their names."""
+    return {name: text for name, text in words()[board].items() if isinstance(text, str)}
+
+
 def say_all(key: str) -> list[str]:
     """Likewise a list of them."""
     board, _, name = key.partition(".")
     return list(words()[board][name])
 
 
-STATES = {
-    "waiting": "Waiting",
-    "running": "Running",
-    "done": "Done",
-    "failed": "Failed",
-    "cancelled": "Cancelled",
-    "skipped": "Skipped",
-    "late": "Late",
-}
-KINDS = {"simulated": "simulation", "embedded": "demo quality", "remote": ""}
+STATES = part("states")
+KINDS = part("kinds")
 """What is said beside a provider's name, wherever it stands."""
-CAPABILITIES = {
-    "json_schema": "JSON schemas",
-    "json_object": "JSON",
-    "images": "pictures",
-    "logprobs": "log probabilities",
-}
+CAPABILITIES = part("capabilities")
 """Capabilities whose names are no plain words."""
 
 
-PASSAGES = {
-    "held": "Held back: this is the answer if the first model is not in time.",
-    "speaking": "Held back: a model is answering.",
-    "used": "The answer was made from these.",
-    "unused": "Not needed: a model answered in time.",
-    "unlike": "Nothing is close enough to the question to be an answer.",
-}
+PASSAGES = part("passages")
 """What becomes of the passages that were found."""
 
 
-CHANGES = {
-    "order": "Order of the models, best first",
-    "limits": "Limits, in seconds",
-    "budget": "Spending limits a day, in US dollars",
-    "providers": "Models",
-    "hosts": "Addresses",
-    "base_url": "Where the host is reached. Its key is not sent to another address until it is"
-    " given anew, on the board of the providers.",
-    "ttft_s": "How long the first model may take to begin; then the fallback answers.",
-    "think_s": "How long a model that thinks may take from its first thought to its first word.",
-    "stall_s": "The longest silence in the middle of an answer.",
-    "deadline_s": "The longest that a request may take in all.",
-    "late_s": "How long an answer is still listened to that comes after the fallback's.",
-    "budget_all": "For all models together; those that cost money are skipped beyond it.",
-    "budget_one": "For this model alone; it is skipped beyond it.",
-    "model": "The name by which its host knows the model.",
-    "max_tokens": "The longest answer, in tokens.",
-    "temperature": "From 0, always the likeliest word, to 2.",
-    "refused": "Changes can be made at this machine, or by whoever signed in.",
-    "same": "That is what the file says already.",
-    "made": "Made. It is in force within a few seconds.",
-}
+CHANGES = part("changes")
 """What can be changed from the page, and what came of it."""
 
 
@@ -105,11 +70,11 @@ def seconds(ms: float | None) -> str:
 def usd(cost: float | None) -> str:
     """A price that keeps its first digits, however small; None is unknown, not free."""
     if cost is None:
-        return "price unknown"
+        return say("calls.price_unknown")
     if cost == 0:
-        return "free"
+        return say("calls.free")
     if cost < 0.0000005:
-        return "under $0.000001"
+        return say("calls.tiny")
     if cost < 0.01:
         return f"${cost:.6f}".rstrip("0")
     return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
@@ -121,7 +86,11 @@ def price(attempt: ShownAttempt) -> str:
     cost = attempt.get("cost_usd")
     if attempt["outcome"] == "skipped":
         return ""
-    return "not known yet" if cost is None and attempt["outcome"] == "timed_out" else usd(cost)
+    return (
+        say("calls.not_known_yet")
+        if cost is None and attempt["outcome"] == "timed_out"
+        else usd(cost)
+    )
 
 
 def percent(share: float | None) -> str:
@@ -130,23 +99,23 @@ def percent(share: float | None) -> str:
 
 def why_failed(kind: str | None) -> str:
     """The log's word for an error, in plain words."""
-    return FAILURES.get(kind or "", "no reason given")
+    return FAILURES.get(kind or "", say("calls.no_reason"))
 
 
 def took_over(provider: str, reason: str) -> str:
     """That somebody else speaks now, before the whole reason is known: it blames nobody yet."""
     if provider == "passages":
-        return "No model answered, so the best passages of the knowledge base are shown."
+        return say("calls.passages_shown")
     match reason:
         case "timeout":
-            cause = "no first word came in time"
+            cause = say("calls.timeout")
         case "stalled":
-            cause = "the answer fell silent"
+            cause = say("calls.stalled")
         case "no_provider":
-            cause = "no preferred model could be asked"
+            cause = say("calls.no_provider")
         case _:
-            cause = "a call before it failed"
-    return f"{provider} answers now: {cause}."
+            cause = say("calls.failed_before")
+    return say("calls.answers_now", provider=provider, cause=cause)
 
 
 def sentence(text: str, names: Collection[str] = ()) -> str:
@@ -161,19 +130,19 @@ def how_ended(attempt: ShownAttempt) -> str:
     first, whole = attempt.get("ttft_ms"), attempt.get("latency_ms")
     match attempt["outcome"]:
         case "ok" if attempt.get("served"):
-            return f"answered in {seconds(whole)}, first word after {seconds(first)}"
+            return say("calls.ok", whole=seconds(whole), first=seconds(first))
         case "ok":
-            return f"was ready after {seconds(whole)}, and was not needed"
+            return say("calls.unneeded", whole=seconds(whole))
         case "failed":
-            return f"failed after {seconds(whole)}: {why_failed(attempt.get('error'))}"
+            return say("calls.failed", whole=seconds(whole), why=why_failed(attempt.get("error")))
         case "timed_out":
-            return f"was too late after {seconds(whole)}"
+            return say("calls.timed_out", whole=seconds(whole))
         case "late":
-            return f"came late, after {seconds(whole)}"
+            return say("calls.late", whole=seconds(whole))
         case "cancelled":
-            return "was stopped, as it was not needed any more"
+            return say("calls.cancelled")
         case "skipped":
             detail = attempt.get("detail")
-            return f"was skipped: {detail}" if detail else "was skipped"
+            return say("calls.skipped_for", detail=detail) if detail else say("calls.skipped")
         case _:
-            return "is being asked"
+            return say("calls.running")

@@ -84,8 +84,8 @@ def test_bars_move_when_the_order_changes_and_the_reason_is_shown(visitor: Visit
         arg=first,
     )
     card = visitor.page.locator('[data-category="creative"]')
-    expect(card.locator(".rt-rise").first).to_contain_text("from")
-    expect(card.locator(".rt-why")).not_to_contain_text("The declared order stands")
+    expect(card.locator(".rt-rise").first).to_contain_text("was number")
+    expect(card.locator(".rt-why")).not_to_contain_text("The configured order stands")
     expect(card.locator(".rt-course")).to_have_count(7)
     found = visitor.site.run(visitor.site.router.priorities())["creative"]
     assert places(visitor, "creative") == found["learned"]
@@ -153,6 +153,7 @@ def test_providers_show_breaker_success_and_cost_and_say_what_is_missing(visitor
     expect(swift).to_contain_text("Cost today")
     unkeyed = visitor.page.locator('[data-provider="unkeyed"]')
     expect(unkeyed).to_contain_text("LOCKED_KEY is not set")
+    expect(visitor.page.locator("#providers .rt-unset")).to_contain_text("One more needs a key")
 
 
 def test_the_dry_run_shows_where_a_prompt_would_go(visitor: Visitor):

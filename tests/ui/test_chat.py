@@ -209,7 +209,7 @@ def test_the_category_opens_to_its_evidence(visitor: Visitor):
     visitor.answered("Why does TCP need a three-way handshake?", "swift")
     visitor.page.locator("#picture [data-badge=category] button").click()
     details = visitor.page.locator("#picture .rt-inspector")
-    expect(details).to_contain_text("Nearest examples")
+    expect(details).to_contain_text("Most similar examples")
     expect(details.locator(".rt-share")).to_have_count(3)
 
 

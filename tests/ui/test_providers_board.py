@@ -52,19 +52,19 @@ def test_at_the_limit_paid_models_are_skipped():
         (
             {"declared": None, "lacks": ["logprobs"], "learned": {"logprobs": "unsupported"}},
             [
-                ["Not declared", "asked for everything that its host has not refused"],
+                ["Not declared", "everything is tried that its host has not refused"],
                 ["Cannot", "log probabilities"],
                 ["Refused log probabilities", "unsupported"],
             ],
         ),
         (
             {"declared": None, "lacks": [], "learned": {}},
-            [["Not declared", "asked for everything that its host has not refused"]],
+            [["Not declared", "everything is tried that its host has not refused"]],
         ),
         (
             {"declared": None, "lacks": ["tools"], "learned": {}},
             [
-                ["Not declared", "text alone, as scripted and embedded models do"],
+                ["Not declared", "text alone, as for all simulated and embedded models"],
                 ["Cannot", "tools"],
             ],
         ),

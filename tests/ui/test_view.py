@@ -107,7 +107,7 @@ def test_a_switch_takes_back_what_was_shown_and_says_why():
     assert view.text == "Passages say"
     note = view.notes[0]
     assert note["dropped"] == "Because packets"
-    assert note["text"] == "cheap answers now: the answer fell silent."
+    assert note["text"] == "cheap answers now: the answer stopped in the middle."
     assert states(view)["primary"] == "late"
 
 
@@ -144,7 +144,7 @@ def test_a_floor_that_goes_back_makes_the_primary_run_again():
         switched(1500, "primary", "star", "failed", 4),
     )
     assert states(view)["primary"] == "running"
-    assert view.notes[-1]["text"] == "star answers now: a call before it failed."
+    assert view.notes[-1]["text"] == "star answers now: the model asked before it failed."
 
 
 def test_a_primary_that_is_too_late_is_late_and_amends_the_answer_when_it_comes():

@@ -14,7 +14,7 @@ def test_a_slider_says_what_would_have_been_and_changes_nothing(visitor: Visitor
     site.run(site.router.answer("What is the capital of Australia?"))
     before = site.router.settings.ranking
     visitor.tab("Ranking")
-    slider = page.get_by_label("What cost takes off")
+    slider = page.get_by_label("How much cost lowers a score")
     expect(slider).to_have_value(str(before.cost_weight))
     slider.fill("0.6")
     slider.dispatch_event("change")

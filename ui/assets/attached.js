@@ -1,7 +1,7 @@
 // Pictures and text files for the next prompt: chosen, pasted or dropped, made small enough, and
 // kept in this browser for as long as a conversation has them.
 (() => {
-  const { el, icon } = RouterPage;
+  const { el, icon, say } = RouterPage;
   const SIDE = 1568; // pixels: models make larger pictures smaller themselves
   const THUMB = 96;
   const LOST_MS = 30_000;
@@ -114,18 +114,18 @@
     let value = { files: [], accepts: [], missing: [] };
     let sendAfter = false;
     const waiting = new Map(); // by id, what is being read, or was sent and not answered for
-    const input = el("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to attach" });
+    const input = el("input", { type: "file", multiple: true, hidden: true, "aria-label": say("attached.files_to_attach") });
     input.addEventListener("change", () => {
       take([...input.files]);
       input.value = "";
     });
     const choose = el(
       "button",
-      { type: "button", class: "rt-button rt-attach", title: "Pictures and text files; pasting and dropping works too", onclick: () => input.click() },
+      { type: "button", class: "rt-button rt-attach", title: say("attached.pictures_and_text"), onclick: () => input.click() },
       icon("clip"),
-      "Attach"
+      say("attached.attach")
     );
-    const chips = el("ul", { class: "rt-chips", "aria-label": "Attached" });
+    const chips = el("ul", { class: "rt-chips", "aria-label": say("attached.attached") });
     const said = el("p", { class: "rt-attach-problem", role: "alert", hidden: true });
     host.replaceChildren(el("div", { class: "rt-attached" }, choose, input, chips), said);
 
@@ -153,7 +153,7 @@
     }
 
     function lost(one) {
-      said.textContent = `“${one.name}” did not reach the service: attach it again.`;
+      said.textContent = say("attached.did_not_reach", { name: one.name });
       said.hidden = false;
       answered(one.id, false);
       draw();
@@ -200,7 +200,7 @@
     function chip(one) {
       const away = el(
         "button",
-        { type: "button", class: "rt-chip-away", "aria-label": `Take away ${one.name}`, onclick: () => trigger("attach", { id: one.id, away: "yes" }) },
+        { type: "button", class: "rt-chip-away", "aria-label": say("attached.take_away", { name: one.name }), onclick: () => trigger("attach", { id: one.id, away: "yes" }) },
         icon("close")
       );
       const mark = one.thumb ? el("img", { src: one.thumb, alt: "" }) : null;

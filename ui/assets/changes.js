@@ -1,10 +1,10 @@
 // One value of the configuration at a time: chosen, changed, seen as a difference, made, taken back.
 (() => {
-  const { el, icon } = RouterPage;
+  const { el, icon, say } = RouterPage;
 
   // A list that is put in order by dragging, or by its buttons.
   function order(names) {
-    const list = el("ol", { class: "rt-sortable", "aria-label": "Order, best first" });
+    const list = el("ol", { class: "rt-sortable", "aria-label": say("changes.order_best_first") });
     let held = null;
     for (const name of names) {
       const move = (by) => () => {
@@ -35,8 +35,8 @@
           ondrop: (event) => event.preventDefault(),
         },
         el("span", { class: "rt-wrap" }, name),
-        step(-1, "Up"),
-        step(1, "Down")
+        step(-1, say("changes.up")),
+        step(1, say("changes.down"))
       );
       list.append(item);
     }
@@ -53,8 +53,8 @@
     const box = el("input", {
       class: "rt-search",
       inputmode: one.kind === "text" ? "text" : "decimal",
-      "aria-label": "New value",
-      placeholder: "empty: the default",
+      "aria-label": say("changes.new_value"),
+      placeholder: say("changes.empty_the_default"),
     });
     box.value = one.value ?? "";
     return { root: box, value: () => box.value };
@@ -66,26 +66,26 @@
     let edited = null;
     const choice = el("select", {
       class: "rt-select",
-      "aria-label": "What to change",
+      "aria-label": say("changes.what_to_change"),
       onchange: () => choose(choice.value),
     });
     const note = el("p", { class: "rt-muted rt-small" });
     const place = el("div", {});
-    const reason = el("input", { class: "rt-search", "aria-label": "Reason", placeholder: "Why? The reason is kept." });
-    const make = button("Make this change", () => trigger("make", sent()));
-    const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": "The difference", hidden: true });
+    const reason = el("input", { class: "rt-search", "aria-label": say("changes.reason"), placeholder: say("changes.why_the_reason") });
+    const make = button(say("changes.make_this_change"), () => trigger("make", sent()));
+    const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": say("changes.the_difference"), hidden: true });
     const said = el("p", { class: "rt-wrap", role: "status" });
     const form = el(
       "form",
       { class: "rt-stack", onsubmit: (event) => (event.preventDefault(), trigger("look", sent())) },
       choice, note, place, reason,
-      el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, "Show the difference"),
-        button("Undo the last change", () => trigger("undo", {}))),
+      el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, say("changes.show_the_difference")),
+        button(say("changes.undo_the_last"), () => trigger("undo", {}))),
       diff, el("div", { class: "rt-row" }, make)
     );
-    const barred = el("p", { class: "rt-muted" }, "Changes can be made at this machine, or by whoever signed in.");
+    const barred = el("p", { class: "rt-muted" }, say("changes.changes_can_be"));
     host.replaceChildren(
-      el("section", { class: "rt-card rt-stack" }, el("h2", {}, "Change the configuration"), barred, form, said)
+      el("section", { class: "rt-card rt-stack" }, el("h2", {}, say("changes.change_the_configuration")), barred, form, said)
     );
     make.hidden = true;
 

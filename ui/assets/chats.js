@@ -1,7 +1,7 @@
 // Conversations, kept in this browser alone: listed, searched, renamed, deleted, exported, and
 // brought back after a reload. One key of the storage holds one conversation.
 (() => {
-  const { el, icon } = RouterPage;
+  const { el, icon, say } = RouterPage;
   const KEY = "router-chat:";
   const TITLE = 60; // characters of the first prompt that name a conversation
 
@@ -125,8 +125,8 @@
 
   // Asks once more on the button itself: a click too many must not lose a conversation.
   function remove(chat) {
-    const one = button("Delete", () => {
-      if (one.textContent === "Delete") return void (one.textContent = "Delete for good");
+    const one = button(say("chats.delete"), () => {
+      if (one.textContent === say("chats.delete")) return void (one.textContent = say("chats.delete_for_good"));
       drop(chat);
       if (chat.id === current.id) document.querySelector("#fresh").click();
       redraw();
@@ -135,7 +135,7 @@
   }
 
   function rename(chat, item) {
-    const box = el("input", { class: "rt-search", value: chat.title, "aria-label": "New name" });
+    const box = el("input", { class: "rt-search", value: chat.title, "aria-label": say("chats.new_name") });
     const done = () => {
       const found = chat.id === current.id ? current : read(chat.id);
       found.title = box.value.trim().slice(0, 120) || chat.title;
@@ -151,16 +151,16 @@
     const filter = el("input", {
       class: "rt-search",
       type: "search",
-      placeholder: "Search conversations",
-      "aria-label": "Search conversations",
+      placeholder: say("chats.search_conversations"),
+      "aria-label": say("chats.search_conversations"),
       oninput: () => draw(),
     });
     const list = el("ul", { class: "rt-chat-list" });
-    const summary = el("summary", {}, "Conversations");
+    const summary = el("summary", {}, say("chats.conversations"));
     const details = el("details", { class: "rt-chats", ontoggle: () => draw() }, summary, filter, list);
     const said = el("span", { class: "rt-muted rt-small" });
-    const more = el("button", { type: "button", class: "rt-button", onclick: () => earlier("") }, "Show earlier");
-    const every = el("button", { type: "button", class: "rt-link", onclick: () => earlier("yes") }, "Show all");
+    const more = el("button", { type: "button", class: "rt-button", onclick: () => earlier("") }, say("chats.show_earlier"));
+    const every = el("button", { type: "button", class: "rt-link", onclick: () => earlier("yes") }, say("chats.show_all"));
     const folded = el("div", { class: "rt-earlier", hidden: true }, more, every, said);
     host.replaceChildren(details, folded);
 
@@ -196,8 +196,8 @@
       const title = { type: "button", class: "rt-chat-title", ...here, onclick: () => open(chat) };
       item.append(
         el("button", title, chat.title),
-        button("Rename", () => rename(chat, item), chat.title),
-        button("Markdown", async () => save(chat, "md", markdown(await whole(chat))), chat.title),
+        button(say("chats.rename"), () => rename(chat, item), chat.title),
+        button(say("chats.markdown"), async () => save(chat, "md", markdown(await whole(chat))), chat.title),
         button("JSON", async () => save(chat, "json", JSON.stringify(await whole(chat), null, 2)), chat.title),
         remove(chat)
       );
@@ -228,7 +228,7 @@
       const hidden = value.earlier || 0;
       folded.hidden = !hidden;
       folded.dataset.earlier = String(hidden);
-      said.textContent = `${hidden} earlier turn${hidden === 1 ? " is" : "s are"} folded away; the search above reads them too.`;
+      said.textContent = say(hidden === 1 ? "chats.one_folded" : "chats.folded", { hidden });
     };
   };
 

@@ -1,24 +1,24 @@
 // One prompt side by side: answers without names, a vote, and who wins against whom.
 (() => {
-  const { el, nothing } = RouterPage;
+  const { el, nothing, say } = RouterPage;
 
   RouterPage.views.compare = (host, trigger) => {
     let number = "";
     const prompt = el("textarea", {
       class: "rt-search",
       rows: 3,
-      placeholder: "One prompt for all of them",
-      "aria-label": "Prompt to compare",
+      placeholder: say("compare.one_prompt_for"),
+      "aria-label": say("compare.prompt_to_compare"),
     });
     const models = el("fieldset", { class: "rt-models" });
-    const ask = el("button", { type: "button", class: "rt-button", id: "compare-ask", onclick: begin }, "Compare");
-    const said = el("p", { class: "rt-muted", role: "status" }, "Choose two to four models.");
+    const ask = el("button", { type: "button", class: "rt-button", id: "compare-ask", onclick: begin }, say("compare.compare"));
+    const said = el("p", { class: "rt-muted", role: "status" }, say("compare.choose_two_to"));
     const answers = el("div", { class: "rt-tiles rt-wide" });
     const votes = el("div", { class: "rt-pages" });
     const table = el("div", {});
     host.replaceChildren(
-      el("div", { class: "rt-stack" }, el("h2", {}, "Compare"), prompt, models, ask, said, answers, votes,
-        el("h2", {}, "Who wins against whom"), table)
+      el("div", { class: "rt-stack" }, el("h2", {}, say("compare.compare")), prompt, models, ask, said, answers, votes,
+        el("h2", {}, say("compare.who_wins_against")), table)
     );
 
     function begin() {
@@ -31,7 +31,7 @@
       const known = [...models.querySelectorAll("input")].map((one) => one.value).join();
       if (known === names.join()) return;
       models.replaceChildren(
-        el("legend", {}, "Models"),
+        el("legend", {}, say("compare.models")),
         ...names.map((value) => el("label", {}, el("input", { type: "checkbox", value }), value))
       );
     }
@@ -54,10 +54,10 @@
     }
 
     function results(rows) {
-      const heads = ["Wins", "Against", "Share", "95% interval", "Votes"];
+      const heads = [say("compare.wins"), say("compare.against"), say("compare.share"), say("compare.interval"), say("compare.votes")];
       const cells = (row) => [{}, row.first, row.second, row.share, row.interval, row.n];
       table.replaceChildren(
-        rows.length ? RouterPage.table(heads, 2, rows.map(cells)) : nothing("Nobody has voted yet.")
+        rows.length ? RouterPage.table(heads, 2, rows.map(cells)) : nothing(say("compare.nobody_has_voted"))
       );
     }
 
@@ -66,7 +66,7 @@
       if (value.results) results(value.results);
       if (value.problem) said.textContent = value.problem;
       if (value.busy) {
-        said.textContent = `Asking ${value.busy} models; the answers are shown together.`;
+        said.textContent = say("compare.asking_models_the", { busy: value.busy });
         answers.replaceChildren();
         votes.replaceChildren();
       } else {
@@ -74,13 +74,13 @@
       }
       if (!value.answers) return;
       answers.replaceChildren(...value.answers.map(card));
-      if (!value.round) return void (said.textContent = "Thank you: the ranking learns from it.");
+      if (!value.round) return void (said.textContent = say("compare.thank_you_the"));
       number = value.round;
-      said.textContent = "Which answer is the best?";
+      said.textContent = say("compare.which_answer_is");
       const there = value.answers.filter((one) => one.text !== null);
       votes.replaceChildren(
-        ...there.map((one) => vote(one.letter, `${one.letter} is the best`)),
-        vote("none", "None is better")
+        ...there.map((one) => vote(one.letter, say("compare.is_the_best", { letter: one.letter }))),
+        vote("none", say("compare.none_is_better"))
       );
     };
   };

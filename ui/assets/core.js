@@ -27,7 +27,7 @@ window.RouterPage = (() => {
     return node;
   }
 
-  // A sentence of `words.json`: say("board.name", {value: 1}).
+  // A sentence of `words.json` by its board and name, with its values.
   function say(key, values = {}) {
     const [board, name] = key.split(".");
     return window.RouterWords[board][name].replace(/\{(\w+)\}/g, (_, one) => values[one]);

@@ -1,6 +1,6 @@
 // The six nodes as a picture: buttons in a grid, edges drawn between wherever the grid puts them.
 (() => {
-  const { el, svg, icon } = RouterPage;
+  const { el, svg, icon, say } = RouterPage;
   const EDGES = [
     ["classify", "primary"],
     ["classify", "fallback"],
@@ -13,7 +13,7 @@
 
   RouterPage.graph = (onOpen, panel) => {
     const lines = svg("svg", { class: "rt-edges", "aria-hidden": "true" });
-    const root = el("div", { class: "rt-graph", role: "group", "aria-label": "The graph" }, lines);
+    const root = el("div", { class: "rt-graph", role: "group", "aria-label": say("graph.the_graph") }, lines);
     const nodes = {};
     const edges = EDGES.map(([from, to]) => {
       const path = svg("path", { class: "rt-edge", "data-edge": `${from}-${to}` });

@@ -1,6 +1,6 @@
 // What a node was given and what it returned, and what stands behind a badge.
 (() => {
-  const { el, icon, nothing } = RouterPage;
+  const { el, icon, nothing, say } = RouterPage;
 
   // A value of the state as a tree; long lists and nested objects open on demand.
   function tree(value, depth = 0) {
@@ -50,7 +50,7 @@
   RouterPage.inspectNode = (value, name) => {
     const node = value.nodes.find((n) => n.name === name);
     const began = node.started_ms !== null && node.started_ms !== undefined;
-    const facts = [node.word, node.took, began && `from ${Math.round(node.started_ms)} ms`];
+    const facts = [node.word, node.took, began && say("inspector.from_ms", { started_ms: Math.round(node.started_ms) })];
     return [
       el(
         "header",
@@ -63,15 +63,15 @@
         ? el(
             "div",
             { class: "rt-ios" },
-            section("Input", tree(given(node, value.nodes))),
+            section(say("inspector.input"), tree(given(node, value.nodes))),
             section(
-              "Output",
+              say("inspector.output"),
               node.output === null || node.output === undefined
-                ? nothing(node.state === "running" ? "It is still running." : "It returned nothing.")
+                ? nothing(node.state === "running" ? say("inspector.it_is_still") : say("inspector.it_returned_nothing"))
                 : tree(node.output)
             )
           )
-        : nothing("This node has not run."),
+        : nothing(say("inspector.this_node_has")),
     ];
   };
 
@@ -90,16 +90,16 @@
         )
       )
     ),
-    route.given ? el("p", { class: "rt-muted" }, `You chose the category “${route.given}”.`) : null,
+    route.given ? el("p", { class: "rt-muted" }, say("inspector.you_chose_the", { given: route.given })) : null,
     route.unsure
-      ? el("p", { class: "rt-muted" }, "No category was clearly ahead, so the general one was taken.")
+      ? el("p", { class: "rt-muted" }, say("inspector.no_category_was"))
       : null,
-    route.rules.length ? el("p", {}, `Rules that spoke: ${route.rules.join(", ")}.`) : null,
+    route.rules.length ? el("p", {}, say("inspector.rules_that_spoke", { rules: route.rules.join(", ") })) : null,
     route.nearest.length
       ? el(
           "div",
           {},
-          el(heading, {}, "Nearest examples"),
+          el(heading, {}, say("inspector.nearest_examples")),
           el(
             "ul",
             { class: "rt-nearest" },
@@ -108,7 +108,7 @@
                 "li",
                 {},
                 el("span", { class: "rt-leaf" }, found.example),
-                el("span", { class: "rt-muted" }, `${found.category} · ${found.text} alike`)
+                el("span", { class: "rt-muted" }, say("inspector.alike", { category: found.category, text: found.text }))
               )
             )
           )
@@ -120,11 +120,11 @@
     el(
       "header",
       { class: "rt-inspected" },
-      el("h3", {}, "Why this category?"),
-      el("span", { class: "rt-muted" }, value.route.explored ? "explored: not the usual first" : "")
+      el("h3", {}, say("inspector.why_this_category")),
+      el("span", { class: "rt-muted" }, value.route.explored ? say("inspector.explored_not_the") : "")
     ),
     ...RouterPage.routeDetail(value.route),
-    el("h4", {}, "Order of the models"),
+    el("h4", {}, say("inspector.order_of_the")),
     el("ol", { class: "rt-order" }, ...value.route.order.map((name) => el("li", {}, name))),
   ];
 })();

@@ -1,27 +1,27 @@
 // Documents, passages for a question, and the progress of an ingest.
 (() => {
-  const { el, icon, nothing } = RouterPage;
+  const { el, icon, nothing, say } = RouterPage;
 
   RouterPage.views.passages = (host) => (value) => {
     host.dataset.found = String(value.rows.length);
     const verdict = value.mode === "late"
-      ? "The search did not end in time; ask once more."
+      ? say("knowledge.the_search_did")
       : value.confident
-      ? "The best passage is good enough to be an answer by itself."
-      : "No passage is good enough to be trusted; the model would answer plainly.";
-    const how = { hybrid: "meaning and words", bm25: "words alone", empty: "an empty base", late: "nothing yet" };
+      ? say("knowledge.the_best_passage")
+      : say("knowledge.no_passage_is");
+    const how = { hybrid: say("knowledge.meaning_and_words"), bm25: say("knowledge.words_alone"), empty: say("knowledge.an_empty_base"), late: say("knowledge.nothing_yet") };
     host.replaceChildren(
       el(
         "div",
         { class: "rt-stack" },
-        el("h2", {}, "What the question finds"),
+        el("h2", {}, say("knowledge.what_the_question")),
         el(
           "p",
           { class: "rt-state", "data-state": value.confident ? "done" : "late" },
           icon(value.confident ? "done" : "late"),
           verdict
         ),
-        el("p", { class: "rt-muted rt-small" }, `Searched by ${how[value.mode]} in ${value.took}.`),
+        el("p", { class: "rt-muted rt-small" }, say("knowledge.searched_by_in", { mode: how[value.mode], took: value.took })),
         ...value.rows.map((row) =>
           el(
             "article",
@@ -35,13 +35,13 @@
             el(
               "div",
               { class: "rt-share" },
-              el("span", { class: "rt-small" }, "Score"),
+              el("span", { class: "rt-small" }, say("knowledge.score")),
               el("span", { class: "rt-share-bar" }, el("span", { style: { width: `${row.score * 100}%` } })),
               el("span", { class: "rt-share-text" }, row.score.toFixed(2))
             ),
             el("p", { class: "rt-leaf" }, row.text),
             row.similarity
-              ? el("p", { class: "rt-muted rt-small" }, `Cosine similarity ${row.similarity}`)
+              ? el("p", { class: "rt-muted rt-small" }, say("knowledge.cosine_similarity", { similarity: row.similarity }))
               : null
           )
         )
@@ -56,18 +56,18 @@
   }
 
   RouterPage.views.documents = (host) => {
-    const names = ["Title", "Source", "Folder", "Passages", "Size"];
+    const names = [say("knowledge.title"), say("knowledge.source"), say("knowledge.folder"), say("knowledge.passages"), say("knowledge.size")];
     return (value) => {
-      const chunks = value.chunks ? `, ${value.chunks} passage${value.chunks === 1 ? "" : "s"}` : "";
+      const chunks = value.chunks ? `, ${say(value.chunks === 1 ? "knowledge.one_passage" : "knowledge.some_passages", value)}` : "";
       host.replaceChildren(
         el(
           "div",
           { class: "rt-stack" },
           value.problem ? el("p", { class: "rt-notice" }, value.problem) : null,
-          el("h2", {}, `${value.count} document${value.count === 1 ? "" : "s"}${chunks}`),
+          el("h2", {}, `${say(value.count === 1 ? "knowledge.one_document" : "knowledge.documents", value)}${chunks}`),
           value.rows.length
             ? RouterPage.table(names, 3, value.rows.map((row) => [{}, ...cells(row)]))
-            : nothing("Nothing is in yet.")
+            : nothing(say("knowledge.nothing_is_in"))
         )
       );
       host.dataset.count = String(value.count);
@@ -83,12 +83,12 @@
         { class: "rt-progress", role: "status" },
         value.over
           ? el("p", {}, value.problem || `Done: ${value.said}`)
-          : el("p", {}, value.total ? `${value.done} of ${value.total}: ${value.name}` : "Beginning …"),
+          : el("p", {}, value.total ? say("knowledge.of", { done: value.done, total: value.total, name: value.name }) : say("knowledge.beginning")),
         value.over
           ? null
           : el("div", { class: "rt-progress-bar" }, el("span", { style: { width: `${share * 100}%` } })),
         ...(value.skipped || []).map((one) =>
-          el("p", { class: "rt-muted rt-small" }, `${one.file} was left out: it ${one.why}`)
+          el("p", { class: "rt-muted rt-small" }, say("knowledge.was_left_out", { file: one.file, why: one.why }))
         )
       )
     );

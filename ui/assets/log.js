@@ -1,9 +1,9 @@
 // The log: filters that stand in the address, pages, and rows that open in the picture beside them.
 (() => {
-  const { el, icon, provider, nothing } = RouterPage;
+  const { el, icon, provider, nothing, say } = RouterPage;
   const ICONS = { done: "done", late: "skipped", failed: "failed", cancelled: "cancelled" };
-  const ORDERS = { newest: "newest first", oldest: "oldest first", slowest: "slowest first", dearest: "dearest first" };
-  const PERIODS = { "": "any time", 3600: "last hour", 86400: "last day", 604800: "last week" };
+  const ORDERS = { newest: say("log.newest_first"), oldest: say("log.oldest_first"), slowest: say("log.slowest_first"), dearest: say("log.dearest_first") };
+  const PERIODS = { "": say("log.any_time"), 3600: say("log.last_hour"), 86400: say("log.last_day"), 604800: say("log.last_week") };
 
   RouterPage.views.log = (host, trigger) => {
     let opened = null;
@@ -16,20 +16,20 @@
       id: "log-search",
       class: "rt-search",
       type: "search",
-      placeholder: "Model, prompt, error",
-      "aria-label": "Search the log",
+      placeholder: say("log.model_prompt_error"),
+      "aria-label": say("log.search_the_log"),
       oninput: () => ask({ words: words.value }),
     });
-    const category = menu("log-category", "Category", (value) => ask({ category: value }));
-    const outcome = menu("log-outcome", "Outcome", (value) => ask({ outcome: value }));
-    const period = menu("log-period", "Time", (value) =>
+    const category = menu("log-category", say("log.category"), (value) => ask({ category: value }));
+    const outcome = menu("log-outcome", say("log.outcome"), (value) => ask({ outcome: value }));
+    const period = menu("log-period", say("log.time"), (value) =>
       ask({ from: value ? String(Date.now() / 1000 - value) : "", to: "" })
     );
-    const order = menu("log-order", "Order", (value) => ask({ order: value }));
-    const all = button("show-all", "Show all", () => ask(null));
+    const order = menu("log-order", say("log.order"), (value) => ask({ order: value }));
+    const all = button("show-all", say("log.show_all"), () => ask(null));
     const bar = el("div", { class: "rt-log-filters" }, words, category, outcome, period, order, all,
-      button("export-jsonl", "Export JSONL", () => trigger("jsonl", host.asks)),
-      button("export-csv", "Export CSV", () => trigger("csv", host.asks)));
+      button("export-jsonl", say("log.export_jsonl"), () => trigger("jsonl", host.asks)),
+      button("export-csv", say("log.export_csv"), () => trigger("csv", host.asks)));
     const body = el("div", { class: "rt-stack" });
     host.replaceChildren(el("div", { class: "rt-stack" }, bar, body));
     offer(order, ORDERS, "newest");
@@ -96,7 +96,7 @@
         {
           type: "button",
           class: "rt-link",
-          "aria-label": `${row.id.slice(0, 8)}: open this request`,
+          "aria-label": say("log.open_this_request", { id: row.id.slice(0, 8) }),
           onclick: () => open(row.id),
         },
         row.id.slice(0, 8)
@@ -130,21 +130,21 @@
         el("button", { type: "button", class: "rt-button", onclick: () => ask({ page: String(page) }) }, label);
       return el(
         "nav",
-        { class: "rt-pages", "aria-label": "Pages" },
-        value.page > 0 ? turn("First page", 0) : null,
-        value.page > 0 ? turn("Previous page", value.page - 1) : null,
-        el("span", { class: "rt-muted" }, `Page ${value.page + 1}`),
-        value.more ? turn("Next page", value.page + 1) : null,
-        opened ? el("button", { type: "button", class: "rt-button", onclick: () => step(-1) }, "Previous request") : null,
-        opened ? el("button", { type: "button", class: "rt-button", onclick: () => step(1) }, "Next request") : null
+        { class: "rt-pages", "aria-label": say("log.pages") },
+        value.page > 0 ? turn(say("log.first_page"), 0) : null,
+        value.page > 0 ? turn(say("log.previous_page"), value.page - 1) : null,
+        el("span", { class: "rt-muted" }, say("log.page", { page: value.page + 1 })),
+        value.more ? turn(say("log.next_page"), value.page + 1) : null,
+        opened ? el("button", { type: "button", class: "rt-button", onclick: () => step(-1) }, say("log.previous_request")) : null,
+        opened ? el("button", { type: "button", class: "rt-button", onclick: () => step(1) }, say("log.next_request")) : null
       );
     }
 
     function chosen(value) {
       const query = host.asks;
       const named = (names) => Object.fromEntries(names.map((name) => [name, name]));
-      offer(category, { "": "all categories", ...named(value.categories || []) }, query.category || "");
-      offer(outcome, { "": "all outcomes", ...(value.outcomes || {}) }, query.outcome || "");
+      offer(category, { "": say("log.all_categories"), ...named(value.categories || []) }, query.category || "");
+      offer(outcome, { "": say("log.all_outcomes"), ...(value.outcomes || {}) }, query.outcome || "");
       offer(order, ORDERS, query.order || "newest");
       if (!query.from) offer(period, PERIODS, "");
       else if (query.to) offer(period, { range: span(query), ...PERIODS }, "range");
@@ -153,7 +153,7 @@
     }
 
     function span(query) {
-      return `${RouterPage.moment(Number(query.from))} to ${RouterPage.moment(Number(query.to))}`;
+      return say("log.to", { from: RouterPage.moment(Number(query.from)), to: RouterPage.moment(Number(query.to)) });
     }
 
     return (value) => {
@@ -161,7 +161,7 @@
       host.dataset.found = String(ids.length);
       host.dataset.asked = JSON.stringify(host.asks);
       chosen(value);
-      const heads = ["Request", "Category", "Answered by", "Time, cost", "Liked"];
+      const heads = [say("log.request"), say("log.category"), say("log.answered_by"), say("log.time_cost"), say("log.liked")];
       const focused = body.contains(document.activeElement)
         ? document.activeElement.closest("tr")?.dataset.id
         : null;
@@ -171,8 +171,8 @@
           ? RouterPage.table(heads, 3, value.rows.map(line))
           : nothing(
               value.narrowed
-                ? "No request matches these filters."
-                : "Nothing was asked yet. Each request is listed here as soon as it is answered."
+                ? say("log.no_request_matches")
+                : say("log.nothing_was_asked")
             ),
         pages(value)
       );

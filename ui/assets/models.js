@@ -1,11 +1,11 @@
 // Candidates with every term of their score, and the steps of a trial.
 (() => {
-  const { el, icon, nothing } = RouterPage;
+  const { el, icon, nothing, say } = RouterPage;
 
   function term(one) {
     return el(
       "div",
-      { class: "rt-term", title: `weight ${one.weight}` },
+      { class: "rt-term", title: say("models.weight", { weight: one.weight }) },
       el("span", { class: "rt-muted" }, one.name),
       el("span", { class: "rt-term-bar" }, el("span", { style: { width: `${one.value * 100}%` } })),
       el("span", { class: "rt-term-said rt-wrap" }, one.said)
@@ -23,9 +23,9 @@
           "div",
           {},
           el("h3", { class: "rt-wrap" }, row.name),
-          el("p", { class: "rt-muted rt-small" }, `${row.state}; known from ${row.sources}`)
+          el("p", { class: "rt-muted rt-small" }, say("models.known_from", { state: row.state, sources: row.sources }))
         ),
-        row.best ? el("span", { class: "rt-mark rt-best" }, "most promising") : null,
+        row.best ? el("span", { class: "rt-mark rt-best" }, say("models.most_promising")) : null,
         el("strong", { class: "rt-score", title: "score" }, row.score.toFixed(2)),
         row.can_try
           ? el(
@@ -41,7 +41,7 @@
                   follow(event.target);
                 },
               },
-              "Try"
+              say("models.try")
             )
           : null
       ),
@@ -50,7 +50,7 @@
       el(
         "details",
         { open: row.best },
-        el("summary", { class: "rt-muted rt-small" }, "Evidence"),
+        el("summary", { class: "rt-muted rt-small" }, say("models.evidence")),
         el("div", { class: "rt-terms" }, ...row.terms.map(term))
       )
     );
@@ -61,34 +61,34 @@
   document.addEventListener("router-trial", ({ detail }) => {
     if (!tried || !detail.over) return;
     tried.disabled = detail.appended;
-    tried.textContent = detail.appended ? "Appended" : "Try again";
+    tried.textContent = detail.appended ? say("models.appended") : say("models.try_again");
   });
 
   function follow(button) {
     tried = button;
     button.disabled = true;
-    button.textContent = "Being tried …";
+    button.textContent = say("models.being_tried");
   }
 
   RouterPage.views.candidates = (host, trigger) => {
-    const nobody = "Search to see candidates, each with the evidence for its score.";
+    const nobody = say("models.search_to_see");
     host.replaceChildren(nothing(nobody));
     return (value) => {
       host.dataset.busy = String(Boolean(value.busy));
       host.dataset.category = value.category || "";
       if (value.cleared) return host.replaceChildren(nothing(nobody));
-      if (value.busy) return host.replaceChildren(nothing("Asking the sources …"));
+      if (value.busy) return host.replaceChildren(nothing(say("models.asking_the_sources")));
       if (value.problem) return host.replaceChildren(nothing(value.problem));
       host.dataset.count = String(value.count);
       host.replaceChildren(
         el(
           "div",
           { class: "rt-stack" },
-          el("h2", {}, "Candidates"),
+          el("h2", {}, say("models.candidates")),
           el(
             "p",
             { class: "rt-muted" },
-            `${value.count} candidates for ${value.category}, from ${value.asked.join(", ")}`
+            say("models.candidates_for_from", { count: value.count, category: value.category, asked: value.asked.join(", ") })
           ),
           ...value.problems.map((problem) => el("p", { class: "rt-flag rt-small" }, problem)),
           ...value.rows.map((row) => candidate(row, value.category, trigger))
@@ -104,7 +104,7 @@
       max: "100",
       step: "0.1",
       value: String(one.share),
-      "aria-label": "share of the traffic in percent",
+      "aria-label": say("models.share_of_the"),
     });
     const answer = (said) => () => {
       const data = { thread: one.thread, answer: said };
@@ -119,8 +119,8 @@
       el("h3", { class: "rt-wrap" }, one.title),
       el("p", { class: "rt-muted rt-small rt-wrap" }, one.said),
       one.wrong ? el("p", { class: "rt-flag rt-small" }, one.wrong) : null,
-      el("label", { class: "rt-small" }, "with ", share, " % of its traffic, on trial"),
-      el("div", { class: "rt-answers" }, button("Append", "append"), button("Refuse", "refuse"))
+      el("label", { class: "rt-small" }, say("models.with"), share, say("models.of_its_traffic")),
+      el("div", { class: "rt-answers" }, button(say("models.append"), "append"), button(say("models.refuse"), "refuse"))
     );
   }
 

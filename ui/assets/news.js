@@ -1,6 +1,6 @@
 // What the router changed on its own: a line in the corner when it happens, a list on its board.
 (() => {
-  const { el, icon, provider, nothing } = RouterPage;
+  const { el, icon, provider, nothing, say } = RouterPage;
   const ASK_MS = 4000;
   const SHOWN_MS = 15000;
   const MOST = 3;
@@ -19,7 +19,7 @@
     function toast(one) {
       const close = el(
         "button",
-        { type: "button", class: "rt-close", "aria-label": "Close", onclick: () => part.remove() },
+        { type: "button", class: "rt-close", "aria-label": say("news.close"), onclick: () => part.remove() },
         icon("close")
       );
       const part = el("section", { class: "rt-card rt-toast", "data-news": one.id }, line(one), close);
@@ -58,21 +58,20 @@
       el(
         "section",
         { class: "rt-card rt-stack" },
-        el("h2", {}, "On trial"),
+        el("h2", {}, say("news.on_trial")),
         value.trials.length
           ? el("ul", { class: "rt-stack rt-on-trial" }, ...value.trials.map(trial))
           : nothing(
-              "No model is on trial. One that was found, tried and not worse gets a small share" +
-                " of its category's traffic, until it is promoted or taken out again."
+              say("news.no_trial")
             )
       ),
       el(
         "section",
         { class: "rt-card rt-stack" },
-        el("h2", {}, "What changed"),
+        el("h2", {}, say("news.what_changed")),
         value.news.length
           ? el("ul", { class: "rt-stack rt-changes" }, ...value.news.map(change))
-          : nothing("Nothing yet. New orders, trials and how they end are told here.")
+          : nothing(say("news.nothing_yet_new"))
       )
     );
     host.dataset.ready = "true";
@@ -87,7 +86,7 @@
         "div",
         { class: "rt-rank-head" },
         provider(one.provider, one.kind, one.mark),
-        el("span", { class: "rt-muted rt-small" }, `${one.share} of ${one.category}`)
+        el("span", { class: "rt-muted rt-small" }, say("news.of", { share: one.share, category: one.category }))
       ),
       el(
         "span",

@@ -1,7 +1,7 @@
 // What passed through: figures, a chart whose bars lead to their requests, and shares.
 (() => {
-  const { el, nothing } = RouterPage;
-  const PERIODS = { hour: "Last hour", day: "Last day", week: "Last week" };
+  const { el, nothing, say } = RouterPage;
+  const PERIODS = { hour: say("overview.last_hour"), day: say("overview.last_day"), week: say("overview.last_week") };
 
   function tile([name, value, note]) {
     return el(
@@ -16,8 +16,8 @@
   function bar(part, most) {
     const height = (count) => ({ height: `${(100 * count) / most}%` });
     const at = RouterPage.moment(part.start);
-    const parts = `${part.failed} failed, ${part.fallback} by the fallback`;
-    const said = `${at}: ${part.requests} requests, ${parts}, first word 95 % ${part.first}`;
+    const parts = say("overview.failed_by_the", { failed: part.failed, fallback: part.fallback });
+    const said = say("overview.requests_first_word", { at, requests: part.requests, parts, first: part.first });
     return el(
       "a",
       {
@@ -53,13 +53,13 @@
     host.asks = { period: "day" };
     const choice = el(
       "div",
-      { class: "rt-periods", role: "group", "aria-label": "Period" },
+      { class: "rt-periods", role: "group", "aria-label": say("overview.period") },
       ...Object.entries(PERIODS).map(([period, label]) =>
         el("button", { type: "button", class: "rt-button", "data-period": period, onclick }, label)
       )
     );
     const body = el("div", { class: "rt-stack" });
-    host.replaceChildren(el("div", { class: "rt-stack" }, el("h2", {}, "Overview"), choice, body));
+    host.replaceChildren(el("div", { class: "rt-stack" }, el("h2", {}, say("overview.overview")), choice, body));
 
     function onclick(event) {
       host.asks = { period: event.currentTarget.dataset.period };
@@ -72,15 +72,15 @@
       host.dataset.requests = String(value.requests);
       for (const button of choice.children)
         button.setAttribute("aria-pressed", String(button.dataset.period === value.period));
-      if (!value.requests) return body.replaceChildren(nothing("Nothing was asked in this time."));
+      if (!value.requests) return body.replaceChildren(nothing(say("overview.nothing_was_asked")));
       const most = Math.max(...value.parts.map((part) => part.requests), 1);
-      const about = `All but their number is from ${value.sampled} of them.`;
+      const about = say("overview.all_but_their", { sampled: value.sampled });
       body.replaceChildren(
         el("div", { class: "rt-tiles" }, ...value.figures.map(tile)),
         el("div", { class: "rt-card rt-columns" }, ...value.parts.map((part) => bar(part, most))),
-        el("p", { class: "rt-muted rt-small" }, "Each column leads to its requests. ",
-          "Red: failed; amber: answered by the fallback. ", value.sampled ? about : ""),
-        el("div", { class: "rt-tiles rt-wide" }, shares("By model", value.models), shares("By category", value.categories))
+        el("p", { class: "rt-muted rt-small" }, say("overview.each_column_leads"),
+          say("overview.red_failed_amber"), value.sampled ? about : ""),
+        el("div", { class: "rt-tiles rt-wide" }, shares(say("overview.by_model"), value.models), shares(say("overview.by_category"), value.categories))
       );
     };
   };

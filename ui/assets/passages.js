@@ -1,7 +1,7 @@
 // What the knowledge base has for a prompt, from the first moment: the passages with their scores,
 // and the answer that can be given from them alone, held back while a model may still answer.
 (() => {
-  const { el } = RouterPage;
+  const { el, say } = RouterPage;
 
   function passage(one) {
     return el(
@@ -12,7 +12,7 @@
         { class: "rt-passage-head" },
         el("strong", {}, one.title),
         el("span", { class: "rt-muted rt-small rt-wrap" }, one.source),
-        el("span", { class: "rt-passage-score", title: "How well it fits" }, one.score)
+        el("span", { class: "rt-passage-score", title: say("passages.how_well_it") }, one.score)
       ),
       el("p", { class: "rt-small rt-passage-text" }, one.text)
     );
@@ -22,7 +22,7 @@
     return el(
       "details",
       { class: "rt-held" },
-      el("summary", {}, "The answer from these alone"),
+      el("summary", {}, say("passages.the_answer_from")),
       el("p", { class: "rt-wrap rt-small" }, text)
     );
   }
@@ -33,7 +33,7 @@
     const root = el(
       "details",
       { class: "rt-passages-found", hidden: true },
-      el("summary", {}, el("span", {}, "From the knowledge base"), said),
+      el("summary", {}, el("span", {}, say("passages.from_the_knowledge")), said),
       body
     );
     let shown = "";

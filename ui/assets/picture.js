@@ -1,13 +1,13 @@
 // The request's picture: what is happening in words, the graph, the figures, the waterfall and
 // whatever of it was opened.
 (() => {
-  const { el, icon } = RouterPage;
+  const { el, icon, say } = RouterPage;
   const PHASES = {
-    idle: "Ready",
-    running: "Running",
-    done: "Answered",
-    failed: "Failed",
-    stopped: "Stopped",
+    idle: say("picture.ready"),
+    running: say("picture.running"),
+    done: say("picture.answered"),
+    failed: say("picture.failed"),
+    stopped: say("picture.stopped"),
   };
 
   let made = 0;
@@ -17,7 +17,7 @@
 
   // The board of comparisons with that prompt; it is drawn when it is first opened.
   function compare(prompt) {
-    board("Compare").click();
+    board(say("picture.compare")).click();
     RouterPage.address.go("compare");
     const fill = () => {
       const box = document.querySelector("#compare textarea");
@@ -42,15 +42,15 @@
     const request = el("button", {
       type: "button",
       class: "rt-id",
-      title: "Copy the request id",
-      "aria-label": "Copy the request id",
+      title: say("picture.copy_the_request"),
+      "aria-label": say("picture.copy_the_request"),
       hidden: true,
       onclick: copy,
     });
     const trace = el(
       "button",
       { type: "button", class: "rt-link rt-trace", hidden: true, onclick: copyTrace },
-      "Copy trace"
+      say("picture.copy_trace")
     );
     const fork = el(
       "button",
@@ -58,10 +58,10 @@
         type: "button",
         class: "rt-link rt-trace",
         hidden: true,
-        title: "Begin a conversation of its own that has all turns up to this one",
+        title: say("picture.begin_a_conversation"),
         onclick: () => RouterPage.chats.fork(value.turn.number),
       },
-      "Fork from here"
+      say("picture.fork_from_here")
     );
     const edit = el(
       "button",
@@ -69,10 +69,10 @@
         type: "button",
         class: "rt-link rt-trace",
         hidden: true,
-        title: "Change the prompt and ask it again; what came after it goes",
+        title: say("picture.change_the_prompt"),
         onclick: () => editing(),
       },
-      "Edit prompt"
+      say("picture.edit_prompt")
     );
     const beside = el(
       "button",
@@ -80,10 +80,10 @@
         type: "button",
         class: "rt-link rt-trace",
         hidden: true,
-        title: "Ask it again, with other models beside it",
+        title: say("picture.ask_it_again"),
         onclick: () => compare(value.prompt),
       },
-      "Ask beside others"
+      say("picture.ask_beside_others")
     );
     const example = el(
       "button",
@@ -91,14 +91,14 @@
         type: "button",
         class: "rt-link rt-trace",
         hidden: true,
-        title: "Let the classifier learn that prompts like this one are of its category",
+        title: say("picture.let_the_classifier"),
         onclick: () => {
           trigger("select", { request_id: value.id, category: category().value });
-          live.textContent = `Prompts like this one are ${category().value} from now on.`;
-          example.replaceChildren("Example made", icon("done"));
+          live.textContent = say("picture.prompts_like_this", { category: category().value });
+          example.replaceChildren(say("picture.example_made"), icon("done"));
         },
       },
-      "Make an example"
+      say("picture.make_an_example")
     );
     const probe = el(
       "button",
@@ -123,13 +123,13 @@
       class: "rt-inspector",
       id,
       tabindex: "-1",
-      "aria-label": "Details",
+      "aria-label": say("picture.details"),
       hidden: true,
     });
     const editor = el("form", { class: "rt-editor", hidden: true, onsubmit: send });
     const live = el("div", { class: "rt-sr", role: "status", "aria-live": "polite" });
     host.append(
-      el("header", { class: "rt-head" }, el("h2", {}, "What happens"), phase, request, trace, edit, fork, beside, example, probe, clock),
+      el("header", { class: "rt-head" }, el("h2", {}, say("picture.what_happens")), phase, request, trace, edit, fork, beside, example, probe, clock),
       editor,
       said.root,
       graph.root,
@@ -137,7 +137,7 @@
       found.root,
       badges,
       panel,
-      el("h3", { class: "rt-caption" }, "Calls"),
+      el("h3", { class: "rt-caption" }, say("picture.calls")),
       falls.root,
       live
     );
@@ -157,7 +157,7 @@
       if (!opened) return panel.replaceChildren();
       const close = el(
         "button",
-        { type: "button", class: "rt-close", "aria-label": "Close", onclick: () => open(opened) },
+        { type: "button", class: "rt-close", "aria-label": say("picture.close"), onclick: () => open(opened) },
         icon("close")
       );
       const shown =
@@ -205,11 +205,11 @@
         "select",
         {
           class: "rt-badge-menu",
-          "aria-label": "Category: choose another to correct it",
-          title: "Choose another category to correct the classifier",
+          "aria-label": say("picture.category_choose_another"),
+          title: say("picture.choose_another_category"),
           onchange: (event) => {
             trigger("select", { request_id: asked, category: event.target.value });
-            live.textContent = `Corrected: the next prompt like this one is ${event.target.value}.`;
+            live.textContent = say("picture.corrected_the_next", { target: event.target.value });
           },
         },
         ...names.map((name) =>
@@ -231,7 +231,7 @@
 
     // The prompt of the turn that is shown, to be changed and asked in its place.
     function editing() {
-      const box = el("textarea", { class: "rt-search", rows: 3, "aria-label": "The prompt" });
+      const box = el("textarea", { class: "rt-search", rows: 3, "aria-label": say("picture.the_prompt") });
       box.value = value.turn.prompt;
       box.addEventListener("keydown", (event) => {
         if (event.key === "Escape") close();
@@ -243,8 +243,8 @@
       editor.dataset.id = value.id;
       editor.replaceChildren(
         box,
-        el("button", { class: "rt-button" }, "Ask again"),
-        el("button", { type: "button", class: "rt-button", onclick: close }, "Cancel")
+        el("button", { class: "rt-button" }, say("picture.ask_again")),
+        el("button", { type: "button", class: "rt-button", onclick: close }, say("picture.cancel"))
       );
       editor.hidden = false;
       box.focus();
@@ -264,14 +264,14 @@
 
     async function copy() {
       await navigator.clipboard.writeText(value.id);
-      live.textContent = "The request id was copied.";
+      live.textContent = say("picture.the_request_id");
       request.replaceChildren("copied", icon("done"));
     }
 
     async function copyTrace() {
       const { turn, ...story } = value;
       await navigator.clipboard.writeText(JSON.stringify({ ...turn, ...story }, null, 2));
-      live.textContent = "The trace was copied.";
+      live.textContent = say("picture.the_trace_was");
     }
 
     function name() {
@@ -279,14 +279,14 @@
       trace.hidden = !value.id || value.phase === "running";
       fork.hidden = trace.hidden || !value.turn || !host.closest("#picture");
       edit.hidden = fork.hidden;
-      beside.hidden = trace.hidden || !value.prompt || !board("Compare");
+      beside.hidden = trace.hidden || !value.prompt || !board(say("picture.compare"));
       example.hidden = trace.hidden || !value.prompt || !category()?.choices?.length;
       const may = document.querySelector("#probe .rt-view")?.dataset.may === "true";
       probe.hidden = trace.hidden || !may || !host.closest("#replay");
       if (edit.hidden || editor.dataset.id !== value.id) editor.hidden = true;
       if (request.dataset.id === value.id) return;
       request.dataset.id = value.id;
-      example.replaceChildren("Make an example");
+      example.replaceChildren(say("picture.make_an_example"));
       request.replaceChildren(value.id.slice(0, 8), icon("copy"));
     }
 
@@ -297,7 +297,7 @@
       noted = key;
       const lines = (value.notes || []).map((note) => note.text);
       if (value.reranked)
-        lines.push(`New order for ${value.reranked.category}: ${value.reranked.after.join(", ")}.`);
+        lines.push(say("picture.new_order_for", { category: value.reranked.category, after: value.reranked.after.join(", ") }));
       notes.replaceChildren(...lines.map((text) => el("li", {}, text)));
       notes.hidden = !lines.length;
     }

@@ -1,6 +1,6 @@
 // For each category the learned order as bars with their intervals, and how they came to be.
 (() => {
-  const { el, svg, icon, provider, nothing, glide } = RouterPage;
+  const { el, svg, icon, provider, nothing, glide, say } = RouterPage;
   const HUES = 6;
 
   RouterPage.views.priorities = (host) => {
@@ -40,19 +40,19 @@
           "div",
           { class: "rt-rank-head" },
           provider(entry.provider, entry.kind, entry.mark),
-          entry.trial ? el("span", { class: "rt-mark" }, `on trial, ${entry.trial}`) : null,
+          entry.trial ? el("span", { class: "rt-mark" }, say("priorities.on_trial", { trial: entry.trial })) : null,
           rise
             ? el(
                 "span",
-                { class: `rt-rise rt-rise-${rise}`, title: `declared at place ${entry.declared}` },
+                { class: `rt-rise rt-rise-${rise}`, title: say("priorities.declared_at_place", { declared: entry.declared }) },
                 icon(rise),
-                `from place ${entry.declared}`
+                say("priorities.from_place", { declared: entry.declared })
               )
-            : el("span", { class: "rt-muted rt-small" }, "as declared")
+            : el("span", { class: "rt-muted rt-small" }, say("priorities.as_declared"))
         ),
         el(
           "span",
-          { class: "rt-mean", title: `90 % interval: ${at(entry.low)} to ${at(entry.high)}` },
+          { class: "rt-mean", title: say("priorities.90_interval_to", { low: at(entry.low), high: at(entry.high) }) },
           el("strong", {}, entry.mean.toFixed(2)),
           el("span", { class: "rt-muted" }, `  n = ${Math.round(entry.n)}`)
         ),
@@ -77,9 +77,9 @@
       const count = category.observations;
       const changes = category.changes;
       part.facts.textContent =
-        `${count} observation${count === 1 ? "" : "s"}, ` +
-        `${changes} change${changes === 1 ? "" : "s"} of the order`;
-      part.why.textContent = category.why || "The declared order stands: nothing has moved it yet.";
+        `${say(count === 1 ? "priorities.one_observation" : "priorities.observations", { count })}, ` +
+        say(changes === 1 ? "priorities.one_change" : "priorities.changes", { changes });
+      part.why.textContent = category.why || say("priorities.the_declared_order");
       const names = new Set(category.entries.map((e) => e.provider));
       for (const [name, item] of part.entries)
         if (!names.has(name)) {
@@ -99,7 +99,7 @@
 
     function course(category) {
       const points = category.course;
-      if (points.length < 2) return nothing("The course of the means appears after a few requests.");
+      if (points.length < 2) return nothing(say("priorities.the_course_of"));
       const names = category.entries.map((e) => e.provider);
       const means = points.flatMap((p) => names.map((n) => p.means[n]).filter((m) => m !== undefined));
       const low = Math.max(0, Math.floor(Math.min(...means) * 10 - 0.3) / 10);
@@ -121,7 +121,7 @@
       return el(
         "figure",
         {},
-        el("figcaption", { class: "rt-muted rt-small" }, `Mean reward since ${when(first)}`),
+        el("figcaption", { class: "rt-muted rt-small" }, say("priorities.mean_reward_since", { first: when(first) })),
         el(
           "div",
           { class: "rt-plane" },
@@ -131,7 +131,7 @@
               viewBox: `0 0 ${width} ${height}`,
               preserveAspectRatio: "none",
               role: "img",
-              "aria-label": `Mean reward of ${names.join(", ")} over time`,
+              "aria-label": say("priorities.mean_reward_of", { names: names.join(", ") }),
             },
             ...grid,
             ...lines

@@ -1,6 +1,6 @@
 // A card for each provider, usable ones first.
 (() => {
-  const { el, icon, provider } = RouterPage;
+  const { el, icon, provider, say } = RouterPage;
   const ICONS = { done: "done", failed: "failed", late: "late", off: "skipped" };
 
   function bar(share, state) {
@@ -11,7 +11,7 @@
         class: "rt-budget",
         "data-state": state,
         role: "img",
-        "aria-label": `${Math.round(share * 100)} % of the daily limit`,
+        "aria-label": say("providers.of_the_daily", { share: Math.round(share * 100) }),
       },
       el("span", { style: { width: `${share * 100}%` } })
     );
@@ -20,7 +20,7 @@
   function abilities(said) {
     return el(
       "dl",
-      { class: "rt-abilities rt-small", "aria-label": "Capabilities" },
+      { class: "rt-abilities rt-small", "aria-label": say("providers.capabilities") },
       ...said.map(([name, what]) =>
         el("div", {}, el("dt", {}, name), el("dd", { class: "rt-wrap" }, what))
       )
@@ -39,7 +39,7 @@
         el("span", {}, one.word)
       ),
       one.why ? el("p", { class: "rt-muted rt-small rt-wrap" }, one.why) : null,
-      el("p", { class: "rt-muted rt-small rt-wrap" }, `${one.model || "no model"} at ${one.host}`),
+      el("p", { class: "rt-muted rt-small rt-wrap" }, say("providers.at", { model: one.model || "no model", host: one.host })),
       one.state === "off"
         ? null
         : el(

@@ -1,6 +1,6 @@
 // Where a prompt would go: probabilities, evidence, and the models in their order.
 (() => {
-  const { el, icon, provider, nothing } = RouterPage;
+  const { el, icon, provider, nothing, say } = RouterPage;
 
   function step(one, note) {
     return el(
@@ -13,13 +13,13 @@
 
   RouterPage.views.route = (host) => {
     host.replaceChildren(
-      nothing("Type a prompt: its category, the evidence and the order of the models appear here.")
+      nothing(say("route.type_a_prompt"))
     );
     return (value) => {
       if (value.problem) return host.replaceChildren(nothing(value.problem));
       host.dataset.category = value.category;
       const notes = value.steps.map((_, n) =>
-        n ? "if those before it fail in time" : `asked first, with ${value.propensity} probability`
+        n ? say("route.if_those_before") : say("route.asked_first_with", { propensity: value.propensity })
       );
       host.replaceChildren(
         el(
@@ -32,23 +32,23 @@
               "header",
               {},
               el("h2", {}, `Category: ${value.category}`),
-              el("p", { class: "rt-muted" }, `${value.confidence} sure, ahead by ${value.margin}`)
+              el("p", { class: "rt-muted" }, say("route.sure_ahead_by", { confidence: value.confidence, margin: value.margin }))
             ),
             ...RouterPage.routeDetail(value, "h3")
           ),
           el(
             "section",
             { class: "rt-card rt-stack" },
-            el("h2", {}, "Who would be asked"),
+            el("h2", {}, say("route.who_would_be")),
             value.explored
-              ? el("p", { class: "rt-why" }, "This time another than the usual first: exploration.")
+              ? el("p", { class: "rt-why" }, say("route.this_time_another"))
               : null,
             el("ol", { class: "rt-steps" }, ...value.steps.map((one, n) => step(one, notes[n]))),
-            el("h3", {}, "Meanwhile, from the knowledge base"),
+            el("h3", {}, say("route.meanwhile_from_the")),
             el(
               "ul",
               { class: "rt-steps" },
-              step(value.fallback, `speaks if the first has no word after ${value.limit}`)
+              step(value.fallback, say("route.speaks_if_the", { limit: value.limit }))
             )
           )
         )

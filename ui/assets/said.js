@@ -1,7 +1,7 @@
 // What was said in a request of the log: prompt, calls of tools, their results, the answer. JSON has
 // its lines; whatever is long is folded, and copied as it was written.
 (() => {
-  const { el, icon } = RouterPage;
+  const { el, icon, say } = RouterPage;
   const LONG = 400; // characters, or
   const LINES = 12;
 
@@ -30,7 +30,7 @@
   }
 
   RouterPage.said = () => {
-    const root = el("section", { class: "rt-story-all", "aria-label": "What was said", hidden: true });
+    const root = el("section", { class: "rt-story-all", "aria-label": say("said.what_was_said"), hidden: true });
     let drawn = "";
     function draw(value) {
       const said = value.said || [];

@@ -1,6 +1,6 @@
 // The configuration in force as one table with a filter.
 (() => {
-  const { el, nothing } = RouterPage;
+  const { el, nothing, say } = RouterPage;
 
   // Long names break after their dots and underscores, not within a word.
   function name(key) {
@@ -12,13 +12,13 @@
     const filter = el("input", {
       class: "rt-search",
       type: "search",
-      placeholder: "Filter by name, value or source",
-      "aria-label": "Filter the settings",
+      placeholder: say("settings.filter_by_name"),
+      "aria-label": say("settings.filter_the_settings"),
       oninput: () => narrow(),
     });
     const where = el("p", { class: "rt-muted" });
     const settings = el("div", { class: "rt-settings-table" });
-    const none = nothing("No setting matches.");
+    const none = nothing(say("settings.no_setting_matches"));
     host.replaceChildren(el("div", { class: "rt-stack" }, where, filter, settings, none));
 
     function narrow() {
@@ -32,14 +32,14 @@
     }
 
     return (value) => {
-      where.textContent = `Read from ${value.folder}, .env and the environment. Keys are masked.`;
+      where.textContent = say("settings.read_from_env", { folder: value.folder });
       const rows = value.rows.map((row) => {
         const source = row.variable ? `${row.source} (${row.variable})` : row.source;
         const text = `${row.key} ${row.value} ${source}`.toLowerCase();
         const cells = [name(row.key), row.value, el("span", { class: "rt-muted" }, source)];
         return [{ "data-text": text }, ...cells];
       });
-      settings.replaceChildren(RouterPage.table(["Setting", "Value", "Comes from"], 3, rows));
+      settings.replaceChildren(RouterPage.table([say("settings.setting"), say("settings.value"), say("settings.comes_from")], 3, rows));
       narrow();
       host.dataset.ready = "true";
     };

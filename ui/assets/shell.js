@@ -1,6 +1,6 @@
 // The frame of the page: the heading, what must be said before anything else, and the examples.
 (() => {
-  const { el, svg, icon } = RouterPage;
+  const { el, svg, icon, say } = RouterPage;
   const LOOK_MS = 10_000;
 
   function logo() {
@@ -26,8 +26,8 @@
           {
             type: "button",
             class: "rt-theme",
-            "aria-label": "Switch between light and dark",
-            title: "Light or dark",
+            "aria-label": say("shell.switch_between_light"),
+            title: say("shell.light_or_dark"),
             onclick: RouterPage.toggleTheme,
           },
           icon("theme")
@@ -54,7 +54,7 @@
         el(
           "details",
           { class: "rt-examples", open: true },
-          el("summary", {}, "Examples"),
+          el("summary", {}, say("shell.examples")),
           el("div", { class: "rt-example-groups" }, ...value.categories.map((c) => group(c, trigger)), takeover(value.takeover, trigger))
         )
       );
@@ -76,7 +76,7 @@
         known = id;
         said.hidden = true;
       } catch {
-        said.textContent = "The service cannot be reached. What was said is kept in this browser.";
+        said.textContent = say("shell.the_service_cannot");
         said.hidden = false;
       }
     }
@@ -107,7 +107,7 @@
     return el(
       "section",
       {},
-      el("h3", { title: "See the fallback take over" }, one.name),
+      el("h3", { title: say("shell.see_the_fallback") }, one.name),
       el("button", { type: "button", class: "rt-example rt-takeover", onclick: ask }, one.label)
     );
   }

@@ -1,7 +1,7 @@
 // All attempts of a request on one time axis. While the request runs, the bars grow by the
 // browser's own clock, so that a silent upstream is seen to be silent.
 (() => {
-  const { el, icon, provider, nothing } = RouterPage;
+  const { el, icon, provider, nothing, say } = RouterPage;
   const WORDS = {
     running: "running",
     ok: "done",
@@ -76,7 +76,7 @@
       if (!value.attempts.length) {
         if (shown !== "none") {
           shown = "none";
-          list.replaceChildren(el("li", {}, nothing("No model was asked yet.")));
+          list.replaceChildren(el("li", {}, nothing(say("waterfall.no_model_was"))));
           axis.replaceChildren();
           lines.replaceChildren();
         }
@@ -109,8 +109,8 @@
         )
       );
       lines.replaceChildren(
-        ...line("limit", limits.ttft_ms, `first word by ${time((limits.ttft_s || 0) * 1000)}`, span),
-        ...line("deadline", limits.deadline_ms, `deadline ${time(limits.deadline_ms)}`, span)
+        ...line("limit", limits.ttft_ms, say("waterfall.first_word_by", { ttft_s: time((limits.ttft_s || 0) * 1000) }), span),
+        ...line("deadline", limits.deadline_ms, say("waterfall.deadline", { deadline_ms: time(limits.deadline_ms) }), span)
       );
       lines.hidden = !lines.children.length;
     }
@@ -139,6 +139,6 @@
 
   function time(ms) {
     if (ms === undefined || ms === null) return "";
-    return ms < 1000 ? `${Math.round(ms)} ms` : `${Number((ms / 1000).toFixed(2))} s`;
+    return ms < 1000 ? say("waterfall.ms", { ms: Math.round(ms) }) : `${Number((ms / 1000).toFixed(2))} s`;
   }
 })();

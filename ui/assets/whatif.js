@@ -1,23 +1,23 @@
 // What if the ranking had other weights: sliders, and the order and the bill of the last days under them.
 (() => {
-  const { el, nothing } = RouterPage;
+  const { el, nothing, say } = RouterPage;
 
   RouterPage.views.whatif = (host, trigger) => {
     const inputs = new Map();
-    const days = el("select", { class: "rt-select", "aria-label": "Days to look back", onchange: ask });
+    const days = el("select", { class: "rt-select", "aria-label": say("whatif.days_to_look"), onchange: ask });
     const controls = el("div", { class: "rt-sliders" });
-    const said = el("p", { class: "rt-muted", role: "status" }, "Move a slider: nothing is changed by it.");
+    const said = el("p", { class: "rt-muted", role: "status" }, say("whatif.move_a_slider"));
     const orders = el("div", {});
     const figures = el("div", {});
     host.replaceChildren(
-      el("section", { class: "rt-stack" }, el("h2", {}, "What if"),
-        el("p", { class: "rt-muted" }, "How the order and the bill of the last days would have been under other weights."),
+      el("section", { class: "rt-stack" }, el("h2", {}, say("whatif.what_if")),
+        el("p", { class: "rt-muted" }, say("whatif.how_the_order")),
         controls, el("label", {}, "Days ", days), said, orders, figures)
     );
 
     function ask() {
       const weights = [...inputs].map(([name, input]) => `${name}=${input.value}`).join(",");
-      said.textContent = "Weighing the log\u2026";
+      said.textContent = say("whatif.weighing_the_log");
       trigger("ask", { weights, days: days.value });
     }
 
@@ -43,14 +43,14 @@
       if (!value.orders) return;
       said.textContent = value.missing ? `${value.counted} ${value.missing}` : value.counted;
       orders.replaceChildren(
-        RouterPage.table(["Category", "Order as it was", "Order it would be"], 3,
+        RouterPage.table([say("whatif.category"), say("whatif.order_as_it"), say("whatif.order_it_would")], 3,
           value.orders.map((one) => [{}, one.category, one.was, one.would]))
       );
       figures.replaceChildren(
         value.figures.length
-          ? RouterPage.table(["A request", "As it was", "It would be", "95% interval"], 1,
-              value.figures.map(([label, was, would, low, high]) => [{}, label, was, would, `${low} to ${high}`]))
-          : nothing("Not enough data for figures.")
+          ? RouterPage.table([say("whatif.a_request"), say("whatif.as_it_was"), say("whatif.it_would_be"), say("compare.interval")], 1,
+              value.figures.map(([label, was, would, low, high]) => [{}, label, was, would, say("whatif.to", { low, high })]))
+          : nothing(say("whatif.not_enough_data"))
       );
     };
   };

@@ -22,7 +22,7 @@ from graph.router import Router
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 from ui.permissions import by_whom, is_here, may_change
-from ui.wording import CHANGES, sentence
+from ui.wording import CHANGES, say, sentence
 
 LIMITS = ("ttft_s", "think_s", "stall_s", "deadline_s", "late_s")
 MOST_REASON = 200
@@ -50,12 +50,12 @@ class Setting:
     def _typed(self, given: object) -> object:
         if self.kind == "order":
             if not isinstance(given, list) or sorted(given) != sorted(map(str, _list(self.value))):
-                raise UsageError("an order has the same models as before", "value")
+                raise UsageError(say("changes.an_order_has"), "value")
             return given
         text = str(given or "").strip()
         if self.kind == "text":
             if not text:
-                raise UsageError(f"`{self.path[-1]}` needs a value", "value")
+                raise UsageError(say("changes.needs_a_value", path=self.path[-1]), "value")
             return text
         return _number(text, self.path[-1], whole=self.kind == "whole")
 
@@ -74,7 +74,7 @@ def _number(text: str, name: str, *, whole: bool) -> float | int | None:
         number = math.nan
     if not math.isfinite(number) or number < 0:
         kind = "a whole number" if whole else "a number"
-        raise UsageError(f"`{name}` must be {kind} from 0 up, or empty", "value")
+        raise UsageError(say("changes.must_be_from", name=name, kind=kind), "value")
     return number
 
 
@@ -113,7 +113,7 @@ def reason_of(sent: Mapping[str, Any]) -> str:
     """The reason that came with a change; raises UsageError without one."""
     reason = str(sent.get("reason") or "").strip()
     if not reason:
-        raise UsageError("say why in a few words: the reason is kept", "reason")
+        raise UsageError(say("changes.say_why_in"), "reason")
     return reason[:MOST_REASON]
 
 
@@ -148,7 +148,7 @@ def changes_part(service: ChatService) -> None:
         key = str(sent.get("key"))
         found = next((s for s in offered(router.settings) if s.key == key), None)
         if found is None:
-            raise UsageError("this cannot be changed here", "key")
+            raise UsageError(say("changes.this_cannot_be"), "key")
         reason = reason_of(sent)
         one = found.assignment(sent.get("value"))
         if one.key == "base_url":

@@ -23,7 +23,7 @@ from runtime import verdicts
 from telemetry.records import AuditRow
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
-from ui.wording import percent, sentence
+from ui.wording import percent, say, sentence
 
 ROUTER = "the router"
 """Takes part as one that chooses for itself."""
@@ -78,7 +78,7 @@ def compare_tab(service: ChatService) -> None:
         sent = event._data or {}
         found = rounds.pop(str(sent.get("round")), None)
         if found is None:
-            return {"problem": "This comparison was voted on already, or is too old."}
+            return {"problem": say("compare.this_comparison_was")}
         await voted(router, found, str(sent.get("choice")))
         named = [{**_unnamed(n, one), "name": one.name} for n, one in enumerate(found)]
         return {"answers": named, "results": await results(router)}
@@ -91,12 +91,12 @@ def compare_tab(service: ChatService) -> None:
 def check(router: Router, prompt: str, names: Sequence[str]) -> list[str]:
     """The models in an order that says nothing about them; UsageError for what cannot be asked."""
     if not prompt:
-        raise UsageError("write a prompt first", "prompt")
+        raise UsageError(say("compare.write_a_prompt"), "prompt")
     if not LEAST <= len(names) <= MOST:
-        raise UsageError(f"choose {LEAST} to {MOST} models", "models")
+        raise UsageError(say("compare.choose_to_models", least=LEAST, most=MOST), "models")
     enabled = {p.name for p in router.settings.providers if p.disabled is None} | {ROUTER}
     if unknown := [name for name in names if name not in enabled]:
-        raise UsageError(f"{unknown[0][:80]} is not there any more; load the page again", "models")
+        raise UsageError(say("compare.is_not_there", name=unknown[0][:80]), "models")
     return random.sample(names, len(names))
 
 
@@ -110,12 +110,12 @@ async def answer(router: Router, prompt: str, name: str) -> Entry:
     except NoAnswerError as error:
         return Entry(name, request_id, None, sentence(str(error)))
     if name not in (ROUTER, said.provider):
-        return Entry(name, request_id, None, sentence(said.why or "it gave no answer"))
+        return Entry(name, request_id, None, sentence(said.why or say("compare.it_gave_no")))
     return Entry(name, request_id, said.text)
 
 
 def _unnamed(number: int, entry: Entry) -> dict[str, object]:
-    missing = None if entry.text is not None else "This one gave no answer."
+    missing = None if entry.text is not None else say("compare.this_one_gave")
     return {"letter": LETTERS[number], "text": entry.text, "missing": missing}
 
 
@@ -132,7 +132,7 @@ async def voted(router: Router, entries: Sequence[Entry], choice: str) -> None:
     detail = {
         "models": [one.name for one in there],
         "requests": [one.request_id for one in there],
-        "source": "a person, side by side and unnamed",
+        "source": say("compare.a_person_side"),
     }
     await router.services.log.audit(KIND, best.name if best is not None else "", detail)
 

@@ -16,7 +16,7 @@ from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.guard import session_of
 from ui.uploads import Files
-from ui.wording import sentence
+from ui.wording import say, sentence
 from vectorstore.folders import SUFFIXES
 from vectorstore.knowledge import ALONE_S
 from vectorstore.passages import Document, IngestReport
@@ -31,7 +31,7 @@ def knowledge_tab(service: ChatService, uploaded: Files, *, write: bool) -> None
         box = gr.Textbox(
             label="Question",
             show_label=False,
-            placeholder="Try a question: which passages does it find?",
+            placeholder=say("knowledge.try_a_question"),
             submit_btn="Find passages",
             elem_id="knowledge-question",
             elem_classes="rt-prompt",
@@ -59,7 +59,7 @@ def _ingest_parts(service: ChatService, uploaded: Files) -> None:
             file_types=sorted(SUFFIXES),
             elem_id="upload",
         )
-        renew = gr.Button("Bring up to date", elem_id="renew")
+        renew = gr.Button(say("knowledge.bring_up_to"), elem_id="renew")
     progress = widget("progress", None, elem_id="ingest-progress")
 
     async def add(files: list[str] | None, request: gr.Request) -> AsyncIterator[dict[str, object]]:
@@ -123,10 +123,16 @@ def report(done: IngestReport) -> dict[str, object]:
     """What an ingest did, in one sentence, and each file that was left out with the reason."""
     counts = ("added", "updated", "unchanged", "removed")
     said = ", ".join(f"{getattr(done, name)} {name}" for name in counts)
-    slow = "" if done.vectors else " Model files are missing, so words alone are searched."
+    slow = "" if done.vectors else say("knowledge.model_files_are")
     return {
         "over": True,
-        "said": f"{said}; {done.chunks} passages in {wording.seconds(done.seconds * 1000)}.{slow}",
+        "said": say(
+            "knowledge.passages_in",
+            said=said,
+            chunks=done.chunks,
+            seconds=wording.seconds(done.seconds * 1000),
+            slow=slow,
+        ),
         "skipped": [{"file": Path(file).name, "why": why} for file, why in done.skipped],
     }
 
@@ -150,7 +156,7 @@ def _document(document: Document) -> dict[str, object]:
     return {
         "title": document.title,
         "source": document.source,
-        "folder": "Python's own topics" if own else Path(document.folder).name,
+        "folder": say("knowledge.python_s_own") if own else Path(document.folder).name,
         "chunks": document.chunks,
         "size": f"{document.bytes / 1000:.1f} kB",
     }

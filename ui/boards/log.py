@@ -25,6 +25,7 @@ from ui.picture import empty, picture
 from ui.replay import asked, cost_of, events
 from ui.run import FRAME_S
 from ui.view import View
+from ui.wording import say
 
 EVERY_S = 3.0
 SEARCHED = 20_000
@@ -43,7 +44,7 @@ SAVE = "() => requestAnimationFrame(() => document.querySelector('#export-file')
 
 OUTCOMES = {
     "answered": "answered",
-    "fallback": "by the fallback",
+    "fallback": say("log.by_the_fallback"),
     "failed": "failed",
     "stopped": "stopped",
     "liked": "liked",
@@ -190,7 +191,7 @@ def matches(row: InteractionRow, words: Sequence[str]) -> bool:
 
 _STATES = {
     "answered": "done",
-    "by the fallback": "late",
+    say("log.by_the_fallback"): "late",
     "failed": "failed",
     "stopped": "cancelled",
 }
@@ -202,7 +203,7 @@ def outcome_of(row: InteractionRow) -> str:
         return "stopped"
     if not row["success"]:
         return "failed"
-    return "by the fallback" if row.get("fallback_used") else "answered"
+    return say("log.by_the_fallback") if row.get("fallback_used") else "answered"
 
 
 def line(row: InteractionRow, service: ChatService) -> dict[str, object]:

@@ -18,7 +18,7 @@ from ui import wording
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
 from ui.news import item as news_item
-from ui.wording import sentence
+from ui.wording import say, sentence
 
 if TYPE_CHECKING:
     from discovery.candidates import Candidate
@@ -39,9 +39,9 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             category = gr.Dropdown(
                 categories, value=categories[0], label="Category", elem_id="models-category"
             )
-            search = gr.Button("Search for better models", variant="primary", elem_id="search")
+            search = gr.Button(say("models.search_for_better"), variant="primary", elem_id="search")
             if write:
-                undo = gr.Button("Undo the last change", elem_id="undo")
+                undo = gr.Button(say("models.undo_the_last"), elem_id="undo")
         steps = widget("steps", None, elem_id="trial")
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
@@ -135,15 +135,15 @@ def _row(
     servable = result.servable(candidate)
     places = ", ".join(offer.host for offer in candidate.offers)
     if candidate.configured:
-        state = f"configured as {', '.join(candidate.configured)}"
+        state = say("models.configured_as", configured=", ".join(candidate.configured))
     elif places:
-        state = f"served by {places}"
+        state = say("models.served_by", places=places)
     elif servable:
-        state = "can be loaded on this machine"
+        state = say("models.can_be_loaded")
     elif candidate.places:
-        state = f"{', '.join(candidate.places)} would serve it, once its key or address is in .env"
+        state = say("models.would_serve_it", places=", ".join(candidate.places))
     else:
-        state = "served by no configured host"
+        state = say("models.served_by_no")
     return {
         "key": candidate.key,
         "name": candidate.name,
@@ -156,7 +156,7 @@ def _row(
         "state": state,
         "flags": list(candidate.flags),
         "questions": list(candidate.questions),
-        "refused": refused and sentence(f"refused lately: {refused}"),
+        "refused": refused and sentence(say("models.refused_lately", refused=refused)),
         "best": candidate is best,
         "can_try": write and servable and not candidate.configured,
     }
@@ -172,7 +172,7 @@ async def tried(
     """
     router = service.router
     if category not in router.settings.categories:
-        why = "Search again: that category is not configured any more."
+        why = say("models.search_again_that")
         yield {"steps": [_step("failed", why)], "over": True}
         return
     graph = router.scout
@@ -181,13 +181,13 @@ async def tried(
     left = next((u for u in known if not u.question and u.chosen == candidate), None)
     if waits is not None:
         instead = {"candidate": candidate, "accepted": list(accepted)}
-        said = f"Instead of {waits.chosen}, which waited for an answer."
+        said = say("models.instead_of_which", chosen=waits.chosen)
         run = run_scout(graph, Command(resume=instead), waits.thread)
     elif left is not None:
-        said, run = "Going on where it was left.", run_scout(graph, None, left.thread)
+        said, run = say("models.going_on_where"), run_scout(graph, None, left.thread)
     else:
         given = ScoutInput(category=category, candidate=candidate, accepted=list(accepted))
-        said, run = "Preparing the trial.", run_scout(graph, given, new_thread(category))
+        said, run = say("models.preparing_the_trial"), run_scout(graph, given, new_thread(category))
     async for frame in _frames(said, run):
         yield frame
 
@@ -218,7 +218,12 @@ async def waiting(service: ChatService) -> dict[str, object]:
         found.append(
             {
                 "thread": one.thread,
-                "title": f"Append {entry['name']} at {entry['host']} for {one.category}?",
+                "title": say(
+                    "models.append_at_for",
+                    name=entry["name"],
+                    host=entry["host"],
+                    category=one.category,
+                ),
                 "said": sentence(f"{evidence['outcome']}: {evidence['reason']}"),
                 "share": round(100 * float(entry["trial"]["share"]), 1),
                 "wrong": wrong and sentence(str(wrong)),
@@ -237,7 +242,7 @@ async def _frames(first: str, run: AsyncGenerator[TrialEvent]) -> AsyncIterator[
                 _note(steps, event)
                 yield {"steps": list(steps), "over": False}
         if steps[-1].get("type") == "decided":
-            steps.append(_step("waiting", "It waits for your answer: append it or not?"))
+            steps.append(_step("waiting", say("models.it_waits_for")))
     except RouterError as error:
         steps.append(_step("failed", sentence(str(error))))
     if steps[0]["state"] == "running":
@@ -256,21 +261,26 @@ def in_words(event: Mapping[str, Any]) -> dict[str, object]:
     """A step of a trial in words."""
     match event["type"]:
         case "chosen":
-            return _step("done", f"Chosen: {event['name']} at {event['host']}.")
+            return _step("done", say("models.chosen_at", name=event["name"], host=event["host"]))
         case "downloading":
             done, total = event.get("done") or 0, event.get("total") or 0
             share = done / total if total else 0.0
-            text = f"Downloading: {done / 1e6:.0f} of {total / 1e6:.0f} MB."
+            text = say(
+                "models.downloading_of_mb", done=f"{done / 1e6:.0f}", total=f"{total / 1e6:.0f}"
+            )
             return {**_step("running", text), "share": share}
         case "downloaded":
-            return _step("done", "Downloaded and checked.")
+            return _step("done", say("models.downloaded_and_checked"))
         case "smoke":
             ok = not event.get("error")
-            why = "It answers." if ok else sentence(f"it does not answer: {event['error']}")
+            why = "It answers." if ok else sentence(say("models.it_does_not", error=event["error"]))
             return _step("done" if ok else "failed", why)
         case "incumbent":
             return _step(
-                "failed", sentence(f"{event['provider']} does not answer: {event['error']}")
+                "failed",
+                sentence(
+                    say("models.does_not_answer", provider=event["provider"], error=event["error"])
+                ),
             )
         case "question":
             return _step("failed", " ".join(event["questions"]))
@@ -279,11 +289,14 @@ def in_words(event: Mapping[str, Any]) -> dict[str, object]:
         case "decided":
             return _step("done", sentence(f"{event['outcome']}: {event['reason']}"))
         case "appended":
-            return _step("done", f"Appended as {event.get('provider', event['candidate'])}.")
+            return _step(
+                "done",
+                say("models.appended_as", candidate=event.get("provider", event["candidate"])),
+            )
         case "there":
-            return _step("done", f"It is in already, as {event['provider']}: nothing was changed.")
+            return _step("done", say("models.it_is_in", provider=event["provider"]))
         case "refused":
-            return _step("failed", sentence(f"not taken in: {event['reason']}"))
+            return _step("failed", sentence(say("models.not_taken_in", reason=event["reason"])))
         case other:
             return _step("done", sentence(str(other)))
 
@@ -291,9 +304,13 @@ def in_words(event: Mapping[str, Any]) -> dict[str, object]:
 def _probe(event: Mapping[str, Any]) -> str:
     """The comparison so far: the mean difference to the incumbent with its interval."""
     low, mean, high = event["lower"], event["difference"], event["upper"]
-    return (
-        f"Probe {event['number']} of {event['of']}: mean difference to the model in place"
-        f" {mean:+.2f} of 1 (interval {low:+.2f} to {high:+.2f})."
+    return say(
+        "models.probe_of_mean",
+        number=event["number"],
+        of=event["of"],
+        mean=f"{mean:+.2f}",
+        low=f"{low:+.2f}",
+        high=f"{high:+.2f}",
     )
 
 

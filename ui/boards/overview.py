@@ -20,6 +20,7 @@ from telemetry.traffic import Part, Passed
 from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
+from ui.wording import say
 
 EVERY_S = 10.0
 PERIODS = {"hour": (3_600.0, 30), "day": (86_400.0, 24), "week": (7 * 86_400.0, 28)}
@@ -88,13 +89,17 @@ class Figures:
         tokens = self.total(tokens_of)
         return [
             ["Requests", f"{self.requests:,}", ""],
-            ["Answered", wording.percent(done), "of all requests"],
-            ["By the fallback", wording.percent(spoken), "of all requests"],
-            ["Stopped", wording.percent(left), "by whoever asked"],
+            ["Answered", wording.percent(done), say("overview.of_all_requests")],
+            [
+                say("overview.by_the_fallback"),
+                wording.percent(spoken),
+                say("overview.of_all_requests"),
+            ],
+            ["Stopped", wording.percent(left), say("overview.by_whoever_asked")],
             ["First word", self.percentile(first, 0.5), f"95 %: {self.percentile(first, 0.95)}"],
             ["Whole answer", self.percentile(whole, 0.5), f"95 %: {self.percentile(whole, 0.95)}"],
             ["Cost", wording.usd(self.total(cost)) if self.requests else "–", _unpriced(self)],
-            ["Tokens", f"{tokens:,.0f}", "of the answers served"],
+            ["Tokens", f"{tokens:,.0f}", say("overview.of_the_answers")],
         ]
 
 
@@ -116,7 +121,7 @@ def tokens_of(one: Passed) -> int:
 
 def _unpriced(figures: Figures) -> str:
     unknown = figures.share(lambda one: one.cost_usd is None)
-    return f"{wording.percent(unknown)} with a price unknown" if unknown else ""
+    return say("overview.with_a_price", unknown=wording.percent(unknown)) if unknown else ""
 
 
 def _saved(figures: Figures, settings: Settings) -> list[list[str]]:
@@ -132,7 +137,13 @@ def _saved(figures: Figures, settings: Settings) -> list[list[str]]:
         return (taken * dearest.input + given * dearest.output) / 1e6
 
     saved = max(0.0, figures.total(there) - figures.total(cost))
-    return [["Saved, estimated", wording.usd(saved) if saved else "$0", f"against {name} always"]]
+    return [
+        [
+            "Saved, estimated",
+            wording.usd(saved) if saved else "$0",
+            say("overview.against_always", name=name),
+        ]
+    ]
 
 
 def _part(part: Part) -> dict[str, object]:

@@ -18,6 +18,7 @@ from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.boards.whatif import what_if_part
 from ui.chat_service import ChatService
+from ui.wording import say
 
 EVERY_S = 2.0
 NEWS = 50
@@ -102,11 +103,11 @@ def _entry(entry: Mapping[str, Any], place: int, service: ChatService) -> dict[s
         "high": entry["high"],
         "n": entry["n"],
         "figures": [
-            ["Chance to be best", wording.percent(entry["p_best"])],
-            ["Success, newest most", wording.percent(success)],
+            [say("priorities.chance_to_be"), wording.percent(entry["p_best"])],
+            [say("priorities.success_newest_most"), wording.percent(success)],
             ["First word", wording.seconds(entry["ttft_p50_ms"])],
             ["Cost", wording.usd(entry["cost_usd"]) if entry["n"] else "–"],
-            ["Judged", f"{entry['liked']} up, {entry['disliked']} down"],
+            ["Judged", say("priorities.up_down", liked=entry["liked"], disliked=entry["disliked"])],
         ],
         "trial": wording.percent(entry["trial"]) if entry.get("trial") else None,
     }

@@ -27,13 +27,13 @@ from ui.wording import say, sentence
 EVERY_S = 2.0
 RECENT = 400
 """Requests that the figures are taken from."""
-SUCCESS = f"Success, last {RECENT} requests"
-UNTIL = "until midnight UTC"
+SUCCESS = say("providers.success_last_requests", recent=RECENT)
+UNTIL = say("providers.until_midnight_utc")
 
 _BREAKERS = {
-    "closed": ("done", "Breaker closed: it is asked"),
-    "open": ("failed", "Breaker open: it is left alone"),
-    "half_open": ("late", "Breaker half-open: one call tries it"),
+    "closed": ("done", say("providers.breaker_closed_it")),
+    "open": ("failed", say("providers.breaker_open_it")),
+    "half_open": ("late", say("providers.breaker_half_open")),
 }
 
 
@@ -87,16 +87,21 @@ def _unset(names: list[str], settings: Settings) -> dict[str, object] | None:
 def overall(allowance: Allowance) -> dict[str, object]:
     """What today cost of what it may cost, and what follows from that, in words."""
     limit, lean = allowance.budget.daily_usd, allowance.lean
-    spent = f"{spent_so_far(allowance.total)} spent today"
+    spent = say("providers.spent_today", total=spent_so_far(allowance.total))
     if limit is None:
-        return {"state": "", "said": f"{spent}, without a limit.", "word": "", "share": None}
+        return {
+            "state": "",
+            "said": say("providers.without_a_limit", spent=spent),
+            "word": "",
+            "share": None,
+        }
     said = f"{spent} of {wording.usd(limit)}."
     if lean >= 1.0:
-        state, word = "failed", f"Limit reached: paid models are skipped {UNTIL}."
+        state, word = "failed", say("providers.limit_reached_paid", until=UNTIL)
     elif lean > 0.0:
-        state, word = "late", "Leaning to cheap models: the limit is near."
+        state, word = "late", say("providers.leaning_to_cheap")
     else:
-        state, word = "done", "Within the limit: the best model is asked, whatever it costs."
+        state, word = "done", say("providers.within_the_limit")
     share = 1.0 if limit <= 0 else min(1.0, allowance.total / limit)
     return {"state": state, "said": said, "word": word, "share": share}
 
@@ -156,11 +161,11 @@ def _card(
         "why": why,
         "figures": [
             [
-                f"Success, last {RECENT} requests",
+                say("providers.success_last_requests", recent=RECENT),
                 wording.percent(mine["ok"] / calls) if calls else "–",
             ],
             ["Calls", str(calls)],
-            ["First word, median", wording.seconds(percentile(first, 0.5))],
+            [say("providers.first_word_median"), wording.seconds(percentile(first, 0.5))],
             ["First word, 95 %", wording.seconds(percentile(first, 0.95))],
             ["Cost today", spent_so_far(cost)],
             ["Daily limit", "none" if limit is None else wording.usd(limit)],
@@ -178,9 +183,9 @@ def abilities(known: Known) -> list[list[str]]:
     if declared is not None:
         said = [["Declared", _names(declared) or "text alone"]]
     elif lacks and not learned:
-        said = [["Not declared", "text alone, as scripted and embedded models do"]]
+        said = [["Not declared", say("providers.text_alone_as")]]
     else:
-        said = [["Not declared", "asked for everything that its host has not refused"]]
+        said = [["Not declared", say("providers.asked_for_everything")]]
     said += [["Cannot", _names(lacks)]] if lacks else []
     return said + [[f"Refused {_names([name])}", words] for name, words in learned.items()]
 
@@ -192,7 +197,7 @@ def _names(capabilities: Iterable[str]) -> str:
 def _old_price(cost: Cost | None) -> list[list[str]]:
     """A mark for a price that nobody has looked at for ninety days."""
     days = cost.days_old(datetime.now(UTC).date()) if cost else None
-    return [["Price", f"{days} days old"]] if days else []
+    return [["Price", say("providers.days_old", days=days)]] if days else []
 
 
 def _may_be_asked(one: ProviderHealth, barred: str | None) -> tuple[str, str, str]:
@@ -201,8 +206,8 @@ def _may_be_asked(one: ProviderHealth, barred: str | None) -> tuple[str, str, st
     if one["unavailable"]:
         return "off", "Not available", one["unavailable"]
     if barred:
-        return "failed", f"Limit reached: it is skipped {UNTIL}", sentence(barred)
+        return "failed", say("providers.limit_reached_it", until=UNTIL), sentence(barred)
     state, word = _BREAKERS[breaker["state"]]
     if breaker["state"] == "open":
-        word += f", for {breaker['retry_in_s']:.0f} s more"
+        word += say("providers.for_s_more", retry_in_s=f"{breaker['retry_in_s']:.0f}")
     return state, word, breaker["why"] if breaker["state"] != "closed" else ""

@@ -12,7 +12,7 @@ from ui import wording
 from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 from ui.picture import shown_route
-from ui.wording import sentence
+from ui.wording import say, sentence
 
 
 def route_tab(service: ChatService) -> None:
@@ -28,8 +28,8 @@ def route_tab(service: ChatService) -> None:
         box = gr.Textbox(
             label="Prompt",
             show_label=False,
-            placeholder="Where would this prompt go?",
-            submit_btn="Show the route",
+            placeholder=say("route.where_would_this"),
+            submit_btn=say("route.show_the_route"),
             elem_id="route-prompt",
             elem_classes="rt-prompt",
         )
@@ -59,5 +59,9 @@ async def board(service: ChatService, prompt: str) -> dict[str, object]:
 def _step(name: str, breaker: Snapshot, service: ChatService) -> dict[str, object]:
     kind = service.display.kind(name)
     left = breaker["state"] == "open"
-    why = f"left alone for {breaker['retry_in_s']:.0f} s: {breaker['why']}" if left else ""
+    why = (
+        say("route.left_alone_for", retry_in_s=f"{breaker['retry_in_s']:.0f}", why=breaker["why"])
+        if left
+        else ""
+    )
     return {"name": name, "kind": kind, "mark": wording.KINDS[kind], "why": why}

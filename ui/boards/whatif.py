@@ -15,13 +15,13 @@ from config.models import Ranking as Weights
 from runtime.whatif import MOST, WhatIf, changed, last_days
 from ui.blocks import AT_ONCE, STREAMED, widget
 from ui.chat_service import ChatService
-from ui.wording import sentence
+from ui.wording import say, sentence
 
 SLIDERS: Mapping[str, str] = {
-    "cost_weight": "What cost takes off",
-    "latency_weight": "What latency takes off",
-    "feedback_weight": "What a thumb down takes off",
-    "late_credit": "What a late answer is worth",
+    "cost_weight": say("whatif.what_cost_takes"),
+    "latency_weight": say("whatif.what_latency_takes"),
+    "feedback_weight": say("whatif.what_a_thumb"),
+    "late_credit": say("whatif.what_a_late"),
 }
 """The weights that have a slider, each from 0 to 1."""
 DAYS = {"1": 1.0, "7": 7.0, "30": 30.0}
@@ -60,15 +60,15 @@ def sliders(weights: Weights) -> list[dict[str, object]]:
 
 def days_of(sent: object) -> float:
     if str(sent) not in DAYS:
-        raise UsageError(f"choose {', '.join(DAYS)} days", "days")
+        raise UsageError(say("whatif.choose_days", days=", ".join(DAYS)), "days")
     return DAYS[str(sent)]
 
 
 def answer(found: WhatIf) -> dict[str, object]:
     """What was and what would have been, ready to be drawn."""
-    counted = f"{found.drawn} of {found.requests} requests were drawn at random and can be weighed"
+    counted = say("whatif.of_requests_were", drawn=found.drawn, requests=found.requests)
     if found.requests >= MOST:
-        counted += f"; of more than {MOST:,} the newest are looked at"
+        counted += say("whatif.of_more_than", most=f"{MOST:,}")
     return {
         "orders": [
             {"category": name, "was": " > ".join(was), "would": " > ".join(would)}
