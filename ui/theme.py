@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -72,12 +73,31 @@ def head() -> str:
 
     The styles stand here because gradio drops container queries from its `css` parameter.
     """
-    said = json.dumps(words(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    code = f"window.RouterWords={said};\n" + "\n".join(
-        (ASSETS / f"{name}.js").read_text() for name in SCRIPTS
-    )
+    code = _lean("\n".join((ASSETS / f"{name}.js").read_text() for name in SCRIPTS))
     icon = (ASSETS / "icon.svg.txt").read_text().strip()
-    return f'<link rel="icon" href="{icon}"><style>{css()}</style><script>{code}</script>'
+    style = _lean(re.sub(r"/\*.*?\*/", "", css(), flags=re.DOTALL))
+    script = f"window.RouterWords={_words_in(code)};\n{code}"
+    return f'<link rel="icon" href="{icon}"><style>{style}</style><script>{script}</script>'
+
+
+def _lean(code: str) -> str:
+    """Without indentation, comments on lines of their own and empty lines: much of a first load."""
+    lines = (line.strip() for line in code.split("\n"))
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def _words_in(code: str) -> str:
+    """The sentences that the scripts say, as JSON that may stand in a page."""
+    said = {
+        board: {
+            name: text
+            for name, text in some.items()
+            if f'"{board}.{name}"' in code or f"`{board}.${{" in code
+        }
+        for board, some in words().items()
+    }
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("</", "<\\/")
 
 
 def theme() -> object:
