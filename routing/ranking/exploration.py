@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp, sqrt
 
 from config.models import Ranking
 from routing.ranking.evidence import TRIED
-from routing.ranking.posterior import Belief, expected_gain
+from routing.ranking.posterior import Belief, best_probabilities, moments
 
-WORTHWHILE = 0.005
-"""Reward that another one may be expected to gain, from which on more of it changes nothing: two
-that are known to be nearly alike are not worth being told apart."""
+SHARPER = 0.5
+"""Factor on the standard deviations that are drawn from: Thompson sampling explores for longer than
+some thousand requests pay back."""
 
-LEAST = WORTHWHILE / 50.0
-"""Gain that is taken to be possible of the most hopeless provider: none is forgotten for good."""
+DIFFERENCE = 0.05
+"""Standard deviation of the difference between two that are not alike. A larger one stays with the
+declared first for longer while others seem as good, and with a wrong first after a drift."""
+
+HOPELESS = 1e-4
+"""The least probability of being the best: no provider is forgotten for good."""
 
 
 @dataclass(slots=True)
@@ -29,40 +34,56 @@ class Served:
     reranks: int
     answers: int
     """In all categories so far."""
-    _gains: dict[str, dict[str, float]] = field(default_factory=dict)
+    _shares: dict[tuple[str, ...], dict[str, float]] = field(default_factory=dict)
 
-    def gains(self, first: str) -> Mapping[str, float]:
-        """What each of the others may be expected to earn beyond the first, where it does."""
-        if first not in self._gains:
-            top = self.beliefs[first]
-            self._gains[first] = {
-                name: expected_gain(belief, top)
-                for name, belief in self.beliefs.items()
-                if name != first
+    def shares(self, ranked: Sequence[str]) -> Mapping[str, float]:
+        """How much each one but the first deserves to be asked instead of the first, in [0, 1].
+
+        The probability that it is the best of these, by beliefs that are taken for sharper than
+        they are, times the probability that it is not as good as the same as the first.
+        """
+        key = tuple(ranked)
+        if key not in self._shares:
+            best = best_probabilities([_sharper(self.beliefs[name]) for name in key])
+            first = self.beliefs[key[0]]
+            self._shares[key] = {
+                name: max(chance, HOPELESS) * differs(self.beliefs[name], first, len(key))
+                for name, chance in zip(key[1:], best[1:], strict=True)
             }
-        return self._gains[first]
+        return self._shares[key]
+
+
+def _sharper(belief: Belief) -> Belief:
+    return tuple((weight, mean, SHARPER**2 * variance) for weight, mean, variance in belief)
+
+
+def differs(one: Belief, other: Belief, among: int) -> float:
+    """The probability that two are not alike, where one of so many pairs is alike beforehand.
+
+    The Bayes factor of a point hypothesis (Berger and Sellke, Testing a Point Null Hypothesis,
+    1987): the difference that was found, with its error, against one that is normal with
+    the deviation `DIFFERENCE`.
+    """
+    (mean, unsure), (level, spread) = moments(one), moments(other)
+    error, apart = unsure + spread, mean - level
+    wide = error + DIFFERENCE**2
+    alike = sqrt(wide / error) * exp(-0.5 * apart**2 * (1.0 / error - 1.0 / wide)) / (among - 1)
+    return 1.0 / (1.0 + alike)
 
 
 def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str, float]:
     """The probability of each to be asked; the first of `ranked` is the one to exploit.
 
-    The one with the best mean and any other are asked by the squares of what each may be expected
-    to gain over the other, which is what never asking it would lose; but all others than the first
-    together no more than the ceiling and no less than `explore_min`, and the less, the less there
-    is to gain.
+    Each of the others has its share, but all of them together no more than the ceiling and no less
+    than `explore_min`.
     """
-    if len(ranked) == 1:
-        return {ranked[0]: 1.0}
     first = ranked[0]
-    top = max(ranked, key=served.means.__getitem__)
-    gains = served.gains(top)
-    hopes = {name: max(gains[name], LEAST) ** 2 for name in ranked if name != top}
-    rival = max(hopes, key=hopes.__getitem__)
-    hopes[top] = max(served.gains(rival)[top], LEAST) ** 2
-    hope, whole = hopes.pop(first), sum(hopes.values())
-    gain = min(1.0, max(served.gains(first)[name] for name in hopes) / WORTHWHILE)
-    explore = min(max(gain * whole / (hope + whole), config.explore_min), ceiling(served, config))
-    return {first: 1.0 - explore} | {n: explore * hopes[n] / whole for n in hopes}
+    if len(ranked) == 1:
+        return {first: 1.0}
+    shares = served.shares(ranked)
+    whole = sum(shares.values())
+    explore = min(max(whole, config.explore_min), ceiling(served, config))
+    return {first: 1.0 - explore} | {n: explore * s / whole for n, s in shares.items()}
 
 
 def ceiling(served: Served, config: Ranking) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from math import erf, exp, pi, sqrt
+from math import pi, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -128,20 +128,10 @@ def _normal(z: Array) -> Array:
     return found
 
 
-def expected_gain(other: Belief, first: Belief) -> float:
-    """How much better it may be expected to do where it is better: E[max(0, other - first)].
-
-    For independent mixtures of normals; of two components at a distance d with the standard
-    deviation s of their difference it is s φ(d/s) + d Φ(d/s).
-    """
-    gain = 0.0
-    for weight, mean, variance in other:
-        for share, level, spread in first:
-            apart, deviation = mean - level, sqrt(variance + spread)
-            z = apart / deviation
-            better = 0.5 * (1.0 + erf(z / _ROOT2))
-            gain += weight * share * (deviation * exp(-z * z / 2) / _ROOT2PI + apart * better)
-    return max(0.0, gain)
+def moments(belief: Belief) -> tuple[float, float]:
+    """Mean and variance of a mixture."""
+    mean = sum(weight * level for weight, level, _ in belief)
+    return mean, sum(w * (variance + (level - mean) ** 2) for w, level, variance in belief)
 
 
 def settle(
@@ -193,5 +183,4 @@ def _errors(times: float) -> float:
     return NormalDist().inv_cdf(1.0 - 1.0 / times)
 
 
-_ROOT2 = sqrt(2.0)
 _ROOT2PI = sqrt(2.0 * pi)

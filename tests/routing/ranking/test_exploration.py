@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import pytest
 
 from config.models import Ranking as Weights
-from routing.ranking.exploration import Served, chances
+from routing.ranking.exploration import DIFFERENCE, Served, chances, differs
 from routing.ranking.posterior import Belief
 
 WEIGHTS = Weights()
@@ -49,3 +51,27 @@ def test_the_shares_are_those_of_the_providers_that_are_left() -> None:
     left = chances(state, ("second", "third"), WEIGHTS)
     assert sum(left.values()) == pytest.approx(1.0)
     assert left["third"] > WEIGHTS.explore_min
+
+
+def test_the_declared_first_keeps_most_requests_while_the_others_seem_as_good() -> None:
+    alike = served(first=(0.8, 5e-4), second=(0.8, 5e-4), third=(0.8, 5e-4))
+    assert explored(alike) < 0.4
+
+
+def test_one_that_seems_better_is_asked_before_the_order_turns() -> None:
+    state = served(first=(0.6, 1e-3), second=(0.75, 1e-3), third=(0.6, 1e-3))
+    assert chances(state, state.order, WEIGHTS)["second"] > 0.7
+
+
+def test_the_more_models_there_are_the_less_likely_the_first_is_as_good_as_any() -> None:
+    state = served(**{f"model-{n}": (0.7, 0.01) for n in range(9)})
+    few = chances(state, state.order[:3], WEIGHTS)["model-0"]
+    assert few > 2.0 * chances(state, state.order, WEIGHTS)["model-0"]
+
+
+def test_alike_is_believed_by_the_bayes_factor_of_a_point() -> None:
+    one, other = ((1.0, 0.75, 0.01),), ((1.0, 0.7, 0.01),)
+    null = NormalDist(0.0, 0.02**0.5).pdf(0.05)
+    wide = NormalDist(0.0, (0.02 + DIFFERENCE**2) ** 0.5).pdf(0.05)
+    assert differs(one, other, 2) == pytest.approx(wide / (wide + null))
+    assert differs(one, other, 5) == pytest.approx(wide / (wide + null / 4))
