@@ -24,8 +24,8 @@ from sqlalchemy import ColumnElement, FromClause, case, func, literal, select
 from benchmarks.bench import write_config
 from config.loader import load
 from race.routing_state import RoutingState
-from routing.ranking.history import Courses
 from routing.ranking.ledger import Ledger
+from runtime.history import Courses
 from runtime.learning import Learning, reread
 from telemetry import tables
 from telemetry.database import Database

@@ -30,14 +30,14 @@ from config.models import Ranking as Weights
 from telemetry.console import configure
 
 PLACES = (
-    "course.FIT course.SAME",
+    "standings.FIT standings.SAME",
     "evidence.SURE evidence.PURE evidence.SILENCE evidence.OVER evidence.STAYS evidence.PATIENCE",
     "evidence.SURPRISE evidence.EDGE evidence.TOLD",
     "evidence.PRIOR_STEP evidence.TRIED evidence.BOUND",
     "evidence.NOTED arm.CLAIM arm.DEVIATION arm.SHARE_DEVIATION",
-    "arm.OUTAGE_CHARGE exploration.WORTHWHILE",
+    "arm.OUTAGE_CHARGE policy.SHARPER policy.DIFFERENCE policy.HOPELESS",
     "ledger.FIRST_LOOKS ledger.LOOK ledger.REPOOL ledger.CLAIMED",
-    "pooling.OWN pooling.GUESS pooling.LEAD pooling.SWEEPS",
+    "evidence.OWN evidence.GUESS evidence.LEAD evidence.SWEEPS",
 )
 """The constants that decide what is learned; the others bound memory, time or what is shown."""
 
@@ -111,7 +111,7 @@ def worse(found: Figures, usual: Figures) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="only these, such as pooling.OWN")
+    parser.add_argument("names", nargs="*", help="only these, such as evidence.OWN")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args(arguments)
     configure(level="ERROR")

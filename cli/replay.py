@@ -12,8 +12,8 @@ from config.errors import UsageError
 from config.loader import load
 from config.models import Settings
 from race.routing_state import ranking_of
+from routing.ranking.fold import from_json
 from routing.ranking.reward import observations
-from routing.ranking.snapshot import from_json
 from routing.ranking.standings import Change
 from runtime.whatif import changed, what_if
 from telemetry.queries import Baseline

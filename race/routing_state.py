@@ -18,9 +18,9 @@ from race.budget import HedgeBudget
 from race.conversations import Conversations, Held, Thread, saved_usd
 from race.permits import Needs, Permits
 from race.wishes import Loops
+from routing.ranking.fold import Held as Learned
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import observations
-from routing.ranking.snapshot import Held as Learned
 from routing.ranking.standings import Change, Choice
 from telemetry.records import InteractionRow
 

@@ -29,10 +29,10 @@ import structlog
 import routing.ranking
 from config.models import Settings
 from race.routing_state import RoutingState, Rows, ranking_of
+from routing.ranking.fold import Held, Key, from_json, held_from_json, held_to_json
 from routing.ranking.ledger import Snapshot
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import Observation, observations
-from routing.ranking.snapshot import Held, Key, from_json, held_from_json, held_to_json
 from telemetry.log import InteractionLog
 from telemetry.queries import Cursor
 

@@ -13,8 +13,8 @@ from typing import cast
 
 from config.models import Settings
 from race.routing_state import ranking_of
+from routing.ranking.fold import Key, from_json, to_json
 from routing.ranking.reward import observations
-from routing.ranking.snapshot import Key, from_json, to_json
 from runtime.learning import placed
 from telemetry.log import InteractionLog
 from telemetry.queries import Baseline

@@ -16,14 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from config.models import Ranking
-from routing.ranking import pairs, reward
-from routing.ranking.arm import Arm
-from routing.ranking.course import UNTRIED, WELL, Course, Pulse
-from routing.ranking.evidence import BOUND, NOTED, PRIOR_STEP, TRIED, Prior
-from routing.ranking.pooling import OWN, pool
-from routing.ranking.posterior import belief, settle
+from routing.ranking import reward
+from routing.ranking.arm import Arm, apart
+from routing.ranking.evidence import BOUND, NOTED, OWN, PRIOR_STEP, TRIED, Prior, pool
+from routing.ranking.policy import belief, settle
 from routing.ranking.reward import Observation
-from routing.ranking.standings import Change
+from routing.ranking.standings import UNTRIED, WELL, Change, Course, Pulse
 
 Z90 = 1.645
 
@@ -51,7 +49,7 @@ class Pooling(NamedTuple):
     answers: int = 0  # so far
     due: int = 1  # from so many on the priors are renewed
     noise: float = 0.1  # variance of one reward
-    own: float = OWN**2  # see `routing.ranking.pooling`
+    own: float = OWN**2  # see `routing.ranking.evidence`
 
 
 @dataclass(slots=True)
@@ -159,7 +157,7 @@ class Ledger:
         return [change for change in changes if change is not None]
 
     def _verdict(self, seen: Observation) -> Sequence[Change]:
-        """Take in which of two answers is better (see `routing.ranking.pairs`), and look at the
+        """Take in which of two answers is better (see `routing.ranking.arm`), and look at the
         order now and then."""
         category, name, rival = seen.category, seen.provider, str(seen.against)
         there = seen.beside or (rival != name and (category, rival) in self.arms)
@@ -167,10 +165,10 @@ class Ledger:
             return ()
         course, one = self._course(category), self._arm(category, name)
         if seen.beside:
-            lead, course.beside = pairs.apart(one.lead, course.beside, seen, self.weights)
+            lead, course.beside = apart(one.lead, course.beside, seen, self.weights)
         else:
             other = self._arm(category, rival)
-            lead, theirs = pairs.apart(one.lead, other.lead, seen, self.weights)
+            lead, theirs = apart(one.lead, other.lead, seen, self.weights)
             other.leads(theirs)
         one.leads(lead)
         course.fresh += 1

@@ -11,14 +11,12 @@ from dataclasses import replace
 from math import exp, log, sqrt
 
 from config.models import Ranking as Weights
-from routing.ranking import exploration, reward
+from routing.ranking import policy, reward
 from routing.ranking.evidence import percentile
-from routing.ranking.exploration import Served
-from routing.ranking.fold import Fold
+from routing.ranking.fold import Fold, Held, Key
 from routing.ranking.ledger import Z90, Snapshot
-from routing.ranking.posterior import belief, best_probabilities
+from routing.ranking.policy import Served, belief, best_probabilities
 from routing.ranking.reward import NOT_ITS_FAULT, Observation
-from routing.ranking.snapshot import Held, Key
 from routing.ranking.standings import Change, Choice, Standing, Standings
 
 RECENT = 2_000
@@ -136,11 +134,11 @@ class Ranking:
             return Choice((), False, 0.0)
         trials = {name: self._trials[name] for name in able if name in self._trials}
         ranked = [name for name in able if name not in trials] or able
-        chances = exploration.chances(served, ranked, self._config)
+        chances = policy.chances(served, ranked, self._config)
         if ranked is not able:
             left = max(0.0, 1.0 - sum(trials.values()))
             chances = {name: chance * left for name, chance in chances.items()} | trials
-        chosen = exploration.draw(chances, rng_value)
+        chosen = policy.draw(chances, rng_value)
         rest = [name for name in able if name != chosen]
         return Choice((chosen, *rest), chosen != able[0], chances[chosen])
 
@@ -170,7 +168,7 @@ class Ranking:
         trials = {name: self._trials[name] for name in served.order if name in self._trials}
         ranked = [name for name in served.order if name not in trials]
         left = max(0.0, 1.0 - sum(trials.values())) if ranked else 1.0
-        drawn = exploration.chances(served, ranked, self._config) if ranked else {}
+        drawn = policy.chances(served, ranked, self._config) if ranked else {}
         return {name: chance * left for name, chance in drawn.items()} | trials
 
     def standings(self, category: str) -> Standings:

@@ -12,7 +12,7 @@ import pytest
 from cli.replay import _read
 from config.models import Retention, Settings
 from race.routing_state import RoutingState
-from routing.ranking.snapshot import from_json
+from routing.ranking.fold import from_json
 from runtime import retention
 from runtime.learning import reread
 from runtime.reports import priorities

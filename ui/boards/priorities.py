@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from graph.router import Router
-from routing.ranking.history import Courses
 from routing.ranking.ledger import Ledger
 from routing.ranking.ranking import Ranking
+from runtime.history import Courses
 from runtime.reports import CategoryOrder
 from telemetry.records import AuditRow
 from ui import wording

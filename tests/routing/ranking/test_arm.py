@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from config.models import Ranking as Weights
-from routing.ranking.pairs import BESIDE, Lead
+from routing.ranking.arm import BESIDE, Lead
+from routing.ranking.fold import from_json, held_from_json, held_to_json, to_json
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import Observation, observations
-from routing.ranking.snapshot import from_json, held_from_json, held_to_json, to_json
 
 C = "general"
 ORDER = ("first", "second", "third")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from config.models import Ranking as Weights
-from routing.ranking import fold, history
-from routing.ranking.history import Courses
+from routing.ranking import fold
 from routing.ranking.ledger import Ledger
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import Observation
+from runtime import history
+from runtime.history import Courses
 
 DECLARED = {"technical": ("a", "b"), "creative": ("b", "a")}
 

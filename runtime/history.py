@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict
 
+from routing.ranking.fold import Held, Key
 from routing.ranking.ledger import Ledger, Snapshot
-from routing.ranking.snapshot import Held, Key
 
 MOST_POINTS = 240
 """Points kept for each category; beyond that every other one is let go."""

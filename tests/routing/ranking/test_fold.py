@@ -11,10 +11,10 @@ import pytest
 
 from config.models import Ranking as Weights
 from routing.ranking import fold as fold_module
+from routing.ranking.fold import from_json, held_from_json, held_to_json
 from routing.ranking.ledger import Ledger
 from routing.ranking.ranking import Ranking
 from routing.ranking.reward import Observation
-from routing.ranking.snapshot import from_json, held_from_json, held_to_json
 
 DECLARED = {"technical": ("a", "b", "c"), "creative": ("b", "a", "c")}
 
