@@ -189,6 +189,13 @@ class Ranking(Model):
     """Half-life of an observation in hours, if that forgets more."""
     prior_strength: float = Field(default=4.0, gt=0)
     """How many observations the declared order is worth."""
+
+    @property
+    def tried(self) -> float:
+        """Answers, in whichever category, from which its place in the declared order claims nothing
+        for a provider any more."""
+        return 2.0 * self.prior_strength
+
     explore_min: Share = 0.02
     explore_max: Share = 0.90
     margin: Share = 0.001

@@ -85,19 +85,12 @@ def margin(seen: Observation, weights: Ranking) -> float:
     return by if seen.source == "person" else weights.judge_weight * by
 
 
-CLAIM = 2.0
-"""How many observations a place in the declared order is worth as a claim; see `Arm.credit`."""
-
 DEVIATION = 0.5
 """Of a quality, and of the logarithm of a time, before it is measured; the most that a quality can
 vary by is where each answer is right or wrong."""
 
 SHARE_DEVIATION = 0.1
 """Of a cost share, as a part of its weight, before it is measured."""
-
-OUTAGE_CHARGE = 1.0
-"""Failures that an outage leaves behind: one is forgiven, a habit is not."""
-
 
 SUCCESS = Estimate(reward.NEUTRAL_SUCCESS, 0.0)
 QUALITY = Estimate(reward.NEUTRAL_QUALITY, 0.0)
@@ -280,14 +273,14 @@ class Arm:
 
     def credit(self, floor: float) -> None:
         """Of one that was hardly tried expect no less than of the best declared after it, worth
-        CLAIM observations: an order that somebody wrote is believed until it was tried."""
+        half the prior: an order that somebody wrote is believed until it was tried."""
         self.floor = floor
         self.settled = self.known = None
 
     def recover(self) -> None:
-        """The provider is back from an outage."""
+        """The provider is back from an outage; one failure of it is remembered, a habit shows."""
         self.settled = self.known = None
-        self.success.recover(*self.healthy, OUTAGE_CHARGE)
+        self.success.recover(*self.healthy)
 
     def mean(self, weights: Ranking, count: int) -> float:
         """Posterior mean of the reward."""
@@ -306,7 +299,8 @@ class Arm:
             own = min(own, expected)
         mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
         if self.floor:
-            claimed = self.floor + (own - self.floor) * self.weight / (self.weight + CLAIM)
+            claim = 0.5 * weights.prior_strength
+            claimed = self.floor + (own - self.floor) * self.weight / (self.weight + claim)
             mean = max(mean, claimed)
         if (  # as usual, all of them: then silence changes nothing
             success.usual >= RETURN

@@ -44,8 +44,6 @@ GUESS = 100.0
 LEAD = 0.3
 """Standard deviation of a provider's lead over the others."""
 
-SWEEPS = 2
-
 
 class Pooled(NamedTuple):
     """What to expect in each category of each provider without its own answers there."""
@@ -67,7 +65,7 @@ def pool(weight: Array, mean: Array, declared: Array, noise: float, own: float) 
     error = np.where(seen, noise / np.maximum(weight, 1e-9), 0.0)
     trust = np.where(seen, 1.0 / (own + error), 0.0)
     lead = declared.mean(0)
-    for _ in range(SWEEPS):
+    for _ in range(2):  # the second one hardly moves it
         rest = mean - lead
         whole = (trust * rest).sum() / max(float(trust.sum()), 1e-9)
         base = ((trust * rest).sum(1) + whole / LEAD**2) / (trust.sum(1) + 1.0 / LEAD**2)
@@ -103,12 +101,13 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 SURE = 0.99
 """No state is ever taken for more certain than this."""
 
+SHARE = 0.02
+"""What the slow estimates take of a new value: that of the noise, and, at each observation that the
+category makes elsewhere, that of whether trouble is over. No rate is taken for nearer to 0 or 1."""
+
 PURE = 6
 """A value counts for the long mean by the probability of the usual state to this power: what
 came amid trouble must not wear down the memory of what is usual."""
-
-SILENCE = 0.98
-"""Weight that the last state keeps at each observation that the category makes elsewhere."""
 
 OVER = 0.9
 """Probability of the usual state from which on trouble is over."""
@@ -124,12 +123,6 @@ RETURN = 0.5
 
 SURPRISE = 3.0
 """No single value says more than this (in nats) for one state against the other."""
-
-EDGE = 0.02
-"""No rate is taken for less, or for more than 1 - EDGE, when values are compared with it."""
-
-TOLD = 0.02
-"""Weight of a value in the running estimate of the noise."""
 
 
 class Estimate(NamedTuple):
@@ -213,7 +206,7 @@ class Trace:
                 elif usual < 1.0 - SURE:
                     usual = 1.0 - SURE
             if not self.is_rate:
-                self.noise += TOLD * (off_fast * off_fast - self.noise)
+                self.noise += SHARE * (off_fast * off_fast - self.noise)
         self.usual = usual
         self.seen = count
         self.strange = self.strange * keep + 1.0 - usual
@@ -240,8 +233,8 @@ class Trace:
         """The logarithm of how much likelier the value is as usual than otherwise."""
         if self.is_rate:
             usual, other = self.mean, self.fast
-            usual = EDGE if usual < EDGE else 1.0 - EDGE if usual > 1.0 - EDGE else usual
-            other = EDGE if other < EDGE else 1.0 - EDGE if other > 1.0 - EDGE else other
+            usual = min(max(usual, SHARE), 1.0 - SHARE)
+            other = min(max(other, SHARE), 1.0 - SHARE)
             if usual == other:
                 return 0.0
             says = value * log(usual / other)
@@ -261,7 +254,7 @@ class Trace:
         back = RETURN * self.weight / (self.weight + self.strange)
         if usual >= back:
             return usual
-        return back + (usual - back) * SILENCE ** (count - self.seen)
+        return back + (usual - back) * (1.0 - SHARE) ** (count - self.seen)
 
     def level(self, count: int) -> float:
         """The expected value."""
@@ -286,12 +279,12 @@ class Trace:
         )
         return Estimate(fast + usual * gap, variance)
 
-    def recover(self, weight: float, mean: float, charge: float) -> None:
-        """Trouble is known to be over: what it was before holds, less `charge` values of zero."""
+    def recover(self, weight: float, mean: float) -> None:
+        """Trouble is known to be over: what it was before holds, less one value of zero."""
         if weight > 0.0:
             self.mean, self.weight = mean, weight
-        self.mean *= self.weight / (self.weight + charge)
-        self.weight += charge
+        self.mean *= self.weight / (self.weight + 1.0)
+        self.weight += 1.0
         self.usual = SURE
         self.troubled = False
         self.fast, self.fast_weight = self.mean, 1.0
@@ -309,10 +302,6 @@ PRIOR_STEP = 0.02
 BOUND = 100.0
 """So many observations at most are those of other categories worth, together, and those of an
 offline evaluation, which has no users and ages."""
-
-TRIED = 8.0
-"""Observations, in whichever category, from which a provider's place in the declared order claims
-nothing any more."""
 
 NOTED = 0.002
 """A prior that moved by less is left as it is."""
@@ -333,10 +322,10 @@ class Prior(NamedTuple):
         mean = reward.neutral(weights) - PRIOR_STEP * place
         return cls(mean, OWN**2, weights.prior_strength)
 
-    def moved(self, old: Prior) -> bool:
-        """Whether it is notably another one than before."""
+    def moved(self, old: Prior, tried: float) -> bool:
+        """Whether it is notably another one than before; `tried` answers make one known."""
         return (
             abs(self.mean - old.mean) > NOTED
             or abs(self.weight - old.weight) > 1.0
-            or (self.elsewhere < TRIED) is not (old.elsewhere < TRIED)
+            or (self.elsewhere < tried) is not (old.elsewhere < tried)
         )

@@ -18,7 +18,7 @@ import numpy as np
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm, apart
-from routing.ranking.evidence import BOUND, NOTED, OWN, PRIOR_STEP, TRIED, Prior, pool
+from routing.ranking.evidence import BOUND, NOTED, OWN, PRIOR_STEP, Prior, pool
 from routing.ranking.policy import belief, settle
 from routing.ranking.reward import Observation
 from routing.ranking.standings import UNTRIED, WELL, Change, Course, Pulse
@@ -31,16 +31,10 @@ changed, for the other still keeps it."""
 
 
 FIRST_LOOKS = 6
-"""Chances of turning by chance that an order has at first,"""
-
-LOOK = 40
-"""and answers that bring another one: those before say much the same."""
+"""Chances of turning by chance that an order has at first; every four reranks bring another one."""
 
 REPOOL = 500
 """Answers after which what the categories say of each other is renewed at the latest."""
-
-CLAIMED = 0.1
-"""What the last of a declared order may be claimed to be worse than its first."""
 
 
 class Pooling(NamedTuple):
@@ -86,7 +80,7 @@ class Ledger:
         self._claims = np.zeros((len(self.declared), len(names)))
         self._cells = []
         for row, (category, order) in enumerate(self.declared.items()):
-            step = min(PRIOR_STEP, CLAIMED / max(1, len(order) - 1))
+            step = PRIOR_STEP * min(1.0, 5.0 / max(1, len(order) - 1))
             for place, name in enumerate(order):
                 self._claims[row, names.index(name)] = -step * place
                 self._cells.append((row, names.index(name), (category, name)))
@@ -269,20 +263,20 @@ class Ledger:
         """How often chance may have turned an order of equals, which is to happen about once: the
         more often it was looked at since what is remembered began, the less may turn it."""
         remembered = 1.0 / max(1.0 - self.weights.forgetting, 1e-6)
-        return FIRST_LOOKS + int(min(count, remembered)) // LOOK
+        return FIRST_LOOKS + int(min(count, remembered)) // (4 * self.weights.every)
 
     def _credit(self, category: str, course: Course) -> None:
         """Credit those that were hardly tried with what is known of those declared after them: a
         model for which somebody has just set a key shall not wait behind the one that stood in."""
         held = [self.arms[category, name] for name in self.declared[category]]
-        if not any(arm.floor or arm.answers < TRIED for arm in held):
+        if not any(arm.floor or arm.answers < self.weights.tried for arm in held):
             return
         best = 0.0
         for name in reversed(self.declared[category]):
             if name in self.on_trial:
                 continue
             arm = self.arms[category, name]
-            floor = best if arm.answers < TRIED else 0.0
+            floor = best if arm.answers < self.weights.tried else 0.0
             if abs(floor - arm.floor) > NOTED:
                 arm = self._arm(category, name)
                 arm.credit(floor)
@@ -316,7 +310,7 @@ class Ledger:
             arm = self.arms[key]
             if arm.only_failed:  # how others do is no reason to expect more of it
                 expected = expected._replace(mean=min(expected.mean, arm.prior.mean))
-            if expected.moved(arm.prior):
+            if expected.moved(arm.prior, self.weights.tried):
                 self._arm(*key).expect(expected)
                 moved.add(key[0])
         return moved

@@ -21,7 +21,7 @@ import numpy as np
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm
-from routing.ranking.evidence import TRIED, Trace
+from routing.ranking.evidence import Trace
 
 Array = np.ndarray
 
@@ -268,7 +268,7 @@ def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str,
 
 def ceiling(served: Served, config: Ranking) -> float:
     """How much may be explored: at first little, for somebody declared the order."""
-    known = min(1.0, served.answers / TRIED)
+    known = min(1.0, served.answers / config.tried)
     return config.explore_max * (0.2 + 0.8 * known)
 
 

@@ -88,7 +88,7 @@ def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
 
 
 NEUTRAL_QUALITY = 0.9
-NEUTRAL_LIKING = 0.9
+NEUTRAL_LIKING = NEUTRAL_QUALITY
 NEUTRAL_SUCCESS = 0.95
 NEUTRAL_SHARE = 0.5
 """Of a weight, where a latency or a cost is not known: what it would be at its scale."""

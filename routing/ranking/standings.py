@@ -157,13 +157,9 @@ SAME = 0.02
 """Two times that differ by less (as a share) are the same to whoever waits."""
 
 FIT = 20
-"""How much health is remembered at most; each success adds one to it."""
-
-TOLL = 2
-"""What a failure takes off the health, up to as many in a row as make an outage."""
-
-TRUSTED = FIT // 4
-"""Health below which the end of an outage is not believed: it has been failing on and off."""
+"""How much health is remembered at most. Each success adds one to it, each failure takes off two,
+up to as many in a row as make an outage; below a quarter the end of an outage is not believed, for
+it has been failing on and off."""
 
 
 class Pulse(NamedTuple):
@@ -189,9 +185,9 @@ class Pulse(NamedTuple):
             return self, False
         if succeeded < 1.0:
             if failures < weights.outage:
-                health = max(0, health - TOLL)
+                health = max(0, health - FIT // 10)
             return Pulse(failures + 1, skipped, health), False
-        back = (skipped or failures >= weights.outage) and health >= TRUSTED
+        back = (skipped or failures >= weights.outage) and health >= FIT // 4
         return WELL if health + 1 >= FIT else Pulse(0, False, health + 1), back
 
 
