@@ -233,8 +233,9 @@ class Trace:
         """The logarithm of how much likelier the value is as usual than otherwise."""
         if self.is_rate:
             usual, other = self.mean, self.fast
-            usual = min(max(usual, SHARE), 1.0 - SHARE)
-            other = min(max(other, SHARE), 1.0 - SHARE)
+            low, high = SHARE, 1.0 - SHARE
+            usual = low if usual < low else high if usual > high else usual
+            other = low if other < low else high if other > high else other
             if usual == other:
                 return 0.0
             says = value * log(usual / other)

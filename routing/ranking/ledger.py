@@ -192,13 +192,14 @@ class Ledger:
             if course.usual.wait is None:
                 arm.used_to(course.used_to(self.weights))
         earned = arm.add(seen, success, took, self.weights, course.count)
-        off = earned - arm.mean(self.weights, course.count)
-        count, noise = self.pooling.answers + 1, self.pooling.noise
-        noise += (off * off - noise) / min(count + 10.0, 1_000.0)
-        self.pooling = self.pooling._replace(answers=count, noise=noise)
+        mean = arm.mean(self.weights, course.count)
+        off = earned - mean
+        answers, due, noise, own = self.pooling
+        answers += 1
+        noise += (off * off - noise) / min(answers + 10.0, 1_000.0)
+        self.pooling = Pooling(answers, due, noise, own)
         if course.fresh >= min(self.weights.every, 1 + course.count // 4):
             return "evidence"
-        mean = arm.mean(self.weights, course.count)
         leads, off = seen.provider == course.order[0], abs(mean - arm.expected)
         overtakes = mean < course.below if leads else mean > course.first
         return "interval" if off > (max(NOTED, arm.half / 8.0) if overtakes else arm.half) else ""
@@ -268,15 +269,19 @@ class Ledger:
     def _credit(self, category: str, course: Course) -> None:
         """Credit those that were hardly tried with what is known of those declared after them: a
         model for which somebody has just set a key shall not wait behind the one that stood in."""
-        held = [self.arms[category, name] for name in self.declared[category]]
-        if not any(arm.floor or arm.answers < self.weights.tried for arm in held):
+        tried, arms = self.weights.tried, self.arms
+        for name in self.declared[category]:
+            arm = arms[category, name]
+            if arm.floor or arm.weight + arm.prior.elsewhere < tried:
+                break
+        else:
             return
         best = 0.0
         for name in reversed(self.declared[category]):
             if name in self.on_trial:
                 continue
             arm = self.arms[category, name]
-            floor = best if arm.answers < self.weights.tried else 0.0
+            floor = best if arm.answers < tried else 0.0
             if abs(floor - arm.floor) > NOTED:
                 arm = self._arm(category, name)
                 arm.credit(floor)

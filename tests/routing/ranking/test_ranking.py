@@ -411,7 +411,7 @@ def shares(learner: Ranking, allowed: tuple[str, ...] = ORDER, **more: float) ->
 
 
 def test_the_choice_is_drawn_with_the_probability_that_it_states() -> None:
-    learner = ranking(everyone(30))
+    learner = ranking(everyone(9))
     for name, share in shares(learner).items():
         stated = {
             learner.choose(C, ORDER, n / 500).propensity
