@@ -31,13 +31,13 @@ from telemetry.console import configure
 
 PLACES = (
     "standings.FIT standings.SAME",
-    "evidence.SURE evidence.PURE evidence.SILENCE evidence.OVER evidence.STAYS evidence.PATIENCE",
-    "evidence.SURPRISE evidence.EDGE evidence.TOLD",
-    "evidence.PRIOR_STEP evidence.TRIED evidence.BOUND",
-    "evidence.NOTED arm.CLAIM arm.DEVIATION arm.SHARE_DEVIATION",
-    "arm.OUTAGE_CHARGE policy.SHARPER policy.DIFFERENCE policy.HOPELESS",
-    "ledger.FIRST_LOOKS ledger.LOOK ledger.REPOOL ledger.CLAIMED",
-    "evidence.OWN evidence.GUESS evidence.LEAD evidence.SWEEPS",
+    "evidence.SHARE evidence.SURE evidence.PURE evidence.OVER evidence.STAYS evidence.PATIENCE",
+    "evidence.SURPRISE",
+    "evidence.PRIOR_STEP evidence.BOUND",
+    "evidence.NOTED arm.DEVIATION arm.SHARE_DEVIATION",
+    "policy.DIFFERENCE policy.HOPELESS",
+    "ledger.FIRST_LOOKS ledger.REPOOL",
+    "evidence.OWN evidence.GUESS evidence.LEAD",
 )
 """The constants that decide what is learned; the others bound memory, time or what is shown."""
 

@@ -190,10 +190,6 @@ def _errors(times: float) -> float:
 _ROOT2PI = sqrt(2.0 * pi)
 
 
-SHARPER = 0.5
-"""Factor on the standard deviations that are drawn from: Thompson sampling explores for longer than
-some thousand requests pay back."""
-
 DIFFERENCE = 0.05
 """Standard deviation of the difference between two that are not alike. A larger one stays with the
 declared first for longer while others seem as good, and with a wrong first after a drift."""
@@ -219,22 +215,19 @@ class Served:
     def shares(self, ranked: Sequence[str]) -> Mapping[str, float]:
         """How much each one but the first deserves to be asked instead of the first, in [0, 1].
 
-        The probability that it is the best of these, by beliefs that are taken for sharper than
-        they are, times the probability that it is not as good as the same as the first.
+        The probability that two draws of who is best agree on it, of those that agree, times the
+        probability that it is not as good as the same as the first.
         """
         key = tuple(ranked)
         if key not in self._shares:
-            best = best_probabilities([_sharper(self.beliefs[name]) for name in key])
-            first = self.beliefs[key[0]]
+            best = best_probabilities([self.beliefs[name] for name in key])
+            agree = [max(chance, HOPELESS) ** 2 for chance in best]
+            whole, first = sum(agree), self.beliefs[key[0]]
             self._shares[key] = {
-                name: max(chance, HOPELESS) * differs(self.beliefs[name], first, len(key))
-                for name, chance in zip(key[1:], best[1:], strict=True)
+                name: chance / whole * differs(self.beliefs[name], first, len(key))
+                for name, chance in zip(key[1:], agree[1:], strict=True)
             }
         return self._shares[key]
-
-
-def _sharper(belief: Belief) -> Belief:
-    return tuple((weight, mean, SHARPER**2 * variance) for weight, mean, variance in belief)
 
 
 def differs(one: Belief, other: Belief, among: int) -> float:
