@@ -53,6 +53,8 @@ CALLERS = 8
 CONNECTIONS = 4
 """Of `wrk`."""
 STEP_S = 4.0
+TOOK = "log_format took '$msec $request_time $upstream_response_time $upstream_addr $uri'; "
+"""When a request ended, how long it took, and how long each replica that was asked."""
 WRK = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
@@ -222,6 +224,7 @@ class Cluster:
         text = re.sub(r"server router:7860 [^;]*;", servers, text)
         text = text.replace("listen 8080", f"listen 127.0.0.1:{self.front}")
         text = text.replace("/tmp/nginx.pid", str(self.folder / "nginx.pid"))
+        text = text.replace("access_log off;", f"{TOOK}access_log {self.folder}/access.log took;")
         kept = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         paths = "".join(f"{name}_temp_path {self.folder}/{name};\n" for name in kept)
         text = "daemon off;\n" + text.replace("http {", f"http {{\n{paths}", 1)
@@ -331,7 +334,15 @@ async def run(folder: Path) -> int:
             replica.terminate()
         await asyncio.gather(*(replica.wait() for replica in cluster.replicas))
         found = await asyncio.to_thread(rows, plain(cluster.database), seen.ids)
+    print(f"late at nginx: {slow(folder / 'access.log') or 'nothing'}")
     return report(seen, found, said)
+
+
+def slow(log: Path) -> list[str]:
+    """The requests of all callers that were late at nginx, `wrk`'s too, and at which replica."""
+    lines = [line.split(" ", 2) for line in log.read_text().splitlines()]
+    chat = [line for line in lines if line[2].endswith("/v1/chat/completions")]
+    return [f"{took} s ({where})" for _, took, where in chat if float(took) > LATE_S]
 
 
 def plain(url: str) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -89,6 +90,7 @@ class LoadingPage:
 
             from ui.page import attach
 
+            _import_for_events()
             bare = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
             return attach(bare, self._router, write=self._write, allow_keys=self._allow_keys)
         finally:
@@ -106,3 +108,11 @@ class LoadingPage:
             await JSONResponse({"error": error}, 503)(scope, receive, send)
             return
         await self._page(scope, receive, send)
+
+
+def _import_for_events() -> None:
+    """What Gradio imports at the first event of a page, on the event loop: where matplotlib is
+    installed, no request moved for seconds then."""
+    with suppress(ImportError):
+        importlib.import_module("matplotlib").use("agg")
+        importlib.import_module("matplotlib.pyplot")

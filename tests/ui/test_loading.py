@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -41,6 +42,17 @@ async def test_a_browser_gets_a_waiting_page_that_reloads_and_everything_else_wa
             seen = await client.get("/", headers=BROWSER)
             assert seen.status_code == 200
             assert 'http-equiv="refresh"' not in seen.text
+
+
+async def test_the_first_event_of_a_page_imports_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Gradio imported matplotlib on the event loop: requests beside it took up to 19 s."""
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    write_config(tmp_path / "config", "http://127.0.0.1:9/v1", lambda _: None)
+    router = Router.from_config(tmp_path / "config", tmp_path / "data", environ={}, dotenv=None)
+    async with LoadingPage(router, write=True).loaded():
+        assert "matplotlib.pyplot" in sys.modules
 
 
 async def test_the_api_goes_on_without_a_page_that_cannot_be_built(
