@@ -17,6 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
+import orjson
 import structlog
 
 from api.bulk import Bulk, failed, mistakes
@@ -220,13 +221,12 @@ class BatchWorker:
         work = await store.run(store.queue.claim, lease_s, None if owners is None else set(owners))
         if work is not None:
             self._held[work.key] = Held(work, asked_at + lease_s, deque(work.lines))
-            return True
         await store.run(store.batches.settle)
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + SWEEP_S
             await store.run(store.files.sweep)
             await store.run(store.batches.sweep)
-        return False
+        return work is not None
 
     async def _check(self, batch: RowMapping) -> None:
         """Beside the lines of other batches, as a large file takes seconds; what fails here is
@@ -273,7 +273,7 @@ class BatchWorker:
                 await self._give_back(held)
 
     async def _ask(self, held: Held, place: int, raw: bytes) -> Result | None:
-        line, bulk = json.loads(raw), self._bulk(held.work.owner)
+        line, bulk = orjson.loads(raw), self._bulk(held.work.owner)
         for wait_s in (*RETRY_S, None):
             if bulk is None or held.over.is_set() or self._stopping.is_set():
                 return None
@@ -335,6 +335,8 @@ class BatchWorker:
                     kept.set_result(None)
                 waiting = []
                 if done:
+                    with suppress(StorageError):  # the next look for work ends the batch
+                        await self._store.run(self._store.batches.settle)
                     self._store.left.set()
 
     async def _say_alive(self) -> None:

@@ -7,7 +7,6 @@ service can be used, and the answer is that route's answer.
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
@@ -94,7 +93,7 @@ class Bulk:
             return Attempt(_result(custom_id, error=error), 0.0)
         reply = await self._client.post(
             str(line["url"]),
-            content=json.dumps(line["body"]).encode(),
+            content=orjson.dumps(line["body"]),
             headers={"content-type": "application/json"},
         )
         response: BulkResponse = {
@@ -123,6 +122,15 @@ def problem_of(line: Mapping[str, object]) -> str | None:
         return "`body` is not an object"
     if body.get("stream"):
         return "`body.stream` is set, but a batch line cannot be streamed"
+    return _unsendable(body)
+
+
+def _unsendable(body: dict[str, object]) -> str | None:
+    """What keeps the body from being sent, such as its depth, so that it never fails on the way."""
+    try:
+        orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        return f"`body` cannot be sent as JSON: {error}"
     return None
 
 

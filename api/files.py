@@ -212,11 +212,9 @@ def _upload(form: FormData, owner: str, limits: Batch) -> tuple[Upload, UploadFi
         raise invalid(f"`purpose` {given}: files are taken for `{INPUT}` alone", "purpose")
     if not isinstance(source, UploadFile):
         raise invalid("`file` is missing", "file", "missing_required_parameter")
-    seconds = form.get("expires_after[seconds]")
-    expires_after = None
-    if seconds is not None:
-        expires_after = {"seconds": seconds, "anchor": form.get("expires_after[anchor]")}
-    keep_s = keep_of(expires_after, limits, "expires_after")
+    expires_after = {name: form.get(f"expires_after[{name}]") for name in ("anchor", "seconds")}
+    named = any(value is not None for value in expires_after.values())
+    keep_s = keep_of(expires_after if named else None, limits, "expires_after")
     name = (source.filename or "upload.jsonl").replace("\x00", "")[-NAME:]
     return Upload(owner, name, INPUT, keep_s, int(limits.stored_mb * 2**20)), source
 

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, tuple_, update
 
 from batches.database import BatchDatabase
@@ -171,7 +172,7 @@ def unasked(key: PartKey, line: int, raw: bytes, code: str) -> Result:
     """An error instead of an answer; `code` is one of `ENDS`."""
     body = {
         "id": f"batch_req_{uuid.uuid4().hex}",
-        "custom_id": json.loads(raw)["custom_id"],
+        "custom_id": orjson.loads(raw)["custom_id"],
         "response": None,
         "error": {"code": code, "message": ENDS[code]},
     }

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import orjson
+
 from api.bulk import failed
 from config.errors import StorageError, UsageError
 
@@ -78,15 +80,11 @@ def not_blank(lines: Iterable[str], first: int) -> Iterator[tuple[int, str]]:
 
 
 def _parse(line: str) -> object:
-    """The line's JSON; None if it is invalid, such as Python's own `NaN`."""
+    """The line's JSON; None if it is invalid, such as `NaN` or half of a surrogate pair."""
     try:
-        return json.loads(line, parse_constant=_no_json)
-    except (ValueError, RecursionError):
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
         return None
-
-
-def _no_json(constant: str) -> object:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def item_of(number: int, line: str, *, jsonl: bool) -> Item:

@@ -138,6 +138,18 @@ async def test_a_wrong_file_fails_with_the_lines_that_are_wrong(client: openai.A
     assert failed.output_file_id is None
 
 
+@pytest.mark.parametrize("depth", [300, 990, 1_100])
+async def test_a_line_too_deep_to_send_fails_its_file_and_stops_no_other(
+    client: openai.AsyncOpenAI, depth: int
+) -> None:
+    deep = json.dumps(line("deep", user="HERE")).replace('"HERE"', "[" * depth + "]" * depth)
+    failed = await until(client, (await leave(client, deep.encode())).id)
+    assert failed.status == "failed"
+    assert [e.line for e in failed.errors.data] == [1]
+    done = await until(client, (await leave(client, jsonl([line("a")]))).id)
+    assert done.status == "completed"
+
+
 async def test_a_file_of_blank_lines_fails(client: openai.AsyncOpenAI) -> None:
     failed = await until(client, (await leave(client, b"\n\r\n  \n")).id)
     assert failed.errors.data[0].code == "empty_file"
@@ -174,6 +186,14 @@ async def test_batches_are_listed_newest_first(client: openai.AsyncOpenAI) -> No
     assert [batch.id async for batch in await client.batches.list(limit=2)] == made[::-1]
     for batch_id in made:
         await until(client, batch_id)
+
+
+async def test_a_small_batch_ends_while_a_large_one_goes_on(client: openai.AsyncOpenAI) -> None:
+    refused = {"temperature": "hot"}  # at once, so that both are short
+    large = await leave(client, jsonl(line(f"n{i}", **refused) for i in range(2_000)))
+    done = await until(client, (await leave(client, jsonl([line("a", **refused)]))).id)
+    assert done.status == "completed"
+    assert (await client.batches.cancel(large.id)).status == "cancelling"
 
 
 async def test_a_cancelled_batch_asks_nothing_more_and_keeps_what_it_has(
@@ -284,6 +304,8 @@ async def test_what_is_no_file_is_refused(serve: Serve, settings: Make) -> None:
     await refused(400, data={"purpose": "batch", "file": "x"}, files={"more": good})
     late = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "5"}
     await refused(400, files={"file": b"{}"}, data={"purpose": "batch", **late})
+    for half in late.items():
+        await refused(400, files={"file": b"{}"}, data=dict([("purpose", "batch"), half]))
     await refused(413, files={"file": b"x" * 200_000}, data={"purpose": "batch"})
     client = await service.client()
     await client.files.create(file=("a", b"x" * 1_000), purpose="batch")

@@ -28,6 +28,10 @@ def upload(owner: str = "me") -> Upload:
 def left(database: BatchDatabase, lines: int, owner: str = "me", window_s: float = LONG) -> str:
     """A batch of so many lines that may be answered."""
     data = b"".join(json.dumps({"custom_id": f"n{i}"}).encode() + b"\n" for i in range(lines))
+    return begun(database, data, owner, window_s)
+
+
+def begun(database: BatchDatabase, data: bytes, owner: str = "me", window_s: float = LONG) -> str:
     file = Files(database).add(upload(owner), io.BytesIO(data))
     store = Batches(database)
     row = store.create(Order(owner, "/v1/x", file["id"], "1h", window_s, LONG, None))
@@ -124,6 +128,14 @@ def test_a_batch_whose_key_was_taken_away_is_not_gone_on_with(database: BatchDat
     assert queue.claim(LONG, {"me"}) is None
     Batches(database).cancel("gone", batch)  # but it comes to its end
     assert queue.claim(LONG, {"me"}) is None
+    assert Batches(database).settle() == [batch]
+
+
+def test_a_cancelled_batch_comes_to_its_end_whatever_its_lines_are(database: BatchDatabase) -> None:
+    deep = b"[" * 1_000 + b"]" * 1_000
+    batch = begun(database, b'{"custom_id": "deep", "body": %s}' % deep)
+    Batches(database).cancel("me", batch)
+    assert Queue(database).claim(LONG, None) is None
     assert Batches(database).settle() == [batch]
 
 

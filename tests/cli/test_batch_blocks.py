@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.batch_blocks import LEAST_LINES, Block, cut, items_in
-from cli.batch_file import Item, Known, Prompts
+from cli.batch_file import Item, Known, Prompts, item_of
 
 MANY = 3 * LEAST_LINES
 FILES = {
@@ -60,3 +60,9 @@ def test_lines_that_have_a_result_are_left_out_and_so_are_whole_blocks(tmp_path:
     assert [block["first"] for block in blocks] == [LEAST_LINES, 2 * LEAST_LINES]
     assert [block["skip"] for block in blocks] == [[LEAST_LINES + 3], []]
     assert sorted(read_in(prompts, blocks)) == [n for n in range(MANY) if n not in has]
+
+
+@pytest.mark.parametrize("value", [r'"\ud800"', "NaN", "1e999", "[" * 2_000 + "]" * 2_000])
+def test_a_line_whose_result_could_not_be_written_is_an_error_of_its_own(value: str) -> None:
+    line = f'{{"custom_id": "a", "prompt": {value}}}'
+    assert item_of(7, line, jsonl=True).problem == "line 7 is not a JSON object"
