@@ -119,7 +119,18 @@ def _literal(name: str) -> list[str]:
 
 def _address(text: str) -> Address:
     address = ipaddress.ip_address(text.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+    return (_carried(address) if address.version == 6 else None) or address
+
+
+def _carried(address: ipaddress.IPv6Address) -> Address | None:
+    """The IPv4 address that packets to this one may end at (RFC 4291, 3056 and 6052)."""
+    if any(address in net for net in _IN_LAST_BITS) and int(address) & 0xFFFFFFFF > 1:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+_IN_LAST_BITS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+"""IPv4-compatible addresses and those of NAT64; `::` and `::1` are neither."""
 
 
 def _never(address: Address) -> bool:

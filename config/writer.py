@@ -203,6 +203,11 @@ class Writer:
         old, new = _hosts(before), _hosts(after)
         for name, host in new.items():
             changed = any(host.get(key) != old.get(name, {}).get(key) for key in _WHERE)
+            if name in old and changed and (secret := _own_headers(host)):
+                raise ConfigError(
+                    f"{self.path}: nothing was changed, as host `{name}` sends {secret} of its own,"
+                    " which may be a secret, with every request: change its address by hand"
+                )
             if changed and host.get("api_key_env") and host.get("bound_key") is not True:
                 raise ConfigError(
                     f"{self.path}: nothing was changed, as the key in {host['api_key_env']} was not"
@@ -261,6 +266,16 @@ class Writer:
 
 _WHERE = ("kind", "base_url", "base_url_env", "api_key_env", "bound_key")
 """The keys of a host that decide which key goes to which address."""
+
+
+_PLAIN_HEADERS = frozenset({"http-referer", "referer", "x-title", "user-agent"})
+"""Headers that say who calls, and can be no secret."""
+
+
+def _own_headers(host: dict[str, object]) -> str:
+    headers = host.get("headers")
+    names = headers if isinstance(headers, dict) else {}
+    return ", ".join(f"`{name}`" for name in names if str(name).lower() not in _PLAIN_HEADERS)
 
 
 def _hosts(data: object) -> dict[str, dict[str, object]]:

@@ -125,6 +125,22 @@ def test_no_edit_unbinds_a_key(folders):
         assert key_of(loaded(folders, GROQ_API_KEY=KEY)) is None
 
 
+@pytest.mark.parametrize(("header", "moves"), [("cf-aig-authorization", False), ("X-Title", True)])
+def test_a_header_that_may_be_a_secret_is_not_sent_to_another_address(folders, header, moves: bool):
+    file = folders[0] / "providers.yaml"
+    written = yaml.safe_load(file.read_text())
+    written["hosts"]["groq"]["headers"] = {header: "Bearer something"}
+    file.write_text(yaml.safe_dump(written, sort_keys=False))
+    evil = editor.Assignment(("hosts", "groq"), "base_url", "https://evil.example/v1")
+    if moves:
+        editor.make(*folders, evil, "")
+        return
+    with pytest.raises(ConfigError, match=f"sends `{header}` of its own") as refused:
+        editor.make(*folders, evil, "to read the header")
+    assert "something" not in str(refused.value)
+    assert yaml.safe_load(file.read_text()) == written
+
+
 def new(host: dict[str, object] | None, **entry: object) -> editor.NewModel:
     return editor.NewModel({"name": "new", "host": "acme", "model": "m", **entry}, host, first=True)
 
@@ -185,6 +201,13 @@ NAMES = {
         ("https://metadata.example/v1", True, False, "no model is served"),
         ("http://[fe80::1%25eth0]/v1", True, False, "no model is served"),
         ("http://0.0.0.0/v1", True, False, "no model is served"),
+        ("https://[2002:7f00:1::]/v1", False, False, "not public"),
+        ("https://[64:ff9b::a00:8]/v1", False, False, "not public"),
+        ("https://[64:ff9b::a9fe:a9fe]/v1", True, False, "no model is served"),
+        ("https://[::127.0.0.1]/v1", False, False, "not public"),
+        ("https://[::1]/v1", False, False, "not public"),
+        ("https://[::1]/v1", True, True, None),
+        ("https://[::]/v1", True, False, "no model is served"),
         ("https://nowhere.example/v1", True, False, "is not known"),
     ],
 )
