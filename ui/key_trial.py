@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from config.models import Provider, Settings
+from config.redaction import redact
 from graph.router import Router
 from providers.base import (
     CallOptions,
@@ -95,7 +96,7 @@ class Cell:
             facts += [say("keys.whole", whole=seconds(self.whole)), usd(self.cost)]
         return {
             "state": self.state,
-            "text": self.text or self.problem or say(f"keys.{self.state}"),
+            "text": redact(self.text or self.problem or say(f"keys.{self.state}")),
             "facts": facts,
         }
 

@@ -12,11 +12,12 @@ from playwright.sync_api import expect
 from starlette.requests import Request
 
 from config.models import Provider
+from config.redaction import keep_secret
 from providers.base import ProviderError
 from tests.ui.conftest import Site, Visitor
 from tests.upstream import Behaviour, error_body
 from ui.guard import ORIGIN
-from ui.key_trial import HELD_S, MOST_HELD, Column, HeldKeys, why
+from ui.key_trial import HELD_S, MOST_HELD, Cell, Column, HeldKeys, why
 from ui.permissions import is_here, may_give_keys
 from ui.wording import say_all
 
@@ -90,6 +91,13 @@ def test_a_held_key_is_its_tabs_alone_bounded_and_forgotten_in_time():
 def test_each_failure_is_one_line_that_names_what_is_wrong(error, begins: str):
     column = Column(Provider(name="p", host="theatre", model="m"), "theatre")
     assert why(error, column).startswith(begins)
+
+
+def test_an_answer_that_repeats_the_key_does_not_show_it():
+    keep_secret(KEY)
+    shown = Cell("done", text=f"You sent Bearer {KEY}.").shown()
+    assert KEY not in json.dumps(shown)
+    assert "You sent" in str(shown["text"])
 
 
 def keyed(config) -> None:
