@@ -10,8 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from config.errors import UsageError
 from graph.router import Router
@@ -27,6 +30,8 @@ MOST_FILES = 8
 """Files that go with one prompt."""
 MOST_IN_ALL = 16_000_000
 """Characters that the files of one conversation take in memory, pictures in base64."""
+MOST_EVERYWHERE = 512_000_000
+"""Characters that the files of all conversations take."""
 
 _BEGINNINGS = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -187,3 +192,39 @@ def barred(router: Router, files: Collection[Attachment]) -> str | None:
     enabled = [name for name in names if settings.enabled(name)]
     seeing = any(routing.lacks(name, ("images",)) is None for name in enabled)
     return None if seeing else BLIND
+
+
+def without_content(files: Iterable[Attachment]) -> list[Attachment]:
+    """The files as they are when their content is gone; a browser has it still."""
+    return [replace(one, data="") for one in files]
+
+
+class Holder(Protocol):
+    """A conversation, as far as it holds files."""
+
+    def held_chars(self) -> int: ...
+
+    def let_go(self) -> None:
+        """Forget the files' content."""
+
+
+class HeldFiles:
+    """Which conversations hold files; past the bound, the ones that took theirs longest ago lose
+    the content, which their pages send once more."""
+
+    def __init__(self, most_chars: int = MOST_EVERYWHERE) -> None:
+        self._most = most_chars
+        self._held: WeakKeyDictionary[Holder, int] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def took(self, holder: Holder) -> None:
+        """This conversation has just taken a file."""
+        with self._lock:
+            self._held.pop(holder, None)
+            self._held[holder] = holder.held_chars()
+            over = sum(self._held.values()) - self._most
+            for oldest in list(self._held):
+                if over <= 0 or oldest is holder:
+                    break
+                over -= self._held.pop(oldest)
+                oldest.let_go()

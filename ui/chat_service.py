@@ -12,7 +12,7 @@ from graph.router import Router
 from race.state import Options
 from runtime import teaching
 from ui import attached
-from ui.attached import Attachment
+from ui.attached import Attachment, HeldFiles
 from ui.display import Asked, DisplayConfig
 from ui.run import Events, LateAnswers, Run, Runs
 from ui.transcript import Conversation
@@ -29,6 +29,7 @@ class ChatService:
     def __init__(self, router: Router) -> None:
         self.router = router
         self.runs = Runs()
+        self.files = HeldFiles()
         self._late = LateAnswers(router.late)
         self._owed: dict[str, set[str]] = {}  # by tab: requests whose late answer may be shown
         self._awaited: set[str] = set()

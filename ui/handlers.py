@@ -255,6 +255,7 @@ class Handlers:
             return attachments(conversation)
         try:
             problem = self._take(conversation, received(sent))
+            self.service.files.took(conversation)
         except UsageError as error:
             problem = wording.sentence(str(error))
         conversation.seen.append(known)
@@ -262,10 +263,8 @@ class Handlers:
 
     def _take(self, conversation: Conversation, found: Attachment) -> str:
         """What is to be said about a file that is taken; UsageError where there is no room."""
-        turns = [one for view in conversation.turns for one in view.files]
         waiting = conversation.attached
-        size = sum(len(one.data) for one in (*turns, *waiting.values())) + len(found.data)
-        if size > MOST_IN_ALL:
+        if conversation.held_chars() + len(found.data) > MOST_IN_ALL:
             raise UsageError(FULL, "data")
         earlier = [view for view in conversation.turns if any(f.id == found.id for f in view.files)]
         for view in earlier:

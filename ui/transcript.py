@@ -122,6 +122,18 @@ class Conversation:
                 said.append(Message(role="assistant", content=view.text))
         return said
 
+    def held_chars(self) -> int:
+        """What the files take, in characters."""
+        turns = [one for view in self.turns for one in view.files]
+        return sum(len(one.data) for one in (*turns, *self.attached.values()))
+
+    def let_go(self) -> None:
+        """Forget what is in the files."""
+        for view in self.turns:
+            view.files = attached.without_content(view.files)
+        waiting = attached.without_content(self.attached.values())
+        self.attached.update({one.id: one for one in waiting})
+
     def keep(self, turns: int) -> None:
         """Forget what came after so many turns."""
         del self.turns[turns:]

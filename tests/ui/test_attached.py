@@ -1,6 +1,7 @@
 """Pictures and text files that go with a prompt."""
 
 import base64
+import gc
 import io
 import json
 import sqlite3
@@ -12,7 +13,17 @@ from playwright.sync_api import expect
 from config.errors import UsageError
 from tests.ui.conftest import Site, Visitor
 from tests.upstream import Behaviour
-from ui.attached import MOST_CHARS, MOST_PICTURE, Attachment, asked, content, labelled, received
+from ui.attached import (
+    MOST_CHARS,
+    MOST_PICTURE,
+    Attachment,
+    HeldFiles,
+    asked,
+    content,
+    labelled,
+    received,
+)
+from ui.transcript import Conversation
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -93,6 +104,22 @@ def test_what_is_not_taken_is_refused_in_one_line(changes: dict[str, object], wh
 
 
 # -- in the browser -------------------------------------------------------------------------------
+
+
+def test_the_files_of_all_conversations_are_bounded_and_the_oldest_lose_their_content():
+    """Scripts can begin conversations without end; a page sends again what is gone."""
+    files, held = HeldFiles(most_chars=25), [Conversation() for _ in range(3)]
+    for conversation in held:
+        conversation.attached[ID] = text("ten  chars")
+        files.took(conversation)
+    assert [one.held_chars() for one in held] == [0, 10, 10]
+    assert held[0].attached[ID].label() == held[1].attached[ID].label()
+    assert "not here any more: notes.md" in str(content("Why?", [*held[0].attached.values()]))
+    del held[1], conversation
+    gc.collect()
+    held[0].attached[ID] = text("ten  chars")
+    files.took(held[0])
+    assert [one.held_chars() for one in held] == [10, 10]  # what nobody has any more counts no more
 
 
 def attach(visitor: Visitor, *files: tuple[str, str, bytes], taken: int) -> None:
