@@ -44,6 +44,14 @@ NOISE_MB, NOISE = 0.3, 50
 HURRY = """const interval = window.setInterval;
 window.setInterval = (work, ms, ...more) => interval(work, ms >= 2000 ? ms / 100 : ms, ...more);"""
 """What a page does now and then, a hundred times as often."""
+TURNS = (5, 25, 500)
+"""Of conversations that are continued: short, as long as what is shown, and long."""
+SAID, PACE_S = "".join(f"word{n} " for n in range(200)), 0.01
+"""What each turn of them has, as an answer of some length, and the pace of new ones."""
+CONTINUED = 5
+"""Prompts that go on with each of them."""
+HEAP_MB, ELEMENTS, SLOWER = 3.0, 1_000, 1.25
+"""How much more the longest may take than the one in the middle: megabytes, elements, times."""
 IDLE = "#picture .rt-view[data-phase=idle]"
 DONE = "#picture .rt-view[data-phase=done]"
 
@@ -78,6 +86,7 @@ async def measure() -> int:
                 figures += await open_tab(page)
                 figures.append(await first_load(page))
                 figures.append(await idle_tabs(page))
+                figures += await long_conversation(upstream, page)
     print_table("The page", ("what", "measured", "target", "met"), [f.row for f in figures])
     return int(any(figure.met is False for figure in figures))
 
@@ -104,17 +113,7 @@ async def _one_token(upstream: Upstream, tab: Any) -> float:
     gate, word = asyncio.Event(), f"w{uuid.uuid4().hex[:8]}"
     upstream.behave("first", Behaviour(text=f"{word} and the rest", gates={0: gate}))
     calls = len(upstream.calls("first"))
-    await tab.evaluate(
-        """(word) => { window.seen = new Promise((resolve) => {
-            new MutationObserver((_, watcher) => {
-                if (!document.querySelector('#talk').textContent.includes(word)) return;
-                watcher.disconnect();
-                resolve(performance.timeOrigin + performance.now());
-            }).observe(document.querySelector('#talk'),
-                {childList: true, subtree: true, characterData: true});
-        }) }""",
-        word,
-    )
+    await _watch_for(tab, word)
     await tab.fill("#prompt textarea", "Say a word.")
     await tab.press("#prompt textarea", "Enter")
     await upstream.until(lambda: len(upstream.calls("first")) > calls, within_s=30)
@@ -127,6 +126,21 @@ async def _one_token(upstream: Upstream, tab: Any) -> float:
     await tab.click("#fresh")
     await tab.wait_for_selector(IDLE)
     return float(seen - opened * 1000)
+
+
+async def _watch_for(tab: Any, word: str) -> None:
+    """`window.seen` becomes the time at which the word is in the document."""
+    await tab.evaluate(
+        """(word) => { window.seen = new Promise((resolve) => {
+            new MutationObserver((_, watcher) => {
+                if (!document.querySelector('#talk').textContent.includes(word)) return;
+                watcher.disconnect();
+                resolve(performance.timeOrigin + performance.now());
+            }).observe(document.querySelector('#talk'),
+                {childList: true, subtree: true, characterData: true});
+        }) }""",
+        word,
+    )
 
 
 # -- many tabs at once ----------------------------------------------------------------------------
@@ -273,6 +287,111 @@ async def _weight(devtools: Any) -> tuple[float, float]:
         looks.append((usage["usedSize"] / 1e6, counters["nodes"]))
         await asyncio.sleep(0.1)
     return min(heap for heap, _ in looks), min(nodes for _, nodes in looks)
+
+
+# -- a long conversation --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """One more prompt in a conversation of so many turns. Times are milliseconds, medians."""
+
+    turns: int
+    heap_mb: float
+    elements: float
+    first_ms: float
+    """From Enter to the first word in the document; the upstream answers at once."""
+    token_ms: float
+    """What the browser's main thread works for a token, of which 100 come in a second."""
+
+
+async def long_conversation(upstream: Upstream, page: Page) -> list[Figure]:
+    """Conversations as a browser keeps them, each opened anew and continued, in turns."""
+    async with chromium() as browser:
+        tabs = {turns: await _kept_tab(browser, page, turns) for turns in TURNS}
+        times: dict[int, list[tuple[float, float]]] = {turns: [] for turns in TURNS}
+        for _ in range(CONTINUED):
+            for turns, tab in tabs.items():
+                times[turns].append(await _continued(upstream, tab))
+        found = [await _weighed(turns, tabs[turns], times[turns]) for turns in TURNS]
+    shown = [
+        Figure(
+            f"{one.turns} turns and {CONTINUED} more",
+            f"{one.heap_mb:.1f} MB, {one.elements:.0f} elements, first word"
+            f" {one.first_ms:.0f} ms, a token {one.token_ms:.1f} ms",
+        )
+        for one in found
+    ]
+    middle, longest = found[-2:]
+    heap, elements = longest.heap_mb - middle.heap_mb, longest.elements - middle.elements
+    first, token = longest.first_ms / middle.first_ms, longest.token_ms / middle.token_ms
+    what = f"{longest.turns} against {middle.turns} turns"
+    return [
+        *shown,
+        Figure(f"{what}, heap", f"{heap:+.1f} MB", f"under {HEAP_MB:g}", heap < HEAP_MB),
+        Figure(f"{what}, elements", f"{elements:+.0f}", f"< {ELEMENTS}", elements < ELEMENTS),
+        Figure(f"{what}, first word", f"{first:.2f} x", f"under {SLOWER}", first < SLOWER),
+        Figure(f"{what}, a token", f"{token:.2f} x", f"under {SLOWER}", token < SLOWER),
+    ]
+
+
+async def _kept_tab(browser: Any, page: Page, turns: int) -> Any:
+    """A tab of its own browser storage in which that conversation is open."""
+    about = {"category": None, "provider": None, "phase": "done", "answered_by": "first"}
+    kept = [
+        {**about, "request_id": f"r{n}", "number": n, "prompt": f"Question {n}?", "text": SAID}
+        for n in range(turns)
+    ]
+    chat = {"id": "long", "title": "Long", "at": 1, "turns": kept}
+    context = await browser.new_context()
+    tab = await context.new_page()
+    await tab.goto(page.url)
+    await tab.wait_for_selector(IDLE)
+    await tab.evaluate(
+        "(chat) => localStorage.setItem('router-chat:long', JSON.stringify(chat))", chat
+    )
+    await tab.goto(f"{page.url}/#/chat/long")
+    await tab.reload()
+    await tab.wait_for_selector(f'#picture [data-request="r{turns - 1}"]')
+    await tab.wait_for_selector("#prompt .submit-button")
+    return tab
+
+
+async def _continued(upstream: Upstream, tab: Any) -> tuple[float, float]:
+    """Milliseconds to the first word, and of work for each token after it."""
+    word, last = (f"w{uuid.uuid4().hex[:8]}" for _ in range(2))
+    upstream.behave("first", Behaviour(text=f"{word} {SAID}{last}", token_s=PACE_S))
+    await tab.bring_to_front()
+    devtools = await tab.context.new_cdp_session(tab)
+    await devtools.send("Performance.enable")
+    await _watch_for(tab, word)
+    await tab.fill("#prompt textarea", "And now?")
+    asked = await tab.evaluate("() => performance.timeOrigin + performance.now()")
+    await tab.press("#prompt textarea", "Enter")
+    seen = await tab.evaluate("() => window.seen")
+    before = await _worked_s(devtools)
+    shown = "(word) => document.querySelector('#talk').textContent.includes(word)"
+    await tab.wait_for_function(shown, arg=last, polling=100)
+    work = await _worked_s(devtools) - before
+    await tab.wait_for_selector(DONE)
+    await tab.wait_for_selector("#prompt .submit-button")
+    await devtools.detach()
+    return seen - asked, work * 1000 / len(SAID.split())
+
+
+async def _worked_s(devtools: Any) -> float:
+    """Seconds that the main thread has worked so far."""
+    metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+
+async def _weighed(turns: int, tab: Any, times: list[tuple[float, float]]) -> Continued:
+    devtools = await tab.context.new_cdp_session(tab)
+    heap, _ = await _weight(devtools)
+    elements = await tab.evaluate("() => document.querySelectorAll('*').length")
+    first = statistics.median(one for one, _ in times)
+    token = statistics.median(one for _, one in times)
+    return Continued(turns, heap, elements, first, token)
 
 
 if __name__ == "__main__":

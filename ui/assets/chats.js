@@ -5,6 +5,8 @@
   const KEY = "router-chat:";
   const TITLE = 60; // characters of the first prompt that name a conversation
 
+  const SOON_MS = 400;
+
   let current = fresh();
   let redraw = () => {};
   let show = () => {}; // a conversation of the storage, in the chat
@@ -45,6 +47,21 @@
     }
   }
 
+  // A turn that runs is written somewhat later: a long conversation takes its time, and its first
+  // word should not wait for that.
+  let due = 0;
+  function soon() {
+    due ||= setTimeout(flush, SOON_MS);
+  }
+
+  function flush() {
+    if (!due) return;
+    clearTimeout(due);
+    due = 0;
+    write(current);
+  }
+  addEventListener("pagehide", flush);
+
   const filesOf = (chats) => new Set(chats.flatMap((chat) => chat.turns.flatMap((turn) => (turn.files || []).map((one) => one.id))));
 
   // With the files that no other conversation has.
@@ -63,12 +80,14 @@
     current.turns[turn.number] = turn;
     current.at = Date.now();
     current.title ||= turn.prompt.trim().replace(/\s+/g, " ").slice(0, TITLE);
-    write(current);
+    soon();
+    if (turn.phase !== "running") flush();
     RouterPage.address.go("chat", current.id);
     redraw();
   }
 
   function begin() {
+    flush();
     current = fresh();
     RouterPage.address.go("chat");
     redraw();
@@ -179,6 +198,7 @@
     }
 
     function open(chat) {
+      flush();
       current = chat;
       const chosen = chat.turns[chat.turns.length - 1];
       trigger("restore", {
