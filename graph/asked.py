@@ -67,14 +67,14 @@ def checked(
         if prompt or history:
             raise UsageError("give `messages`, or `prompt` and `history`, not both", "messages")
         said = conversation(messages)
-        _check_size(sum(len(written(message)) for message in said), "messages", "messages have")
+        _check_text([written(message) for message in said], "messages", "messages have")
         words, before, whole = _split_conversation(said)
         return Asked(words, before, *named, options, rewindable, whole, wishes, session, caller)
     if prompt is not None and not isinstance(prompt, str):
         raise UsageError(f"`prompt` must be text, not {type(prompt).__name__}", "prompt")
     if prompt is None or not prompt.strip():
         raise UsageError("the prompt is empty; send some text", "prompt")
-    _check_size(len(prompt), "prompt", "prompt has")
+    _check_text([prompt], "prompt", "prompt has")
     before = list(history or [])
     return Asked(prompt, before, *named, options, rewindable, (), wishes, session, caller)
 
@@ -149,10 +149,16 @@ def _split_conversation(said: list[Message]) -> tuple[str, list[Message], Sequen
     return prompt, before, said
 
 
-def _check_size(size: int, param: str, what: str) -> None:
-    if size > MAX_PROMPT_CHARS:
+def _check_text(texts: Sequence[str], param: str, what: str) -> None:
+    """Raises UsageError for text that is too long, or that no host could be sent."""
+    if (size := sum(map(len, texts))) > MAX_PROMPT_CHARS:
         said = f"the {what} {size} characters; at most {MAX_PROMPT_CHARS} are accepted"
         raise UsageError(said, param)
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the {what} a lone surrogate: send valid UTF-8", param) from None
 
 
 @dataclass(frozen=True, slots=True)

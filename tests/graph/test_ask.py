@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
+from typing import Any
 
+import pytest
+
+from config.errors import UsageError
 from graph.router import Router
 from tests.conftest import SettingsFor
 
@@ -29,3 +34,17 @@ def test_threads_that_ask_at_once_share_one_event_loop(settings_for: SettingsFor
             thread.join()
         router.close()
         assert (len(loops), len(set(map(id, loops)))) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"prompt": "Half \udcff?"}, {"messages": [{"role": "user", "content": "\ud83d"}]}]
+)
+def test_text_that_is_not_unicode_is_refused_before_anyone_is_asked(
+    settings_for: SettingsFor, asked: dict[str, Any]
+) -> None:
+    router = Router(settings_for())
+    try:
+        with pytest.raises(UsageError, match="lone surrogate"):
+            router.run(partial(router.answer, **asked))
+    finally:
+        router.close()
