@@ -4,7 +4,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 # Processes of the test run, more than a small machine has cores, since most tests wait;
 # tests/lanes.py shares out the files, and tests/conftest.py says which come first.
-JOBS ?= 4
+JOBS ?= 3
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test strangers check bench demo demo-search install install-dev format lock clean

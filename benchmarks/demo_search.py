@@ -179,7 +179,8 @@ def main() -> int:
     if isinstance(file, str):
         print(f"The demonstration needs the embedded LLaMA, but {file}.", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="demo-search-") as root:
+    # The thread that learns a changed configuration's categories may write after the router's end.
+    with tempfile.TemporaryDirectory(prefix="demo-search-", ignore_cleanup_errors=True) as root:
         folder, data = Path(root) / "config", Path(root) / "data"
         folder.mkdir()
         return asyncio.run(run(folder, data, file.read_bytes()))

@@ -12,7 +12,7 @@ from config.models import Settings
 from providers.base import Message
 from race.conversations import thread
 from race.routing_state import RoutingState
-from runtime.replicas import PREFIX, PRESENT_S, Replicas
+from runtime.replicas import PREFIX, PRESENT_S, Pages, Replicas
 from telemetry.log import InteractionLog
 from tests.conftest import SettingsFor
 from tests.runtime.test_cooldown_sync import Clock
@@ -34,7 +34,7 @@ class Replica:
     def __init__(self, settings: Settings, log: InteractionLog) -> None:
         self.clock = Clock()
         self.routing = RoutingState(settings, clock=self.clock)
-        self.others = Replicas(self.clock)
+        self.others = Replicas(Pages(), self.clock)
         self.settings, self.log = settings, log
 
     async def exchange(self) -> None:
@@ -112,8 +112,8 @@ class Notes:
 async def test_a_replica_that_has_ended_takes_no_part(settings_for: SettingsFor) -> None:
     settings, notes = settings_for(None, budget={"daily_usd": 1.0}), Notes()
     routing, clock = RoutingState(settings), Clock()
-    await Replicas(clock).exchange(RoutingState(settings), notes, settings)
-    here = Replicas(clock)
+    await Replicas(Pages(), clock).exchange(RoutingState(settings), notes, settings)
+    here = Replicas(Pages(), clock)
     await here.exchange(routing, notes, settings)
     assert routing.sharers == 2
     notes.at += PRESENT_S + 1
