@@ -20,6 +20,8 @@ import regex
 from config.errors import UsageError
 from providers.fields import check_json
 
+QUICK = 20_000
+"""Characters of JSON that are parsed within a millisecond."""
 CHECK_S = 0.5
 """Seconds; an answer that takes longer to check is accepted, since the schema is the caller's
 own."""
@@ -128,6 +130,8 @@ async def fault(form: object, text: str) -> str | None:
     """What is wrong with an answer in that format, as a phrase; None if it matches."""
     if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
         return None
+    if form["type"] == "json_object" and len(text) <= QUICK:
+        return _fault(form, text)  # sooner parsed than handed to a thread
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_threads(), _fault, form, text)
 
