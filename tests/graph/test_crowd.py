@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from graph.router import Router
 from race.request import Asked, Request
 from routing.ranking.standings import Standing
@@ -31,7 +33,9 @@ async def test_a_rating_outlives_the_row_that_was_held_back(
         answer = await router.answer("Why?", category="technical")
         assert known(router, "technical", "first").n == 0
         await router.feedback(answer.request_id, False)
-        assert known(router, "technical", "first").disliked == 1
+        async with asyncio.timeout(30):  # the answer's row is only waited for a moment
+            while known(router, "technical", "first").disliked != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         await router.answer("How?", category="technical")
         crowd(router, 0)
         await router.answer("When?", category="technical")
