@@ -12,7 +12,7 @@ from tests.api.conftest import Make, Serve, Service, settled
 from tests.upstream import FAULTS, Behaviour, Upstream
 
 FALLBACK = "and so the fallback goes on."
-LIMITS = {"ttft_s": 0.4, "stall_s": 0.3, "deadline_s": 20.0, "late_s": 0.5}
+LIMITS = {"ttft_s": 1.2, "stall_s": 0.9, "deadline_s": 20.0, "late_s": 0.5}
 REFUSALS = {"content filter", "content filter 400"}
 SURVIVED = [name for name in FAULTS if name not in REFUSALS]
 

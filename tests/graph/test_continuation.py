@@ -156,3 +156,23 @@ async def test_the_call_before_a_continuation_is_not_listened_to() -> None:
     assert shown(events=events) == "The sky is blue."
     assert r.decided.result().winner == "fallback"
     r.close()
+
+
+@pytest.mark.parametrize("said_ms", [1_000, 3_000], ids=["once it had ended", "while it is called"])
+def test_a_primary_that_resumes_and_is_cut_is_continued_again(said_ms: float) -> None:
+    async def play():
+        half = len(SHOWN) // 2
+        resumes = Call(
+            [
+                (20, SHOWN[:half]),
+                (6_000, SHOWN[half:]),
+                (6_500, ProviderError("connection", "cut")),
+            ]
+        )
+        dropped = whole(said_ms, f"{SHOWN[half:]} for thirty seconds.")
+        again = whole(50, " for thirty seconds.")
+        stage, helper = stage_for(whole(5, "Something else."), dropped, again, first=resumes)
+        played = await stage.play(rewindable=False)
+        assert (played.text, len(helper.calls)) == (ANSWER, 3), played.answer["why"]
+
+    on_virtual_time(play())
