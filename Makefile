@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
-# Processes of the test run, more than a small machine has cores, since most tests wait;
-# tests/lanes.py shares out the files, and tests/conftest.py says which come first.
-JOBS ?= 3
+# Processes of the test run; whole files go to one, so that fixtures of a file are made once, and
+# tests/conftest.py says which files come first. More of them are no faster on two cores.
+JOBS ?= 2
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test strangers check bench demo demo-search install install-dev format lock clean

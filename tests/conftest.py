@@ -58,16 +58,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in first)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile`, by files as `tests/lanes.py` says."""
-    if config.getoption("dist") != "loadfile":
-        return None
-    from tests.lanes import Lanes
-
-    return Lanes(config, log)
-
-
 class SettingsFor(Protocol):
     """Writes a configuration into tmp_path and loads it, through the real loader.
 
