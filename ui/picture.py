@@ -182,7 +182,7 @@ def _node(view: View, name: str) -> dict[str, object]:
     node = view.nodes[name]
     took = None
     if node.started_ms is not None and node.ended_ms is not None:
-        took = wording.seconds(node.ended_ms - node.started_ms)
+        took = wording.seconds(_worked_until(view, name, node.ended_ms) - node.started_ms)
     return {
         "name": name,
         "title": TITLES[name],
@@ -195,6 +195,14 @@ def _node(view: View, name: str) -> dict[str, object]:
         "reads": _READS.get(name, []),
         "output": node.output,
     }
+
+
+def _worked_until(view: View, name: str, ended_ms: float) -> float:
+    """When the node's last call ended: a branch stays until the race is decided, in case it is
+    needed once more."""
+    ends = [a.get("ended_ms") for a in view.attempts.values() if a["role"] == name]
+    known = [end for end in ends if end is not None]
+    return min(ended_ms, max(known)) if known and len(known) == len(ends) else ended_ms
 
 
 def _word(view: View, name: str, node: Node) -> str:

@@ -308,3 +308,13 @@ def test_a_late_answer_makes_the_price_known():
     }
     fold(late, view=view)
     assert view.price == "$0.003"
+
+
+def test_a_branch_that_stands_by_shows_the_time_of_its_work():
+    events = [*begun(), ended(500, 1, "cheap", "fallback", "ok")]
+    running = {n["name"]: n for n in picture(fold(*events))["nodes"]}
+    assert running["fallback"]["took"] is None
+    events += [ended(1600, 0, "star", "primary", "ok"), node(1613, "primary", "ended")]
+    events += [node(1613, "fallback", "ended")]
+    done = {n["name"]: n["took"] for n in picture(fold(*events))["nodes"]}
+    assert (done["primary"], done["fallback"]) == ("1.59 s", "487 ms")
