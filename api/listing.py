@@ -12,7 +12,8 @@ from pydantic import Field
 from api.errors import Problem, RefusedError
 from api.openapi import Documented, errors
 from config.errors import NotFoundError
-from config.models import Provider, Settings
+from config.hosts import Provider
+from config.models import Settings
 from graph.asked import Target, target_of
 from graph.router import Router
 from race.capabilities import Known

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from benchmarks.bench import print_table
 from benchmarks.classification import Case, cases, ready, shipped
-from config.models import Category, Host, Provider
+from config.hosts import Host, Provider
+from config.models import Category
 from providers.base import CallOptions
 from providers.embedded import EmbeddedLlama
 from providers.llama_server import BUNDLED_MODEL

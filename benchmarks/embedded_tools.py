@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import jsonschema
 
-from config.models import Host, Provider
+from config.hosts import Host, Provider
 from providers.base import CallOptions, Message, ProviderError
 from providers.embedded import EmbeddedLlama
 from providers.llama_server import BUNDLED_MODEL

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from config.models import Host, Provider
+from config.hosts import Host, Provider
 from providers.base import Message
 from providers.openai_chat import OpenAIChat
 from providers.pool import FixedEndpoint, Pool

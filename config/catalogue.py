@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from config.checks import duplicate_keys
+from config.hosts import Cost, Model
 from config.mistakes import Mistake, refuse, validate
-from config.models import Cost, Model
 from config.yaml_file import YamlFile
 
 CATALOGUE_FILE = "catalogue.yaml"

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from config.environment import wrong_url
+from config.hosts import Host, Provider
 from config.mistakes import Mistake, nearest
-from config.models import Host, Limits, Provider
+from config.models import Limits
 from config.yaml_file import Loc, YamlFile
 
 _SECRET_KEYS = {"key", "api_key", "apikey", "token", "secret", "password", "bearer"}

@@ -10,8 +10,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from config.checks import duplicate_keys
+from config.hosts import Model
 from config.mistakes import Mistake, refuse, validate
-from config.models import Category, Model
+from config.models import Category
 from config.yaml_file import YamlFile
 
 EVIDENCE_FILE = "evidence.yaml"

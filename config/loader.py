@@ -19,6 +19,7 @@ from config.environment import (
     wrong_url,
 )
 from config.errors import ConfigError
+from config.hosts import Host, Model, Name, Provider, Simulation
 from config.mistakes import Mistake, refuse, validate
 from config.model_files import model_files
 from config.models import (
@@ -30,19 +31,14 @@ from config.models import (
     Budget,
     Category,
     Fallback,
-    Host,
     Judge,
     Limits,
     LogSettings,
-    Model,
-    Name,
-    Provider,
     Ranking,
     Retention,
     Scout,
     SecondOpinion,
     Settings,
-    Simulation,
 )
 from config.redaction import keep_secret
 from config.yaml_file import YamlFile

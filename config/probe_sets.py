@@ -8,8 +8,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
+from config.hosts import Model
 from config.mistakes import Mistake, refuse, validate
-from config.models import Model
 from config.yaml_file import YamlFile
 
 SHIPPED = Path(__file__).parent / "probes"

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from config.models import Host, Provider, Settings
+from config.hosts import Host, Provider
+from config.models import Settings
 
 Source = Literal["default", "providers.yaml", "environment", ".env"]
 MASK = "********"

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from config.models import THINK_S, Provider, Settings
+from config.hosts import Provider
+from config.models import THINK_S, Settings
 from config.probe_sets import load_probes
 from discovery import download
 from discovery.calls import Contender, Journal, Reply, smoke

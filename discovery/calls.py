@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from config.models import Cost, Provider
+from config.hosts import Cost, Provider
 from discovery.checks import MAX_CHARACTERS
 from providers.base import (
     CallOptions,

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from config.evidence import Evidence as PublicEvidence
 from config.evidence import Figure, load_evidence, weights_for
-from config.models import Cost, Settings
+from config.hosts import Cost
+from config.models import Settings
 from discovery.identity import family, key, parameters, tuned
 from discovery.licences import Licence, Limit, base_licence, combined
 from discovery.quality import Quality, Subject, judge

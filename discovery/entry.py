@@ -9,7 +9,8 @@ from typing import Required
 
 from typing_extensions import TypedDict
 
-from config.models import Provider, Settings, Simulation
+from config.hosts import Provider, Simulation
+from config.models import Settings
 from discovery.candidates import Candidate, Offer
 
 MAX_NAME = 48

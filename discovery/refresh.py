@@ -12,7 +12,8 @@ from datetime import date
 
 from config.catalogue import Catalogue, CatalogueEntry
 from config.editor import Assignment
-from config.models import Cost, Provider, Settings
+from config.hosts import Cost, Provider
+from config.models import Settings
 from discovery.identity import key
 from discovery.sources.source import Answer, Found
 

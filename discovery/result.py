@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from config.models import Model
+from config.hosts import Model
 from discovery.candidates import Candidate
 from discovery.identity import clean
 from discovery.quality import Shown

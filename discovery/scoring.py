@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from config.models import Cost
+from config.hosts import Cost
 from discovery.licences import combined
 from discovery.quality import Quality
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from typing_extensions import TypedDict
 
 from config.errors import RouterError
-from config.models import Capability, Cost
+from config.hosts import Capability, Cost
 from providers.messages import Message as Message
 
 ErrorKind = Literal[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from config.models import Capability
+from config.hosts import Capability
 from providers.error_reply import ErrorReply, error_in_body
 
 _STATUSES = frozenset({400, 404, 405, 415, 422, 500, 501})

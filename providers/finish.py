@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableSet
 from dataclasses import dataclass, field
 
-from config.models import FinishMeaning
+from config.hosts import FinishMeaning
 from providers.vendor_words import fused
 
 NO_END = frozenset({"", "null", "none", "unspecified", "notfinished", "inprogress"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config.models import FinishMeaning
+from config.hosts import FinishMeaning
 from providers.base import Delta, ProviderError, Usage
 from providers.chunk import Bounds, content_of, logprobs_of, reasoning_of, usage_of
 from providers.failures import Place

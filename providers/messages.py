@@ -11,7 +11,7 @@ from typing import Literal, Required
 
 from typing_extensions import TypedDict
 
-from config.models import Capability
+from config.hosts import Capability
 
 Role = Literal["system", "user", "assistant", "tool"]
 

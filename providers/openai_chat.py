@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 
 from config.errors import UsageError
-from config.models import Provider
+from config.hosts import Provider
 from providers.answer_reader import MAX_JSON_BYTES, AnswerReader
 from providers.base import DEFAULT_OPTIONS, CallOptions, Delta, Message
 from providers.capability import refused_capability

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from config.models import Host
+from config.hosts import Host
 
 CONNECT_S = 5.0
 CONNECTIONS = 1000

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from config.errors import NotFoundError
-from config.models import Provider, Settings
+from config.hosts import Provider
+from config.models import Settings
 from providers.base import CallOptions, ChatProvider, Message
 from providers.finish import FinishWords
 

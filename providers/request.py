@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from config.models import Provider
+from config.hosts import Provider
 from providers.base import CallOptions, Message
 from providers.error_reply import ErrorReply, error_in_body
 from providers.messages import text_of

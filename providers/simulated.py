@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from config.models import Phase, Provider, Simulation
+from config.hosts import Phase, Provider, Simulation
 from providers.base import (
     DEFAULT_OPTIONS,
     CallOptions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.models import Cost
+from config.hosts import Cost
 from providers.base import (
     ChatProvider,
     Logprob,

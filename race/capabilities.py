@@ -18,7 +18,8 @@ from typing import get_args
 import structlog
 from typing_extensions import TypedDict
 
-from config.models import Capability, Settings
+from config.hosts import Capability
+from config.models import Settings
 
 logger = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import orjson
 
-from config.models import Cost
+from config.hosts import Cost
 from providers.base import Message, Usage
 
 MOST = 10_000

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import structlog
 
-from config.models import Capability, Provider, Settings
+from config.hosts import Capability, Provider
+from config.models import Settings
 from providers.base import Message, ProviderError
 from providers.messages import without_media
 from race.breaker import MISCONFIGURED, Breaker, Snapshot, State, Transition, nearest

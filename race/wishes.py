@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from config.errors import NotFoundError, UsageError
-from config.models import Provider, Settings
+from config.hosts import Provider
+from config.models import Settings
 from providers.base import Message
 
 if TYPE_CHECKING:  # the routing state does not need LangGraph, nor do commands that print it

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from typing_extensions import TypedDict
 
-from config.models import Provider, Settings
+from config.hosts import Provider
+from config.models import Settings
 from race.breaker import Snapshot
 from race.capabilities import Known
 from race.routing_state import RoutingState, Rows

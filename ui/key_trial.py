@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from config.models import Provider, Settings
+from config.hosts import Provider
+from config.models import Settings
 from config.redaction import redact
 from graph.router import Router
 from providers.base import (

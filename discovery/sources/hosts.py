@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from config.catalogue import Catalogue
-from config.models import Host, Provider, Settings
+from config.hosts import Host, Provider
+from config.models import Settings
 from discovery.sources.catalogued import simulated
 from discovery.sources.source import Found, Source, entries, get_json, read
 

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from config.errors import RouterError
 from config.evidence import Figure
-from config.models import Cost, Model
+from config.hosts import Cost, Model
 from discovery.identity import clean
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from config.catalogue import load_catalogue
-from config.models import Cost, Settings
+from config.hosts import Cost
+from config.models import Settings
 from discovery.candidates import Candidate, join
 from discovery.sources.catalogued import CatalogueSource
 from discovery.sources.source import Answer, Found, ask_all

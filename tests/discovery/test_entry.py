@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from config.models import Name
+from config.hosts import Name
 from discovery import download
 from discovery.entry import name_for
 from discovery.search import Search

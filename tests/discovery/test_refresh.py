@@ -11,8 +11,9 @@ import yaml
 
 from config import editor
 from config.catalogue import load_catalogue
+from config.hosts import Cost
 from config.loader import load
-from config.models import Cost, Settings
+from config.models import Settings
 from discovery.search import Addresses, Search
 from providers.registry import Providers
 from tests.conftest import SettingsFor

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from config.models import Cost
+from config.hosts import Cost
 from discovery.licences import licence
 from discovery.quality import Quality
 from discovery.scoring import WEIGHTS, Evidence, Score, score

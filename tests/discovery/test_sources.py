@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from config.models import Cost, Host
+from config.hosts import Cost, Host
 from discovery.sources import hosts, openrouter
 from discovery.sources.hosts import ModelsSource, OllamaSource, cost
 from discovery.sources.openrouter import OpenRouterSource

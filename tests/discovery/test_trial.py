@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.models import Cost, Settings
+from config.hosts import Cost
+from config.models import Settings
 from config.probe_sets import Probe, load_probes
 from discovery.calls import Contender, ask, smoke
 from discovery.events import Figures

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.models import Cost
+from config.hosts import Cost
 from providers.base import Delta, Message, Usage, cost_usd
 from race.conversations import Conversations, Held, saved_usd, thread
 from routing.ranking.reward import Observation

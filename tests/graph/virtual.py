@@ -11,18 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from config.models import (
-    Budget,
-    Category,
-    Cost,
-    Fallback,
-    Host,
-    Judge,
-    Limits,
-    Provider,
-    Ranking,
-    Settings,
-)
+from config.hosts import Cost, Host, Provider
+from config.models import Budget, Category, Fallback, Judge, Limits, Ranking, Settings
 from graph.router import Router
 from providers.base import CallOptions, Delta, Message, ProviderError, Usage
 from race.late import LateAnswers

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.models import Cost
+from config.hosts import Cost
 from providers.base import Usage, cost_usd, estimate_tokens
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.models import Provider, Simulation
+from config.hosts import Provider, Simulation
 from providers.base import CallOptions
 from providers.simulated import SimulatedChat
 from tests.providers.conftest import HELLO, Reply, ask

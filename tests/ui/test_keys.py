@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from starlette.requests import Request
 
-from config.models import Provider
+from config.hosts import Provider
 from config.redaction import keep_secret
 from providers.base import ProviderError
 from tests.ui.conftest import Site, Visitor

@@ -15,7 +15,8 @@ import gradio as gr
 from config.addresses import origin
 from config.env_file import check_key, write_key
 from config.errors import RouterError, UsageError
-from config.models import Host, Provider, Settings
+from config.hosts import Host, Provider
+from config.models import Settings
 from config.redaction import keep_secret
 from graph.router import Router
 from ui.blocks import AT_ONCE, STREAMED, widget

@@ -9,7 +9,8 @@ from typing import TypedDict
 
 import gradio as gr
 
-from config.models import Cost, Ranking, Settings
+from config.hosts import Cost
+from config.models import Ranking, Settings
 from race.budget import Allowance
 from race.capabilities import Known
 from race.permits import is_free
