@@ -25,6 +25,7 @@ from ui.inputs import Event
 from ui.login import Login
 from ui.uploads import Files, Uploading, answer_to, replayed
 from web.body import BodyError, read_body
+from web.hosts import with_cookie
 
 logger = structlog.get_logger()
 
@@ -240,14 +241,7 @@ def _with_cookie(scope: Scope, session: str, send: Send) -> Send:
     known = session_of(Headers(scope=scope)) is not None
     if known or scope["path"] not in ("/", f"{API}/upload"):
         return send
-
-    async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax"
-            MutableHeaders(scope=message).append("set-cookie", cookie)
-        await send(message)
-
-    return sender
+    return with_cookie(send, COOKIE, session)
 
 
 def is_signed_in(request: Request) -> bool:

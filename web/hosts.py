@@ -157,6 +157,18 @@ def _with_headers(send: Send) -> Send:
     return sender
 
 
+def with_cookie(send: Send, name: str, value: str) -> Send:
+    """Send the response with a cookie that scripts and foreign pages do not get."""
+
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            cookie = f"{name}={value}; Path=/; HttpOnly; SameSite=Lax"
+            MutableHeaders(scope=message).append("set-cookie", cookie)
+        await send(message)
+
+    return sender
+
+
 async def _refuse(problem: tuple[int, str], scope: Scope, receive: Receive, send: Send) -> None:
     """In OpenAI's format for everyone: nothing is known about a caller under a wrong name."""
     status, message = problem

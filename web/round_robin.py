@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 
 from sqlalchemy.engine import make_url
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config.models import Environment
 from runtime.replicas import Pages
 from web.handover import MISDIRECTED, REPLICA, HandedOn, has_body
-from web.hosts import is_loopback
+from web.hosts import is_loopback, with_cookie
 
 COOKIE = "router-replica"
 
@@ -109,14 +108,7 @@ def _named(own: str, kept: str | None, request: Request, send: Send) -> Send:
     """Give the browser this replica's name with the page."""
     if request.scope["path"] != "/" or kept == own:
         return send
-
-    async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            cookie = f"{COOKIE}={own}; Path=/; HttpOnly; SameSite=Lax"
-            MutableHeaders(scope=message).append("set-cookie", cookie)
-        await send(message)
-
-    return sender
+    return with_cookie(send, COOKIE, own)
 
 
 def _nothing_then(receive: Receive) -> Receive:
