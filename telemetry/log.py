@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
-from config.errors import NotFoundError, StorageError
+from config.errors import AlreadyThereError, NotFoundError, StorageError
 from telemetry import queries, tables
 from telemetry.database import Database, locate
 from telemetry.keeper import Keeper
@@ -201,10 +201,12 @@ class InteractionLog:
             "requests": baseline.requests,
             "detail": tables.dump(baseline.detail),
         }
-        place = None if before is None else (before.at, before.request_id)
-        await self._writer.commit(Job(prune=Prune(requests, row, place)))
-        now = await self.baseline()
-        return now is not None and now.requests == baseline.requests
+        place = None if before is None else before[:3]
+        try:
+            await self._writer.commit(Job(prune=Prune(requests, row, place)))
+        except AlreadyThereError:
+            return False
+        return True
 
     async def teach(self, example: TaughtRow) -> None:
         """Store a correction of the classifier, replacing the one with the same id."""

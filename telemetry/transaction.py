@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Executable, Table, bindparam, delete, select,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from config.errors import NotFoundError
+from config.errors import AlreadyThereError, NotFoundError
 from telemetry.database import Database
 from telemetry.tables import Row, attempts, audits, baselines, hints, interactions, taught
 
@@ -24,8 +24,9 @@ class Prune:
 
     requests: Sequence[str]
     baseline: Row
-    before: tuple[float, str] | None
-    """The position of the baseline that this one continues: another process may prune too."""
+    before: tuple[float, str, int] | None
+    """Position and number of requests of the baseline that this one continues: another process may
+    prune too."""
 
 
 @dataclass(slots=True)
@@ -68,9 +69,9 @@ def _write(database: Database, jobs: Sequence[Job]) -> list[Exception | None]:
         refused = [_feedback(connection, job.feedback, stamp) for job in jobs]
         if rows := [r for job in jobs for r in job.audits]:
             connection.execute(database.insert(audits).on_conflict_do_nothing(), rows)
-        for job in jobs:
+        for n, job in enumerate(jobs):
             if job.prune is not None:
-                _prune(database, connection, job.prune)
+                refused[n] = _prune(database, connection, job.prune)
             if job.stale is not None:
                 begins, before = job.stale
                 old = hints.c.name.startswith(begins) & (hints.c.at < before)
@@ -118,16 +119,21 @@ def _replace(database: Database, connection: Connection, table: Table, rows: lis
         )
 
 
-def _prune(database: Database, connection: Connection, prune: Prune) -> None:
-    """Change rows and baseline together, or neither if another process was faster."""
+def _prune(database: Database, connection: Connection, prune: Prune) -> Exception | None:
+    """Change rows and baseline together; neither, and AlreadyThereError, if another process was
+    faster."""
     if not database.is_sqlite:
         connection.execute(text("SELECT pg_advisory_xact_lock(727002)"))
-    found = connection.execute(select(baselines.c.at, baselines.c.request_id)).first()
-    if (None if found is None else (found.at, found.request_id)) != prune.before:
-        return
+    found = connection.execute(select(baselines)).mappings().first()
+    if found is not None and dict(found) == prune.baseline:
+        return None  # a commit that is repeated: its answer was lost
+    place = None if found is None else (found["at"], found["request_id"], found["requests"])
+    if place != prune.before:
+        return AlreadyThereError("Another process has pruned the log meanwhile.")
     connection.execute(delete(attempts).where(attempts.c.request_id.in_(prune.requests)))
     connection.execute(delete(interactions).where(interactions.c.request_id.in_(prune.requests)))
     _replace(database, connection, baselines, [prune.baseline])
+    return None
 
 
 def _touch(connection: Connection, requests: list[Row], stamp: int) -> None:

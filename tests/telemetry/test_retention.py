@@ -17,6 +17,7 @@ from runtime import retention
 from runtime.learning import reread
 from runtime.reports import priorities
 from telemetry.log import InteractionLog
+from telemetry.queries import Baseline
 from tests.conftest import SettingsFor
 from tests.telemetry.rows import attempt, request
 
@@ -99,6 +100,31 @@ async def test_two_that_prune_at_once_count_nothing_twice(
     assert await learned(settings, one) == before
     await one.close()
     await other.close()
+
+
+async def test_one_that_saw_too_little_is_refused_though_its_count_is_right(
+    settings: Settings, database_url: str | None, tmp_path: Path
+) -> None:
+    log = InteractionLog.open(database_url, tmp_path)
+    await fill(log, 60)
+    rows = await log.scan(None, 60)
+
+    def taught(upto: int, requests: int, by: str) -> Baseline:
+        return Baseline(rows[upto]["at"], rows[upto]["request_id"], requests, {"by": by})
+
+    def names(first: int, upto: int) -> list[str]:
+        return [row["request_id"] for row in rows[first:upto]]
+
+    first, second = taught(19, 20, "faster"), taught(39, 40, "faster")
+    blind = taught(39, 20, "slower")  # it began with no baseline, after the first rows had gone
+    assert await log.prune(names(0, 20), first, None)
+    assert not await log.prune(names(20, 40), blind, None)
+    assert await log.prune(names(20, 40), second, first)
+    assert not await log.prune(names(20, 40), taught(39, 40, "slower"), blind)
+    assert await log.prune(names(20, 40), second, first), "a commit whose answer was lost"
+    assert await log.baseline() == second
+    assert await log.count() == 20
+    await log.close()
 
 
 async def test_the_baseline_travels_with_the_lines_of_the_log(
