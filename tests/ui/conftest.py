@@ -32,6 +32,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    # A window's address bar would make a page of its own for its suggestions, which takes as long
+    # as ours. The last list counts, so what Playwright switches off stands here again.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,AvoidUnnecessaryBeforeUnloadCheckSync,"
+    "DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,LensOverlay,"
+    "MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
+    "OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch",
 ]
 WITHIN_MS = 20_000
 """A step that takes longer than this on a busy machine hangs."""
@@ -190,16 +196,32 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    """A module at a time: Playwright's synchronous interface keeps a loop in this thread."""
+@pytest.fixture(scope="session")
+def launched(chromium: str) -> Iterator[tuple[Any, asyncio.AbstractEventLoop]]:
+    """The only Chromium of this process, and the loop of its synchronous interface.
+
+    Playwright leaves that loop marked as the running one between its calls. Asynchronous tests of
+    other modules need a loop in this thread too, so the mark is taken away between modules.
+    """
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=WITHIN_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield browser, loop
+        asyncio._set_running_loop(loop)
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launched: tuple[Any, asyncio.AbstractEventLoop]) -> Iterator[Any]:
+    """Chromium for the tests of a module."""
+    browser, loop = launched
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)
 
 
 class Visitor:
