@@ -7,6 +7,9 @@ PY := $(BIN)/python
 JOBS ?= 2
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+# Where it is set, each of the many processes would compile thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test strangers check bench demo demo-search install install-dev format lock clean
 
 run: install
