@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.classification import cases
 from config.models import Category
 from routing.classifier.features import (
     HEAD,
@@ -16,7 +17,7 @@ from routing.classifier.features import (
     words,
 )
 from routing.classifier.reader import Keywords
-from routing.classifier.structure import SIGNALS, signals
+from routing.classifier.structure import SIGNALS, Form, signals
 
 NAMES = tuple(SIGNALS)
 
@@ -84,6 +85,25 @@ def test_structure_is_recognised(name: str, prompt: str) -> None:
 def test_plain_prose_has_no_structure(name: str) -> None:
     prose = "Explain what every town where my family was born is known for, and how people live."
     assert signals(prose, [name])[0] == 0
+
+
+FORMS = {form for forms in SIGNALS.values() for form in forms}
+MATCHES = """
+    parseJson|my_name|f(x, y)|a => b|a == b|a != b|a && b|a || b|std::sort|p->next
+    Traceback (most recent|ValueError|keyError|NullPointerException|error: no|Warning: no
+    at com.Main.run(|Segmentation Fault|core dumped|stack trace|stacktrace|undefined reference
+    exit code 1|ENOENT|errno 2|panicked at|cannot find module|null pointer|nullPointer
+    $ ls|git push|pip3 install|kubectl get|apt-get update|run it --now|cat x | grep y
+    SELECT a FROM t|Insert  Into t|create table t|ALTER TABLE t|left join u|Group By n
+    \\frac{1}{2}|costs $x$|√2|±1|a^2|x ^ n|3 × 4|1 + 2|2x = 4|f(x)|)^-1|∑ n
+"""
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.pattern.pattern[:20])
+def test_no_match_is_missed_for_what_it_should_contain(form: Form) -> None:
+    lines = [case.prompt for case in cases("test")[::3]] + MATCHES.split("\n")
+    for text in [*lines, *(one for line in MATCHES.split("\n") for one in line.split("|"))]:
+        assert form.count(text) == min(len([*form.pattern.finditer(text)]), 3), text
 
 
 def _groups(*entries: str) -> Keywords:
