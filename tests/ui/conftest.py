@@ -39,6 +39,10 @@ FLAGS = [
     "MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
     "OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch",
 ]
+CALM = "Hello, how are you today?"
+"""A prompt of a category in which nobody loses patience, however slow the machine is."""
+ENDLESS = Behaviour(tokens=100_000, token_s=0.1)
+"""Ten words a second until the client leaves; many more would keep a slow machine from clicking."""
 WITHIN_MS = 20_000
 """A step that takes longer than this on a busy machine hangs."""
 
@@ -165,7 +169,13 @@ def write_config(folder: Path, upstream: str, edit: Callable[[dict[str, Any]], N
         "providers": [*providers, {"name": "unkeyed", "host": "locked", "model": "m"}],
         "priorities": dict.fromkeys(CATEGORIES, order),
         "fallback": {"provider": "cheap"},
-        "limits": {"ttft_s": 1.0, "stall_s": 0.5, "deadline_s": 60, "late_s": 20},
+        "limits": {
+            "ttft_s": 1.0,
+            "stall_s": 0.5,
+            "deadline_s": 60,
+            "late_s": 20,
+            "general": {"ttft_s": 50, "stall_s": 50},
+        },
         "ranking": {"explore_min": 0, "explore_max": 0},
         "breaker": {"failures": 1000, "window": 1000, "share": 1.0},
         "log": {"text": True},

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import Visitor
+from tests.ui.conftest import CALM, ENDLESS, Visitor
 from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
@@ -66,9 +66,9 @@ def test_an_example_is_asked_by_a_click(visitor: Visitor):
 
 def test_stop_stops_upstream_and_keeps_what_was_said(visitor: Visitor):
     upstream = visitor.site.upstream
-    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
+    upstream.behave("remote", ENDLESS)
     aborted = upstream.aborted
-    visitor.ask("Tell me everything.", "remote")
+    visitor.ask(CALM, "remote")
     expect(visitor.answer()).to_contain_text("word1")
     visitor.page.locator("#prompt .stop-button").click()
     visitor.see("stopped")
@@ -82,7 +82,7 @@ def test_closing_the_tab_stops_upstream(visitor: Visitor):
     upstream.behave("remote", Behaviour(tokens=1, gates={0: visitor.site.run(never())}))
     aborted = upstream.aborted
     called = upstream.requests
-    visitor.ask("Tell me nothing.", "remote")
+    visitor.ask(CALM, "remote")
     visitor.site.until(lambda: upstream.requests > called)
     visitor.page.close()
     visitor.site.until(lambda: upstream.aborted > aborted)
@@ -266,8 +266,8 @@ def test_a_double_click_on_send_does_not_stop_what_it_began(visitor: Visitor):
 
 def test_a_prompt_sent_while_another_runs_waits_in_the_box(visitor: Visitor):
     upstream = visitor.site.upstream
-    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.1))
-    visitor.ask("Tell me everything.", "remote")
+    upstream.behave("remote", ENDLESS)
+    visitor.ask(CALM, "remote")
     expect(visitor.answer()).to_contain_text("word1")
     visitor.ask("And then?")
     visitor.page.locator("#prompt .stop-button").click()
@@ -277,7 +277,7 @@ def test_a_prompt_sent_while_another_runs_waits_in_the_box(visitor: Visitor):
 
 
 def test_a_stop_that_comes_before_the_stream_is_not_lost(visitor: Visitor):
-    visitor.site.upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
+    visitor.site.upstream.behave("remote", ENDLESS)
     visitor.choose("provider", "remote")
     visitor.page.evaluate(
         """() => new MutationObserver((_, watcher) => {
@@ -287,16 +287,16 @@ def test_a_stop_that_comes_before_the_stream_is_not_lost(visitor: Visitor):
             stop.click();
         }).observe(document.querySelector('#prompt'), {childList: true, subtree: true})"""
     )
-    visitor.ask("Tell me everything.")
+    visitor.ask(CALM)
     visitor.see("stopped")
     expect(visitor.page.locator("#prompt .submit-button")).to_have_text("Send")
 
 
 def test_a_new_conversation_in_the_middle_of_an_answer_stays_empty(visitor: Visitor):
     upstream = visitor.site.upstream
-    upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.005))
+    upstream.behave("remote", ENDLESS)
     aborted = upstream.aborted
-    visitor.ask("Tell me everything.", "remote")
+    visitor.ask(CALM, "remote")
     expect(visitor.answer()).to_contain_text("word1")
     visitor.page.locator("#fresh").click()
     visitor.site.until(lambda: upstream.aborted > aborted)

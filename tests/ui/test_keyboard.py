@@ -5,9 +5,8 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import Visitor
+from tests.ui.conftest import CALM, ENDLESS, Visitor
 from tests.ui.test_page import BOARDS, show
-from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
 
@@ -22,8 +21,8 @@ def test_arrows_go_through_the_boards(visitor: Visitor):
 
 
 def test_escape_stops_an_answer(visitor: Visitor):
-    visitor.site.upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
-    visitor.ask("Tell me everything.", "remote")
+    visitor.site.upstream.behave("remote", ENDLESS)
+    visitor.ask(CALM, "remote")
     expect(visitor.answer()).to_contain_text("word1")
     visitor.page.keyboard.press("Escape")
     visitor.see("stopped")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import Visitor
+from tests.ui.conftest import CALM, ENDLESS, Visitor
 from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
@@ -32,8 +32,8 @@ def test_chat_panel_and_log_say_the_stored_reason(visitor: Visitor):
 
 
 def test_a_stopped_answer_is_stopped_in_chat_panel_and_log(visitor: Visitor):
-    visitor.site.upstream.behave("remote", Behaviour(tokens=100_000, token_s=0.02))
-    visitor.ask("Tell me everything.", "remote")
+    visitor.site.upstream.behave("remote", ENDLESS)
+    visitor.ask(CALM, "remote")
     expect(visitor.answer()).to_contain_text("word1")
     visitor.page.locator("#prompt .stop-button").click()
     request = visitor.see("stopped")
