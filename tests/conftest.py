@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
+from hypothesis import settings as hypothesis_settings
 
 from config.loader import load
 from config.models import Settings
@@ -17,6 +18,10 @@ from providers.embedded import EmbeddedLlama
 from providers.llama_server import BUNDLED_MODEL
 from runtime.services import classifier_for, shared_encoder
 from tests.upstream import Upstream
+
+# Hypothesis' own profile for build servers: the same examples each time, and no limit of 200 ms for
+# one of them, which a busy machine breaks.
+hypothesis_settings.load_profile("ci")
 
 CATEGORIES: dict[str, Any] = {
     "technical": {
