@@ -14,8 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from config.environment import quiet
 from config.loader import load
+from config.probe_sets import SHIPPED
 from discovery.events import render_event
 from discovery.result import render_table
 from discovery.search import Addresses, Search
@@ -71,6 +74,14 @@ fallback: {{provider: {OLD}}}
 limits: {{ttft_s: 10.0}}
 """
     )
+
+
+def ask_easy_ones(folder: Path) -> None:
+    """Try the newcomer with the shipped probes that a small model can pass and that end soon."""
+    shipped = yaml.safe_load((SHIPPED / f"{CATEGORY}.yaml").read_text("utf-8"))
+    shipped["probes"] = [probe for probe in shipped["probes"] if probe.get("level") == "easy"]
+    (folder / "probes").mkdir()
+    (folder / "probes" / f"{CATEGORY}.yaml").write_text(yaml.safe_dump(shipped), "utf-8")
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -158,6 +169,7 @@ async def run(folder: Path, data: Path, content: bytes) -> int:
         OpenRouter() as market,
     ):
         configure(folder, host)
+        ask_easy_ones(folder)
         before = (folder / "providers.yaml").read_text()
         name = await find_and_append(folder, data, hub, market)
         if name is None:
