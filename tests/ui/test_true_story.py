@@ -70,7 +70,7 @@ def test_a_row_far_down_opens_beside_it(visitor: Visitor):
     request = visitor.answered("How long do I boil an egg?", "swift")
     rows = visitor.site.run(visitor.site.router.services.log.get(request))
     for number in range(60):
-        later = {**rows, "request_id": f"later-{number}", "at": rows["at"] + 1 + number}
+        later = {**rows, "request_id": f"later-{number}", "at": rows["at"] + (number + 1) * 1e-6}
         visitor.site.run(visitor.site.router.services.log.write(later, []))
     visitor.tab("Log")
     visitor.page.locator(f'#log-rows tr[data-id="{request}"] td').nth(1).click()
