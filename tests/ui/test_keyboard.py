@@ -1,12 +1,9 @@
 """The page by keyboard, by headings, in small windows, and without its service."""
 
-from itertools import pairwise
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.ui.conftest import CALM, ENDLESS, Visitor
-from tests.ui.test_page import BOARDS, show
 
 pytestmark = pytest.mark.browser
 
@@ -26,18 +23,6 @@ def test_escape_stops_an_answer(visitor: Visitor):
     expect(visitor.answer()).to_contain_text("word1")
     visitor.page.keyboard.press("Escape")
     visitor.see("stopped")
-
-
-def test_no_board_skips_a_level_of_headings(visitor: Visitor):
-    visitor.answered("How long do I boil an egg?", "swift")
-    for board in BOARDS:
-        show(visitor, board)
-        levels = visitor.page.evaluate(
-            "() => [...document.querySelectorAll('h1,h2,h3,h4')].filter(h => h.checkVisibility())"
-            ".map(h => Number(h.tagName[1]))"
-        )
-        jumps = [pair for pair in pairwise(levels) if pair[1] > pair[0] + 1]
-        assert (board, jumps) == (board, [])
 
 
 @pytest.mark.parametrize("width", [390, 768, 1024])

@@ -1,5 +1,7 @@
 """The page itself: private, safe, reachable and legible."""
 
+from itertools import pairwise
+
 import httpx
 import pytest
 from playwright.sync_api import expect
@@ -98,12 +100,6 @@ def test_the_policy_blocks_what_would_leave_the_origin(visitor: Visitor):
     assert fetched == "blocked"
 
 
-def test_every_board_opens_without_leaving_the_origin(visitor: Visitor):
-    visitor.answered("What is the capital of Australia?", "swift")
-    for name in BOARDS:
-        show(visitor, name)
-
-
 def test_one_h1_and_headings_in_their_order(visitor: Visitor):
     visitor.answered("What is the capital of Australia?", "swift")
     levels = visitor.page.evaluate(
@@ -115,19 +111,25 @@ def test_one_h1_and_headings_in_their_order(visitor: Visitor):
     assert visitor.page.evaluate("() => document.documentElement.lang") == "en"
 
 
-def test_every_control_has_a_name(visitor: Visitor):
+NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, a[href]')]
+    .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
+    .filter(e => !(e.innerText || '').trim() && !e.getAttribute('aria-label')
+        && !e.labels?.length && !e.title && e.type !== 'file')
+    .map(e => e.outerHTML.slice(0, 160))"""
+LEVELS = """() => [...document.querySelectorAll('h1,h2,h3,h4')].filter(h => h.checkVisibility())
+    .map(h => Number(h.tagName[1]))"""
+
+
+def test_every_board_opens_names_its_controls_and_skips_no_level_of_headings(visitor: Visitor):
+    """And leaves the origin no more than any visitor does."""
     visitor.answered("What is the capital of Australia?", "swift")
     for name in (None, *BOARDS):
         if name:
             show(visitor, name)
-        nameless = visitor.page.evaluate(
-            """() => [...document.querySelectorAll('button, input, textarea, select, a[href]')]
-            .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
-            .filter(e => !(e.innerText || '').trim() && !e.getAttribute('aria-label')
-                && !e.labels?.length && !e.title && e.type !== 'file')
-            .map(e => e.outerHTML.slice(0, 160))"""
-        )
-        assert nameless == [], name
+        assert (name, visitor.page.evaluate(NAMELESS)) == (name, [])
+        levels = visitor.page.evaluate(LEVELS)
+        jumps = [pair for pair in pairwise(levels) if pair[1] > pair[0] + 1]
+        assert (name, jumps) == (name, [])
 
 
 def test_what_happens_is_said_politely(visitor: Visitor):
