@@ -100,17 +100,6 @@ def test_the_policy_blocks_what_would_leave_the_origin(visitor: Visitor):
     assert fetched == "blocked"
 
 
-def test_one_h1_and_headings_in_their_order(visitor: Visitor):
-    visitor.answered("What is the capital of Australia?", "swift")
-    levels = visitor.page.evaluate(
-        "() => [...document.querySelectorAll('h1,h2,h3,h4')].filter(h => h.checkVisibility())"
-        ".map(h => Number(h.tagName[1]))"
-    )
-    assert levels.count(1) == 1
-    assert levels[0] == 1
-    assert visitor.page.evaluate("() => document.documentElement.lang") == "en"
-
-
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, a[href]')]
     .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
     .filter(e => !(e.innerText || '').trim() && !e.getAttribute('aria-label')
@@ -123,11 +112,13 @@ LEVELS = """() => [...document.querySelectorAll('h1,h2,h3,h4')].filter(h => h.ch
 def test_every_board_opens_names_its_controls_and_skips_no_level_of_headings(visitor: Visitor):
     """And leaves the origin no more than any visitor does."""
     visitor.answered("What is the capital of Australia?", "swift")
+    assert visitor.page.evaluate("() => document.documentElement.lang") == "en"
     for name in (None, *BOARDS):
         if name:
             show(visitor, name)
         assert (name, visitor.page.evaluate(NAMELESS)) == (name, [])
         levels = visitor.page.evaluate(LEVELS)
+        assert (name, levels[0], levels.count(1)) == (name, 1, 1)
         jumps = [pair for pair in pairwise(levels) if pair[1] > pair[0] + 1]
         assert (name, jumps) == (name, [])
 
@@ -160,44 +151,6 @@ def test_states_differ_by_icon_word_and_stroke(visitor: Visitor):
             node.evaluate("n => getComputedStyle(n).borderWidth"),
         )
     assert all(len(set(column)) == 3 for column in zip(*looks.values(), strict=True))
-
-
-CONTRAST = """() => {
-  const parse = (c) => [...c.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
-  const lum = ([r, g, b]) => [r, g, b].map(v => v / 255)
-    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (e) => {
-    for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c[3] > 0.99) return c;
-    }
-    return [255, 255, 255, 1];
-  };
-  const bad = [];
-  for (const e of document.querySelectorAll('.rt-view *, #talk p, button, label span')) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.checkVisibility() || e.closest('[aria-hidden=true]')) continue;
-    const box = e.getBoundingClientRect();
-    if (box.width < 2 || box.height < 2) continue;
-    const [a, b] = [lum(parse(getComputedStyle(e).color)), lum(behind(e))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) bad.push(`${ratio.toFixed(2)} ${e.className} ${e.textContent.slice(0, 40)}`);
-  }
-  return bad;
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_is_enough_in_light_and_dark(site: Site, visitor_at, scheme: str):
-    visitor = visitor_at(site, color_scheme=scheme, reduced_motion="reduce")
-    visitor.open()
-    visitor.answered("Write a haiku about rain.", "tardy")
-    visitor.page.locator("#picture [data-badge=category] button").click()
-    assert visitor.page.evaluate(CONTRAST) == []
-    for name in BOARDS:
-        show(visitor, name)
-        assert visitor.page.evaluate(CONTRAST) == [], name
 
 
 def test_the_theme_can_be_switched_and_is_kept(visitor: Visitor):
