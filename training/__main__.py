@@ -2,8 +2,8 @@
 
 Needs `requirements-training.txt` and about half an hour of two cores. First every eighth writer is
 left out: what is then right on their prompts tells how well strangers are understood, and how far
-the probabilities must be tempered. Then a last epoch takes everything in. Last, the heads and
-neurons that others can replace are taken out. The results go to `routing/classifier/model`.
+the probabilities must be tempered. Then a last epoch takes everything in. The results are written
+to `routing/classifier/model`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from routing.classifier.classifier import MODEL
 from routing.classifier.learning import softmax, temperature
 from training import data, export
 from training.finetune import Plan, Tuned, Tuner
-from training.prune import narrowed
 from vectorstore.e5 import E5File
 
 APART = 8
 """One writer in so many is left out at first."""
-STAGES = ("measured", "final", "narrowed", "fitted")
 
 
 def main() -> int:
@@ -40,17 +38,17 @@ def main() -> int:
         "--every", type=int, default=1, help="learn from every so many-th prompt only, for a trial"
     )
     parser.add_argument(
-        "--temperature", type=float, default=0.98, help="near what the first stage prints"
+        "--temperature", type=float, default=0.92, help="near what the first stage prints"
     )
-    parser.add_argument("--stage", choices=STAGES, nargs="*")
+    parser.add_argument("--stage", choices=("measured", "final", "fitted"), nargs="*")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    stages = arguments.stage or STAGES
+    stages = arguments.stage or ("measured", "final", "fitted")
     prompts = data.everything(data.categories())
     writers = sorted({one.writer for one in prompts} - {data.SHIPPED})
     apart = [one for one in writers if zlib.crc32(one.encode()) % APART == 0]
     known, held = data.held_out(prompts, apart)
-    first, last, narrow = (arguments.work / f"{stage}.npz" for stage in STAGES[:3])
+    first, last = arguments.work / "measured.npz", arguments.work / "final.npz"
     known, held = known[:: arguments.every], held[:: arguments.every]
     plan = replace(Plan(), epochs=arguments.epochs, layers=arguments.layers, rank=arguments.rank)
     if "measured" in stages:
@@ -58,13 +56,8 @@ def main() -> int:
     if "final" in stages:
         last_plan = replace(plan, epochs=1, rate=plan.rate / 2, seed=1)
         _tune(last_plan, prompts[:: arguments.every], [], Tuned.load(first.read_bytes()), last)
-    if "narrowed" in stages:
-        tuned = Tuned.load(last.read_bytes())
-        left = narrowed(E5File.installed(), tuned, [prompts[row] for row in known])
-        narrow.write_bytes(export.adapter(left))
     if "fitted" in stages:
-        tuned = Tuned.load(last.read_bytes())
-        export.write(tuned, narrow.read_bytes(), arguments.temperature, arguments.out)
+        export.write(Tuned.load(last.read_bytes()), arguments.temperature, arguments.out)
     return 0
 
 

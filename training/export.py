@@ -20,39 +20,30 @@ from routing.classifier.weights import Weights
 from training import data, graph
 from training.data import Prompt
 from training.finetune import SHARPNESS, Tuned
-from training.model import Narrow
 from vectorstore.e5 import DIMENSIONS
 from vectorstore.prompt_encoder import ADAPTER, GRAPH, PromptEncoder
 
 FOLDS = 6
 
 
-def write(tuned: Tuned, narrow: bytes, divisor: float, folder: Path) -> None:
-    """Write the three files; `narrow` is an adapter, `divisor` the temperature that fits writers
-    who were left out."""
+def write(tuned: Tuned, divisor: float, folder: Path) -> None:
+    """Write the three files; `divisor` is the temperature that fits writers who were left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ADAPTER).write_bytes(narrow)
-    with np.load(folder / ADAPTER, allow_pickle=False) as arrays:
-        (folder / GRAPH).write_bytes(graph.encoder(tuned.plan.topic, graph.widths(arrays)))
+    (folder / GRAPH).write_bytes(graph.encoder(tuned.plan.topic, tuned.plan.layers))
+    (folder / ADAPTER).write_bytes(adapter(tuned))
     shipped = data.categories()
     encoder = PromptEncoder.load(folder)
     weights = classifier(tuned, divisor, shipped, encoder)
     (folder / WEIGHTS).write_bytes(weights.dump())
 
 
-def adapter(narrow: Sequence[Narrow]) -> bytes:
-    """What is left of the layers, and the low-rank changes in half precision, with a stamp."""
-    arrays: dict[str, np.ndarray] = {"layers": np.array(len(narrow))}
-    for number, one in enumerate(narrow):
-        if one.heads is not None:
-            arrays[f"l{number}.heads"] = one.heads.astype(np.uint8)
-        if one.neurons is not None:
-            arrays[f"l{number}.wide"] = one.neurons.astype(np.uint16)
-        for part, pair in one.changes.items():
-            for name, value in zip(("down", "up"), pair, strict=True):
-                arrays[f"l{number}.{part}.{name}"] = np.asarray(value, dtype=np.float16)
-        for part, value in one.vectors.items():
-            arrays[f"l{number}.{part}"] = np.asarray(value, dtype=np.float32)
+def adapter(tuned: Tuned) -> bytes:
+    """The low-rank changes in half precision, with a stamp of them."""
+    arrays: dict[str, np.ndarray] = {"layers": np.array(tuned.plan.layers)}
+    for number, changes in enumerate(tuned.changes, start=tuned.plan.topic):
+        for part, (down, up) in changes.items():
+            arrays[f"l{number}.{part}.down"] = np.asarray(down, dtype=np.float16)
+            arrays[f"l{number}.{part}.up"] = np.asarray(up, dtype=np.float16)
     content = hashlib.sha256(b"".join(one.tobytes() for one in arrays.values())).hexdigest()
     arrays["stamp"] = np.array(f"multilingual-e5-small q4 adapted {content[:16]}")
     buffer = io.BytesIO()

@@ -113,12 +113,13 @@ class Tuner:
 
     def states(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Each text's tokens after the untouched layers, float16 (tokens, 384)."""
-        tokens = embedded(self._file, texts)
+        tokens = [ends(self._file, view(divide(one))) for one in texts]
+        embedded = [self._file.embedded(ids) for ids in tokens]
         found: list[np.ndarray] = [np.empty(0)] * len(texts)
-        for rows in alike(tokens):
-            states = np.array(self._below(*batch(tokens, rows)))
+        for rows in _alike(np.argsort([len(one) for one in embedded], kind="stable")):
+            states = np.array(self._below(*_batch(embedded, rows)))
             for place, row in enumerate(rows):
-                found[row] = states[place, : len(tokens[row])].astype(np.float16)
+                found[row] = states[place, : len(embedded[row])].astype(np.float16)
         return found
 
     def tune(
@@ -145,9 +146,9 @@ class Tuner:
             for rows in _shuffled(states, random):
                 number += 1
                 rate = plan.rate * min(1, 10 * number / total) * max(0.02, 1 - number / total)
-                some = batch(states, rows, random, plan.dropped)
+                batch = _batch(states, rows, random, plan.dropped)
                 target = (classes[rows], kinds[rows], importance[rows].astype(np.float32))
-                learned, memory, _ = step(learned, memory, number, rate, some, target)
+                learned, memory, _ = step(learned, memory, number, rate, batch, target)
             values = jax.tree.map(np.array, learned)
             tuned = Tuned(**values, intents=tuple(intents), plan=plan)
             report(epoch, tuned)
@@ -157,8 +158,8 @@ class Tuner:
         """What is asked by these texts, in full precision: (texts, 384) of length 1."""
         states = self.states(texts)
         found = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
-        for rows in alike(states):
-            found[rows] = np.array(self._vectors(tuned.changes, *batch(states, rows)))
+        for rows in _alike(np.argsort([len(one) for one in states], kind="stable")):
+            found[rows] = np.array(self._vectors(tuned.changes, *_batch(states, rows)))
         return found
 
     def _above(self, changes: list[Arrays], states: Any, mask: Any) -> Any:
@@ -225,23 +226,17 @@ def _shuffled(states: Sequence[np.ndarray], random: np.random.Generator) -> Iter
     order, batches = random.permutation(len(states)), []
     for start in range(0, len(order), 8 * BATCH):
         some = order[start : start + 8 * BATCH]
-        batches += [some[rows] for rows in alike([states[row] for row in some])]
+        some = some[np.argsort([len(states[row]) for row in some], kind="stable")]
+        batches += _alike(some)
     for number in random.permutation(len(batches)):
         yield batches[number]
 
 
-def embedded(file: E5File, texts: Sequence[str]) -> list[np.ndarray]:
-    """The tokens of prompts as the application embeds them, before any layer."""
-    return [file.embedded(ends(file, view(divide(one)))) for one in texts]
-
-
-def alike(states: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The rows of batches of texts, the shortest first."""
-    order = np.argsort([len(one) for one in states], kind="stable")
+def _alike(order: np.ndarray) -> list[np.ndarray]:
     return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
 
 
-def batch(
+def _batch(
     states: Sequence[np.ndarray],
     rows: np.ndarray,
     random: np.random.Generator | None = None,
@@ -250,11 +245,11 @@ def batch(
     """States and mask of some texts, padded."""
     longest = max(len(states[row]) for row in rows)
     length = math.ceil(longest / _WIDE) * _WIDE
-    padded = np.zeros((len(rows), length, DIMENSIONS), dtype=np.float32)
+    batch = np.zeros((len(rows), length, DIMENSIONS), dtype=np.float32)
     mask = np.zeros((len(rows), length), dtype=np.float32)
     for place, row in enumerate(rows):
         one = states[row]
-        padded[place, : len(one)], mask[place, : len(one)] = one, 1
+        batch[place, : len(one)], mask[place, : len(one)] = one, 1
         if random is not None and len(one) > 6 * _KEPT:
             mask[place, _KEPT : len(one)] *= random.random(len(one) - _KEPT) >= dropped
-    return padded, mask
+    return batch, mask

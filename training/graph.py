@@ -6,14 +6,12 @@ own operators (domain com.microsoft).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
 from onnx import TensorProto, helper
 
 from vectorstore.e5 import DIMENSIONS
-from vectorstore.prompt_encoder import HEAD, HEADS, WIDTH
+from vectorstore.prompt_encoder import WIDTH
 
+HEADS = 12
 EPSILON = 1e-12
 _OWN = "com.microsoft"
 _STANDARD = ("Add", "LayerNormalization", "Split", "ReduceMean", "Concat")
@@ -52,16 +50,14 @@ class _Builder:
     def normal(self, name: str) -> list[str]:
         return [self.weight(f"{name}.{part}", TensorProto.FLOAT, DIMENSIONS) for part in "wb"]
 
-    def layer(self, states: str, name: str, heads: int, neurons: int) -> str:
-        seen = heads * HEAD
-        both = self.times(states, f"{name}.qkv", DIMENSIONS, 3 * seen)
+    def layer(self, states: str, name: str) -> str:
+        both = self.times(states, f"{name}.qkv", DIMENSIONS, 3 * DIMENSIONS)
         parts = self.node("Split", [both], 3, axis=2)
-        attended = self.node("MultiHeadAttention", parts, num_heads=heads)[0]
-        attended = self.times(attended, f"{name}.ao", seen, DIMENSIONS)
-        states = self.added(states, attended, f"{name}.aln")
-        wide = self.node("Gelu", [self.times(states, f"{name}.fi", DIMENSIONS, neurons)])[0]
-        change = self.times(wide, f"{name}.fo", neurons, DIMENSIONS)
-        return self.added(states, change, f"{name}.oln")
+        seen = self.node("MultiHeadAttention", parts, num_heads=HEADS)[0]
+        seen = self.times(seen, f"{name}.ao", DIMENSIONS, DIMENSIONS)
+        states = self.added(states, seen, f"{name}.aln")
+        wide = self.node("Gelu", [self.times(states, f"{name}.fi", DIMENSIONS, WIDTH)])[0]
+        return self.added(states, self.times(wide, f"{name}.fo", WIDTH, DIMENSIONS), f"{name}.oln")
 
     def added(self, states: str, change: str, name: str) -> str:
         """Not by onnxruntime's fused operator, which takes six times as long as these two."""
@@ -72,30 +68,15 @@ class _Builder:
         return self.node("LayerNormalization", inputs, epsilon=EPSILON, axis=-1)[0]
 
 
-def widths(adapter: Mapping[str, np.ndarray]) -> list[tuple[int, int]]:
-    """The heads and the neurons that an adapter keeps of each layer."""
-
-    def count(name: str, all_: int) -> int:
-        return len(adapter[name]) if name in adapter else all_
-
-    return [
-        (count(f"l{number}.heads", HEADS), count(f"l{number}.wide", WIDTH))
-        for number in range(int(adapter["layers"]))
-    ]
-
-
-def encoder(topic: int, widths: Sequence[tuple[int, int]]) -> bytes:
+def encoder(topic: int, layers: int) -> bytes:
     """A graph from embedded tokens (1, tokens, 384) to a vector (1, 768): the mean over the tokens
-    after the last layer, then the one after layer number `topic`.
-
-    `widths` are the heads and the neurons of each layer.
-    """
+    after the last layer, then the one after layer number `topic`."""
     made = _Builder()
     states = made.normalised("states", "emb.ln")
     means = []
-    for number, (heads, neurons) in enumerate(widths):
-        states = made.layer(states, f"l{number}", heads, neurons)
-        if number + 1 in (topic, len(widths)):
+    for number in range(layers):
+        states = made.layer(states, f"l{number}")
+        if number + 1 in (topic, layers):
             means.append(made.node("ReduceMean", [states], axes=[1], keepdims=0)[0])
     made.nodes.append(helper.make_node("Concat", means[::-1], ["vector"], axis=1))
     graph = helper.make_graph(

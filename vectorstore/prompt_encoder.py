@@ -19,9 +19,7 @@ MOST_TOKENS = 48
 each token, on one thread. With 72, two of 372 public prompts more are classified correctly; with
 40, four fewer."""
 WIDTH = 4 * DIMENSIONS
-"""Neurons of a feed-forward layer, before any were pruned."""
-HEADS, HEAD = 12, 32
-"""Attention heads of a layer, before any were pruned, and the dimensions of each."""
+"""Width of a feed-forward layer."""
 
 
 class PromptEncoder:
@@ -85,56 +83,29 @@ def _weights(file: E5File, adapter: Mapping[str, np.ndarray]) -> Iterator[tuple[
     """All tensors of the graph by name, from the model's file and the adapter."""
     for part in ("emb.ln.w", "emb.ln.b"):
         yield part, file.vector(part)
-    for number in range(int(adapter["layers"])):
-        layer = _Layer(file, adapter, f"l{number}.")
-        for name, parts in (("qkv", "qkv"), ("ao", ("ao",)), ("fi", ("fi",)), ("fo", ("fo",))):
-            yield f"l{number}.{name}.b", np.concatenate([layer.vector(f"{p}.b") for p in parts])
-            matrix = np.concatenate([layer.matrix(part) for part in parts])
-            for part, value in quantised(matrix).items():
-                yield f"l{number}.{name}.{part}", value
+    for layer in range(int(adapter["layers"])):
+        for name, parts, inputs in (
+            ("qkv", ("q", "k", "v"), DIMENSIONS),
+            ("ao", ("ao",), DIMENSIONS),
+            ("fi", ("fi",), DIMENSIONS),
+            ("fo", ("fo",), WIDTH),
+        ):
+            rows = [_adapted(file, adapter, f"l{layer}.{part}", inputs) for part in parts]
+            biases = [file.vector(f"l{layer}.{part}.b") for part in parts]
+            yield f"l{layer}.{name}.b", np.concatenate(biases)
+            for part, value in quantised(np.concatenate(rows)).items():
+                yield f"l{layer}.{name}.{part}", value
         for part in ("aln.w", "aln.b", "oln.w", "oln.b"):
-            yield f"l{number}.{part}", layer.vector(part)
+            yield f"l{layer}.{part}", file.vector(f"l{layer}.{part}")
 
 
-class _Layer:
-    """The tensors of one layer: what is kept of the model's, with the adapter's changes."""
-
-    def __init__(self, file: E5File, adapter: Mapping[str, np.ndarray], name: str) -> None:
-        self._file, self._adapter, self._name = file, adapter, name
-        self._rows, self._inputs = kept(adapter.get(f"{name}heads"), adapter.get(f"{name}wide"))
-
-    def matrix(self, part: str) -> np.ndarray:
-        """A matrix (outputs, inputs) with its low-rank change, if it has one."""
-        name = self._name + part
-        matrix = self._file.matrix(f"{name}.w", WIDTH if part == "fo" else DIMENSIONS)
-        matrix = matrix[self._rows.get(part, slice(None))][:, self._inputs.get(part, slice(None))]
-        if f"{name}.down" in self._adapter:
-            down, up = (self._adapter[f"{name}.{x}"].astype(np.float32) for x in ("down", "up"))
-            matrix = matrix + (down @ up).T
-        return matrix
-
-    def vector(self, part: str) -> np.ndarray:
-        """A vector: the adapter's, if it has one."""
-        name = self._name + part
-        if name in self._adapter:
-            return self._adapter[name].astype(np.float32)
-        vector = self._file.vector(name)
-        return vector[self._rows.get(part.partition(".")[0], slice(None))]
-
-
-def kept(
-    heads: np.ndarray | None, wide: np.ndarray | None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Which outputs and which inputs of a layer's matrices are left, by the numbers of the heads
-    and neurons that are kept; matrices that are whole are missing."""
-    rows: dict[str, np.ndarray] = {}
-    inputs: dict[str, np.ndarray] = {}
-    if heads is not None:
-        inputs["ao"] = (heads.astype(int)[:, None] * HEAD + np.arange(HEAD)).ravel()
-        rows |= dict.fromkeys("qkv", inputs["ao"])
-    if wide is not None:
-        rows["fi"] = inputs["fo"] = wide.astype(int)
-    return rows, inputs
+def _adapted(file: E5File, adapter: Mapping[str, np.ndarray], name: str, inputs: int) -> np.ndarray:
+    """A matrix (outputs, inputs) with its low-rank change, if it has one."""
+    matrix = file.matrix(f"{name}.w", inputs)
+    if f"{name}.down" in adapter:
+        down, up = (adapter[f"{name}.{part}"].astype(np.float32) for part in ("down", "up"))
+        matrix = matrix + (down @ up).T
+    return matrix
 
 
 def quantised(matrix: np.ndarray) -> dict[str, np.ndarray]:
