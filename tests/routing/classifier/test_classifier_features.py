@@ -87,7 +87,7 @@ def test_plain_prose_has_no_structure(name: str) -> None:
     assert signals(prose, [name])[0] == 0
 
 
-FORMS = {form for forms in SIGNALS.values() for form in forms}
+FORMS = list(dict.fromkeys(form for forms in SIGNALS.values() for form in forms))
 MATCHES = """
     parseJson|my_name|f(x, y)|a => b|a == b|a != b|a && b|a || b|std::sort|p->next
     Traceback (most recent|ValueError|keyError|NullPointerException|error: no|Warning: no
