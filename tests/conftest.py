@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
-from hypothesis import settings as hypothesis_settings
 
 from config.loader import load
 from config.models import Settings
@@ -19,9 +18,17 @@ from providers.llama_server import BUNDLED_MODEL
 from runtime.services import classifier_for, shared_encoder
 from tests.upstream import Upstream
 
-# Hypothesis' own profile for build servers: the same examples each time, and no limit of 200 ms for
-# one of them, which a busy machine breaks.
-hypothesis_settings.load_profile("ci")
+
+def pytest_configure() -> None:
+    """Use Hypothesis' own profile for build servers: the same examples each time, and no limit of
+    200 ms for one of them, which a busy machine breaks.
+
+    Imported here, since other people's suites take this module's constants where it is missing.
+    """
+    from hypothesis import settings as hypothesis_settings
+
+    hypothesis_settings.load_profile("ci")
+
 
 CATEGORIES: dict[str, Any] = {
     "technical": {
