@@ -164,13 +164,20 @@ class Handlers:
     async def respond(
         self, conversation: Conversation, request: gr.Request
     ) -> AsyncIterator[Frame]:
-        """Frames of the answer; only the two live outputs, because each one costs."""
-        frames = self.service.answer(conversation, tab_of(request))
+        """Frames of the answer; only the two live outputs, because each one costs.
+
+        Where there is none, that nothing changes: Gradio takes an end without a frame for empty
+        outputs, and would clear the chat.
+        """
+        frames, drawn = self.service.answer(conversation, tab_of(request)), False
         async with aclosing(frames):  # type: ignore[type-var]
             async for view in frames:
                 if conversation.over:
-                    return
+                    break
+                drawn = True
                 yield conversation.messages(), picture(view)
+        if not drawn:
+            yield gr.skip(), gr.skip()
 
     def idle(self, conversation: Conversation) -> object:
         """Give the box back, unless the next prompt runs already. Where the conversation was left

@@ -1,6 +1,7 @@
 """Chatting with the page in a real browser."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -262,6 +263,21 @@ def test_a_double_click_on_send_does_not_stop_what_it_began(visitor: Visitor):
     visitor.page.locator("#prompt .submit-button").dblclick(delay=60)
     visitor.see("done")
     expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+
+
+def test_an_empty_prompt_leaves_the_chat_as_it_is(visitor: Visitor):
+    request = visitor.answered("How long do I boil an egg?", "swift")
+    handled: list[str] = []
+
+    def both_handled(response: Any) -> bool:
+        handled.extend([response.url] if "/run/" in response.url else [])
+        return len(handled) == 2  # what begins, and, once the stream has ended, what gives back
+
+    with visitor.page.expect_event("response", both_handled):
+        visitor.page.locator("#prompt textarea").press("Enter")
+    visitor.page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+    assert visitor.page.locator("#picture .rt-view").get_attribute("data-request") == request
 
 
 def test_a_prompt_sent_while_another_runs_waits_in_the_box(visitor: Visitor):
