@@ -141,7 +141,7 @@ def test_files_are_asked_with_shown_and_survive_reload_retry_edit_and_fork(visit
     page, site = visitor.page, visitor.site
     site.upstream.behave("remote", Behaviour(text="A teal square."))
     attach(visitor, CAT, NOTES, taken=2)
-    visitor.answered("What is in these?", "remote")
+    first = visitor.answered("What is in these?", "remote")
     expect(page.locator("#attached .rt-chip")).to_have_count(0)
     turn = page.locator("#talk .user-row")
     expect(turn.locator("img")).to_have_attribute("alt", "cat _i_.png")
@@ -159,12 +159,13 @@ def test_files_are_asked_with_shown_and_survive_reload_retry_edit_and_fork(visit
     visitor.see("done", other_than=before)
     assert messages(site)[0]["content"] == said
     page.locator("#talk .bot-row").first.locator(".message-content").first.click()
+    page.wait_for_selector(f'#picture .rt-view[data-request="{first}"]')
     page.get_by_role("button", name="Edit prompt").click()
     page.get_by_label("The prompt").fill("What is in both?")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#talk .user-row")).to_have_count(1)
     expect(turn.locator("img")).to_have_count(1)
-    visitor.see("done")
+    visitor.see("done", other_than=first)
     assert messages(site)[-1]["content"][1:] == said[1:]
     page.get_by_role("button", name="Fork from here").click()
     page.locator("#chats summary").click()
