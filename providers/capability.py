@@ -14,7 +14,8 @@ _CANNOT = re.compile(
     r"|unsupported|(?:does|do)(?: not|n't) (?:support|accept|have|allow)|no support"
     r"|cannot (?:process|read|use|handle|accept)|no endpoints? found|requires? --|needs? --"
     r"|invalid (?:content )?type|must be a string|expected (?:a )?string|should be a valid string"
-    r"|unknown (?:parameter|argument|field|content)|unrecogni[sz]ed|extra (?:inputs|fields)",
+    r"|unknown (?:parameter|argument|field|content|variant)|unrecogni[sz]ed"
+    r"|extra (?:inputs|fields)",
     re.IGNORECASE,
 )
 _ABOUT: dict[Capability, re.Pattern[str]] = {
@@ -48,6 +49,22 @@ _CALLERS_OWN = re.compile(
     re.IGNORECASE,
 )
 """The refusal is about this request's schema or messages, not about such requests in general."""
+_ONE_FORM = re.compile(
+    r"\b(?:image|audio|video|application|text)/(?!image|audio|video|text|vision)[a-z*]"
+    r"|\b(?:file|image|audio|media|document|mime)[_ ]?(?:type|format|extension|codec)s?\b"
+    r"|base64|\bdata[ -]ur[il]|\burls\b"
+    r"|multiple|more than|greater than|less than|exceed|at most|up to|too many"
+    r"|only (?:one|a single|\d)|maximum|parallel"
+    r"|keyword|schema (?:contains|features?|conversion)"
+    r"|together|combin|in conjunction|at the same time|simultaneous|thinking"
+    r"|(?:with|when|while|without) (?:stream|tools?\b|json|response|function|system|reasoning)"
+    r"|system (?:prompt|message|role)",
+    re.IGNORECASE,
+)
+"""The refusal is about one form, one value or one combination: a GIF, a second picture, `required`
+tools beside thoughts. The model may still be asked for the rest."""
+_QUOTED = re.compile(r"\b(?:data:|https?://)\S+")
+_CHOICE = re.compile(r"tool[_ ]choice", re.IGNORECASE)
 
 
 def refused_capability(status: int, body: bytes, sent: dict[str, object]) -> Capability | None:
@@ -56,9 +73,13 @@ def refused_capability(status: int, body: bytes, sent: dict[str, object]) -> Cap
     if status not in _STATUSES:
         return None
     reply = error_in_body(body) or ErrorReply(body.decode("utf-8", "replace"), frozenset(), "")
-    said = f"{reply.param} {reply.words}"
-    if _CALLERS_OWN.search(said) or not (_CANNOT.search(said) or "unsupported" in str(reply.codes)):
+    said = _QUOTED.sub(" ", f"{reply.param} {reply.words}")
+    if _CALLERS_OWN.search(said) or _ONE_FORM.search(said):
         return None
+    if not (_CANNOT.search(said) or "unsupported" in str(reply.codes)):
+        return None
+    if sent.get("tool_choice") not in (None, "auto", "none"):
+        said = _CHOICE.sub(" ", said)  # how tools are to be used is not whether
     return next((asked for asked in asked_of(sent) if _ABOUT[asked].search(said)), None)
 
 

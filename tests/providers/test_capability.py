@@ -16,6 +16,12 @@ FORM: dict[str, Any] = {
     "response_format": {"type": "json_schema"},
 }
 
+MUST: dict[str, Any] = {**TOOLS, "tool_choice": "required"}
+BOTH: dict[str, Any] = {**TOOLS, "response_format": {"type": "json_object"}}
+FILE: dict[str, Any] = {"messages": [{"role": "user", "content": [{"type": "file"}]}]}
+RECORDING: dict[str, Any] = {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}
+CHANCES: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "logprobs": True}
+
 
 @pytest.mark.parametrize(
     ("status", "words", "sent", "lacks"),
@@ -81,6 +87,8 @@ FORM: dict[str, Any] = {
         (422, "body.tools: Extra inputs are not permitted", TOOLS, "tools"),
         (400, "Unrecognized request argument supplied: tools", TOOLS, "tools"),
         (400, "Unrecognized request arguments supplied: tool_choice, tools", TOOLS, "tools"),
+        (400, "messages[0]: unknown variant `image_url`, expected `text`", LOOK, "images"),
+        (400, "no support for image input: data:image/png;base64,iVBORw0KGgo", LOOK, "images"),
     ],
 )
 def test_a_refusal_names_the_capability_that_was_asked_for(
@@ -88,3 +96,38 @@ def test_a_refusal_names_the_capability_that_was_asked_for(
 ) -> None:
     body = json.dumps({"error": {"message": words}}).encode()
     assert refused_capability(status, body, sent) == lacks
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        ("Unsupported MIME type: image/gif", LOOK),
+        ("File type image/avif is not supported", LOOK),
+        ("image URLs are not supported, please use base64 encoded data instead", LOOK),
+        ("Multiple images are not supported", LOOK),
+        ("This model does not support more than one image per message", LOOK),
+        ("Images are not allowed in system messages", LOOK),
+        ("system prompts are not supported together with images", LOOK),
+        ("Expected a data URL of type application/pdf, but got unsupported 'text/plain'.", FILE),
+        ("Unsupported file format: .csv", FILE),
+        ("Unsupported audio format: m4a. Supported: wav, mp3", RECORDING),
+        ("tool_choice does not support being set to required or object in thinking mode", MUST),
+        ("Thinking may not be enabled when tool_choice forces tool use.", MUST),
+        ("this model does not support this tool_choice", MUST),
+        ("Function calling with a response mime type: 'application/json' is unsupported", BOTH),
+        ("tools and response_format are not supported together", BOTH),
+        ("Parallel tool calls are not supported", TOOLS),
+        ("Streaming is not supported with tools", TOOLS),
+        ("json_schema: keyword 'pattern' is not supported", FORM),
+        ("The JSON schema contains a feature not supported by the grammar: response_format", FORM),
+        ("Unsupported schema keyword in response_format: oneOf", FORM),
+        ("top_logprobs greater than 5 is not supported", CHANCES),
+        ("logprobs are not supported together with streaming", CHANCES),
+    ],
+)
+def test_a_refusal_of_a_form_a_value_or_a_combination_names_no_capability(
+    words: str, sent: dict[str, Any]
+) -> None:
+    """Else one caller's GIF would keep everybody's pictures from that model for a week."""
+    body = json.dumps({"error": {"message": words}}).encode()
+    assert refused_capability(400, body, sent) is None
