@@ -24,7 +24,7 @@ from providers.chunk import Bounds
 from providers.failures import Place, from_exception, from_response
 from providers.finish import FinishWords
 from providers.pool import CONNECT_S, CONNECTIONS, Address, Endpoint, Pool, Sending
-from providers.request import THOUGHTS, payload, refusals, without
+from providers.request import THOUGHTS, payload, refusals, remembered, without
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -159,7 +159,8 @@ class OpenAIChat:
                     error.kind, error.lacks = "capability", lacks
                 raise error
             refused |= more
-            self.pool.refusals[self.model] = refused
+            known = self.pool.refusals.get(self.model, frozenset())
+            self.pool.refusals[self.model] = remembered(known, more)
 
     async def _send(
         self, address: Address, place: Place, path: str, body: bytes | None

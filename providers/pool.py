@@ -82,7 +82,7 @@ class Pool:
     host_name: str
     host: Host
     refusals: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Parameters that a model here rejected; see `providers.request`."""
+    """Parameters, and values of them, that a model here rejected; see `providers.request`."""
     unknown_words: set[str] = field(default_factory=set)
     """Unknown finish reasons of this host; see `providers.finish`."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import cast
@@ -44,6 +45,18 @@ _REFUSED = re.compile(
 _REFUSING_CODES = frozenset(
     {"unsupported_parameter", "unknown_parameter", "extra_forbidden", "unsupported_value"}
 )
+_ONLY_DEFAULT = re.compile(r"\bdefault\b|fixed", re.IGNORECASE)
+_OF_VALUE = re.compile(
+    r"(?:must|should|may only|can only) be\b|\bexpected\b|\bone of\b|\brange\b|\bbetween\b"
+    r"|(?:supported|valid|allowed|permitted) (?:values|options)"
+    r"|(?:unknown|invalid|unsupported) (?:value|variant|option)"
+    r"|(?:greater|less|more|higher|lower|larger|smaller) than|exceed|too (?:large|small|high|low)"
+    r"|\bat (?:most|least)\b|\b(?:maximum|minimum)\b|[≤≥]|\s[<>]=?\s",
+    re.IGNORECASE,
+)
+"""The host takes the parameter, but not this value of it."""
+MOST_VALUES = 200
+"""Refused values that are remembered for a model; with more, they are learned again."""
 _WAYS = {"stream_options": r"stream_options|include_usage"}
 """A host's possible names for one of our parameters."""
 
@@ -107,26 +120,43 @@ def _sent(message: Message) -> Message:
 
 
 def without(wanted: dict[str, object], refused: frozenset[str]) -> dict[str, object]:
-    """The body without the rejected parameters; a renamed one uses its other name, unless that was
-    rejected too."""
-    kept = {name: value for name, value in wanted.items() if name not in refused}
+    """The body without the rejected parameters and values; a renamed parameter uses its other name,
+    unless that was rejected too."""
+    kept = {name: value for name, value in wanted.items() if _takes(name, value, refused)}
     for name, other in RENAMED.items():
-        if name in wanted and name in refused and other not in refused:
+        if name in wanted and name in refused and _takes(other, wanted[name], refused):
             kept.setdefault(other, wanted[name])
     return kept
 
 
+def _takes(name: str, value: object, refused: frozenset[str]) -> bool:
+    return name not in refused and not (name in SPARE and _valued(name, value) in refused)
+
+
 def refusals(status: int, body: bytes, sent: dict[str, object]) -> frozenset[str]:
-    """The optional parameters named in a refusal, so that the call can be repeated without them."""
+    """What a refusal names of the optional parameters, so that the call can be repeated without it:
+    their names, or `name=value` where only that value is rejected."""
     if status not in (400, 404, 405, 422, 501):
         return frozenset()
     reply = error_in_body(body) or ErrorReply(body.decode("utf-8", "replace"), frozenset(), "")
     named = {name for name in SPARE & sent.keys() if _names(name, reply.param)}
-    if named and (_REFUSING_CODES & reply.codes or _REFUSED.search(reply.words)):
-        return frozenset(named)
-    if not _REFUSED.search(reply.words):
+    if not (_REFUSED.search(reply.words) or (named and _REFUSING_CODES & reply.codes)):
         return frozenset()
-    return frozenset(n for n in SPARE & sent.keys() if _names(n, _head(reply.words)))
+    named = named or {name for name in SPARE & sent.keys() if _names(name, _head(reply.words))}
+    if _OF_VALUE.search(reply.words) and not _ONLY_DEFAULT.search(reply.words):
+        return frozenset(_valued(name, sent[name]) for name in named)
+    return frozenset(named)
+
+
+def remembered(known: frozenset[str], more: frozenset[str]) -> frozenset[str]:
+    """What is left out of later calls: all rejected parameters, and a bounded number of values."""
+    both = known | more
+    values = {entry for entry in both if "=" in entry}
+    return both if len(values) <= MOST_VALUES else (both - values) | more
+
+
+def _valued(name: str, value: object) -> str:
+    return f"{name}={json.dumps(value, sort_keys=True, default=str)}"
 
 
 def _names(parameter: str, text: str) -> bool:

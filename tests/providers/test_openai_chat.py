@@ -227,6 +227,57 @@ async def test_max_tokens_goes_under_its_newer_name_where_the_older_is_refused(
     assert "max_tokens" not in upstream.log[1].body
 
 
+VALUES = [
+    ("reasoning_effort", "max", "low", "Unsupported value: 'max' is not supported with the 'first'"
+     " model. Supported values are: 'low', 'medium', and 'high'."),
+    ("temperature", 1.5, 0.5, "Invalid parameter: temperature must be between 0 and 1"),
+    ("max_tokens", 50_000, 9, "max_tokens > 4096 is not supported for this model"),
+    ("seed", 2**60, 7, "seed: not allowed, must be less than 2147483647"),
+    ("verbosity", "loud", "low", "verbosity: unknown variant `loud`, expected `low`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "refused", "taken", "words"), VALUES)
+async def test_a_refused_value_takes_the_parameter_from_no_other_caller(
+    name: str, refused: object, taken: object, words: str, chat: ChatProvider, upstream: Upstream
+) -> None:
+    said = {"message": words, "param": name, "code": "unsupported_value"}
+    no, yes = Behaviour(status=400, body={"error": said}), Behaviour()
+    upstream.respond("first", lambda call: no if call.body.get(name) == refused else yes)
+
+    async def asked(value: object) -> list[object]:
+        begun = upstream.requests
+        assert (await ask(chat, options=CallOptions(extra={name: value}))).error is None
+        return [call.body.get(name) for call in upstream.log[begun:]]
+
+    assert await asked(refused) == [refused, None]
+    assert await asked(taken) == [taken]
+    assert await asked(refused) == [None]
+
+
+async def test_a_value_that_is_refused_under_the_newer_name_is_left_out(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    renamed = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    for words in (renamed, "max_completion_tokens: not supported, must be at most 4096"):
+        upstream.enqueue(Behaviour(status=400, body=error_body(words, "x")))
+    assert (await ask(chat, options=CallOptions(max_tokens=5000))).error is None
+    assert not {"max_tokens", "max_completion_tokens"} & upstream.log[-1].body.keys()
+    assert (await ask(chat, options=CallOptions(max_tokens=9))).error is None
+    assert upstream.log[-1].body["max_completion_tokens"] == 9
+
+
+async def test_a_parameter_of_which_only_the_default_is_taken_is_left_out_for_all(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    words = "'temperature' does not support 0.2 with this model. Only the default (1) value is"
+    body = error_body(f"Unsupported value: {words} supported.", "x", "unsupported_value")
+    upstream.enqueue(Behaviour(status=400, body=body))
+    for temperature in (0.2, 0.3):
+        assert (await ask(chat, options=CallOptions(temperature=temperature))).error is None
+    assert ["temperature" in call.body for call in upstream.log] == [True, False, False]
+
+
 async def test_a_refusal_of_something_else_is_not_asked_again(
     chat: ChatProvider, upstream: Upstream
 ) -> None:
