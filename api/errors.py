@@ -151,8 +151,12 @@ def stopping() -> Problem:
     return Problem(503, message, SERVER, "shutting_down", headers={"retry-after": "5"})
 
 
+_THE_REQUESTS = frozenset({"bad_request", "capability", "context_length"})
+"""Errors that the same request would meet again."""
+
+
 def _no_answer(answer: Answer) -> Problem:
-    """Nobody answered: the prompt's fault if all providers say so, else theirs."""
+    """Nobody answered: the request's fault if all providers say so, else theirs."""
     message, router = answer.error or "no provider answered", router_object(answer)
     if answer.error_kind == "content_filter":
         return Problem(400, message, code="content_filter", param="messages", router=router)
@@ -162,6 +166,9 @@ def _no_answer(answer: Answer) -> Problem:
     if failed == {"context_length"}:
         code = "context_length_exceeded"
         return Problem(400, message, code=code, param="messages", router=router)
+    skipped = any(row["outcome"] == "skipped" for row in answer.attempts)
+    if failed and failed <= _THE_REQUESTS and not skipped:  # who was skipped might have taken it
+        return Problem(400, message, router=router)
     wait_s = answer.retry_after_s
     headers = {} if wait_s is None else _retry_after(wait_s)
     return Problem(503, message, SERVER, "no_answer", headers=headers, router=router)

@@ -100,6 +100,26 @@ async def test_a_prompt_too_long_for_everybody_is_the_prompts_fault(
     assert error.code == "context_length_exceeded"
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Behaviour(rejects=("stop",))],
+        [Behaviour(rejects=("stop",)), FAULTS["context length"]],
+        [Behaviour(status=422, body={"detail": "no"})],
+    ],
+)
+async def test_what_every_provider_rejects_is_the_requests_fault(
+    faults: list[Behaviour], client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    """A status of the server's own would be tried again, by clients and by batches."""
+    for place, name in enumerate(("first", "second", "cheap")):
+        upstream.behave(name, faults[place % len(faults)])
+    for stream in (True, False):
+        error = await failure(client, stream=stream, stop=["END"])
+        assert isinstance(error, openai.BadRequestError)
+        assert "first at upstream" in error.message
+
+
 async def test_a_full_queue_says_when_to_come_back(
     serve: Serve, settings: Make, upstream: Upstream
 ) -> None:
