@@ -232,7 +232,7 @@ def test_a_model_is_found_tried_asked_about_appended_and_taken_back(tmp_path_fac
         expect(trial).not_to_contain_text("Appended as")
         expect(trial.locator('[data-state="done"]')).to_be_visible()
         assert written.read_text() == before
-        visitor.context.close()
+        visitor.leave()
 
 
 def test_a_search_of_the_command_line_is_refused_on_the_page(tmp_path_factory, visitor_at):
@@ -253,7 +253,7 @@ def test_a_search_of_the_command_line_is_refused_on_the_page(tmp_path_factory, v
         question.get_by_role("button", name="Refuse").click()
         expect(question).to_have_count(0)
         assert (site.config / "providers.yaml").read_text() == before
-        visitor.context.close()
+        visitor.leave()
 
 
 def test_a_search_that_finds_nothing_to_serve_says_so(visitor: Visitor):
@@ -277,7 +277,7 @@ def test_a_page_without_write_actions_has_none(tmp_path_factory, visitor_at):
         visitor.tab("Find models")
         visitor.page.wait_for_selector("#candidates .rt-nothing")
         expect(visitor.page.locator("#undo")).to_have_count(0)
-        visitor.context.close()
+        visitor.leave()
 
 
 def test_a_login_is_asked_for_where_one_is_set(tmp_path_factory, visitor_at):
@@ -291,4 +291,4 @@ def test_a_login_is_asked_for_where_one_is_set(tmp_path_factory, visitor_at):
         visitor.page.get_by_role("button", name="Login").click()
         visitor.page.wait_for_selector("#picture .rt-view[data-phase=idle]")
         visitor.problems.clear()  # the browser names the 401 that led to the login
-        visitor.context.close()
+        visitor.leave()

@@ -96,7 +96,7 @@ def test_the_board_shows_what_is_declared_and_what_was_refused(tmp_path_factory,
         expect(steady).to_contain_text("tools")
         expect(swift).to_contain_text("Refused pictures")
         expect(swift).to_contain_text("<b>images</b> are not supported")
-        visitor.context.close()
+        visitor.leave()
 
 
 def tight(written):
@@ -120,4 +120,4 @@ def test_the_board_says_what_the_budget_leaves(tmp_path_factory, visitor_at):
         expect(board).to_contain_text("Leaning to cheap models: the limit is near")
         write(site, rows_of("steady", "ok", 90))
         expect(board).to_contain_text("Limit reached: paid models are skipped")
-        visitor.context.close()
+        visitor.leave()
