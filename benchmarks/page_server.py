@@ -68,7 +68,8 @@ async def chromium() -> AsyncIterator[Any]:
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS
+            executable_path=shutil.which("chromium") or shutil.which("chromium-headless-shell"),
+            args=FLAGS,
         )
         yield browser
         await browser.close()

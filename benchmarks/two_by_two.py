@@ -155,7 +155,8 @@ async def person(url: str, seen: Seen) -> AsyncIterator[Person]:
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=shutil.which("chromium") or shutil.which("chromium-headless-shell"),
+            args=["--no-sandbox", "--disable-gpu"],
         )
         page = await browser.new_page()
         page.set_default_timeout(60_000)
