@@ -185,8 +185,9 @@ def mistakes(files: Files, batch: RowMapping, most_lines: int) -> list[LineError
 def _mistake(raw: bytes, endpoint: str, names: set[bytes]) -> LineError | None:
     try:
         line = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        line = None
+    except orjson.JSONDecodeError as error:
+        where = f"{error.msg.partition(':')[0]} (column {error.colno})"
+        return _said("invalid_json_line", f"the line is not valid JSON: {where}")
     if not isinstance(line, dict):
         return _said("invalid_json_line", "the line is not a JSON object")
     if (problem := problem_of(line)) is not None:

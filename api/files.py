@@ -169,6 +169,8 @@ async def _form(request: Request, limits: Batch) -> FormData:
         return await parser.parse()
     except MultiPartException as error:
         raise invalid(f"the upload cannot be read: {error.message}") from None
+    except UnicodeError:
+        raise invalid("the upload cannot be read: its `charset` does not fit its text") from None
     except ClientDisconnect:
         raise invalid("the client left before its upload was complete") from None
 
@@ -216,6 +218,7 @@ def _upload(form: FormData, owner: str, limits: Batch) -> tuple[Upload, UploadFi
     named = any(value is not None for value in expires_after.values())
     keep_s = keep_of(expires_after if named else None, limits, "expires_after")
     name = (source.filename or "upload.jsonl").replace("\x00", "")[-NAME:]
+    name = name.encode("utf-8", "replace").decode()  # half of a surrogate pair cannot be stored
     return Upload(owner, name, INPUT, keep_s, int(limits.stored_mb * 2**20)), source
 
 

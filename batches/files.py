@@ -60,7 +60,6 @@ class Files:
         """
         made = f"file-{uuid.uuid4().hex}"
         with self._database.write() as connection:
-            stored = _stored(connection, upload.owner)
             now = self._database.now(connection)
             row = {
                 "id": made,
@@ -74,14 +73,13 @@ class Files:
             }
             connection.execute(files.insert().values(**row))
         try:
-            size = self._take_in(made, source, upload.stored_bytes - stored)
+            self._take_in(made, source, upload)
         except UsageError:
             with self._database.write() as connection:
                 _remove(connection, made)
             raise
         with self._database.write() as connection:
-            done = {"bytes": size, "status": "processed"}
-            connection.execute(update(files).where(files.c.id == made).values(**done))
+            connection.execute(update(files).where(files.c.id == made).values(status="processed"))
         return self.get(upload.owner, made)
 
     def get(self, owner: str, file_id: str) -> RowMapping:
@@ -151,28 +149,32 @@ class Files:
             for row in connection.execute(old.limit(10)).mappings().all():
                 _remove(connection, row["id"], row)
 
-    def _take_in(self, file_id: str, source: BinaryIO, room: int) -> int:
-        """The number of bytes stored, in parts of whole lines."""
+    def _take_in(self, file_id: str, source: BinaryIO, upload: Upload) -> None:
+        """Store the file in parts of whole lines."""
         size, waiting, rows = 0, 0, []
         for part in cut(source):
             size += len(part.body)
-            if size > room:
-                raise UsageError("the files of this key use up their quota: delete some", "file")
             row = {"file_id": file_id, "part": part.number, "first_line": part.first_line}
             rows.append({**row, "lines": part.lines, "body": part.body})
             waiting += len(part.body)
             if waiting >= COMMIT_BYTES:
-                self._store(rows)
+                self._store(file_id, upload, rows, waiting)
                 rows, waiting = [], 0
         if not size:
             raise UsageError("the file is empty", "file")
         if rows:
-            self._store(rows)
-        return size
+            self._store(file_id, upload, rows, waiting)
 
-    def _store(self, rows: list[dict[str, object]]) -> None:
+    def _store(
+        self, file_id: str, upload: Upload, rows: list[dict[str, object]], size: int
+    ) -> None:
+        """Parts of a file, which count from here on; raises UsageError beyond the quota."""
         with self._database.write() as connection:
             connection.execute(file_parts.insert(), rows)
+            grown = update(files).where(files.c.id == file_id)
+            connection.execute(grown.values(bytes=files.c.bytes + size))
+            if _stored(connection, upload.owner) > upload.stored_bytes:
+                raise UsageError("the files of this key use up their quota: delete some", "file")
 
 
 def cut(source: BinaryIO) -> Iterator[Part]:

@@ -123,6 +123,7 @@ async def test_a_wrong_file_fails_with_the_lines_that_are_wrong(client: openai.A
         json.dumps(line("b", url="/v1/embeddings")).encode(),
         json.dumps(line("c", stream=True)).encode(),
         b'{"custom_id": "d", "method": "POST", "url": "/v1/chat/completions", "body": {"n": NaN}}',
+        json.dumps(line("half a pair \ud83d")).encode(),
     ]
     failed = await until(client, (await leave(client, b"\n".join(lines))).id)
     assert failed.status == "failed"
@@ -134,7 +135,9 @@ async def test_a_wrong_file_fails_with_the_lines_that_are_wrong(client: openai.A
         (5, "mismatched_endpoint"),
         (6, "invalid_request"),
         (7, "invalid_json_line"),
+        (8, "invalid_json_line"),
     ]
+    assert "surrogate" in failed.errors.data[-1].message
     assert failed.output_file_id is None
 
 
@@ -311,6 +314,19 @@ async def test_what_is_no_file_is_refused(serve: Serve, settings: Make) -> None:
     await client.files.create(file=("a", b"x" * 1_000), purpose="batch")
     with pytest.raises(openai.BadRequestError, match="use up their quota"):
         await client.files.create(file=("a", b"x" * 1_000), purpose="batch")
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "unicode_escape", "nonsense"])
+async def test_an_uploads_charset_may_be_anything(charset: str, service: Service) -> None:
+    lines = [
+        "--b", 'Content-Disposition: form-data; name="purpose"', "", "batch",
+        "--b", 'Content-Disposition: form-data; name="file"; filename="\\ud800.jsonl"', "", "{}",
+        "--b--", "",
+    ]  # fmt: skip
+    kind = {"content-type": f"multipart/form-data; boundary=b; charset={charset}"}
+    body = "\r\n".join(lines).encode()
+    reply = await service.http.post("/v1/files", content=body, headers=kind)
+    assert reply.status_code in (200, 400), reply.text
 
 
 async def test_a_file_that_is_read_is_not_deleted(

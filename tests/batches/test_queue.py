@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +203,29 @@ def test_an_endless_line_is_refused_and_leaves_nothing(database: BatchDatabase) 
     with pytest.raises(UsageError, match="line 2 is longer than 16 MB"):
         files.add(upload(), endless)
     assert files.page("me", None, 9, None, newest=True) == ([], False)
+
+
+class Overtaken(io.BytesIO):
+    """An upload during which another one comes and is stored."""
+
+    def __init__(self, data: bytes, other: Callable[[], object]) -> None:
+        super().__init__(data)
+        self._other: Callable[[], object] | None = other
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        other, self._other = self._other, None
+        if other is not None:
+            other()
+        return super().readline(size)
+
+
+def test_uploads_at_once_share_one_quota(database: BatchDatabase) -> None:
+    kept, small = Files(database), replace(upload(), stored_bytes=1_500)
+    first = Overtaken(b"x" * 1_000, lambda: kept.add(small, io.BytesIO(b"y" * 1_000)))
+    with pytest.raises(UsageError, match="quota"):
+        kept.add(small, first)
+    stored, _ = kept.page("me", None, 10, None, newest=True)
+    assert [row["bytes"] for row in stored] == [1_000]
 
 
 def test_a_part_that_its_holder_does_not_know_of_is_not_held_for_ever(
