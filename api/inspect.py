@@ -13,6 +13,7 @@ from api.access import Keys
 from api.errors import Problem, RefusedError
 from api.openapi import Documented, body_of, errors
 from api.parsing import read_json, refusal
+from api.wire import Id
 from graph.router import Router
 from telemetry.metrics import Metrics
 from telemetry.records import InteractionRow
@@ -27,7 +28,7 @@ class Feedback(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    request_id: str = Field(min_length=1, max_length=64)
+    request_id: Id = Field(min_length=1, max_length=64)
     liked: bool | None
 
 
@@ -37,7 +38,7 @@ class Correction(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     prompt: str | None = Field(default=None, min_length=1, max_length=400_000)
-    request_id: str | None = Field(default=None, min_length=1, max_length=64)
+    request_id: Id | None = Field(default=None, min_length=1, max_length=64)
     category: str | None = Field(max_length=64)
 
     @model_validator(mode="after")
@@ -113,8 +114,11 @@ def inspect_routes(router: Router, keys: Keys, *, write: bool) -> APIRouter:
             wanted = Correction.model_validate(given)
         except ValidationError as error:
             raise refusal(error.errors(include_url=False)) from None
-        meant = wanted.prompt if wanted.prompt is not None else wanted.request_id
-        return dict(await router.teach(str(meant), wanted.category, by=keys.who(request)))
+        by = keys.who(request)
+        if wanted.prompt is not None:
+            return dict(await router.teach(wanted.prompt, wanted.category, by=by, kind="prompt"))
+        named = str(wanted.request_id)
+        return dict(await router.teach(named, wanted.category, by=by, kind="request"))
 
     @routes.get("/router/taught", responses=errors(403, 503))
     async def taught() -> list[dict[str, object]]:

@@ -24,7 +24,7 @@ async def _run(args: argparse.Namespace) -> int:
             return 0
         corrections = _read(Path(args.teach), list(router.settings.categories))
         for prompt, category in corrections:
-            await router.teach(prompt, category, by=_user(), learn=False)
+            await router.teach(prompt, category, by=_user(), kind="prompt", learn=False)
         print(f"{len(corrections)} corrections stored; {len(await router.taught())} are in force")
     return 0
 

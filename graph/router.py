@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from config.errors import NoAnswerError, StorageError
 from config.loader import load
@@ -303,23 +303,16 @@ class Router:
                 await services.routing.catch_up(services.log)
 
     async def teach(
-        self,
-        prompt_or_request_id: str,
-        category: str | None,
-        *,
-        by: str = teaching.NOBODY,
-        learn: bool = True,
+        self, prompt_or_request_id: str, category: str | None, **how: Unpack[teaching.How]
     ) -> teaching.Taught:
         """Correct the classifier on a prompt, or on a request's prompt; None withdraws that.
 
-        Takes effect at once, in every replica, and survives restarts. `by` names the teacher;
-        without `learn` the call does not wait until what several corrections have in common is
-        learned. Raises UsageError and NotFoundError.
+        Takes effect at once, in every replica, and survives restarts. Raises UsageError and
+        NotFoundError.
         """
         await self.start()
-        return await teaching.teach(
-            self.services, self._runs.prompts, prompt_or_request_id, category, by, learn=learn
-        )
+        prompts = self._runs.prompts
+        return await teaching.teach(self.services, prompts, prompt_or_request_id, category, **how)
 
     async def take_back(self, lesson: str, *, by: str = teaching.NOBODY) -> teaching.Taught:
         """Withdraw the correction with that id; raises NotFoundError if there is none."""

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Literal, TypedDict, Unpack
 
 from config.errors import NotFoundError, UsageError
 from race.services import Services
@@ -26,6 +26,21 @@ LEARN_S = 1.0
 background."""
 NOBODY = "local"
 """The teacher's name if callers are anonymous."""
+
+
+Kind = Literal["prompt", "request"]
+
+
+class How(TypedDict, total=False):
+    """How a correction is given."""
+
+    by: str
+    """The teacher's name; NOBODY without."""
+    kind: Kind
+    """Which of both is given; without it, a request's id if the log has it, else a prompt."""
+    learn: bool
+    """Whether the call returns only when what the correction has in common with others is learned
+    too, or after LEARN_S; true without."""
 
 
 class Taught(TypedDict):
@@ -60,22 +75,20 @@ async def teach(
     recent: RecentPrompts,
     prompt_or_request_id: str,
     category: str | None,
-    by: str = NOBODY,
-    *,
-    learn: bool = True,
+    **how: Unpack[How],
 ) -> Taught:
     """Store a correction and apply it; None as category withdraws the one for this prompt.
 
-    It applies at once to the prompts nearest to it. Unless `learn` is false, the call returns when
-    what it has in common with others is learned too, or after LEARN_S.
+    It applies at once to the prompts nearest to it.
 
     Raises UsageError for an unknown category or an empty prompt, NotFoundError for a correction
-    that does not exist, and for a request whose prompt is no longer known.
+    or a request that does not exist, and for a request whose prompt is no longer known.
     """
     known = list(services.settings.categories)
     if category is not None and category not in known:
         raise UsageError(f"unknown category {category!r}; known are {', '.join(known)}", "category")
-    prompt, request_id = await _prompt_of(services, recent, prompt_or_request_id)
+    by = how.get("by", NOBODY)
+    prompt, request_id = await _prompt_of(services, recent, prompt_or_request_id, how.get("kind"))
     lesson = lesson_id(prompt)
     if category is None:
         return await take_back(services, lesson, by)
@@ -89,7 +102,7 @@ async def teach(
     )
     await services.log.teach(row)
     await follow(services)
-    if learn:
+    if how.get("learn", True):
         await _learned(services)
     return _listed(row)
 
@@ -136,17 +149,19 @@ def lesson_id(prompt: str) -> str:
 
 
 async def _prompt_of(
-    services: Services, recent: RecentPrompts, given: str
+    services: Services, recent: RecentPrompts, given: str, kind: Kind | None
 ) -> tuple[str, str | None]:
     """The prompt in question, and the request if one was named."""
     if not given.strip():
         raise UsageError("the prompt is empty; send some text or a request's id", "prompt")
-    if (prompt := recent.get(given)) is not None:
+    if kind != "prompt" and (prompt := recent.get(given)) is not None:
         return prompt, given
-    if len(given) <= 64 and not any(character.isspace() for character in given):
+    if kind == "request" or (kind is None and _may_be_id(given)):
         try:
             row = await services.log.get(given)
         except NotFoundError:
+            if kind == "request":
+                raise
             return given, None
         if not row.get("prompt"):
             raise NotFoundError(
@@ -155,6 +170,10 @@ async def _prompt_of(
             )
         return str(row["prompt"])[:MOST_CHARACTERS], given
     return given[:MOST_CHARACTERS], None
+
+
+def _may_be_id(given: str) -> bool:
+    return len(given) <= 64 and not any(character.isspace() for character in given)
 
 
 def _stands(row: TaughtRow) -> bool:

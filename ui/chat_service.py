@@ -74,17 +74,19 @@ class ChatService:
 
     async def correct(self, view: View, category: str, user: str | None) -> None:
         """Teach the classifier a turn's category; UsageError where nobody may."""
-        await self._teach(view.asked["prompt"], category, user)
+        await self._teach(view.asked["prompt"], "prompt", category, user)
         view.corrected = category
 
     async def correct_logged(self, request_id: str, category: str, user: str | None) -> None:
         """Likewise for a request of the log, as far as its text is known."""
-        await self._teach(request_id, category, user)
+        await self._teach(request_id, "request", category, user)
 
-    async def _teach(self, prompt_or_id: str, category: str, user: str | None) -> None:
+    async def _teach(
+        self, meant: str, kind: teaching.Kind, category: str, user: str | None
+    ) -> None:
         if category not in self.display.categories:
             raise UsageError(say("chat_service.this_page_takes"), "category")
-        await self.router.teach(prompt_or_id, category, by=user or teaching.NOBODY)
+        await self.router.teach(meant, category, by=user or teaching.NOBODY, kind=kind)
 
     async def answer(self, conversation: Conversation, tab: str) -> AsyncIterator[View]:
         """Ask for the pending turn and yield it as it grows, at 25 frames a second."""

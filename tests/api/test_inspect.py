@@ -9,7 +9,10 @@ import pytest
 
 from tests.api.conftest import Make, Serve, Service, break_the_log
 from tests.conftest import CATEGORIES
+from tests.telemetry.conftest import database_url, postgres
 from tests.upstream import FAULTS, Upstream
+
+__all__ = ["database_url", "postgres"]
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -201,6 +204,7 @@ async def test_a_request_is_corrected_by_its_id(service: Service) -> None:
         ({"prompt": BOIL, "request_id": "x", "category": "technical"}, 400),
         ({"prompt": "", "category": "technical"}, 400),
         ({"prompt": BOIL}, 400),
+        ({"request_id": "0123456789abcdef", "category": "technical"}, 404),
     ],
 )
 async def test_a_correction_with_a_mistake_is_refused(
@@ -209,6 +213,7 @@ async def test_a_correction_with_a_mistake_is_refused(
     answer = await service.http.post("/router/teach", json=given)
     assert answer.status_code == status, answer.text
     assert answer.json()["error"]["message"]
+    assert (await service.http.get("/router/taught")).json() == []
 
 
 async def test_an_open_service_takes_no_corrections(serve: Serve, settings: Make) -> None:
@@ -227,3 +232,19 @@ async def test_a_shared_service_notes_by_which_key_it_was_taught(
     taught = (await service.http.post("/router/teach", json=given, headers=headers)).json()
     assert taught["by"].startswith("key ")
     assert "secret" not in taught["by"]
+
+
+async def test_a_nul_is_the_callers_mistake_in_every_database(
+    serve: Serve, settings: Make, database_url: str | None
+) -> None:
+    kept = {"ROUTER_DATABASE_URL": database_url} if database_url else {}
+    http = (await serve(settings(environ=kept))).http
+    for path in ("/v1/files/%00", "/v1/batches?after=%00", "/router/interactions?category=%00"):
+        assert (await http.get(path)).status_code == 400, path
+    nul: dict[str, Any] = {"request_id": "a\0b"}
+    assert (await http.post("/router/feedback", json={**nul, "liked": True})).status_code == 404
+    assert (
+        await http.post("/router/teach", json={**nul, "category": "general"})
+    ).status_code == 404
+    order = {"endpoint": "/v1/embeddings", "completion_window": "1h", "input_file_id": "a\0b"}
+    assert (await http.post("/v1/batches", json=order)).status_code == 400
