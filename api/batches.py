@@ -17,7 +17,7 @@ from api.errors import invalid
 from api.files import DAY_S, check_limit, keep_of, listed
 from api.openapi import Documented, body_of, errors
 from api.parsing import read_json, refusal
-from api.wire import Wire
+from api.wire import Id, Wire
 from batches.store import Counts, Order
 from batches.tables import TIMES
 from config.models import Batch
@@ -32,7 +32,7 @@ LONGEST_S = 14 * DAY_S
 class BatchRequest(Wire):
     """OpenAI's request for a batch."""
 
-    input_file_id: str = Field(max_length=256)
+    input_file_id: Id = Field(max_length=256)
     endpoint: str = Field(max_length=256, description=f"One of {', '.join(ROUTES)}.")
     completion_window: str = Field(
         max_length=16, description="`24h` as at OpenAI, or any number of s, m, h or d up to 14d."

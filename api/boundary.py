@@ -84,6 +84,9 @@ class Boundary:
         if self.in_flight.closing:
             await answer(stopping())
             return
+        if "\x00" in path or b"%00" in scope["query_string"]:
+            await answer(Problem(400, "an address cannot contain a NUL character"))
+            return
         task = asyncio.current_task()
         assert task is not None
         self.in_flight.tasks[task] = request_id

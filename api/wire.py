@@ -35,6 +35,14 @@ def whole(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(whole)]
 
 
+def without_nul(value: object) -> object:
+    """No id contains a NUL, and PostgreSQL refuses to look for one."""
+    return value.replace("\x00", "") if isinstance(value, str) else value
+
+
+Id = Annotated[str, BeforeValidator(without_nul)]
+
+
 class Wire(BaseModel):
     """Strict about names and JSON types."""
 
