@@ -96,16 +96,23 @@ class HostCheck:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        problem = self._wrong_host(headers) or self._wrong_origin(scope, headers)
+        problem = self._wrong_host(scope, headers) or self._wrong_origin(scope, headers)
         if problem is not None:
             await _refuse(problem, scope, receive, send)
             return
         opened = self.origins and scope["path"].startswith(API)
         await (self.api if opened else self.app)(scope, receive, _with_headers(send))
 
-    def _wrong_host(self, headers: Headers) -> tuple[int, str] | None:
+    def _serves(self, scope: Scope, name: str | None) -> bool:
+        """Also the address that the connection came to, by which probes and scrapers ask: a page
+        that calls the service by it was loaded from it."""
+        own = scope.get("server")
+        reached = own is not None and name is not None and _same_address(name, own[0])
+        return reached or self.names.serves(name)
+
+    def _wrong_host(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         given = headers.getlist("host")
-        if len(given) == 1 and self.names.serves(name_of(given[0])):
+        if len(given) == 1 and self._serves(scope, name_of(given[0])):
             return None
         if len(given) != 1:
             return 421, "a request needs one Host header: a loopback name or ROUTER_ALLOWED_HOSTS"
@@ -135,7 +142,16 @@ class HostCheck:
             return False
         if not self.names.strict:
             return netloc == host
-        return self.names.serves(name_of(netloc))
+        return self._serves(scope, name_of(netloc))
+
+
+def _same_address(name: str, own: str) -> bool:
+    """Whether both are the same IP address, written as IPv4 or within IPv6."""
+    with suppress(ValueError):
+        one, other = ipaddress.ip_address(name), ipaddress.ip_address(own)
+        mapped = getattr(one, "ipv4_mapped", None), getattr(other, "ipv4_mapped", None)
+        return (mapped[0] or one) == (mapped[1] or other)
+    return False
 
 
 def guard(app: FastAPI, environment: Environment, host: str = LOOPBACK) -> None:

@@ -147,3 +147,12 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_service_s_address_is_no_setting_of_a_pod() -> None:
+    """Of a service named `chroma`, pods would get `CHROMA_PORT=tcp://…`, which Chroma reads as its
+    port, and does not start."""
+    made = [m["spec"] for m in MANIFESTS.values() if m["kind"] in ("Deployment", "StatefulSet")]
+    pods = [spec["template"]["spec"] for spec in made]
+    assert len(pods) > 2
+    assert all(pod["enableServiceLinks"] is False for pod in pods)

@@ -91,6 +91,24 @@ async def test_allowed_names_and_the_address_given_are_served() -> None:
         assert (await http.get("/page", headers={"host": "x.example.com"})).status_code == 421
 
 
+async def test_the_address_that_a_connection_came_to_is_served_without_being_named() -> None:
+    """A scraper and a kubelet ask a pod by its address, and cannot send another name."""
+    environment = Environment(allowed_hosts=("router.example.com",))
+    async with app_with(environment, host="0.0.0.0") as http:
+        http.base_url = httpx.URL("http://10.0.0.7:7860")
+        own = "http://10.0.0.7:7860"
+        assert (await http.get("/v1/echo")).status_code == 200
+        assert (
+            await http.get("/v1/echo", headers={"host": "[::ffff:10.0.0.7]"})
+        ).status_code == 200
+        assert (await http.post("/v1/echo", headers={"origin": own})).status_code == 200
+        assert (
+            await http.post("/v1/echo", headers={"origin": "http://10.0.0.8"})
+        ).status_code == 403
+        for name in ("10.0.0.8", "evil.example"):
+            assert (await http.get("/v1/echo", headers={"host": name})).status_code == 421
+
+
 @pytest.mark.parametrize(
     "open_to", [{"host": "0.0.0.0"}, {"environment": Environment(space_id="s")}]
 )
