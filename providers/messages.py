@@ -115,10 +115,15 @@ def without_media(messages: Sequence[Message], lacking: Collection[str]) -> list
     return [Message(**{**m, "content": _worded(m, lacking)}) if _media(m) else m for m in messages]
 
 
+def placeholder(part: Part) -> str:
+    """Text that stands for a picture, a recording or a file."""
+    return f"[{_WORDS[part['type']]}]"
+
+
 def _worded(message: Message, lacking: Collection[str]) -> list[Part]:
     content = message["content"]
     return [
-        TextPart(type="text", text=f"[{_WORDS[part['type']]}]")
+        TextPart(type="text", text=placeholder(part))
         if _NEEDED.get(part["type"]) in lacking
         else part
         for part in ([] if isinstance(content, str) else content)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from config.hosts import Provider
 from providers.base import CallOptions, Message
 from providers.error_reply import ErrorReply, error_in_body
-from providers.messages import text_of
+from providers.messages import Part, TextPart, placeholder, text_of
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Parameters with another name for models that reject the first."""
@@ -66,6 +66,9 @@ THOUGHTS = "reasoning_content"
 reject a message that contains it."""
 
 
+_FROM_TOOLS = TextPart(type="text", text="From the tools' results:")
+
+
 def payload(
     provider: Provider, messages: Sequence[Message], options: CallOptions, *, thoughts: bool = False
 ) -> dict[str, object]:
@@ -100,10 +103,28 @@ def with_instructions(instructions: str | None, messages: Sequence[Message]) -> 
     system = [text_of(m) for m in messages if m["role"] == "system"]
     if instructions:
         system.insert(0, instructions)
-    rest = [_sent(m) for m in messages if m["role"] != "system"]
+    rest = [_sent(m) for m in _apart(messages) if m["role"] != "system"]
     if not system:
         return rest
     return [Message(role="system", content="\n\n".join(system)), *rest]
+
+
+def _apart(messages: Sequence[Message]) -> Iterator[Message]:
+    """The messages with what is not text in the results of tools behind them, as a user's: most
+    hosts take only text from a tool."""
+    shown: list[Part] = []
+    for message in messages:
+        content = message["content"]
+        if shown and message["role"] != "tool":
+            yield Message(role="user", content=[_FROM_TOOLS, *shown])
+            shown = []
+        if message["role"] == "tool" and not isinstance(content, str):
+            shown += [part for part in content if part["type"] != "text"]
+            words = text_of(message) or "\n".join(placeholder(part) for part in content)
+            message = cast(Message, {**message, "content": words})
+        yield message
+    if shown:
+        yield Message(role="user", content=[_FROM_TOOLS, *shown])
 
 
 def _without_thoughts(message: Message) -> Message:

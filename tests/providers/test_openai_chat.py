@@ -9,6 +9,7 @@ import pytest
 
 from config.models import Settings
 from providers.base import CallOptions, ChatProvider, Message, Usage
+from providers.messages import ImagePart, Part, TextPart, ToolCall
 from providers.openai_chat import RESEND_S
 from tests.conftest import SettingsFor
 from tests.providers.conftest import HELLO, MakeProviders, ask
@@ -203,6 +204,39 @@ async def test_all_system_messages_become_one(
     sent = upstream.log[0].body["messages"]
     assert [m["role"] for m in sent] == ["system", "user", "user"]
     assert sent[0]["content"] == "Be brief.\n\nYou are kind.\n\nAnd funny."
+
+
+async def test_a_picture_in_a_tools_result_follows_it_in_a_users_message(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    """OpenAI and most hosts take nothing but text in a tool's message."""
+    calls = [
+        ToolCall(id=name, type="function", function={"name": "look", "arguments": "{}"})
+        for name in ("a", "b", "c")
+    ]
+    picture = ImagePart(type="image_url", image_url={"url": "data:image/png;base64,iVBORw0KGgo="})
+    words = TextPart(type="text", text="a cat")
+    results: dict[str, str | list[Part]] = {"a": [words, picture], "b": "none", "c": [picture]}
+    messages = [
+        *HELLO,
+        Message(role="assistant", content="", tool_calls=calls),
+        *(Message(role="tool", tool_call_id=n, content=c) for n, c in results.items()),
+        Message(role="user", content="Well?"),
+    ]
+    await ask(chat, messages)
+    sent = upstream.log[0].body["messages"]
+    assert [m["role"] for m in sent] == [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "tool",
+        "user",
+        "user",
+    ]
+    assert [m["content"] for m in sent[2:5]] == ["a cat", "none", "[a picture]"]
+    assert sent[5]["content"][1:] == [picture, picture]
+    assert sent[6]["content"] == "Well?"
 
 
 async def test_a_host_that_rejects_stream_options_is_asked_once_more_and_remembered(
