@@ -304,9 +304,8 @@ def _part(block: dict[str, object], where: str) -> dict[str, object] | None:
         case "document":
             return _document(block, where)
         case "search_result":
-            found = _parts(block.get("content") or [], f"{where}.content")
-            said = [str(p["text"]) for p in found if isinstance(p, dict) and "text" in p]
-            return {"type": "text", "text": "\n".join([str(block.get("title") or ""), *said])}
+            said = _text(block.get("content") or [], f"{where}.content")
+            return _titled(block, ("title", "source"), said)
         case _ if kind in DROPPED_BLOCKS:
             return None
     raise unsupported(f"{where}.type", block.get("type"))
@@ -324,8 +323,29 @@ def _address(source: dict[str, object], where: str) -> str:
 def _document(block: dict[str, object], where: str) -> dict[str, object]:
     source = object_at(block.get("source"), f"{where}.source")
     if source.get("type") == "text":
-        return {"type": "text", "text": text_at(source.get("data"), f"{where}.source.data")}
+        said = text_at(source.get("data"), f"{where}.source.data")
+        return _titled(block, ("title", "context"), said)
+    if source.get("type") == "content":
+        said = _text(source.get("content"), f"{where}.source.content")
+        return _titled(block, ("title", "context"), said)
     if source.get("type") != "base64":
         raise unsupported(f"{where}.source.type", source.get("type"))
     name = block.get("title") or "document.pdf"
     return {"type": "file", "file": {"filename": name, "file_data": _address(source, where)}}
+
+
+def _text(content: object, where: str) -> str:
+    """The text of blocks that are all text."""
+    said = _parts(content, where)
+    if isinstance(said, str):
+        return said
+    for place, part in enumerate(said):
+        if part["type"] != "text":
+            raise unsupported(f"{where}[{place}].type", part["type"])
+    return "\n".join(str(part["text"]) for part in said)
+
+
+def _titled(block: dict[str, object], names: tuple[str, ...], said: str) -> dict[str, object]:
+    """The text under what these members say of it, by which a question may name it."""
+    heads = [str(block[name]) for name in names if block.get(name)]
+    return {"type": "text", "text": "\n".join([*heads, said])}

@@ -5,6 +5,7 @@ Each request contains its whole conversation: earlier responses come back as ite
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -248,7 +249,11 @@ class _Items:
             case "function_call":
                 self._assistant(where).setdefault("tool_calls", self._calls)
                 self._calls.append(_call(item, where))
-            case "function_call_output":
+            case "custom_tool_call":  # of a session that began where such tools are offered
+                arguments = json.dumps({"input": item.get("input")}, ensure_ascii=False)
+                self._assistant(where).setdefault("tool_calls", self._calls)
+                self._calls.append(_call({**item, "arguments": arguments}, where))
+            case "function_call_output" | "custom_tool_call_output":
                 called = text_at(item.get("call_id"), f"{where}.call_id")
                 content = _content(item.get("output"), f"{where}.output")
                 self._say({"role": "tool", "tool_call_id": called, "content": content}, where)

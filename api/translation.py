@@ -109,4 +109,5 @@ def unsupported(place: str, given: object) -> RefusedError:
 
 def data_url(media_type: object, data: object, place: str) -> str:
     """Base64 content of the body as a data URL."""
-    return f"data:{text_at(media_type, place)};base64,{text_at(data, place)}"
+    kind = text_at(media_type, f"{place}.media_type")
+    return f"data:{kind};base64,{text_at(data, f'{place}.data')}"

@@ -201,9 +201,34 @@ def test_a_request_becomes_the_one_request() -> None:
     assert translated(REQUEST, frozenset({"top_k"})).body["top_k"] == 5
 
 
+def test_documents_keep_what_names_them() -> None:
+    text = {"type": "text", "media_type": "text/plain", "data": "It rains."}
+    parts = {"type": "content", "content": [{"type": "text", "text": "It snows."}]}
+    blocks = [
+        {"type": "document", "title": "Monday", "context": "a diary", "source": text},
+        {"type": "document", "title": "Tuesday", "source": parts},
+        {"type": "document", "source": {"type": "content", "content": "It hails."}},
+        {"type": "search_result", "title": "Met", "source": "https://met.example",
+         "content": [{"type": "text", "text": "Sun."}]},
+    ]  # fmt: skip
+    asked = translated({**ASK, "messages": [{"role": "user", "content": blocks}]}).asked(
+        frozenset()
+    )
+    assert asked.messages[0]["content"] == (
+        "Monday\na diary\nIt rains.\nTuesday\nIt snows.\nIt hails.\nMet\nhttps://met.example\nSun."
+    )
+
+
+PICTURES = {"type": "content", "content": [{"type": "image", "source": PNG}]}
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
+        ({"messages": [{"role": "user", "content": [{"type": "document", "source": PICTURES}]}]},
+         "messages[0].content[0].source.content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "image", "source":
+          {"type": "base64", "data": "AA=="}}]}]}, "messages[0].content[0].source.media_type"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]},
          "messages[0].content[0].type"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),

@@ -178,6 +178,19 @@ def test_a_request_becomes_the_one_request() -> None:
     assert asked.ignored == ("include", "tools[1] (web_search)")
 
 
+def test_a_custom_tools_call_of_an_earlier_turn_is_a_call_of_its_text() -> None:
+    items = [
+        {"role": "user", "content": "Fix it."},
+        {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "*** Begin"},
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
+        {"role": "user", "content": "And?"},
+    ]
+    asked = translated({**ASK, "input": items}).asked(frozenset())
+    assert [m["role"] for m in asked.messages] == ["user", "assistant", "tool", "user"]
+    (call,) = asked.messages[1]["tool_calls"]
+    assert call["function"] == {"name": "patch", "arguments": '{"input": "*** Begin"}'}
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
