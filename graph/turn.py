@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, cast
 from langchain_core.messages import (
     AIMessage,
     AnyMessage,
+    BaseMessage,
     HumanMessage,
     convert_to_messages,
-    convert_to_openai_messages,
 )
 from langgraph.config import get_config
 
@@ -27,7 +27,7 @@ from config.models import Settings
 from graph.asked import checked
 from graph.langchain_messages import message_of, openai_messages, usage_of
 from graph.speech import Speech
-from providers.base import Message
+from providers.messages import Message, Role
 from race.services import Services
 from race.state import AnswerDict, Chosen, Context, Options, State
 
@@ -78,7 +78,7 @@ class Turn:
         # As dictionaries: LangGraph's `messages` stream repeats every message that a node returns.
         new: list[dict[str, object]] = []
         if state.get("prompt") is not None:
-            new.append({"role": "user", "content": asked.prompt})
+            new.append({"role": "user", "content": state["prompt"]})
         return cls(asked, [*map(_as_dict, amended), *new], writer)
 
     @classmethod
@@ -250,23 +250,42 @@ def _asked(
     state: State, messages: Sequence[AnyMessage], chosen: Chosen, settings: Settings
 ) -> Asked:
     """The prompt, or the last message, with what was said before it."""
-    prompt, before = state.get("prompt"), list(messages)
+    prompt = state.get("prompt")
     if prompt is None:
-        if not before:
+        if not messages:
             raise UsageError("give `messages` that end with the user's, or a `prompt`", "messages")
-        if before[-1].type not in ("human", "tool"):
+        said = _openai(messages, "messages")
+        if said[-1]["role"] not in ("user", "tool", "function"):
             raise UsageError(
-                f"the last of `messages` must be the user's, not of type {before[-1].type}",
+                f"the last of `messages` must be the user's, not of type {messages[-1].type}",
                 "messages",
             )
-        return checked(settings, None, messages=openai_messages(before), **chosen)
-    history = _history(state) if state.get("history") else _plain(before)
-    return checked(settings, prompt, history, **chosen)
+        return checked(settings, None, messages=said, **chosen)
+    given = bool(state.get("history"))
+    before = _history(state) if given else messages
+    asks = isinstance(prompt, str) and bool(prompt.strip())
+    if all(map(_is_plain, before)) or not asks:
+        plain = [Message(role=_ROLES[m.type], content=m.text) for m in before if m.type in _ROLES]
+        return checked(settings, prompt, plain, **chosen)
+    said = _openai(before, "history" if given else "messages")
+    last = {"role": "user", "content": prompt}
+    return checked(settings, None, messages=[*said, last], **chosen)
 
 
-def _history(state: State) -> list[Message]:
+_ROLES: dict[str, Role] = {"system": "system", "human": "user", "ai": "assistant"}
+
+
+def _is_plain(message: BaseMessage) -> bool:
+    """Whether it is all text: no picture, no call of a tool and no result of one."""
+    calls = isinstance(message, AIMessage) and (
+        message.tool_calls or message.invalid_tool_calls or message.additional_kwargs
+    )
+    return message.type in _ROLES and isinstance(message.content, str) and not calls
+
+
+def _history(state: State) -> Sequence[BaseMessage]:
     try:
-        return _plain(convert_to_messages([dict(turn) for turn in state["history"]]))
+        return convert_to_messages([dict(turn) for turn in state["history"]])
     except (ValueError, TypeError, NotImplementedError, KeyError):
         raise UsageError(
             '`history` must be a list of {"role": "user" or "assistant", "content": text}',
@@ -274,11 +293,10 @@ def _history(state: State) -> list[Message]:
         ) from None
 
 
-def _plain(messages: Sequence[object]) -> list[Message]:
-    """In OpenAI's form; messages without text are left out."""
-    given = convert_to_openai_messages(messages, text_format="string")
-    return [
-        Message(role=m["role"], content=m["content"])
-        for m in given
-        if isinstance(m.get("content"), str) and m["role"] in ("system", "user", "assistant")
-    ]
+def _openai(messages: Sequence[BaseMessage], param: str) -> list[dict[str, object]]:
+    """In OpenAI's form; UsageError for what LangChain cannot write so, such as a video."""
+    try:
+        return openai_messages(messages)
+    except (ValueError, TypeError, NotImplementedError, KeyError) as error:
+        words = " ".join(str(error).split())
+        raise UsageError(f"`{param}` cannot be passed on: {words}", param) from None

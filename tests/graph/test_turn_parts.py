@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import HumanMessage, ToolMessage
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    ToolMessage,
+    convert_to_openai_messages,
+)
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.builder import build
@@ -94,6 +100,39 @@ async def test_a_picture_with_tools_reaches_the_provider_as_through_the_service(
         "content": "blue",
     }
     assert (call["name"], state["messages"][-1].content) == ("look", "The tools say: blue")
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+EARLIER = {
+    "a picture": [HumanMessage([{"type": "text", "text": "What is this?"}, PICTURE])],
+    "thoughts": [
+        HumanMessage("Hi"),
+        AIMessage([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "A boat."}]),
+    ],
+    "a tool": [
+        HumanMessage("Hi"),
+        AIMessage("", tool_calls=[{"id": "c1", "name": "look", "args": {}}]),
+        ToolMessage("A boat.", tool_call_id="c1"),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", EARLIER)
+@pytest.mark.parametrize("given", ["messages", "history"])
+def test_a_prompt_follows_the_same_conversation_as_a_message(case: str, given: str) -> None:
+    """Nothing of the turns before it is lost because the new one is given as `prompt`."""
+
+    async def play():
+        earlier = EARLIER[case]
+        p = Scripted("primary", [whole(20, "Red."), whole(20, "Red.")])
+        graph = Stage(p, Scripted("fallback", [whole(90, "F")])).router.graph
+        await graph.ainvoke({"messages": [*earlier, HumanMessage("Its colour?")]})
+        said = convert_to_openai_messages(earlier) if given == "history" else earlier
+        state = await graph.ainvoke({given: said, "prompt": "Its colour?"})
+        assert p.calls[1] == p.calls[0]
+        assert state["messages"][-2].content == "Its colour?"
+
+    on_virtual_time(play())
 
 
 async def test_usage_names_what_was_cached_and_what_was_thought(

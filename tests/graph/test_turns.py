@@ -281,6 +281,11 @@ WRONG = {
     "an unknown provider": ({"prompt": "a", "provider": "nope"}, "'nope'"),
     "an unknown category": ({"prompt": "a", "category": "nope"}, "'nope'"),
     "a number for a category": ({"prompt": "a", "category": 3}, "3"),
+    "a video": ({"messages": [HumanMessage([{"type": "video", "url": "x"}])]}, "`messages`.*video"),
+    "a video before": (
+        {"messages": [HumanMessage([{"type": "video", "url": "x"}])], "prompt": "a"},
+        "`messages`.*video",
+    ),
 }
 
 
