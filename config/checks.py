@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from config.environment import wrong_url
+from config.environment import wrong_base_url
 from config.hosts import Host, Provider
 from config.mistakes import Mistake, nearest
 from config.models import Limits
@@ -18,6 +18,10 @@ _KEY_IN_FILE = (
     " `api_key_env`"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FRAMING = {"content-length", "transfer-encoding"}
+ORDERS = ("floor", "nitro")
+"""After `auto:`, the cheapest and the fastest first; see `race.wishes`."""
 _RESERVED = re.compile(r"auto(:.*)?|passages")
 
 
@@ -61,7 +65,7 @@ def hosts(file: YamlFile, found: dict[str, Host]) -> Iterator[Mistake]:
             continue
         if host.base_url is None and host.base_url_env is None:
             yield _at(file, loc, "has no address: add `base_url` or `base_url_env`")
-        if host.base_url is not None and (wrong := wrong_url(host.base_url)):
+        if host.base_url is not None and (wrong := wrong_base_url(host.base_url)):
             yield _at(file, (*loc, "base_url"), wrong)
         for key in ("base_url_env", "api_key_env"):
             value = getattr(host, key)
@@ -70,6 +74,18 @@ def hosts(file: YamlFile, found: dict[str, Host]) -> Iterator[Mistake]:
         for header in host.headers:
             if header.lower() in {"authorization", "x-api-key", "api-key"}:
                 yield _at(file, (*loc, "headers", header), _KEY_IN_FILE)
+            elif wrong := _wrong_header(header, host.headers[header]):
+                yield _at(file, (*loc, "headers", header), wrong)
+
+
+def _wrong_header(name: str, value: str) -> str | None:
+    if not _HEADER.fullmatch(name):
+        return "is not a header's name: use letters, digits and -"
+    if name.lower() in _FRAMING:
+        return "is set for each request by itself: remove it"
+    if not (value.isascii() and value.isprintable()):
+        return "must be one line of plain ASCII characters"
+    return None
 
 
 def providers(
@@ -130,6 +146,9 @@ def priorities(
             yield _at(categories, (category,), text)
         if category in Limits.model_fields:
             yield _at(categories, (category,), "is the name of a limit: choose another")
+        if category in ORDERS:
+            text = f"would stand for `auto:{category}`, which is an order of prices or speeds"
+            yield _at(categories, (category,), f"{text}: choose another name")
 
 
 def named_elsewhere(
@@ -150,6 +169,11 @@ def named_elsewhere(
             yield _at(
                 file, ("budget", "providers", name), f"is not a provider: {nearest(name, names)}"
             )
+    models = {"auto", *names, *(f"auto:{one}" for one in (*categories.data, *ORDERS))}
+    for name, to in _section(data, "aliases").items():
+        if to not in models:
+            text = f"stands for the unknown model `{to}`: {nearest(str(to), models)}"
+            yield _at(file, ("aliases", name), text)
     for key, value in _section(data, "limits").items():
         if isinstance(value, dict) and key not in categories.data:
             yield _at(file, ("limits", key), f"is not a category: {nearest(key, categories.data)}")

@@ -210,6 +210,18 @@ def _with_path(url: str) -> str | None:
     return None
 
 
+_ROUTE = re.compile(r"/((?:chat/)?completions|responses|messages|embeddings)/*$")
+
+
+def wrong_base_url(url: str) -> str | None:
+    """What is wrong with the address of an OpenAI-compatible API, or None."""
+    if wrong := wrong_url(url):
+        return wrong
+    if route := _ROUTE.search(urlsplit(url).path):
+        return f"must end before `/{route[1]}`, which is added to it, such as https://host/v1"
+    return None
+
+
 def wrong_url(url: str) -> str | None:
     """What is wrong with a service's address, or None; the address itself is never repeated."""
     try:

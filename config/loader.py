@@ -16,7 +16,7 @@ from config.environment import (
     Variables,
     router_environment,
     variables,
-    wrong_url,
+    wrong_base_url,
 )
 from config.errors import ConfigError
 from config.hosts import Host, Model, Name, Provider, Simulation
@@ -182,7 +182,7 @@ def _host(name: str, host: Host, given: Variables) -> Host:
     if host.kind != "openai":
         return host
     url = given.get(host.base_url_env) or host.base_url
-    if url is not None and (wrong := wrong_url(url)):
+    if url is not None and (wrong := wrong_base_url(url)):
         raise ConfigError(f"{host.base_url_env}: the address of host `{name}` {wrong}")
     needed = (host.base_url_env if host.base_url is None else None, host.api_key_env)
     resolved: dict[str, object] = {

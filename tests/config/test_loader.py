@@ -492,6 +492,36 @@ MISTAKES = {
         "api_key_env: sk-hidden",
         "providers.yaml:4: `hosts.api.api_key_env` must name a variable",
     ),
+    "route in an address": (
+        "https://api.example.com/v1/",
+        "https://api.example.com/v1/chat/completions",
+        "providers.yaml:3: `hosts.api.base_url` must end before `/chat/completions`",
+    ),
+    "two lines in a header": (
+        "    api_key_env: API_KEY\n",
+        '    headers: {X-Title: "a\\nb"}\n',
+        "providers.yaml:4: `hosts.api.headers.X-Title` must be one line",
+    ),
+    "header without a name": (
+        "    api_key_env: API_KEY\n",
+        '    headers: {"X Title": a}\n',
+        "providers.yaml:4: `hosts.api.headers.X Title` is not a header's name",
+    ),
+    "length as a header": (
+        "    api_key_env: API_KEY\n",
+        '    headers: {Content-Length: "5"}\n',
+        "providers.yaml:4: `hosts.api.headers.Content-Length` is set for each request",
+    ),
+    "alias of nothing": (
+        "limits:\n  ttft_s",
+        "aliases: {gpt-4o: bigg}\nlimits:\n  ttft_s",
+        "providers.yaml:32: `aliases.gpt-4o` stands for the unknown model `bigg`: did you mean",
+    ),
+    "alias of another alias": (
+        "limits:\n  ttft_s",
+        "aliases: {x: auto, y: x}\nlimits:\n  ttft_s",
+        "providers.yaml:32: `aliases.y` stands for the unknown model `x`",
+    ),
     "key in a header": (
         "    api_key_env: API_KEY\n",
         "    headers: {Authorization: Bearer sk-hidden}\n",
@@ -511,6 +541,11 @@ def test_a_mistake_is_named_with_its_place_and_mend(
     assert "more)" not in message
 
 
+def test_a_route_in_an_addresss_variable_is_named(folder: Path) -> None:
+    message = refusal(folder, {"ANY_URL": "http://127.0.0.1:8000/v1/completions/"})
+    assert message.startswith("ANY_URL: the address of host `anywhere` must end before `/compl")
+
+
 CATEGORY_MISTAKES = {
     "unknown key": ("description: Code", "describe: Code", "categories.yaml:2: unknown key"),
     "no examples": ("[Write a function.]", "[]", "categories.yaml:3: `technical.examples` must"),
@@ -525,6 +560,11 @@ CATEGORY_MISTAKES = {
         "categories.yaml:3: `technical.examples",
     ),
     "a name that is none": ("technical:", "tech nical:", "categories.yaml:1: `tech nical` is no"),
+    "a name that an order has": (
+        "technical:",
+        "floor: {description: d, examples: [e]}\ntechnical:",
+        "categories.yaml:1: `floor`",
+    ),
     "a name that limits use": (
         "technical:",
         "ttft_s: {description: d, examples: [e]}\ntechnical:",

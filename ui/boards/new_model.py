@@ -13,7 +13,7 @@ import gradio as gr
 
 from config import editor
 from config.addresses import check_key_variable, check_upstream, origin
-from config.environment import wrong_url
+from config.environment import wrong_base_url
 from config.errors import RouterError, UsageError
 from config.models import Settings
 from ui.blocks import AT_ONCE, widget
@@ -35,7 +35,7 @@ def wanted(settings: Settings, sent: Mapping[str, Any], *, here: bool) -> editor
     variable = _text(sent, "variable")
     if not _NAME.fullmatch(name):
         raise UsageError(say("add.bad_name"), "name")
-    if wrong := wrong_url(address):
+    if wrong := wrong_base_url(address):
         raise UsageError(f"`{say('add.address')}` {wrong}", "address")
     if variable:
         check_key_variable(variable)
