@@ -98,19 +98,18 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[max(rank - 1, 0)]
 
 
-SURE = 0.99
-"""No state is ever taken for more certain than this."""
-
 SHARE = 0.02
 """What the slow estimates take of a new value: that of the noise, and, at each observation that the
-category makes elsewhere, that of whether trouble is over. No rate is taken for nearer to 0 or 1."""
+category makes elsewhere, that of whether trouble is over. No rate is taken for nearer to 0 or 1, no
+value says more than the logarithm of one in so many for either state, and neither is ever taken for
+more certain than all but half of it."""
+
+SURE = 1.0 - SHARE / 2.0
+SURPRISE = -log(SHARE)
 
 PURE = 6
 """A value counts for the long mean by the probability of the usual state to this power: what
 came amid trouble must not wear down the memory of what is usual."""
-
-OVER = 0.9
-"""Probability of the usual state from which on trouble is over."""
 
 STAYS = 2.0
 """What lasts so many times as long as the usual state is what is usual now,"""
@@ -120,9 +119,6 @@ PATIENCE = 150.0
 
 RETURN = 0.5
 """How likely trouble is over after a long silence, for one that was never in trouble before."""
-
-SURPRISE = 3.0
-"""No single value says more than this (in nats) for one state against the other."""
 
 
 class Estimate(NamedTuple):
@@ -147,7 +143,6 @@ class Trace:
         "seen",
         "spread",
         "strange",
-        "troubled",
         "usual",
         "weight",
     )
@@ -160,7 +155,6 @@ class Trace:
         self.spread = deviation**2  # variance of a value about the long mean
         self.noise = deviation**2  # variance of a value about the short mean before it
         self.usual = SURE  # probability of the usual state, when last heard of
-        self.troubled = False  # the short mean is that of the other state
         self.seen = 0  # the category's count at that moment; 0: never
 
     @classmethod
@@ -185,7 +179,6 @@ class Trace:
         other.noise = self.noise
         other.usual = self.usual
         other.seen = self.seen
-        other.troubled = self.troubled
         return other
 
     def add(self, value: float, keep: float, keep_fast: float, count: int) -> None:
@@ -215,11 +208,7 @@ class Trace:
         self.mean += off * pure / weight
         if not self.is_rate:
             self.spread += pure * (off * off - self.spread) / (weight + 4.0)
-        if usual < RETURN:
-            self.troubled = True
-        elif usual > OVER:
-            self.troubled = False
-        if self.troubled:  # a value that may well be as usual says little of the trouble
+        if usual < RETURN:  # a value that may well be as usual says little of the trouble
             other = 1.0 - usual
             weight = self.fast_weight = self.fast_weight * (1.0 - other * (1.0 - keep_fast)) + other
             self.fast += off_fast * other / weight
@@ -287,14 +276,12 @@ class Trace:
         self.mean *= self.weight / (self.weight + 1.0)
         self.weight += 1.0
         self.usual = SURE
-        self.troubled = False
         self.fast, self.fast_weight = self.mean, 1.0
 
     def _settle_down(self) -> None:
         """The other state has lasted longer than the usual one: it is what is usual now."""
         self.mean, self.weight, self.strange = self.fast, self.fast_weight, 0.0
         self.usual = SURE
-        self.troubled = False
 
 
 PRIOR_STEP = 0.02
