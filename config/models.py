@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -68,6 +69,11 @@ class Ranking(Model):
         """Answers, in whichever category, from which its place in the declared order claims nothing
         for a provider any more."""
         return 2.0 * self.prior_strength
+
+    @property
+    def remembered(self) -> float:
+        """Observations that a provider's memory holds."""
+        return 1.0 / (1.0 - self.forgetting) if self.forgetting < 1.0 else math.inf
 
     explore_min: Share = 0.02
     explore_max: Share = 0.90

@@ -128,6 +128,7 @@ class Arm:
     )
 
     def __init__(self, place: int, weights: Ranking) -> None:
+        prior = weights.prior_strength
         self.generation = 0
         self.prior = Prior.declared(place, weights)
         self.floor = 0.0  # what its place in the declared order claims (see `credit`)
@@ -144,8 +145,8 @@ class Arm:
         self.usd = 0.0  # mean cost
         self.paid = 0.0  # and its weight
         self.healthy = (0.0, 0.0)  # weight and mean of success when it last succeeded
-        self.success = Trace.rate(reward.NEUTRAL_SUCCESS, 2.0 * weights.prior_strength)
-        self.liking = Trace.rate(reward.NEUTRAL_LIKING, weights.prior_strength)
+        self.success = Trace.rate(reward.NEUTRAL_SUCCESS, weights.tried, prior)
+        self.liking = Trace.rate(reward.NEUTRAL_LIKING, prior, prior)
         self.lead = Lead()  # of its share liked, by verdicts on pairs of answers
         self.quality = Trace.amount(DEVIATION)
         self.usual = reward.Usual()  # for the category, as of its last rerank

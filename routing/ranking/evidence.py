@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from math import exp, log
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +86,14 @@ def _own(seen: Array, rest: Array, error: Array, own: float) -> float:
     trust = np.where(seen, 1.0 / (own + error) ** 2, 0.0)
     found = float((trust * (rest**2 - error)).sum() / trust.sum()) * pairs / (pairs - fitted + 1)
     return max(1e-4, (pairs * found + GUESS * OWN**2) / (pairs + GUESS))
+
+
+P95 = 0.95
+"""The share that lies below a bound: of times below their p95, and of what a reward may be below
+the upper end of its interval (as much lies above the lower end: 90% between them)."""
+
+Z90 = NormalDist().inv_cdf(P95)
+"""Standard errors from a mean to the ends of its interval."""
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -158,9 +167,10 @@ class Trace:
         self.seen = 0  # the category's count at that moment; 0: never
 
     @classmethod
-    def rate(cls, prior: float, strength: float) -> Trace:
+    def rate(cls, prior: float, strength: float, fast: float) -> Trace:
+        """Its prior is worth so many values, and so many of the short mean's."""
         trace = cls(prior, strength, 0.0, True)
-        trace.fast_weight = min(strength, 4.0)
+        trace.fast_weight = fast
         return trace
 
     @classmethod
@@ -291,9 +301,6 @@ BOUND = 100.0
 """So many observations at most are those of other categories worth, together, and those of an
 offline evaluation, which has no users and ages."""
 
-NOTED = 0.002
-"""A prior that moved by less is left as it is."""
-
 
 class Prior(NamedTuple):
     """What to expect of the reward before it is observed, worth `weight` observations."""
@@ -310,10 +317,10 @@ class Prior(NamedTuple):
         mean = reward.neutral(weights) - PRIOR_STEP * place
         return cls(mean, OWN**2, weights.prior_strength)
 
-    def moved(self, old: Prior, tried: float) -> bool:
-        """Whether it is notably another one than before; `tried` answers make one known."""
+    def moved(self, old: Prior, weights: Ranking) -> bool:
+        """Whether it is notably another one than before."""
         return (
-            abs(self.mean - old.mean) > NOTED
+            abs(self.mean - old.mean) > weights.margin
             or abs(self.weight - old.weight) > 1.0
-            or (self.elsewhere < tried) is not (old.elsewhere < tried)
+            or (self.elsewhere < weights.tried) is not (old.elsewhere < weights.tried)
         )

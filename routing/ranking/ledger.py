@@ -18,12 +18,10 @@ import numpy as np
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm, apart
-from routing.ranking.evidence import BOUND, NOTED, OWN, PRIOR_STEP, Prior, pool
+from routing.ranking.evidence import BOUND, OWN, PRIOR_STEP, Z90, Prior, pool
 from routing.ranking.policy import belief, settle
 from routing.ranking.reward import Observation
 from routing.ranking.standings import UNTRIED, WELL, Change, Course, Pulse
-
-Z90 = 1.645
 
 _GENERATIONS = itertools.count(1)
 """One count for all ledgers: a state that one took over from another is copied before it is
@@ -32,9 +30,6 @@ changed, for the other still keeps it."""
 
 FIRST_LOOKS = 6
 """Chances of turning by chance that an order has at first; every four reranks bring another one."""
-
-REPOOL = 500
-"""Answers after which what the categories say of each other is renewed at the latest."""
 
 
 class Pooling(NamedTuple):
@@ -182,7 +177,7 @@ class Ledger:
         if arm.reranked != course.reranks:  # its first since the last rerank: what was expected
             arm.reranked = course.reranks
             mean, variance = arm.value(self.weights, course.count)
-            arm.half = max(Z90 * sqrt(variance), NOTED)
+            arm.half = max(Z90 * sqrt(variance), self.weights.margin)
             arm.expected = mean
         course.count += 1
         course.fresh += 1
@@ -196,13 +191,17 @@ class Ledger:
         off = earned - mean
         answers, due, noise, own = self.pooling
         answers += 1
-        noise += (off * off - noise) / min(answers + 10.0, 1_000.0)
+        noise += (off * off - noise) / min(answers + self.weights.every, self.weights.remembered)
         self.pooling = Pooling(answers, due, noise, own)
         if course.fresh >= min(self.weights.every, 1 + course.count // 4):
             return "evidence"
         leads, off = seen.provider == course.order[0], abs(mean - arm.expected)
         overtakes = mean < course.below if leads else mean > course.first
-        return "interval" if off > (max(NOTED, arm.half / 8.0) if overtakes else arm.half) else ""
+        return (
+            "interval"
+            if off > (max(self.weights.margin, arm.half / 8.0) if overtakes else arm.half)
+            else ""
+        )
 
     def _is_back(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
@@ -263,8 +262,8 @@ class Ledger:
     def _looks(self, count: int) -> int:
         """How often chance may have turned an order of equals, which is to happen about once: the
         more often it was looked at since what is remembered began, the less may turn it."""
-        remembered = 1.0 / max(1.0 - self.weights.forgetting, 1e-6)
-        return FIRST_LOOKS + int(min(count, remembered)) // (4 * self.weights.every)
+        remembered = min(count, self.weights.remembered)
+        return FIRST_LOOKS + int(remembered) // (4 * self.weights.every)
 
     def _credit(self, category: str, course: Course) -> None:
         """Credit those that were hardly tried with what is known of those declared after them: a
@@ -282,7 +281,7 @@ class Ledger:
                 continue
             arm = self.arms[category, name]
             floor = best if arm.answers < tried else 0.0
-            if abs(floor - arm.floor) > NOTED:
+            if abs(floor - arm.floor) > self.weights.margin:
                 arm = self._arm(category, name)
                 arm.credit(floor)
             if arm.n:
@@ -294,7 +293,8 @@ class Ledger:
         """Renew what is expected of each provider in each category without its answers there; the
         categories in which that is something else now."""
         total = self.pooling.answers
-        self.pooling = self.pooling._replace(due=total + 1 + min(total // 10, REPOOL))
+        recent = int(min(total, self.weights.remembered))
+        self.pooling = self.pooling._replace(due=total + 1 + recent // self.weights.every)
         weight, mean = np.zeros(self._claims.shape), np.zeros(self._claims.shape)
         for row, column, key in self._cells:
             arm = self.arms[key]
@@ -315,7 +315,7 @@ class Ledger:
             arm = self.arms[key]
             if arm.only_failed:  # how others do is no reason to expect more of it
                 expected = expected._replace(mean=min(expected.mean, arm.prior.mean))
-            if expected.moved(arm.prior, self.weights.tried):
+            if expected.moved(arm.prior, self.weights):
                 self._arm(*key).expect(expected)
                 moved.add(key[0])
         return moved

@@ -28,20 +28,22 @@ Array = np.ndarray
 Belief = tuple[tuple[float, float, float], ...]
 """Weight, mean and variance of each component; the weights add up to 1."""
 
-LEAST_VARIANCE = 1e-8
+TINY = 1e-8
+"""The least variance, and the least square of a probability of being the best: no belief is a
+point, and no provider is forgotten for good."""
 
 
 def belief(arm: Arm, weights: Ranking, count: int) -> Belief:
     """Two components where one part's two states are further apart than all the rest is unsure."""
     whole = arm.value(weights, count)
-    single = ((1.0, whole.mean, max(whole.variance, LEAST_VARIANCE)),)
+    single = ((1.0, whole.mean, max(whole.variance, TINY)),)
     if not arm.n:
         return single
     usual, apart = _doubt(arm, weights, count)
     within = whole.variance - usual * (1.0 - usual) * apart**2
-    if apart**2 <= max(within, LEAST_VARIANCE):
+    if apart**2 <= max(within, TINY):
         return single
-    within = max(within, LEAST_VARIANCE)
+    within = max(within, TINY)
     return (
         (usual, whole.mean + (1.0 - usual) * apart, within),
         (1.0 - usual, whole.mean - usual * apart, within),
@@ -194,9 +196,6 @@ DIFFERENCE = 0.05
 """Standard deviation of the difference between two that are not alike. A larger one stays with the
 declared first for longer while others seem as good, and with a wrong first after a drift."""
 
-HOPELESS = 1e-4
-"""The least probability of being the best: no provider is forgotten for good."""
-
 
 @dataclass(slots=True)
 class Served:
@@ -221,7 +220,7 @@ class Served:
         key = tuple(ranked)
         if key not in self._shares:
             best = best_probabilities([self.beliefs[name] for name in key])
-            agree = [max(chance, HOPELESS) ** 2 for chance in best]
+            agree = [max(chance**2, TINY) for chance in best]
             whole, first = sum(agree), self.beliefs[key[0]]
             self._shares[key] = {
                 name: chance / whole * differs(self.beliefs[name], first, len(key))

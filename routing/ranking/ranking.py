@@ -12,18 +12,15 @@ from math import exp, log, sqrt
 
 from config.models import Ranking as Weights
 from routing.ranking import policy, reward
-from routing.ranking.evidence import percentile
+from routing.ranking.evidence import P95, Z90, percentile
 from routing.ranking.fold import Fold, Held, Key
-from routing.ranking.ledger import Z90, Snapshot
+from routing.ranking.ledger import Snapshot
 from routing.ranking.policy import Served, belief, best_probabilities
 from routing.ranking.reward import NOT_ITS_FAULT, Observation
 from routing.ranking.standings import Change, Choice, Standing, Standings
 
 RECENT = 2_000
 """Rows that the percentiles of the time to first token are taken from."""
-
-ENOUGH = 20
-"""Times to first token below which a provider's p95 is not known."""
 
 
 class Ranking:
@@ -187,7 +184,7 @@ class Ranking:
         return Standings(category, entries, course.count, course.changes, course.last)
 
     def ttft_p95_s(self, provider: str) -> float | None:
-        """The learned p95 of its time to first token as primary; None while too few are known.
+        """The learned p95 of its time to first token as primary; None while none could be above it.
 
         A call that timed out counts with the time for which it was waited.
         """
@@ -202,9 +199,9 @@ class Ranking:
                 if counts and waited is not None and seen.role == "primary":
                     found.setdefault(seen.provider, []).append(waited)
             self._p95 = {
-                name: (percentile(waits, 0.95) or 0.0) / 1_000
+                name: (percentile(waits, P95) or 0.0) / 1_000
                 for name, waits in found.items()
-                if len(waits) >= ENOUGH
+                if len(waits) * (1.0 - P95) >= 1.0 - 1e-9
             }
         return self._p95.get(provider)
 
@@ -256,7 +253,7 @@ class Ranking:
             success=success.mean if arm.n else None,
             quality=quality.mean if arm.quality.weight else None,
             ttft_p50_ms=percentile(times, 0.5),
-            ttft_p95_ms=percentile(times, 0.95),
+            ttft_p95_ms=percentile(times, P95),
             cost_usd=arm.usd if arm.paid else None,
             liked=arm.liked,
             disliked=arm.disliked,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import BESIDE
-from routing.ranking.evidence import percentile
+from routing.ranking.evidence import P95, percentile
 from routing.ranking.reward import Observation
 
 
@@ -137,7 +137,7 @@ class Course:
         fixed = weights.latency_scale_s
         wait = log(fixed) if fixed is not None else self.waits[1] if self.waits[0] else None
         pace = self.paces[1] if self.paces[0] else None
-        if _differ(self.usual.wait, wait) or _differ(self.usual.pace, pace):
+        if _differ(self.usual.wait, wait, weights) or _differ(self.usual.pace, pace, weights):
             self.usual = reward.Usual(wait, pace)
         return self.usual
 
@@ -147,14 +147,14 @@ def _after(mean: tuple[float, float], value: float, keep: float) -> tuple[float,
     return weight, mean[1] + (value - mean[1]) / weight
 
 
-def _differ(before: float | None, now: float | None) -> bool:
+def _differ(before: float | None, now: float | None, weights: Ranking) -> bool:
+    """Whether an answer that takes the one is worth more than one that takes the other."""
     if before is None or now is None:
         return before is not now
-    return abs(before - now) > SAME
+    share = reward.latency_share(now, None, reward.Usual(before), weights)
+    usual = reward.latency_share(before, None, reward.Usual(before), weights)
+    return abs(share - usual) > weights.margin
 
-
-SAME = 0.02
-"""Two times that differ by less (as a share) are the same to whoever waits."""
 
 FIT = 20
 """How much health is remembered at most. Each success adds one to it, each failure takes off two,
@@ -354,5 +354,5 @@ def _usual(tries: Sequence[Observation]) -> reward.Usual:
 
 
 def _p95(tries: Sequence[Observation]) -> str:
-    slowest = percentile([s.ttft_ms for s in tries if s.ttft_ms is not None], 0.95)
+    slowest = percentile([s.ttft_ms for s in tries if s.ttft_ms is not None], P95)
     return "" if slowest is None else f", p95 {slowest / 1000:.1f} s"

@@ -54,7 +54,7 @@ def between(
 
 
 def test_the_one_that_is_found_better_moves_ahead_and_the_other_gives_way() -> None:
-    ranking = learner(*(verdict(100 + n, "second", "first", 1.0) for n in range(10)))
+    ranking = learner(*(verdict(100 + n, "second", "first", 1.0) for n in range(20)))
     assert ranking.order(C)[0] == "second"
     assert leads(ranking)["second"] == -leads(ranking)["first"] > 0.1
 
