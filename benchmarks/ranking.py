@@ -12,12 +12,14 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
 from benchmarks import ranking_replay
+from benchmarks.bandits import OPPONENTS
 from benchmarks.ranking_figures import figures
 from benchmarks.ranking_recovery import recovery
 from benchmarks.ranking_worlds import (
@@ -25,6 +27,8 @@ from benchmarks.ranking_worlds import (
     Chance,
     Learner,
     MovingAverage,
+    Opponent,
+    Policy,
     Result,
     World,
     fixed,
@@ -47,11 +51,30 @@ def drifting(name: str, bad: Behaviour, judged: float = 0.0) -> World:
     return World(name, {"quick": best, "steady": STEADY, "flaky": FLAKY}, judged=judged)
 
 
-DRIFTS = (
-    drifting("latency 0.4 s → 12 s", Behaviour(ttft_s=12.0)),
-    drifting("success 0.98 → 0.40", Behaviour(ttft_s=0.4, success=0.4)),
-    drifting("liked 0.95 → 0.20, told on 20%", Behaviour(ttft_s=0.4, right=0.2), judged=0.2),
+KINDS = (
+    ("latency 0.4 s → 12 s", Behaviour(ttft_s=12.0), 0.0),
+    ("success 0.98 → 0.40", Behaviour(ttft_s=0.4, success=0.4), 0.0),
+    ("liked 0.95 → 0.20, told on 20%", Behaviour(ttft_s=0.4, right=0.2), 0.2),
 )
+DRIFTS = tuple(drifting(*kind) for kind in KINDS)
+
+
+def shapes(kind: tuple[str, Behaviour, float]) -> Iterator[World]:
+    """How the best of three models may drift: bad in the middle half, bad from 700 on, bad for 200
+    requests at three times; and the best only from 700 on."""
+    name, bad, told = kind
+    thrice = [part for at in (300, 900, 1_500) for part in ((at, bad), (at + 200, QUICK))]
+    for shape, best in (
+        ("the middle half", ((0, QUICK), (BAD, bad), (GOOD, QUICK))),
+        ("for good", ((0, QUICK), (700, bad))),
+        ("three times", ((0, QUICK), *thrice)),
+        (BEFORE, ((0, bad), (700, QUICK))),
+    ):
+        models = {"quick": best, "steady": STEADY, "flaky": FLAKY}
+        yield World(f"{name}, {shape}", models, judged=told)
+
+
+BEFORE = "before it is good"
 STILL = World("nothing changes", {"quick": ((0, QUICK),), "steady": STEADY, "flaky": FLAKY})
 UPSIDE_DOWN = World(
     "nothing changes, declared upside down",
@@ -123,6 +146,25 @@ def drift(weights: Weights, seeds: Sequence[int]) -> Iterator[str]:
             yield judged("regret over the average's", f"{share:.2f}", "≤ 0.50", share <= 0.5)
         yield f"  requests to notice: {spread(noticed, GOOD - BAD)}"
         yield f"  requests to return: {spread(returned, world.requests - GOOD)}"
+
+
+def first(weights: Weights, seeds: Sequence[int]) -> Iterator[str]:
+    """Nine drifts of a model that was known to be good, and three of one that was not."""
+    makers: dict[str, Callable[..., Policy]] = {"learner": Learner, "moving average": MovingAverage}
+    makers |= {name: partial(Opponent, make) for name, make in OPPONENTS.items()}
+    yield f"1b. The same drifts in other shapes, {len(seeds)} runs: regret in all"
+    yield f"  {'world':<50}" + "".join(f"{name:>21}" for name in (*makers, "best fixed"))
+    won = 0
+    for world in (world for kind in KINDS for world in shapes(kind)):
+        lost = [
+            fmean(play(world, seed, weights, make).regret for seed in seeds)
+            for make in makers.values()
+        ]
+        is_first = lost[0] == min(lost)
+        won += is_first and not world.name.endswith(BEFORE)
+        shown = "".join(f"{regret:>21.1f}" for regret in (*lost, fixed(world, weights)[1]))
+        yield f"  {world.name:<50}{shown}{'' if is_first else '  not first'}"
+    yield judged("first", f"{won} of 9 (without {BEFORE!r})", "9 of 9", won == 9)
 
 
 def stationary(weights: Weights, seeds: Sequence[int]) -> Iterator[str]:
@@ -251,6 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for proof in (
                 figures(options.sets),
                 drift(weights, seeds),
+                first(weights, seeds[:8]),
                 stationary(weights, seeds),
                 cost(Path(folder)),
                 speed(weights),

@@ -8,6 +8,7 @@ from math import exp, log
 from random import Random
 from typing import Protocol
 
+from benchmarks.bandits import Bandit
 from config.models import Ranking as Weights
 from routing.ranking import reward
 from routing.ranking.ranking import Ranking
@@ -154,6 +155,22 @@ class Chance:
 
     def learn(self, seen: Observation) -> None:
         pass
+
+
+class Opponent:
+    """One of `benchmarks.bandits`, on the reward of one answer."""
+
+    def __init__(self, make: type[Bandit], names: Sequence[str], weights: Weights) -> None:
+        self.names = tuple(names)
+        self.weights = weights
+        self.bandit = make(len(names), seed=1)
+
+    def choose(self, t: int, draw: Draw) -> str:
+        return self.names[self.bandit.choose(range(len(self.names)))]
+
+    def learn(self, seen: Observation) -> None:
+        earned = reward.of(seen, self.weights, USUAL) or 0.0
+        self.bandit.learn(self.names.index(seen.provider), earned)
 
 
 @dataclass
