@@ -79,6 +79,12 @@ class Ranking(Model):
     explore_max: Share = 0.90
     margin: Share = 0.001
     """How much better a provider's reward must be before it moves up."""
+
+    @property
+    def noted(self) -> float:
+        """By how much an expectation must move to be noted: two may be off by the margin."""
+        return 2.0 * self.margin
+
     every: int = Field(default=10, ge=1)
     """Rerank after at most this many new observations of a category."""
     outage: int = Field(default=5, ge=1)

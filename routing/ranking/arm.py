@@ -21,14 +21,11 @@ from typing import NamedTuple
 
 from config.models import Ranking
 from routing.ranking import reward
-from routing.ranking.evidence import BOUND, RETURN, Estimate, Prior, Trace
+from routing.ranking.evidence import BOUND, DEVIATION, OWN, RETURN, Estimate, Prior, Trace
 from routing.ranking.reward import Observation
 
-PRIOR = 20.0
-"""Verdicts that "no lead" is worth: their variance over that of leads, (0.65 / 0.15)²."""
-
-PRIOR_BESIDE = 1.0
-"""The same for the answers that stand behind the primaries."""
+PRIOR = (2.0 * DEVIATION / OWN) ** 2
+"""Verdicts that "no lead" is worth: the variance of a verdict, in [-1, 1], over that of leads."""
 
 
 class Lead(NamedTuple):
@@ -66,7 +63,7 @@ class Lead(NamedTuple):
         )
 
 
-BESIDE = Lead(PRIOR_BESIDE)
+BESIDE = Lead(prior=1.0)
 
 
 def apart(one: Lead, other: Lead, seen: Observation, weights: Ranking) -> tuple[Lead, Lead]:
@@ -84,10 +81,6 @@ def margin(seen: Observation, weights: Ranking) -> float:
     by = 2.0 * (0.5 if seen.verdict is None else seen.verdict) - 1.0
     return by if seen.source == "person" else weights.judge_weight * by
 
-
-DEVIATION = 0.5
-"""Of a quality, and of the logarithm of a time, before it is measured; the most that a quality can
-vary by is where each answer is right or wrong."""
 
 SHARE_DEVIATION = 0.1
 """Of a cost share, as a part of its weight, before it is measured."""
@@ -256,9 +249,7 @@ class Arm:
         for trace, usual in ((self.wait, self.usual.wait), (self.pace, self.usual.pace)):
             if trace.seen and usual is not None:
                 known = trace.estimate(count)
-                share = reward.latency_share(known.mean, None, reward.Usual(usual), weights) / max(
-                    weights.latency_weight, 1e-9
-                )
+                share = reward.share(known.mean, usual)
                 slope = weights.latency_weight * share * (1.0 - share) * (0.5 if both else 1.0)
                 variance += slope * slope * known.variance
         return Estimate(slow, variance)

@@ -36,11 +36,21 @@ from routing.ranking import reward
 
 Array = np.ndarray
 
+TINY = 1e-8
+"""The least variance, and the least square of a probability of being the best: no belief is a
+point, and no provider is forgotten for good."""
+
+DEVIATION = 0.5
+"""Of a share, and of the logarithm of a time, before it is measured: the most that a share can vary
+by is where each answer is right or wrong."""
+
 OWN = 0.2
 """Standard deviation of what is a provider's own in a category, before the log says anything,"""
 
-GUESS = 100.0
-"""and how many pairs of provider and category that is worth."""
+BOUND = 100.0
+"""and how many pairs of provider and category that is worth; so many observations at most are those
+of other categories worth, together, and those of an offline evaluation, which has no users and
+ages."""
 
 LEAD = 0.3
 """Standard deviation of a provider's lead over the others."""
@@ -63,12 +73,12 @@ def pool(weight: Array, mean: Array, declared: Array, noise: float, own: float) 
     is expected elsewhere, not there.
     """
     seen = weight > 0.0
-    error = np.where(seen, noise / np.maximum(weight, 1e-9), 0.0)
+    error = np.divide(noise, weight, out=np.zeros(weight.shape), where=seen)
     trust = np.where(seen, 1.0 / (own + error), 0.0)
     lead = declared.mean(0)
     for _ in range(2):  # the second one hardly moves it
         rest = mean - lead
-        whole = (trust * rest).sum() / max(float(trust.sum()), 1e-9)
+        whole = (trust * rest).sum() / (float(trust.sum()) or 1.0)
         base = ((trust * rest).sum(1) + whole / LEAD**2) / (trust.sum(1) + 1.0 / LEAD**2)
         gain = trust * (mean - base[:, None])
         lead = (gain.sum(0) + declared.mean(0) / LEAD**2) / (trust.sum(0) + 1.0 / LEAD**2)
@@ -85,7 +95,7 @@ def _own(seen: Array, rest: Array, error: Array, own: float) -> float:
         return OWN**2
     trust = np.where(seen, 1.0 / (own + error) ** 2, 0.0)
     found = float((trust * (rest**2 - error)).sum() / trust.sum()) * pairs / (pairs - fitted + 1)
-    return max(1e-4, (pairs * found + GUESS * OWN**2) / (pairs + GUESS))
+    return max(TINY, (pairs * found + BOUND * OWN**2) / (pairs + BOUND))
 
 
 P95 = 0.95
@@ -109,12 +119,13 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 SHARE = 0.02
 """What the slow estimates take of a new value: that of the noise, and, at each observation that the
-category makes elsewhere, that of whether trouble is over. No rate is taken for nearer to 0 or 1, no
-value says more than the logarithm of one in so many for either state, and neither is ever taken for
-more certain than all but half of it."""
+category makes elsewhere, that of whether trouble is over. No rate is taken for nearer to 0 or 1,
+and no state for more certain than all but half of it."""
 
 SURE = 1.0 - SHARE / 2.0
-SURPRISE = -log(SHARE)
+
+SURPRISE = 3.0
+"""No single value says more than this (in nats) for one state against the other."""
 
 PURE = 6
 """A value counts for the long mean by the probability of the usual state to this power: what
@@ -297,10 +308,6 @@ class Trace:
 PRIOR_STEP = 0.02
 """What a place further down in the declared order takes off the prior."""
 
-BOUND = 100.0
-"""So many observations at most are those of other categories worth, together, and those of an
-offline evaluation, which has no users and ages."""
-
 
 class Prior(NamedTuple):
     """What to expect of the reward before it is observed, worth `weight` observations."""
@@ -320,7 +327,7 @@ class Prior(NamedTuple):
     def moved(self, old: Prior, weights: Ranking) -> bool:
         """Whether it is notably another one than before."""
         return (
-            abs(self.mean - old.mean) > weights.margin
+            abs(self.mean - old.mean) > weights.noted
             or abs(self.weight - old.weight) > 1.0
             or (self.elsewhere < weights.tried) is not (old.elsewhere < weights.tried)
         )

@@ -119,14 +119,15 @@ def _key(found: Sequence[float | str] | None) -> Key | None:
 WINDOW = 20_000
 """Rows that are kept to be revised; for what comes older the log is read again from the ring."""
 
-RING = 20
-"""States that are kept from before those rows, ever further apart."""
+KEPT = 12
+"""Checkpoints that are kept close together, one in so many of the older ones, and states of the
+ring, which are from before the rows and ever further apart."""
 
-STRETCH = 128
-"""Rows between two checkpoints."""
+STRETCH = WINDOW // KEPT**2
+"""Rows between two checkpoints that are close together."""
 
-CLOSE = 16
-"""Checkpoints that are kept close together; of the older ones, one in so many."""
+RECENT = STRETCH * KEPT
+"""Rows with such checkpoints, which percentiles and explanations are taken from, too."""
 
 
 @dataclass(slots=True)
@@ -212,7 +213,9 @@ class Fold:
         if self._floor is not None and change.key <= self._floor:
             return replace(change, why=f"{change.after[0]} did better in rows no longer kept")
         end = bisect_left(self.rows, change.key, key=lambda row: row[:3]) + 1
-        return replace(change, why=explain(self.rows, end, change, self.ledger.weights))
+        return replace(
+            change, why=explain(self.rows[max(0, end - RECENT) : end], change, self.ledger.weights)
+        )
 
     def _merge(self, fresh: Mapping[tuple[str, int], Observation]) -> int:
         """Put the rows where they belong; the first index that is not as it was."""
@@ -239,9 +242,9 @@ class Fold:
                 self._checkpoints.pop()
             start = self._checkpoints[-1].index
             self.ledger.restore(self._checkpoints[-1].state)
-        recent = len(self.rows) - CLOSE * STRETCH
+        recent = len(self.rows) - RECENT
         for index in range(start, len(self.rows)):
-            if index % (STRETCH if index >= recent else CLOSE * STRETCH) == 0:
+            if index % (STRETCH if index >= recent else RECENT) == 0:
                 self._mark(index)
             changes = self.ledger.step(self.rows[index])
             if changes and self._on_change:
@@ -253,14 +256,14 @@ class Fold:
         if index <= self._checkpoints[-1].index:
             return
         self._checkpoints.append(Checkpoint(index, self.ledger.snapshot()))
-        old = self._checkpoints[-CLOSE - 1] if len(self._checkpoints) > CLOSE else None
-        if old is not None and old.index % (STRETCH * CLOSE):
+        old = self._checkpoints[-KEPT - 1] if len(self._checkpoints) > KEPT else None
+        if old is not None and old.index % RECENT:
             self._checkpoints.remove(old)
 
     def _trim(self) -> None:
         """Let go of rows that are too old to be revised."""
         spare = len(self.rows) - WINDOW
-        if spare < STRETCH * CLOSE:
+        if spare < RECENT:
             return
         kept = [c for c in self._checkpoints if c.index >= spare]
         cut = kept[0].index
@@ -269,7 +272,7 @@ class Fold:
                 course.last = self.explained(course.last)
         self._floor = self.rows[cut - 1][:3]
         self._ring.append((self._floor, kept[0].state))
-        if len(self._ring) > RING:
+        if len(self._ring) > KEPT:
             del self._ring[self._densest()]
         for row in self.rows[:cut]:
             del self._known[row.request_id, row.seq]

@@ -21,7 +21,7 @@ from routing.ranking.arm import Arm, apart
 from routing.ranking.evidence import BOUND, OWN, PRIOR_STEP, Z90, Prior, pool
 from routing.ranking.policy import belief, settle
 from routing.ranking.reward import Observation
-from routing.ranking.standings import UNTRIED, WELL, Change, Course, Pulse
+from routing.ranking.standings import Change, Course, Pulse
 
 _GENERATIONS = itertools.count(1)
 """One count for all ledgers: a state that one took over from another is copied before it is
@@ -37,7 +37,7 @@ class Pooling(NamedTuple):
 
     answers: int = 0  # so far
     due: int = 1  # from so many on the priors are renewed
-    noise: float = 0.1  # variance of one reward
+    noise: float = reward.NEUTRAL_QUALITY * (1.0 - reward.NEUTRAL_QUALITY)  # variance of one
     own: float = OWN**2  # see `routing.ranking.evidence`
 
 
@@ -177,7 +177,7 @@ class Ledger:
         if arm.reranked != course.reranks:  # its first since the last rerank: what was expected
             arm.reranked = course.reranks
             mean, variance = arm.value(self.weights, course.count)
-            arm.half = max(Z90 * sqrt(variance), self.weights.margin)
+            arm.half = max(Z90 * sqrt(variance), self.weights.noted)
             arm.expected = mean
         course.count += 1
         course.fresh += 1
@@ -199,15 +199,13 @@ class Ledger:
         overtakes = mean < course.below if leads else mean > course.first
         return (
             "interval"
-            if off > (max(self.weights.margin, arm.half / 8.0) if overtakes else arm.half)
+            if off > (max(self.weights.noted, arm.half / 8.0) if overtakes else arm.half)
             else ""
         )
 
     def _is_back(self, seen: Observation) -> bool:
         """Keep the provider's pulse; whether this was the end of an outage."""
-        pulse = self.pulses.get(seen.provider, UNTRIED)
-        if pulse is WELL and seen.outcome == "ok":
-            return False
+        pulse = self.pulses.get(seen.provider, Pulse())
         self.pulses[seen.provider], back = pulse.after(seen, self.weights)
         return back
 
@@ -281,7 +279,7 @@ class Ledger:
                 continue
             arm = self.arms[category, name]
             floor = best if arm.answers < tried else 0.0
-            if abs(floor - arm.floor) > self.weights.margin:
+            if abs(floor - arm.floor) > self.weights.noted:
                 arm = self._arm(category, name)
                 arm.credit(floor)
             if arm.n:

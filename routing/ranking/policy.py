@@ -21,16 +21,12 @@ import numpy as np
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm
-from routing.ranking.evidence import Trace
+from routing.ranking.evidence import TINY, Trace
 
 Array = np.ndarray
 
 Belief = tuple[tuple[float, float, float], ...]
 """Weight, mean and variance of each component; the weights add up to 1."""
-
-TINY = 1e-8
-"""The least variance, and the least square of a probability of being the best: no belief is a
-point, and no provider is forgotten for good."""
 
 
 def belief(arm: Arm, weights: Ranking, count: int) -> Belief:
@@ -105,7 +101,7 @@ def best_probabilities(beliefs: Sequence[Belief]) -> list[float]:
         places = places[np.linspace(0, len(places) - 1, POINTS).astype(int)]
     below = _below(places, weight, mean, deviation)
     middle = np.log(
-        np.maximum(_below(0.5 * (places[1:] + places[:-1]), weight, mean, deviation), 1e-300)
+        np.maximum(_below(0.5 * (places[1:] + places[:-1]), weight, mean, deviation), TINY)
     )
     others = np.exp(middle.sum(0) - middle)
     found = (np.diff(below, axis=1) * others).sum(1)
@@ -113,7 +109,7 @@ def best_probabilities(beliefs: Sequence[Belief]) -> list[float]:
     return [float(chance) / whole if whole > 0.0 else 1.0 / len(beliefs) for chance in found]
 
 
-_NONE = (0.0, 0.0, 1e-12)
+_NONE = (0.0, 0.0, TINY)
 
 
 def _below(places: Array, weight: Array, mean: Array, deviation: Array) -> Array:

@@ -13,14 +13,11 @@ from math import exp, log, sqrt
 from config.models import Ranking as Weights
 from routing.ranking import policy, reward
 from routing.ranking.evidence import P95, Z90, percentile
-from routing.ranking.fold import Fold, Held, Key
+from routing.ranking.fold import RECENT, Fold, Held, Key
 from routing.ranking.ledger import Snapshot
 from routing.ranking.policy import Served, belief, best_probabilities
 from routing.ranking.reward import NOT_ITS_FAULT, Observation
 from routing.ranking.standings import Change, Choice, Standing, Standings
-
-RECENT = 2_000
-"""Rows that the percentiles of the time to first token are taken from."""
 
 
 class Ranking:

@@ -19,7 +19,7 @@ unknown is taken at a neutral value, not at its best: a provider without a price
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from math import exp, log
+from math import exp, log, tanh
 from typing import Any, NamedTuple
 
 from config.models import Ranking
@@ -121,9 +121,6 @@ class Usual(NamedTuple):
     pace: float | None = None
 
 
-SHORTEST_MS = 1.0
-"""No wait is taken for shorter: a clock that says 0 ms has not measured."""
-
 WHOLE = 0.95
 """An answer whose first token took so much of its whole time came in one piece."""
 
@@ -137,7 +134,7 @@ def felt(seen: Observation, usual: Usual) -> Usual | None:
     """
     if seen.ttft_ms is None:
         return None
-    wait = log(max(seen.ttft_ms, SHORTEST_MS) / 1_000)
+    wait = log_s(seen.ttft_ms)
     tokens, total_ms = seen.tokens_out or 0, seen.latency_ms
     if tokens < 2 or total_ms is None:
         return Usual(wait)
@@ -146,20 +143,26 @@ def felt(seen: Observation, usual: Usual) -> Usual | None:
     if usual.wait is None or usual.pace is None:
         return Usual(wait)
     expected_s = exp(usual.wait) + (tokens - 1) * exp(usual.pace)
-    slower = log(max(total_ms, SHORTEST_MS) / 1_000 / expected_s)
+    slower = log_s(total_ms) - log(expected_s)
     return Usual(usual.wait + slower, usual.pace + slower)
+
+
+def log_s(took_ms: float) -> float:
+    """No wait is taken for shorter than 1 ms: a clock that says 0 ms has not measured."""
+    return log(max(took_ms, 1.0) / 1_000)
 
 
 def latency_share(wait: float, pace: float | None, usual: Usual, weights: Ranking) -> float:
     """What waiting takes off the reward; both as logarithms of seconds."""
-    share = _share(wait, usual.wait)
+    part = share(wait, usual.wait)
     if pace is not None and usual.pace is not None:
-        share = 0.5 * (share + _share(pace, usual.pace))
-    return weights.latency_weight * share
+        part = 0.5 * (part + share(pace, usual.pace))
+    return weights.latency_weight * part
 
 
-def _share(took: float, usual: float | None) -> float:
-    return NEUTRAL_SHARE if usual is None else 1.0 / (1.0 + exp(min(usual - took, 50.0)))
+def share(took: float, usual: float | None) -> float:
+    """t / (t + usual t), of their logarithms."""
+    return NEUTRAL_SHARE if usual is None else 0.5 + 0.5 * tanh(0.5 * (took - usual))
 
 
 def cost_share(cost_usd: float, weights: Ranking) -> float:

@@ -12,6 +12,7 @@ from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import BESIDE
 from routing.ranking.evidence import P95, percentile
+from routing.ranking.policy import DIFFERENCE
 from routing.ranking.reward import Observation
 
 
@@ -156,19 +157,14 @@ def _differ(before: float | None, now: float | None, weights: Ranking) -> bool:
     return abs(share - usual) > weights.margin
 
 
-FIT = 20
-"""How much health is remembered at most. Each success adds one to it, each failure takes off two,
-up to as many in a row as make an outage; below a quarter the end of an outage is not believed, for
-it has been failing on and off."""
-
-
 class Pulse(NamedTuple):
     """Whether a provider is up, over all categories and roles."""
 
     failures: int = 0  # in a row
     skipped: bool = False  # since its last success, because its breaker was open
-    health: int = FIT // 2
-    """How well it did before: one that fails on and off all the time has had no outage."""
+    health: int = 0
+    """How well it did before: more successes than failures, as many as make two outages at most;
+    an outage takes off what it is made of. One that fails on and off has had no outage."""
 
     def after(self, seen: Observation, weights: Ranking) -> tuple[Pulse, bool]:
         """The pulse after an attempt, and whether that was the end of an outage.
@@ -185,26 +181,12 @@ class Pulse(NamedTuple):
             return self, False
         if succeeded < 1.0:
             if failures < weights.outage:
-                health = max(0, health - FIT // 10)
+                health = max(0, health - 1)
             return Pulse(failures + 1, skipped, health), False
-        back = (skipped or failures >= weights.outage) and health >= FIT // 4
-        return WELL if health + 1 >= FIT else Pulse(0, False, health + 1), back
-
-
-WELL = Pulse(0, False, FIT)
-"""Of one that has long done well."""
-
-UNTRIED = Pulse()
-
-
-LOOK_BACK = 3_000
-"""Rows that are searched for the attempts of the two that changed places."""
-
-SPANS = (5, 10, 20, 40)
-"""How many of the last attempts may be set against those before them."""
-
-NOTABLE = 0.03
-"""A reward that moved by less does not explain anything."""
+        back = (skipped or failures >= weights.outage) and health >= weights.outage
+        if not failures and not skipped and health == 2 * weights.outage:
+            return self, False
+        return Pulse(0, False, min(health + 1, 2 * weights.outage)), back
 
 
 class Shift(NamedTuple):
@@ -225,34 +207,37 @@ class Part(NamedTuple):
     worth: Callable[[float], float]
 
 
-def explain(rows: Sequence[Observation], end: int, change: Change, weights: Ranking) -> str:
-    """One sentence on the first place that the change filled anew; `rows[:end]` had been seen."""
+def explain(rows: Sequence[Observation], change: Change, weights: Ranking) -> str:
+    """One sentence on the first place that the change filled anew, from the last rows before it."""
     category = change.category
     rose, fell = next((a, b) for b, a in zip(change.before, change.after, strict=True) if a != b)
     head = f"{category}: {rose} before {fell}:"
     if rose == change.recovered:
         return f"{head} {rose} is back from an outage"
-    tries = _attempts(rows, end, category, (rose, fell), weights)
+    tries = _attempts(rows, category, (rose, fell), weights)
     shifts = [s for name in (fell, rose) if (s := _shift(name, tries[name], weights))]
     shift = max(shifts, key=lambda s: abs(s.by), default=None)
-    if shift is None or abs(shift.by) < NOTABLE or (shift.by > 0) != (shift.provider == rose):
+    if shift is None or abs(shift.by) < DIFFERENCE or (shift.by > 0) != (shift.provider == rose):
         return f"{head} {_comparison(rose, fell, tries, weights)}"
     span = f"over its last {len(shift.last)}"
     return f"{head} {_moved(shift, weights)} {span}{_p95(shift.last)}"
 
 
+def _spans(weights: Ranking) -> tuple[int, ...]:
+    """How many of the last attempts may be set against those before them."""
+    return tuple(weights.outage * times for times in (1, 2, 4, 8))
+
+
 def _attempts(
     rows: Sequence[Observation],
-    end: int,
     category: str,
     names: tuple[str, ...],
     weights: Ranking,
 ) -> dict[str, list[Observation]]:
     """The last attempts of each that count, oldest first."""
     found: dict[str, list[Observation]] = {name: [] for name in names}
-    enough = 2 * SPANS[-1]
-    for index in range(end - 1, max(-1, end - 1 - LOOK_BACK), -1):
-        seen = rows[index]
+    enough = 2 * _spans(weights)[-1]
+    for seen in reversed(rows):
         mine = found.get(seen.provider)
         if mine is None or seen.category != category or seen.role != "primary":
             continue
@@ -267,9 +252,10 @@ def _shift(provider: str, tries: list[Observation], weights: Ranking) -> Shift |
     """The split of its attempts that shows the clearest move."""
     best: Shift | None = None
     clearest = 0.0
-    for span in SPANS:
-        last, before = tries[-span:], tries[:-span][-SPANS[-1] :]
-        if len(last) < span or len(before) < SPANS[0]:
+    spans = _spans(weights)
+    for span in spans:
+        last, before = tries[-span:], tries[:-span][-spans[-1] :]
+        if len(last) < span or len(before) < spans[0]:
             continue
         usual = _usual(tries)
         by = _mean_reward(last, weights, usual) - _mean_reward(before, weights, usual)
@@ -310,7 +296,9 @@ def _parts(weights: Ranking, usual: reward.Usual) -> tuple[Part, ...]:
             "first token",
             "{:.2f} s",
             lambda s: None if s.ttft_ms is None else s.ttft_ms / 1_000,
-            lambda seconds: reward.latency_share(log(max(seconds, 1e-3)), None, usual, weights),
+            lambda seconds: reward.latency_share(
+                reward.log_s(1_000 * seconds), None, usual, weights
+            ),
         ),
         Part(
             "cost",
@@ -330,7 +318,7 @@ def _comparison(rose: str, fell: str, tries: dict[str, list[Observation]], weigh
         earned = _mean_reward(known, weights, _usual(known))
         return f"{who} earned {earned:.2f} over its last {len(known)}"
     usual = _usual([*tries[rose], *tries[fell]])
-    for span in reversed(SPANS):
+    for span in reversed(_spans(weights)):
         better, worse = tries[rose][-span:], tries[fell][-span:]
         won, lost = _mean_reward(better, weights, usual), _mean_reward(worse, weights, usual)
         if won > lost:

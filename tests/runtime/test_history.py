@@ -66,6 +66,7 @@ def test_a_long_log_is_shown_from_its_beginning_in_a_bounded_number_of_points(
 ):
     monkeypatch.setattr(fold, "WINDOW", 400)
     monkeypatch.setattr(fold, "STRETCH", 16)
+    monkeypatch.setattr(fold, "RECENT", 256)
     monkeypatch.setattr(history, "FINE", 100)
     ranking, courses = Ranking(Weights(), DECLARED), Courses()
     for begin in range(0, 3_000, 50):

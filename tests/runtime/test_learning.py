@@ -26,7 +26,7 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing_state, "PROVISIONAL", 50)
     monkeypatch.setattr(fold, "WINDOW", 64)
     monkeypatch.setattr(fold, "STRETCH", 8)
-    monkeypatch.setattr(fold, "CLOSE", 4)
+    monkeypatch.setattr(fold, "RECENT", 32)
 
 
 async def write(log: InteractionLog, numbers: range) -> None:

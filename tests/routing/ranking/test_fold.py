@@ -62,7 +62,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window of a few hundred rows, so that a test need not fold a hundred thousand."""
     monkeypatch.setattr(fold_module, "WINDOW", 400)
     monkeypatch.setattr(fold_module, "STRETCH", 16)
-    monkeypatch.setattr(fold_module, "CLOSE", 4)
+    monkeypatch.setattr(fold_module, "RECENT", 64)
 
 
 def test_learning_goes_on_from_a_snapshot_as_if_it_had_never_stopped(small: None) -> None:
@@ -111,7 +111,7 @@ def test_the_ring_reaches_far_back_with_few_states(small: None) -> None:
     for start in range(0, len(whole), 100):
         ranking.fold(whole[start : start + 100])
     ring = ranking.held().ring
-    assert len(ring) <= fold_module.RING
+    assert len(ring) <= fold_module.KEPT
     assert ring[0][0][0] < whole[1_000].at, "the oldest stays"
     gaps = [b[0][0] - a[0][0] for a, b in pairwise(ring)]
     assert gaps[1] > 3 * gaps[-1], "ever further apart"
