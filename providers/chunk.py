@@ -85,7 +85,14 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def content_of(message: Mapping[str, object]) -> str:
-    return text_of(message.get("content")) or text_of(message.get("refusal"))
+    content = message.get("content")
+    return number(content) or text_of(content) or text_of(message.get("refusal"))
+
+
+def number(value: object) -> str:
+    """A number as text, else an empty one: some hosts send tokens that are numbers as such."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return json.dumps(value) if is_number else ""
 
 
 def reasoning_of(message: Mapping[str, object]) -> str:

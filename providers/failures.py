@@ -67,7 +67,7 @@ def from_response(
 ) -> ProviderError:
     """The error described by a response with an error status."""
     if 300 <= status < 400:
-        target = urlsplit(headers.get("location", "")).netloc or "another address"
+        target = _netloc(headers.get("location", "")) or "another address"
         what = f"redirects to {target}, which is not followed; put that address into base_url"
         return place.error("bad_reply", what, status=status)
     reply = error_in_body(body) or ErrorReply(_plain(body), frozenset(), "")
@@ -79,6 +79,13 @@ def from_response(
     error = place.error(kind, said, reply.words, status=status, retry_after_s=wait_s)
     error.credit = credit
     return error
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def from_event(place: Place, error: object) -> ProviderError:
@@ -159,6 +166,7 @@ _STATUS: dict[int, ErrorKind] = {
     403: "auth",
     404: "not_found",
     405: "not_found",
+    407: "connection",  # of a proxy on the way
     408: "timeout",
     409: "server",
     410: "not_found",

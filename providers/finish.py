@@ -143,7 +143,7 @@ class FinishWords:
         """The meaning of a reason; None if it does not end the answer, `error` if it is unknown."""
         if isinstance(word, dict):
             word = word.get("type") or word.get("reason")
-        if word is None or word is False:
+        if not word and not isinstance(word, str):
             return None
         said = fused(str(word))
         for name, meaning in self.own.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from config.hosts import FinishMeaning
 from providers.base import Delta, ProviderError, Usage
-from providers.chunk import Bounds, content_of, logprobs_of, reasoning_of, usage_of
+from providers.chunk import Bounds, content_of, logprobs_of, number, reasoning_of, usage_of
 from providers.failures import Place
 from providers.finish import FinishWords
 from providers.text_stream import BrokenTextError, Characters, Thoughts
@@ -147,8 +147,8 @@ class MessageReader:
             yield Delta(logprobs=chances)
         if delta or not message:
             self._by_delta = self._by_delta or bool(delta)
-            if not delta and isinstance(choice.get("text"), str):
-                delta = choice["text"]
+            if not delta and (said := choice.get("text")) is not None:
+                delta = number(said) or (said if isinstance(said, str) else delta)
             yield from self._part(self._fields(delta), meaning)
         else:
             yield from self._message(self._fields(message), meaning)

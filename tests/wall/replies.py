@@ -44,7 +44,7 @@ def usage(**counts: Any) -> bytes:
     return event(held)
 
 
-def completion(said: str, reason: Any = "stop", **more: Any) -> dict[str, Any]:
+def completion(said: object, reason: Any = "stop", **more: Any) -> dict[str, Any]:
     """A whole answer in one object."""
     message = {"role": "assistant", "content": said}
     choice = {"index": 0, "message": message, "finish_reason": reason}
