@@ -24,6 +24,8 @@ TITLE = "LLM Router"
 TAGLINE = say("page.every_prompt_to")
 MOST_EVENTS = 2_000
 """Events that may run at once; gradio's own 40 would let a few waiting tabs stop all others."""
+EVENTS_S, PROGRESS_S = 0.01, 1.0
+"""How often gradio's queue is looked at: for events, and for progress, which no board reports."""
 MOST_UPLOAD = "20mb"
 
 
@@ -78,8 +80,16 @@ def build_page(router: Router, *, write: bool = True, allow_keys: bool = False) 
         )
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
+    _without_haste(demo)
     _without_statistics(demo)
     return demo
+
+
+def _without_haste(demo: gr.Blocks) -> None:
+    """Gradio would look for events a thousand times a second in each of two loops, which takes a
+    tenth of a core while nobody is there."""
+    demo._queue.sleep_when_free = EVENTS_S
+    demo._queue.progress_update_sleep_when_free = PROGRESS_S
 
 
 def _without_statistics(demo: gr.Blocks) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import sys
 from pathlib import Path
 from typing import cast
@@ -65,3 +66,31 @@ async def test_the_api_goes_on_without_a_page_that_cannot_be_built(
         assert broken.status_code == 503
         assert "could not be loaded" in broken.json()["error"]["message"]
     assert "page_failed" in "".join(capsys.readouterr())
+
+
+class Counting(selectors.DefaultSelector):
+    """Counts how often an event loop wakes up."""
+
+    turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns += 1
+        return super().select(timeout)
+
+
+def test_a_page_that_nobody_looks_at_lets_the_process_sleep(tmp_path: Path):
+    write_config(tmp_path / "config", "http://127.0.0.1:9/v1", lambda _: None)
+    selector = Counting()
+
+    async def turns_in(seconds: float) -> int:
+        async with Router.from_config(
+            tmp_path / "config", tmp_path / "data", environ={}, dotenv=None
+        ) as router:
+            page = LoadingPage(router, write=True)
+            async with page.loaded():
+                before = selector.turns
+                await asyncio.sleep(seconds)
+                return selector.turns - before
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        assert runner.run(turns_in(0.5)) < 150
