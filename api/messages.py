@@ -50,8 +50,12 @@ DROPPED_TOOLS = ("web_search", "web_fetch", "tool_search", "advisor", "memory")
 
 DROPPED_BLOCKS = frozenset({"redacted_thinking", "server_tool_use", "web_search_tool_result",
                             "web_fetch_tool_result", "tool_search_tool_result",
-                            "container_upload", "tool_reference"})  # fmt: skip
-"""Actions of Anthropic's servers in an earlier turn."""
+                            "container_upload", "tool_reference", "tool_addition",
+                            "tool_removal", "mcp_tool_use", "mcp_tool_result",
+                            "code_execution_tool_result", "bash_code_execution_tool_result",
+                            "text_editor_code_execution_tool_result", "compaction"})  # fmt: skip
+"""Actions of Anthropic's servers in an earlier turn, and marks of tools that come and go: those
+that may be called now are in `tools`."""
 
 EFFORTS = ((2_048, "low"), (8_192, "medium"))
 """A thinking budget of at most so many tokens maps to this effort; a larger one to `high`."""
@@ -220,8 +224,8 @@ def _message(message: dict[str, object], where: str, found: Translation) -> None
         case "assistant":
             found.say(_assistant(message.get("content"), where), where)
         case "system":
-            content = _parts(message.get("content"), f"{where}.content")
-            found.say({"role": "system", "content": content}, where)
+            if content := _parts(message.get("content"), f"{where}.content"):
+                found.say({"role": "system", "content": content}, where)
         case other:
             raise unsupported(f"{where}.role", other)
 

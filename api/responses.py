@@ -6,7 +6,7 @@ Each request contains its whole conversation: earlier responses come back as ite
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -50,8 +50,11 @@ DROPPED_TOOLS = ("web_search", "local_shell", "image_generation", "tool_search",
 """Built-in tools that coding agents always send: left out, with a note."""
 
 DROPPED_ITEMS = ("web_search_call", "image_generation_call", "local_shell_call",
-                 "code_interpreter_call", "tool_search_call", "compaction")  # fmt: skip
-"""Actions of OpenAI's servers in an earlier turn."""
+                 "code_interpreter_call", "tool_search", "compaction", "context_compaction",
+                 "ghost_snapshot")  # fmt: skip
+"""Actions of OpenAI's servers, and marks of coding agents, in an earlier turn."""
+MORE_TOOLS = "additional_tools"
+"""An item in which newer coding agents bring tools, or again those of an earlier turn."""
 
 LOGPROBS = "message.output_text.logprobs"
 """Their names in `include`."""
@@ -189,21 +192,39 @@ def _wishes(request: ResponsesRequest, chat: dict[str, object]) -> None:
 
 def _tools(request: ResponsesRequest, found: Translation) -> None:
     for place, tool in enumerate(request.tools or []):
-        kind = str(tool.get("type"))
-        if kind == "function":
-            kept = ("name", "description", "parameters", "strict")
-            given = {name: tool[name] for name in kept if tool.get(name) is not None}
-            found.functions.append(given)
-        elif kind.startswith(DROPPED_TOOLS):
-            found.ignored.append(f"tools[{place}] ({kind[:60]})")
-        else:
-            raise unsupported(f"tools[{place}].type", tool.get("type"))
+        _tool(tool, f"tools[{place}]", found)
+    known = {function.get("name") for function in found.functions}
+    for where, tool in _more_tools(request.input):
+        if tool.get("type") != "function" or tool.get("name") not in known:
+            _tool(tool, where, found)
+            known.add(tool.get("name"))
     if not found.functions:
         return
     if request.parallel_tool_calls is not None:
         found.body["parallel_tool_calls"] = request.parallel_tool_calls
     if (choice := request.tool_choice) is not None:
         found.body["tool_choice"] = _choice(choice, found)
+
+
+def _tool(tool: dict[str, object], where: str, found: Translation) -> None:
+    kind = str(tool.get("type"))
+    if kind == "function":
+        kept = ("name", "description", "parameters", "strict")
+        given = {name: tool[name] for name in kept if tool.get(name) is not None}
+        found.functions.append(given)
+    elif kind.startswith(DROPPED_TOOLS):
+        found.ignored.append(f"{where} ({kind[:60]})")
+    else:
+        raise unsupported(f"{where}.type", tool.get("type"))
+
+
+def _more_tools(items: str | list[dict[str, object]]) -> Iterator[tuple[str, dict[str, object]]]:
+    """The tools in the conversation itself, each with its place."""
+    for place, item in enumerate([] if isinstance(items, str) else items):
+        if item.get("type") == MORE_TOOLS:
+            where = f"input[{place}].tools"
+            for number, tool in enumerate(list_at(item.get("tools") or [], where)):
+                yield f"{where}[{number}]", object_at(tool, f"{where}[{number}]")
 
 
 def _choice(choice: str | dict[str, object], found: Translation) -> str | dict[str, object]:
@@ -257,6 +278,8 @@ class _Items:
                 called = text_at(item.get("call_id"), f"{where}.call_id")
                 content = _content(item.get("output"), f"{where}.output")
                 self._say({"role": "tool", "tool_call_id": called, "content": content}, where)
+            case "additional_tools":
+                pass  # read with the other tools
             case "item_reference":
                 raise _unknown_item(where)
             case _ if not str(kind).startswith(DROPPED_ITEMS):

@@ -219,6 +219,18 @@ def test_documents_keep_what_names_them() -> None:
     )
 
 
+def test_marks_of_tools_that_come_and_go_are_left_out() -> None:
+    come = {"type": "tool_addition", "tool_reference": {"type": "tool_reference", "name": "f"}}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "system", "content": [come]},
+        {"role": "system", "content": [{"type": "text", "text": "Be brief."}, come]},
+        {"role": "user", "content": "Well?"},
+    ]
+    asked = translated({**ASK, "messages": messages}).asked(frozenset())
+    assert [m["content"] for m in asked.messages] == ["Hi", "Be brief.", "Well?"]
+
+
 PICTURES = {"type": "content", "content": [{"type": "image", "source": PNG}]}
 
 

@@ -191,6 +191,33 @@ def test_a_custom_tools_call_of_an_earlier_turn_is_a_call_of_its_text() -> None:
     assert call["function"] == {"name": "patch", "arguments": '{"input": "*** Begin"}'}
 
 
+def test_tools_that_an_agent_brings_in_the_conversation_are_offered_once() -> None:
+    brought = {
+        "type": "additional_tools",
+        "role": "developer",
+        "tools": [
+            {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "x"}]},
+            {"type": "function", "name": "look", "parameters": {"type": "object"}},
+            {"type": "function", "name": "zoom"},
+        ],
+    }
+    items = [
+        brought,
+        {"role": "user", "content": "Look."},
+        {"type": "tool_search_call", "call_id": "t1", "arguments": {}},
+        {"type": "tool_search_output", "call_id": "t1", "tools": []},
+        {"type": "ghost_snapshot", "ghost_commit": {"id": "a"}},
+        brought,
+        {"role": "user", "content": "Well?"},
+    ]
+    tools = [{"type": "function", "name": "zoom"}]
+    asked = translated({**ASK, "input": items, "tools": tools}).asked(frozenset())
+    offered: Any = asked.options["extra"]["tools"]
+    assert [tool["function"]["name"] for tool in offered] == ["zoom", "look"]
+    assert [m["content"] for m in asked.messages] == ["Look.", "Well?"]
+    assert "input[0].tools[0] (namespace)" in asked.ignored
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
