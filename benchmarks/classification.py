@@ -36,6 +36,7 @@ MAX_MS = 10.0
 MEAN_MS = 3.0
 """Of a mix of half plain prompts, which the first stage decides, and half unsure ones."""
 LONG = 100_000
+ROUNDS = 3
 BINS = 10
 MARGINS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 
@@ -62,6 +63,7 @@ class Judged:
     margins: np.ndarray
     styles: tuple[str, ...]
     by_rules: float  # the part that the lexical stage decided alone
+    by_half: float  # the part that half of the encoder decided
 
     @property
     def right(self) -> np.ndarray:
@@ -92,6 +94,7 @@ def judge(classifier: Classifier, names: Sequence[str], chosen: Sequence[Case]) 
         margins=np.array([one.margin for one in found]),
         styles=tuple(case.style for case in chosen),
         by_rules=float(np.mean([one.evidence["stage"] == "rules" for one in found])),
+        by_half=float(np.mean([one.evidence["stage"] == "early exit" for one in found])),
     )
 
 
@@ -190,7 +193,7 @@ def ready(categories: Mapping[str, Category], encoder: PromptEncoder | None) -> 
     embed, name = (encoder.embed, encoder.name) if encoder else (None, None)
     found = Classifier.ready(weights, categories, embed, name)
     assert found is not None, "the weights are of other categories: run `python -m training`"
-    return found
+    return found if encoder is None else found.with_early_exit(encoder)
 
 
 def _report_languages(found: Mapping[str, tuple[int, int]]) -> None:
@@ -208,6 +211,7 @@ def _report(judged: Judged, bare: Judged) -> bool:
     rows += [
         ("expected calibration error", f"{calibration_error(judged):.3f}", ""),
         ("decided by the first stage alone", f"{judged.by_rules:.2f}", ""),
+        ("decided halfway through the encoder", f"{judged.by_half:.2f}", ""),
         ("accuracy without the embedding model", f"{bare.right.mean():.3f}", ""),
     ]
     print_table(f"Classification of {len(judged.labels)} prompts", ("", "", "target"), rows)
@@ -246,13 +250,15 @@ def _report_time(classifier: Classifier, prompts: Sequence[str]) -> bool:
     unsure = [p for p, stage in zip(prompts, stages, strict=True) if stage != "rules"]
     means = [milliseconds(classifier, some)[0] for some in (plain, unsure)]
     longest = [stretched(prompt) for prompt in prompts]
-    most = max(min(milliseconds(classifier, [one])[0] for _ in range(3)) for one in longest)
+    # Whole rounds, since whatever disturbs a prompt's first run lasts into an immediate second one.
+    rounds = [[milliseconds(classifier, [one])[0] for one in longest] for _ in range(ROUNDS)]
+    most = float(np.min(rounds, axis=0).max())
     mean = sum(means) / 2
     rows = [
         ("plain prompts, mean", f"{means[0]:.1f}", ""),
         ("unsure prompts, mean", f"{means[1]:.1f}", ""),
         ("half and half, mean", f"{mean:.1f}", f"≤ {MEAN_MS:.0f}"),
-        ("the slowest of 100 kB, least of three runs", f"{most:.1f}", f"≤ {MAX_MS:.0f}"),
+        (f"the slowest of 100 kB, least of {ROUNDS} rounds", f"{most:.1f}", f"≤ {MAX_MS:.0f}"),
     ]
     print_table("Milliseconds of CPU a prompt", ("", "", "target"), rows)
     return mean <= MEAN_MS and most <= MAX_MS

@@ -35,6 +35,7 @@ def report(
     weights = Weights.load((MODEL / WEIGHTS).read_bytes())
     before = Classifier.ready(weights, categories, encoder.embed, encoder.name)
     assert before is not None
+    before = before.with_early_exit(encoder)
     stay = [before.classify(prompt).category for prompt in elsewhere]
     rows = [_curve(case, before, elsewhere, stay) for case in cases["corrections"]]
     columns = ("corrected intent", "at first", *(f"after {count}" for count in STEPS))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bench import Row, print_table
-from routing.classifier.classifier import Classifier
+from routing.classifier.classifier import Classification, Classifier
 
 LABELS = Path(__file__).parent / "data" / "public.jsonl"
 BINS = 10
@@ -60,6 +61,12 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> flo
     return float(off / len(right))
 
 
+def _stages(found: Sequence[Classification]) -> dict[str, float]:
+    """The share of the prompts that each stage decided."""
+    counts = Counter(str(one.evidence["stage"]) for one in found)
+    return {stage: counts[stage] / len(found) for stage in sorted(counts)}
+
+
 def report(classifier: Classifier, names: Sequence[str], prompts: Sequence[Public]) -> bool:
     """Print what is made of them; True if the targets are met."""
     found = [classifier.classify(one.prompt) for one in prompts]
@@ -71,6 +78,7 @@ def report(classifier: Classifier, names: Sequence[str], prompts: Sequence[Publi
         ("accuracy", f"{right.mean():.3f}", f"≥ {ACCURACY}"),
         ("expected calibration error", f"{error:.3f}", f"≤ {CALIBRATION}"),
         ("above 0.9 sure, and wrong", f"{sure_and_wrong:.3f}", f"≤ {SURE_AND_WRONG}"),
+        *((f"decided by: {stage}", f"{share:.2f}", "") for stage, share in _stages(found).items()),
     ]
     for name in dict.fromkeys(one.half for one in sorted(prompts, key=lambda p: p.half)):
         mine = np.array([one.half == name for one in prompts])

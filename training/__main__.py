@@ -2,8 +2,8 @@
 
 Needs `requirements-training.txt` and about half an hour of two cores. First every eighth writer is
 left out: what is then right on their prompts tells how well strangers are understood, and how far
-the probabilities must be tempered. Then a last epoch takes everything in. The results are written
-to `routing/classifier/model`.
+the probabilities must be tempered. Then a last epoch takes everything in, and what decides halfway
+through the encoder is learned. The results are written to `routing/classifier/model`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy as np
 
 from routing.classifier.classifier import MODEL
 from routing.classifier.learning import softmax, temperature
-from training import data, export
+from training import data, early, export
 from training.finetune import Plan, Tuned, Tuner
 from vectorstore.e5 import E5File
 
+STAGES = ("measured", "final", "fitted", "early")
 APART = 8
 """One writer in so many is left out at first."""
 
@@ -40,10 +41,10 @@ def main() -> int:
     parser.add_argument(
         "--temperature", type=float, default=0.92, help="near what the first stage prints"
     )
-    parser.add_argument("--stage", choices=("measured", "final", "fitted"), nargs="*")
+    parser.add_argument("--stage", choices=STAGES, nargs="*")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    stages = arguments.stage or ("measured", "final", "fitted")
+    stages = arguments.stage or STAGES
     prompts = data.everything(data.categories())
     writers = sorted({one.writer for one in prompts} - {data.SHIPPED})
     apart = [one for one in writers if zlib.crc32(one.encode()) % APART == 0]
@@ -58,6 +59,8 @@ def main() -> int:
         _tune(last_plan, prompts[:: arguments.every], [], Tuned.load(first.read_bytes()), last)
     if "fitted" in stages:
         export.write(Tuned.load(last.read_bytes()), arguments.temperature, arguments.out)
+    if "early" in stages:
+        early.write(arguments.out, apart)
     return 0
 
 

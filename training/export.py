@@ -1,4 +1,4 @@
-"""Writes what the application loads: the encoder's graph, its adapter, and the classifier."""
+"""Writes what the application loads: the encoder's two graphs, its adapter, and the classifier."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from training import data, graph
 from training.data import Prompt
 from training.finetune import SHARPNESS, Tuned
 from vectorstore.e5 import DIMENSIONS
-from vectorstore.prompt_encoder import ADAPTER, GRAPH, PromptEncoder
+from vectorstore.prompt_encoder import ADAPTER, CUT, LOWER, UPPER, PromptEncoder
 
 FOLDS = 6
 
 
 def write(tuned: Tuned, divisor: float, folder: Path) -> None:
-    """Write the three files; `divisor` is the temperature that fits writers who were left out."""
+    """Write the four files; `divisor` is the temperature that fits writers who were left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / GRAPH).write_bytes(graph.encoder(tuned.plan.topic, tuned.plan.layers))
+    lower, upper = graph.halves(tuned.plan.topic, CUT, tuned.plan.layers)
+    (folder / LOWER).write_bytes(lower)
+    (folder / UPPER).write_bytes(upper)
     (folder / ADAPTER).write_bytes(adapter(tuned))
     shipped = data.categories()
     encoder = PromptEncoder.load(folder)
@@ -83,11 +85,9 @@ def words_alone(
     """The first stage, tempered by what is right on writers that are left out."""
     names = list(shipped)
     reader = Reader.learn(shipped, (one.prompt for one in prompts))
-    rows = csr_array(np.array([reader.read(one.prompt).row for one in prompts], dtype=np.float64))
+    rows = np.array([reader.read(one.prompt).row for one in prompts], dtype=np.float64)
     classes = np.array([names.index(one.category) for one in prompts])
-    prior = reader.prior()
-    strength = np.full(prior.shape, STRENGTH)
-    problem = Problem(np.zeros((len(prompts), 0)), rows, classes, prior, strength)
+    problem = first_stage(rows, classes, reader)
     folds = [np.array(fold) for fold in by_writer(prompts)]
     logits = held_out(problem, folds)
     divisor = temperature(logits, classes)
@@ -95,6 +95,13 @@ def words_alone(
     right = shares.argmax(axis=1) == classes
     print(f"words alone: {right.mean():.3f} right, temperature {divisor:.2f}")
     return reader, (fit(problem) / divisor).astype(np.float32)
+
+
+def first_stage(rows: np.ndarray, classes: np.ndarray, reader: Reader) -> Problem:
+    """The training problem of the first stage, by the rows that `reader` made."""
+    prior = reader.prior()
+    strength = np.full(prior.shape, STRENGTH)
+    return Problem(np.zeros((len(rows), 0)), csr_array(rows), classes, prior, strength)
 
 
 def by_writer(prompts: Sequence[Prompt]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""The encoder as an ONNX graph without its weights: those come at load, from the model's file.
+"""The encoder as two ONNX graphs without their weights: those come at load, from the model's file.
 
 Every matrix is multiplied in eight bits with scales taken from the input at hand, by onnxruntime's
 own operators (domain com.microsoft).
@@ -6,7 +6,9 @@ own operators (domain com.microsoft).
 
 from __future__ import annotations
 
-from onnx import TensorProto, helper
+from collections.abc import Mapping
+
+from onnx import TensorProto, ValueInfoProto, helper
 
 from vectorstore.e5 import DIMENSIONS
 from vectorstore.prompt_encoder import WIDTH
@@ -14,7 +16,7 @@ from vectorstore.prompt_encoder import WIDTH
 HEADS = 12
 EPSILON = 1e-12
 _OWN = "com.microsoft"
-_STANDARD = ("Add", "LayerNormalization", "Split", "ReduceMean", "Concat")
+_STANDARD = ("Add", "LayerNormalization", "Split", "ReduceMean")
 
 
 class _Builder:
@@ -67,26 +69,43 @@ class _Builder:
         inputs = [states, *self.normal(name)]
         return self.node("LayerNormalization", inputs, epsilon=EPSILON, axis=-1)[0]
 
+    def mean(self, states: str) -> str:
+        return self.node("ReduceMean", [states], axes=[1], keepdims=0)[0]
 
-def encoder(topic: int, layers: int) -> bytes:
-    """A graph from embedded tokens (1, tokens, 384) to a vector (1, 768): the mean over the tokens
-    after the last layer, then the one after layer number `topic`."""
-    made = _Builder()
-    states = made.normalised("states", "emb.ln")
-    means = []
-    for number in range(layers):
-        states = made.layer(states, f"l{number}")
-        if number + 1 in (topic, layers):
-            means.append(made.node("ReduceMean", [states], axes=[1], keepdims=0)[0])
-    made.nodes.append(helper.make_node("Concat", means[::-1], ["vector"], axis=1))
-    graph = helper.make_graph(
-        made.nodes,
-        "prompt-encoder",
-        [helper.make_tensor_value_info("states", TensorProto.FLOAT, [1, "tokens", DIMENSIONS])],
-        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, 2 * DIMENSIONS])],
-        made.weights,
-    )
-    sets = [helper.make_opsetid("", 17), helper.make_opsetid(_OWN, 1)]
-    model = helper.make_model(graph, opset_imports=sets, ir_version=9)
-    data: bytes = model.SerializeToString()
-    return data
+    def model(self, name: str, outputs: Mapping[str, tuple[int | str, ...]]) -> bytes:
+        """From `states` (1, tokens, 384) to these outputs, by name with their shapes."""
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [_tensor("states", (1, "tokens", DIMENSIONS))],
+            [_tensor(*output) for output in outputs.items()],
+            self.weights,
+        )
+        sets = [helper.make_opsetid("", 17), helper.make_opsetid(_OWN, 1)]
+        model = helper.make_model(graph, opset_imports=sets, ir_version=9)
+        data: bytes = model.SerializeToString()
+        return data
+
+
+def _tensor(name: str, shape: tuple[int | str, ...]) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def halves(topic: int, cut: int, layers: int) -> tuple[bytes, bytes]:
+    """The graphs of the lower `cut` layers and of those above.
+
+    The lower one goes from embedded tokens `states` (1, tokens, 384) to the states after its last
+    layer, and to their mean over the tokens (1, 384) after layer number `topic`; the upper one from
+    those states to the mean after the last layer.
+    """
+    lower, upper = _Builder(), _Builder()
+    states = lower.normalised("states", "emb.ln")
+    for number in range(cut):
+        states = lower.layer(states, f"l{number}")
+        if number + 1 == topic:
+            mean = lower.mean(states)
+    below = lower.model("lower layers", {states: (1, "tokens", DIMENSIONS), mean: (1, DIMENSIONS)})
+    states = "states"
+    for number in range(cut, layers):
+        states = upper.layer(states, f"l{number}")
+    return below, upper.model("upper layers", {upper.mean(states): (1, DIMENSIONS)})

@@ -1,14 +1,15 @@
 """Which category a prompt belongs to, with what confidence, and why.
 
 Two stages, learned from the same examples. The lexical one sees keywords, structure and words, and
-decides clear cases in a quarter of a millisecond; the second one also sees the embedding.
+decides clear cases in a quarter of a millisecond; the second one also sees the embedding, for which
+half of the encoder is enough where that makes the category clear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from config.models import Category
 from routing.classifier import features
+from routing.classifier.early_exit import EarlyExit, Layers
 from routing.classifier.features import divide, view
 from routing.classifier.learning import softmax
 from routing.classifier.lessons import Lesson, Lessons, Nearest, Space
@@ -51,7 +53,18 @@ class Classification:
     """Probability of the most likely category minus that of the second."""
     evidence: dict[str, object]
     vector: np.ndarray | None = field(default=None, repr=False, compare=False)
-    """Embedding of the prompt's intent; None if the lexical stage decided alone."""
+    """Embedding of the prompt's intent; None if less than the whole encoder decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a stage made of a prompt before any correction."""
+
+    logits: np.ndarray
+    stage: str
+    vector: np.ndarray | None = None
+    direction: np.ndarray | None = None
+    """Of the intent, as far as the stage knows it."""
 
 
 class Classifier:
@@ -71,6 +84,7 @@ class Classifier:
         self._nearest = Nearest([example.text for example in self._examples])
         self._vector = lru_cache(REMEMBERED)(self._embedding)
         self._space = self._directions()
+        self._early: EarlyExit | None = None
         self.lessons = Lessons((), self._names, space=self._space)
 
     @classmethod
@@ -87,6 +101,18 @@ class Classifier:
         Categories that `shipped` contains keep the weights learned for them.
         """
         return cls(categories, learn(categories, embed, model, shipped), embed)
+
+    def with_early_exit(self, layers: Layers) -> Classifier:
+        """The same classifier, which runs the upper layers for unclear prompts only.
+
+        `layers` are those that `embed` runs as a whole. Without weights for it, as for categories
+        that were not shipped, and while lessons are in force all layers are run for all prompts.
+        """
+        if self._weights.early is None:
+            return self
+        quicker = copy(self)
+        quicker._early = EarlyExit(layers, self._weights.early)
+        return quicker
 
     def with_lessons(self, lessons: Sequence[Lesson]) -> Classifier:
         """The same classifier with exactly these lessons, replacing any earlier ones.
@@ -108,13 +134,16 @@ class Classifier:
         assert lessons.vectors is not None  # otherwise they would not be `behind`
         readings = [self._reader.read(one.prompt) for one in lessons.known]
         with threadpool_limits(1):
-            logits = [self._logits(*one)[0] for one in zip(readings, lessons.vectors, strict=True)]
+            pairs = zip(readings, lessons.vectors, strict=True)
+            logits = [self._found(*pair).logits for pair in pairs]
             learned.lessons = lessons.generalised(np.array(logits))
         return learned
 
     def forget(self) -> None:
-        """Clear the cache of vectors."""
+        """Clear the caches of vectors."""
         self._vector.cache_clear()
+        if self._early is not None:
+            self._early.forget()
 
     def dump(self) -> bytes:
         """Everything learned, for `load`."""
@@ -149,7 +178,7 @@ class Classifier:
             return None
         if embed is None:
             model = weights.model
-            weights = replace(weights, keys=(), vectors=None, full=None)
+            weights = weights.without_model()
         if weights.stamp != stamp(categories, model):
             return None
         if embed is not None and weights.full is None:
@@ -205,13 +234,9 @@ class Classifier:
         self, reading: Reading, vector: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, object], np.ndarray | None]:
         """The probability of each category, its evidence, and the vector if one was computed."""
-        logits, vector, stage = self._logits(reading, vector)
-        similar = None
-        if stage == "embedding" and vector is not None and self._space is not None:
-            similar = self._space.similarities(vector)
-        if similar is None:
-            similar = self._nearest.similarities(reading.tokens)
-        evidence = self._evidence(reading, similar) | {"stage": stage}
+        found = self._found(reading, vector)
+        logits, vector, similar = found.logits, found.vector, self._nearest_to(found, reading)
+        evidence = self._evidence(reading, similar) | {"stage": found.stage}
         if self.lessons:
             if vector is None and self._space is not None:
                 vector = self._vector(view(reading.parts))
@@ -222,19 +247,29 @@ class Classifier:
             evidence["limited"] = "the embedding model is not installed"
         return softmax(logits), evidence, vector
 
-    def _logits(
-        self, reading: Reading, vector: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None, str]:
-        """Logits before any correction, the vector if one was computed, and the stage that
-        decided."""
+    def _found(self, reading: Reading, vector: np.ndarray | None) -> _Found:
+        """The word of the first stage that is sure, or of the last."""
         weights = self._weights
         logits = _apply(weights.lexical, reading.row)
         if weights.full is None or self._space is None:
-            return logits, vector, "rules"
+            return _Found(logits, "rules", vector)
         if vector is None and softmax(logits).max() >= CLEAR:
-            return logits, None, "rules"
-        vector = self._vector(view(reading.parts)) if vector is None else vector
-        return _apply(weights.full, np.concatenate([vector, reading.row])), vector, "embedding"
+            return _Found(logits, "rules")
+        if vector is None and self._early is not None and not self.lessons:
+            passed = self._early.judge(view(reading.parts), logits)
+            if passed.logits is not None:
+                return _Found(passed.logits, "early exit", direction=passed.direction)
+            vector = passed.vector
+        if vector is None:
+            vector = self._vector(view(reading.parts))
+        logits = _apply(weights.full, np.concatenate([vector, reading.row]))
+        return _Found(logits, "embedding", vector, self._space.look(vector[None])[0])
+
+    def _nearest_to(self, found: _Found, reading: Reading) -> np.ndarray:
+        """The similarity of each example: of the intents if a stage knows the prompt's."""
+        if found.direction is not None and self._space is not None:
+            return self._space.similarities(found.direction)
+        return self._nearest.similarities(reading.tokens)
 
     def _directions(self) -> Space | None:
         """Directions of the examples' intents, if there is a model."""

@@ -92,14 +92,14 @@ class Space:
         directions: np.ndarray = asked / lengths
         return directions
 
-    def similarities(self, vector: np.ndarray) -> np.ndarray:
-        """The cosine of the prompt's intent with each example's."""
-        found: np.ndarray = np.einsum("ij,j->i", self.examples, self.look(vector[None])[0])
+    def similarities(self, direction: np.ndarray) -> np.ndarray:
+        """The cosine of each example's intent with one that `look` gave."""
+        found: np.ndarray = np.einsum("ij,j->i", self.examples, direction)
         return found
 
     def nearest_of_others(self, direction: np.ndarray, column: int) -> float:
         """The cosine of the nearest example of the other categories."""
-        similar = np.einsum("ij,j->i", self.examples, direction)[self._columns != column]
+        similar = self.similarities(direction)[self._columns != column]
         return float(similar.max()) if len(similar) else -1.0
 
 

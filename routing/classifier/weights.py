@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from routing.classifier.early_exit import EarlyWeights
+
+_SECOND, _EARLY = ("vectors", "full"), ("early_decide", "early_down", "early_up")
 _TEXTS = ("stamp", "model", "names", "vocabulary", "keys")
 
 
@@ -25,6 +28,22 @@ class Weights:
     keys: tuple[str, ...] = ()  # of the examples' texts
     vectors: np.ndarray | None = None  # (examples, dimensions) of length 1
     full: np.ndarray | None = None  # (dimensions + features + 1, categories), likewise
+    # Of the early exit; categories that were not shipped have none.
+    early_decide: np.ndarray | None = None  # (states + categories + 1, categories), likewise
+    early_down: np.ndarray | None = None  # (states + 1, rank); last row: bias
+    early_up: np.ndarray | None = None  # (rank, dimensions / 2)
+
+    @property
+    def early(self) -> EarlyWeights | None:
+        """What decides halfway through the encoder, if that was learned."""
+        if self.early_decide is None or self.early_down is None or self.early_up is None:
+            return None
+        return EarlyWeights(self.early_decide, self.early_down, self.early_up)
+
+    def without_model(self) -> Weights:
+        """The first stage alone."""
+        nothing = dict.fromkeys((*_SECOND, *_EARLY))
+        return replace(self, keys=(), **nothing)  # type: ignore[arg-type]
 
     def dump(self) -> bytes:
         """The bytes of an npz file, without pickles; vectors quantised to eight bits."""
@@ -70,6 +89,20 @@ class Weights:
             both = self.vectors.shape[1] + self.lexical.shape[0]
             sound &= len(self.keys) == len(self.vectors)
             sound &= self.vectors.ndim == 2 and self.full.shape == (both, categories)
-        arrays = (self.rarity, self.lexical, self.vectors, self.full)
+        early = [array for name in _EARLY if (array := getattr(self, name)) is not None]
+        sound &= not early or self._exits(*early)
+        arrays = (self.rarity, self.lexical, self.vectors, self.full, *early)
         kinds = [array for array in arrays if array is not None]
         return bool(sound and all(a.dtype.kind == "f" and np.isfinite(a).all() for a in kinds))
+
+    def _exits(self, *early: np.ndarray) -> bool:
+        if len(early) < len(_EARLY) or self.vectors is None:
+            return False
+        decide, down, up = early
+        categories, width = len(self.names), self.vectors.shape[1] // 2
+        sound = all(array.ndim == 2 for array in early)
+        return bool(
+            sound
+            and decide.shape == (down.shape[0] + categories, categories)
+            and up.shape == (down.shape[1], width)
+        )
