@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.batch.with_name(args.batch.stem + ".results.jsonl")
     if out.resolve() == args.batch.resolve():
         raise UsageError(f"--out {out} is the input file; name another one", "out")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"--out {out} is a folder or a device: name a file", "out")
     with ExitStack() as stack:
         answer: Callable[[Job], None] = Run(router, concurrency)
         if args.engine == "ray":

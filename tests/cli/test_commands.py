@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -118,6 +119,22 @@ def test_batch_resumes_what_is_missing_and_tries_its_errors_again(
     assert [line["answer"] for line in results(out)] == ["kept", "new", "new"]
     assert len(served.calls("first")) == 2
     assert not out.with_name("out.jsonl.partial").exists()
+
+
+def test_batch_asks_nothing_where_its_results_cannot_become_a_file(
+    run: Run, served: Upstream, tmp_path: Path
+):
+    """They would take the place of what is there: of a device too, such as /dev/null."""
+    prompts, folder, pipe = tmp_path / "prompts.txt", tmp_path / "folder", tmp_path / "pipe"
+    prompts.write_text("One?\n")
+    folder.mkdir()
+    os.mkfifo(pipe)
+    for out in (folder, pipe):
+        done = run("--batch", str(prompts), "--out", str(out))
+        assert (done.code, len(done.err.splitlines())) == (2, 1)
+        assert str(out) in done.err
+    assert served.calls() == []
+    assert pipe.is_fifo()
 
 
 def test_batch_that_is_interrupted_keeps_what_is_done(
