@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 # Processes of the test run; whole files go to one, so that fixtures of a file are made once, and
-# tests/conftest.py says which files come first. More of them are no faster on two cores.
-JOBS ?= 2
+# tests/conftest.py says which files come first. The third makes use of two cores while the others wait
+# for a browser or a clock.
+JOBS ?= 3
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Where it is set, each of the many processes would compile thousands of modules anew.

@@ -1,4 +1,4 @@
-"""The service that strangers meet: `app.py` over a scripted upstream, both on loopback."""
+"""The service that strangers meet, its page too: `app.py` over a scripted upstream, on loopback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def running_service() -> Iterator[Mapping[str, str]]:
         upstream.behave("cheap", Behaviour(text="The fallback answers.", capable=True))
         write_config(Path(folder) / "config", upstream.base_url)
         port = free_port()
-        command = [sys.executable, "app.py", "--no-ui", "--port", str(port)]
+        command = [sys.executable, "app.py", "--port", str(port)]
         command += ["--config", f"{folder}/config", "--data", f"{folder}/data"]
         environment = {"ROUTER_API_KEYS": KEY, "PATH": "/usr/bin:/bin", "HOME": folder}
         log = Path(folder) / "service.log"

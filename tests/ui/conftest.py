@@ -41,7 +41,8 @@ FLAGS = [
     "OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch",
 ]
 CALM = "Hello, how are you today?"
-"""A prompt of a category in which nobody loses patience, however slow the machine is."""
+"""A prompt of a category in which nobody loses patience, however slow the machine is: only creative
+prompts are raced against the clock."""
 ENDLESS = Behaviour(tokens=100_000, token_s=0.1)
 """Ten words a second until the client leaves; many more would keep a slow machine from clicking."""
 WINDOW = {"width": 1440, "height": 900}
@@ -178,6 +179,7 @@ def write_config(folder: Path, upstream: str, edit: Callable[[dict[str, Any]], N
             "deadline_s": 60,
             "late_s": 20,
             "general": {"ttft_s": 50, "stall_s": 50},
+            "technical": {"ttft_s": 50, "stall_s": 50},
         },
         "ranking": {"explore_min": 0, "explore_max": 0},
         "breaker": {"failures": 1000, "window": 1000, "share": 1.0},

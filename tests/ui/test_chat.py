@@ -96,7 +96,7 @@ async def never():
 
 
 def test_a_switch_replaces_the_text_and_says_why(visitor: Visitor):
-    visitor.answered("Solve the equation 3x^2 - 5x + 2 = 0.", "staller")
+    visitor.answered("Write a haiku about rain.", "staller")
     expect(visitor.answer()).to_contain_text("cheap pretends")
     expect(visitor.answer()).not_to_contain_text("staller pretends")
     note = visitor.page.locator("#talk .thought").filter(has_text="cheap took over")
@@ -124,7 +124,7 @@ def test_a_late_answer_finds_its_turn_though_another_was_asked_meanwhile(visitor
 
 
 def test_the_loser_is_one_click_away(visitor: Visitor):
-    visitor.answered("Fix this SQL query, it returns duplicate rows.", "staller")
+    visitor.answered("Write a haiku about rain.", "staller")
     loser = visitor.page.locator("#talk .thought").filter(has_text="What staller had to say")
     loser.locator(".title").press("Enter")
     expect(loser).to_contain_text("staller pretends to answer")
@@ -138,7 +138,7 @@ def test_a_primary_that_fails_is_named_in_a_sentence(visitor: Visitor):
 
 
 def test_asking_again_replaces_the_answer(visitor: Visitor):
-    first = visitor.answered("Tell me a short story about a lighthouse keeper.", "swift")
+    first = visitor.answered("How long do I boil an egg?", "swift")
     visitor.page.get_by_label("Retry").first.click()
     second = visitor.see("done", other_than=first)
     assert second != first

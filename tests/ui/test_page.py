@@ -6,6 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.ui.boards import BOARDS
 from tests.ui.conftest import Site, Visitor
 from tests.upstream import Behaviour
 
@@ -17,19 +18,6 @@ HOSTILE = """Hello <script>window.owned = 1</script><img src=x onerror="window.o
 <a href="javascript:window.owned=4">raw link</a> ${window.owned = 5} {{constructor}}
 <svg onload="window.owned=6"></svg><form action="https://evil.example"><input name=x></form>
 <p style="position:fixed;inset:0">overlay</p> the end"""
-
-BOARDS = {
-    "Compare": "#compare .rt-models",
-    "Overview": "#overview .rt-tile",
-    "Ranking": "#priorities .rt-rank",
-    "Log": "#log-rows .rt-link",
-    "Providers": "#providers .rt-provider-card",
-    "Dry run": "#route .rt-nothing",
-    "Knowledge": "#documents h2",
-    "Find models": "#candidates .rt-nothing",
-    "Settings": "#settings td",
-}
-"""Each board and what it shows once it is there."""
 
 
 def show(visitor: Visitor, board: str) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.ui.boards import BOARDS
 from tests.ui.conftest import Site
-from tests.ui.test_page import BOARDS, show
+from tests.ui.test_page import show
 
 pytestmark = pytest.mark.browser
 

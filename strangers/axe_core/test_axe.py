@@ -1,13 +1,15 @@
 """No board breaks a rule of axe-core, in either theme, from a phone to a wide screen."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from importlib.resources import files
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
-from tests.ui.conftest import Site, Visitor
-from tests.ui.test_page import BOARDS, show
-
-pytestmark = pytest.mark.browser
+from tests.ui.boards import BOARDS
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 RUN = """async (options) => (await axe.run(document, {...options, resultTypes: ["violations"]}))
@@ -47,28 +49,48 @@ CONTRAST = """() => {
 }"""
 """Where axe-core finds no one background it knows no contrast; this goes by what is behind."""
 WIDTHS = (390, 768, 1440)
+WINDOW = {"width": 1440, "height": 900}
 
 
-def violations(visitor: Visitor, options: object) -> dict[int, list[list[object]]]:
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def violations(page: Page) -> dict[int, list[list[object]]]:
     """By the window's width, the rules that are broken."""
     found = {}
     for width in WIDTHS:
-        visitor.page.set_viewport_size({"width": width, "height": 900})
-        found[width] = visitor.page.evaluate(RUN, options)
+        page.set_viewport_size({"width": width, "height": 900})
+        found[width] = [broken for kind in (FORMS, LOOKS) for broken in page.evaluate(RUN, kind)]
     return {width: broken for width, broken in found.items() if broken}
 
 
+def show(page: Page, board: str) -> None:
+    page.get_by_role("tab", name=board, exact=True).click()
+    page.wait_for_selector(BOARDS[board])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_board_breaks_a_rule(site: Site, visitor_at, scheme: str):
-    visitor = visitor_at(site, color_scheme=scheme, reduced_motion="reduce")
-    visitor.open()
-    visitor.page.evaluate(AXE)
-    visitor.answered("Write a haiku about rain.", "tardy")
-    found = {"Chat": [violations(visitor, kind) for kind in (FORMS, LOOKS)]}
-    visitor.page.locator("#picture [data-badge=category] button").click()
-    assert visitor.page.evaluate(CONTRAST) == []
+def test_no_board_breaks_a_rule(browser: Any, url: str, scheme: str) -> None:
+    page = browser.new_page(color_scheme=scheme, reduced_motion="reduce", viewport=WINDOW)
+    page.set_default_timeout(20_000)
+    page.goto(url)
+    page.wait_for_selector("#picture .rt-view[data-phase=idle]")
+    page.evaluate(AXE)
+    page.locator("#provider input").click()
+    page.get_by_role("option", name="cut").click()
+    page.locator("#prompt textarea").fill("Write a haiku about rain.")
+    page.locator("#prompt textarea").press("Enter")
+    page.wait_for_selector("#picture .rt-view[data-phase=done]")
+    found = {"Chat": violations(page)}
+    page.locator("#picture [data-badge=category] button").click()
+    assert page.evaluate(CONTRAST) == []
     for board in BOARDS:
-        show(visitor, board)
-        found[board] = [violations(visitor, kind) for kind in (FORMS, LOOKS)]
-        assert (board, visitor.page.evaluate(CONTRAST)) == (board, [])
-    assert {board: broken for board, broken in found.items() if any(broken)} == {}
+        show(page, board)
+        found[board] = violations(page)
+        assert (board, page.evaluate(CONTRAST)) == (board, [])
+    assert {board: broken for board, broken in found.items() if broken} == {}
