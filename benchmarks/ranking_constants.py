@@ -49,9 +49,13 @@ def constants() -> Iterator[str]:
             if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
                 continue
             parts = list(ast.walk(node.value))
-            made = any(isinstance(part, ast.Name) and part.id.isupper() for part in parts)
-            numbers = [part for part in parts if isinstance(part, ast.Constant)]
-            if any(isinstance(part.value, int | float) for part in numbers) and not made:
+            values = [part.value for part in parts if isinstance(part, ast.Constant)]
+            called = [ast.unparse(part.func) for part in parts if isinstance(part, ast.Call)]
+            of_others = any(
+                getattr(part, "attr", getattr(part, "id", "")).isupper() for part in parts
+            )
+            plain = not of_others and all(name.startswith("np.") for name in called)
+            if plain and any(isinstance(value, int | float) for value in values):
                 yield f"{file.stem}.{node.targets[0].id}"
 
 

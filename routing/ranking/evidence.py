@@ -24,8 +24,9 @@ already, where they do not it begins nearly from nothing.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, log, log2
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from routing.ranking import reward
 
 Array = np.ndarray
 
-TINY = 1e-8
+TINY = math.sqrt(sys.float_info.epsilon)
 """The least variance, and the least square of a probability of being the best: no belief is a
 point, and no provider is forgotten for good."""
 
@@ -131,11 +132,11 @@ PURE = 6
 """A value counts for the long mean by the probability of the usual state to this power: what
 came amid trouble must not wear down the memory of what is usual."""
 
-STAYS = 2.0
-"""What lasts so many times as long as the usual state is what is usual now,"""
+SPREAD = 1.0 / DEVIATION**2
+"""Values that the deviation before the first is worth: as many as add up to a square of 1."""
 
 PATIENCE = 150.0
-"""and so is what lasts so many values."""
+"""What lasts so many values is what is usual now."""
 
 RETURN = 0.5
 """How likely trouble is over after a long silence, for one that was never in trouble before."""
@@ -228,7 +229,7 @@ class Trace:
         weight = self.weight = self.weight * keep + pure
         self.mean += off * pure / weight
         if not self.is_rate:
-            self.spread += pure * (off * off - self.spread) / (weight + 4.0)
+            self.spread += pure * (off * off - self.spread) / (weight + SPREAD)
         if usual < RETURN:  # a value that may well be as usual says little of the trouble
             other = 1.0 - usual
             weight = self.fast_weight = self.fast_weight * (1.0 - other * (1.0 - keep_fast)) + other
@@ -236,7 +237,7 @@ class Trace:
         else:
             weight = self.fast_weight = self.fast_weight * keep_fast + 1.0
             self.fast += off_fast / weight
-        if usual < 0.5 and self.strange > min(STAYS * self.weight, PATIENCE):
+        if usual < 0.5 and self.strange > PATIENCE:
             self._settle_down()
 
     def _says(self, value: float, off: float, off_fast: float) -> float:
@@ -306,7 +307,12 @@ class Trace:
 
 
 PRIOR_STEP = 0.02
-"""What a place further down in the declared order takes off the prior."""
+"""What the second place in the declared order takes off the prior, and each further doubling."""
+
+
+def claim(place: int) -> float:
+    """What a place in the declared order, 0 the first, takes off the prior."""
+    return PRIOR_STEP * log2(1 + place)
 
 
 class Prior(NamedTuple):
@@ -321,7 +327,7 @@ class Prior(NamedTuple):
     @classmethod
     def declared(cls, place: int, weights: Ranking) -> Prior:
         """By its place in the declared order, 0 the first."""
-        mean = reward.neutral(weights) - PRIOR_STEP * place
+        mean = reward.neutral(weights) - claim(place)
         return cls(mean, OWN**2, weights.prior_strength)
 
     def moved(self, old: Prior, weights: Ranking) -> bool:

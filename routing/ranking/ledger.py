@@ -18,7 +18,7 @@ import numpy as np
 from config.models import Ranking
 from routing.ranking import reward
 from routing.ranking.arm import Arm, apart
-from routing.ranking.evidence import BOUND, OWN, PRIOR_STEP, Z90, Prior, pool
+from routing.ranking.evidence import BOUND, OWN, Z90, Prior, claim, pool
 from routing.ranking.policy import belief, settle
 from routing.ranking.reward import Observation
 from routing.ranking.standings import Change, Course, Pulse
@@ -29,7 +29,7 @@ changed, for the other still keeps it."""
 
 
 FIRST_LOOKS = 6
-"""Chances of turning by chance that an order has at first; every four reranks bring another one."""
+"""Chances of turning by chance that an order has at least."""
 
 
 class Pooling(NamedTuple):
@@ -75,9 +75,8 @@ class Ledger:
         self._claims = np.zeros((len(self.declared), len(names)))
         self._cells = []
         for row, (category, order) in enumerate(self.declared.items()):
-            step = PRIOR_STEP * min(1.0, 5.0 / max(1, len(order) - 1))
             for place, name in enumerate(order):
-                self._claims[row, names.index(name)] = -step * place
+                self._claims[row, names.index(name)] = -claim(place)
                 self._cells.append((row, names.index(name), (category, name)))
         self.generation = next(_GENERATIONS)
 
@@ -193,13 +192,14 @@ class Ledger:
         answers += 1
         noise += (off * off - noise) / min(answers + self.weights.every, self.weights.remembered)
         self.pooling = Pooling(answers, due, noise, own)
-        if course.fresh >= min(self.weights.every, 1 + course.count // 4):
+        if course.fresh >= min(self.weights.every, 1 + course.count // self.weights.every):
             return "evidence"
         leads, off = seen.provider == course.order[0], abs(mean - arm.expected)
         overtakes = mean < course.below if leads else mean > course.first
         return (
             "interval"
-            if off > (max(self.weights.noted, arm.half / 8.0) if overtakes else arm.half)
+            if off
+            > (max(self.weights.noted, arm.half / self.weights.every) if overtakes else arm.half)
             else ""
         )
 
@@ -261,7 +261,7 @@ class Ledger:
         """How often chance may have turned an order of equals, which is to happen about once: the
         more often it was looked at since what is remembered began, the less may turn it."""
         remembered = min(count, self.weights.remembered)
-        return FIRST_LOOKS + int(remembered) // (4 * self.weights.every)
+        return int(max(FIRST_LOOKS, remembered**0.5))
 
     def _credit(self, category: str, course: Course) -> None:
         """Credit those that were hardly tried with what is known of those declared after them: a

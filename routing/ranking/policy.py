@@ -82,7 +82,7 @@ def _doubt(arm: Arm, weights: Ranking, count: int) -> tuple[float, float]:
 NODES = np.linspace(-3.5, 3.5, 15)
 """Standard deviations from the mean of each belief at which the integral looks."""
 
-POINTS = 160
+POINTS = len(NODES) ** 2
 """Of all these nodes, so many are kept, evenly by rank."""
 
 
@@ -256,8 +256,7 @@ def chances(served: Served, ranked: Sequence[str], config: Ranking) -> dict[str,
 
 def ceiling(served: Served, config: Ranking) -> float:
     """How much may be explored: at first little, for somebody declared the order."""
-    known = min(1.0, served.answers / config.tried)
-    return config.explore_max * (0.2 + 0.8 * known)
+    return config.explore_max * min(1.0, (1.0 + served.answers) / (1.0 + config.tried))
 
 
 def draw(chances: Mapping[str, float], rng_value: float) -> str:

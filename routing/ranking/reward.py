@@ -90,8 +90,6 @@ def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
 NEUTRAL_QUALITY = 0.9
 NEUTRAL_LIKING = NEUTRAL_QUALITY
 NEUTRAL_SUCCESS = 0.95
-NEUTRAL_SHARE = 0.5
-"""Of a weight, where a latency or a cost is not known: what it would be at its scale."""
 
 SILENT = frozenset({"cancelled", "skipped"})
 """Outcomes that are no evidence: nobody waited for the answer, or nobody asked."""
@@ -163,6 +161,10 @@ def latency_share(wait: float, pace: float | None, usual: Usual, weights: Rankin
 def share(took: float, usual: float | None) -> float:
     """t / (t + usual t), of their logarithms."""
     return NEUTRAL_SHARE if usual is None else 0.5 + 0.5 * tanh(0.5 * (took - usual))
+
+
+NEUTRAL_SHARE = share(0.0, 0.0)
+"""Of a weight, where a latency or a cost is not known: what it is at its scale."""
 
 
 def cost_share(cost_usd: float, weights: Ranking) -> float:

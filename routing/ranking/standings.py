@@ -223,9 +223,12 @@ def explain(rows: Sequence[Observation], change: Change, weights: Ranking) -> st
     return f"{head} {_moved(shift, weights)} {span}{_p95(shift.last)}"
 
 
-def _spans(weights: Ranking) -> tuple[int, ...]:
-    """How many of the last attempts may be set against those before them."""
-    return tuple(weights.outage * times for times in (1, 2, 4, 8))
+def _spans(weights: Ranking) -> list[int]:
+    """How many of the last attempts may be set against those before them: 5, 10, 20, 40."""
+    spans = [weights.outage]
+    while 2 * spans[-1] <= weights.outage * weights.every:
+        spans.append(2 * spans[-1])
+    return spans
 
 
 def _attempts(

@@ -434,7 +434,8 @@ def test_the_choice_is_drawn_with_the_probability_that_it_states() -> None:
 
 def test_exploration_stays_between_its_floor_and_its_ceiling() -> None:
     untried = shares(ranking())
-    assert 1 - untried["model-a"] == pytest.approx(0.2 * WEIGHTS.explore_max, abs=0.02)
+    ceiling = WEIGHTS.explore_max / (1.0 + WEIGHTS.tried)
+    assert 1 - untried["model-a"] == pytest.approx(ceiling, abs=0.02)
     unsure = shares(ranking(everyone(9, ttft_ms=400.0)))
     assert 0.2 < 1 - unsure["model-a"] <= WEIGHTS.explore_max + 0.002
     rows = everyone(900)
