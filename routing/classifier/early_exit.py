@@ -49,8 +49,8 @@ class EarlyWeights:
     def direction(self, middle: np.ndarray) -> np.ndarray:
         """The direction in which the intent is expected, of length 1, as `Space.look` gives it.
 
-        A regression of reduced rank: of the nearest examples by it 94% are of the true category
-        where 97% are by the whole encoder, and 70% by shared words.
+        A regression of reduced rank: the nearest example by it is of the true category for 94% of
+        our own unsure prompts, for 97% by the whole encoder, and for 69% by shared words.
         """
         narrow = np.einsum("i,ij->j", middle, self.down[:-1]) + self.down[-1]
         expected: np.ndarray = np.einsum("i,ij->j", narrow, self.up)
