@@ -148,7 +148,7 @@ def quickened(classifier: Classifier, encoder: PromptEncoder) -> Classifier:
     if quick is classifier:
         logger.warning(
             "early_exit_not_learned",
-            effect="an unclear prompt takes a third more CPU",
+            effect="an unclear prompt takes a fifth more CPU",
             fix="python -m training --stage early",
         )
     return quick
