@@ -288,9 +288,9 @@ class Arm:
             priced = self.paid / (self.paid + 1.0)
             expected += priced * (reward.NEUTRAL_SHARE * dear - cost.level(count))
         if self.only_failed:
-            own = 0.0
+            own = min(own, expected)
         mean = expected + (own - expected) * self.weight / (self.weight + prior.weight)
-        if self.floor and not self.only_failed:
+        if self.floor:
             claim = 0.5 * weights.prior_strength
             claimed = self.floor + (own - self.floor) * self.weight / (self.weight + claim)
             mean = max(mean, claimed)
