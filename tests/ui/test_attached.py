@@ -266,6 +266,30 @@ def test_where_no_model_sees_it_is_said_first_and_nothing_is_logged_without_text
 
 
 @pytest.mark.browser
+def test_a_file_that_is_attached_while_another_is_taken_away_stays(visitor: Visitor):
+    """The answer to the first may come after the answer to the second."""
+    page = visitor.page
+
+    def takes_away(request) -> bool:
+        return '"away":"yes"' in (request.post_data or "")
+
+    def late(route) -> None:
+        answer = route.fetch()
+        if takes_away(route.request):
+            page.wait_for_timeout(700)
+        route.fulfill(response=answer)
+
+    attach(visitor, CAT, taken=1)
+    page.route("**/gradio_api/run/predict", late)
+    with page.expect_response(lambda reply: takes_away(reply.request)):
+        page.get_by_label("Take away cat").click()
+        attach(visitor, NOTES, taken=1)
+    page.wait_for_selector('#attached .rt-view[data-waiting="0"]')
+    page.wait_for_timeout(100)  # an answer that came is shown
+    expect(page.locator("#attached .rt-chip")).to_have_text("notes.md")
+
+
+@pytest.mark.browser
 def test_a_file_of_one_session_is_not_given_to_another(site: Site, visitor_at):
     """A name is no key: who sends another's file id gets nothing of it."""
     mine, other = visitor_at(site), visitor_at(site)

@@ -113,7 +113,7 @@
   RouterPage.views.attached = (host, trigger) => {
     let value = { files: [], accepts: [], missing: [] };
     let sendAfter = false;
-    const waiting = new Map(); // by id, what is being read, or was sent and not answered for
+    const waiting = new Map(); // by id, what is being read, or was sent (or taken away) and not answered for
     const input = el("input", { type: "file", multiple: true, hidden: true, "aria-label": say("attached.files_to_attach") });
     input.addEventListener("change", () => {
       take([...input.files]);
@@ -200,7 +200,7 @@
     function chip(one) {
       const away = el(
         "button",
-        { type: "button", class: "rt-chip-away", "aria-label": say("attached.take_away", { name: one.name }), onclick: () => trigger("attach", { id: one.id, away: "yes" }) },
+        { type: "button", class: "rt-chip-away", "aria-label": say("attached.take_away", { name: one.name }), onclick: () => sent({ id: one.id, name: one.name, away: "yes" }) },
         icon("close")
       );
       const mark = one.thumb ? el("img", { src: one.thumb, alt: "" }) : null;
@@ -209,9 +209,10 @@
 
     function draw() {
       host.dataset.waiting = String(waiting.size);
-      const coming = [...waiting.values()].filter((one) => !one.earlier);
+      const coming = [...waiting.values()].filter((one) => !one.earlier && !one.away);
+      const here = value.files.filter((one) => !waiting.get(one.id)?.away);
       const busy = coming.map((one) => el("li", { class: "rt-chip", "data-busy": "true" }, el("span", { class: "rt-clip" }, `${one.name} …`)));
-      chips.replaceChildren(...value.files.map(chip), ...busy);
+      chips.replaceChildren(...here.map(chip), ...busy);
       chips.hidden = !chips.children.length;
     }
 
@@ -251,7 +252,8 @@
       value = given;
       input.accept = value.accepts.join(",");
       const taken = new Set(value.files.map((one) => one.id));
-      for (const id of value.seen) answered(id, taken.has(id));
+      for (const one of [...waiting.values()])
+        if (one.away ? !taken.has(one.id) : value.seen.includes(one.id)) answered(one.id, taken.has(one.id));
       draw();
       said.textContent = value.problem;
       said.hidden = !value.problem;
