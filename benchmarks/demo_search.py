@@ -24,6 +24,8 @@ from discovery.result import render_table
 from discovery.search import Addresses, Search
 from providers.llama_server import BUNDLED_MODEL, weights
 from providers.registry import Providers
+from telemetry.log import InteractionLog
+from telemetry.records import AuditRow
 from tests.discovery.services import ChatHost, Hub, HubModel, OpenRouter
 
 CATEGORY = "general"
@@ -92,6 +94,16 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.1)
 
 
+async def audits_of(log: InteractionLog, name: str) -> list[AuditRow]:
+    """What the log says of it, oldest first; the row of a roll-back is written after the file."""
+    for _ in range(200):
+        rows = await log.audits(subject=name)
+        if any(row["kind"] == "discovery.rolled_back" for row in rows):
+            break
+        await asyncio.sleep(0.1)
+    return rows[::-1]
+
+
 async def find_and_append(folder: Path, data: Path, hub: Hub, market: OpenRouter) -> str | None:
     """The name under which the newcomer was appended."""
     settings = load(folder, data, environ={}, dotenv=None)
@@ -147,7 +159,7 @@ async def route_and_roll_back(folder: Path, data: Path, name: str) -> bool:
             f"the breaker of {name} is {breaker.state(time.monotonic())}: {breaker.why}",
         )
         await until(lambda: name not in file.read_text())
-        for row in reversed(await router.services.log.audits(subject=name)):
+        for row in await audits_of(router.services.log, name):
             say("audit", f"{row['kind']}: {row['detail'].get('reason', '')}")
         return name not in file.read_text()
 
