@@ -380,7 +380,7 @@ class Visitor:
 
 @pytest.fixture
 def visitor_at(browser: Any, window: Window) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors; those with a size, a colour scheme or a taste for stillness have a window."""
+    """Makes visitors; one who brings a size or a colour scheme has a window alone."""
     visitors: list[Visitor] = []
 
     def arrive(site: Site, **how: Any) -> Visitor:
