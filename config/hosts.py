@@ -117,6 +117,9 @@ class Provider(Model):
     """Context window in tokens, if known."""
     instructions: str | None = None
     """System message placed before the caller's own."""
+    thinks_first: bool = False
+    """Its template opens a thought, so that its answers contain only the mark that ends it. Without
+    this such a model is recognised at its first answer, which shows the thought as text."""
     extra: dict[str, object] = {}
     """Host-specific fields of the request's body, sent unchanged; the caller's take precedence."""
     simulation: Simulation | None = None

@@ -47,12 +47,18 @@ class AnswerReader:
         bounds: Bounds | None = None,
         *,
         tools: bool = False,
+        thinks_first: bool = False,
     ) -> None:
-        """`tools`: tools may be called, so tool calls alone make a complete answer."""
+        """`tools`: tools may be called, so tool calls alone make a complete answer. `thinks_first`:
+        this model's answers begin inside a thought."""
         self.over = False
         self._place = place
         self._message = MessageReader(
-            place, words or FinishWords(place.host), bounds or Bounds(), tools=tools
+            place,
+            words or FinishWords(place.host),
+            bounds or Bounds(),
+            tools=tools,
+            thinks_first=thinks_first,
         )
         self._events = EventReader()
         self._any_event = False
@@ -67,6 +73,11 @@ class AnswerReader:
     def finished(self) -> bool:
         """Whether a finish_reason was the last thing received."""
         return self._message.finished
+
+    @property
+    def thinks_first(self) -> bool:
+        """Whether this answer began inside a thought, see `MessageReader.thinks_first`."""
+        return self._message.thinks_first
 
     @property
     def progress(self) -> int:

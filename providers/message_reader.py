@@ -9,7 +9,13 @@ from providers.base import Delta, ProviderError, Usage
 from providers.chunk import Bounds, content_of, logprobs_of, number, reasoning_of, usage_of
 from providers.failures import Place
 from providers.finish import FinishWords
-from providers.text_stream import BrokenTextError, Characters, Thoughts
+from providers.text_stream import (
+    UNOPENED,
+    BrokenTextError,
+    Characters,
+    Thoughts,
+    ends_unopened,
+)
 from providers.tool_calls import MOST_CALLS, ToolCalls
 
 MAX_ANSWER_CHARACTERS = 4 * 2**20
@@ -33,8 +39,17 @@ class MessageReader:
     object; `progress` increases with each chunk that is part of the answer.
     """
 
-    def __init__(self, place: Place, words: FinishWords, bounds: Bounds, *, tools: bool) -> None:
-        """`tools`: tools may be called, so tool calls alone make a complete answer."""
+    def __init__(
+        self,
+        place: Place,
+        words: FinishWords,
+        bounds: Bounds,
+        *,
+        tools: bool,
+        thinks_first: bool = False,
+    ) -> None:
+        """`tools`: tools may be called, so tool calls alone make a complete answer. `thinks_first`:
+        this model's answers begin inside a thought."""
         self.finished = False
         self.whole = False
         self.progress = 0
@@ -51,13 +66,22 @@ class MessageReader:
         self._has_text = False
         self._calls = ToolCalls()
         self._characters = Characters()
-        self._thoughts = Thoughts()
+        self._thoughts = Thoughts(begun=thinks_first)
+        self._unopened_later = False
         self._length = 0
 
     @property
     def complete(self) -> bool:
         """Whether the answer has content and has ended: whatever follows cannot spoil it."""
         return self.finished and (self._has_text or bool(self._calls))
+
+    @property
+    def thinks_first(self) -> bool:
+        """Whether this answer began inside a thought whose opening mark stood in the prompt.
+
+        That shows at the thought's end, when its beginning has often been passed on as text.
+        """
+        return self._unopened_later or self._thoughts.unopened
 
     def plain(self, event: object) -> str | None:
         """Fast path, at a third of the cost: the text of a chunk that contains nothing else, as
@@ -79,7 +103,7 @@ class MessageReader:
         content = delta.get("content")
         if type(content) is not str or not content or not _PLAIN_DELTA.issuperset(delta):
             return None
-        if self._held or not self._thoughts.over or self._repeats(content):
+        if self._held or not self._thoughts.over or ">" in content or self._repeats(content):
             return None
         self.progress += 1
         self.finished, self._by_delta = False, True
@@ -118,7 +142,10 @@ class MessageReader:
 
     def end(self) -> Iterator[Delta]:
         """Text held back, and the usage; raises ProviderError if the answer is empty."""
-        if rest := self._thoughts.rest():
+        if self._thoughts.unopened and self._thoughts.open and self._finish_reason == "stop":
+            self._thoughts = Thoughts()  # it did not think this time: all of it is the answer
+            yield from self._text("".join(self._said))
+        elif rest := self._thoughts.rest():
             yield from self._text(rest)
         if self._usage is not None and not (self._usage.tokens_out == 0 and self._has_text):
             yield Delta(usage=self._usage)
@@ -167,7 +194,9 @@ class MessageReader:
     ) -> Iterator[Delta]:
         """The addition of this chunk. A delta that repeats the whole text is held back until it is
         known whether anything follows, since some hosts send such a one as their last chunk."""
-        yield from self._reasoning(self._characters.feed(reasoning_of(delta)))
+        if reasoning := reasoning_of(delta):
+            self._thoughts.elsewhere()
+            yield from self._reasoning(self._characters.feed(reasoning))
         content = content_of(delta)
         if content and self._repeats(content):
             self._held = "" if meaning else content
@@ -214,6 +243,8 @@ class MessageReader:
         self.finished = False
         self._said.append(content)
         self._said_length += len(content)
+        if ">" in content and self._thoughts.over and UNOPENED in "".join(self._said[-4:]):
+            self._unopened_later = self._unopened_later or ends_unopened("".join(self._said))
         reasoning, text = self._thoughts.feed(self._characters.feed(content))
         yield from self._reasoning(reasoning)
         if text:

@@ -81,7 +81,8 @@ class OpenAIChat:
         response, bounds = await self._ask(address, place, wanted)
         words = FinishWords(self.host, self.pool.host.finish_reasons, self.pool.unknown_words)
         callable_ = "tools" in wanted and wanted.get("tool_choice") != "none"
-        answer = AnswerReader(place, words, bounds, tools=callable_)
+        known = self.provider.thinks_first or self.model in self.pool.think_first
+        answer = AnswerReader(place, words, bounds, tools=callable_, thinks_first=known)
         pace, whole = _Pace(), False
         try:
             while not answer.over and (chunk := await _next(place, response, pace.give_up_at)):
@@ -94,6 +95,10 @@ class OpenAIChat:
                 whole = True
                 self.pool.keep(response)
         finally:
+            if answer.thinks_first:
+                self.pool.think_first.add(self.model)
+            elif whole:
+                self.pool.think_first.discard(self.model)
             if not whole:
                 response.close()
 

@@ -83,6 +83,8 @@ class Pool:
     host: Host
     refusals: dict[str, frozenset[str]] = field(default_factory=dict)
     """Parameters, and values of them, that a model here rejected; see `providers.request`."""
+    think_first: set[str] = field(default_factory=set)
+    """Models here whose last answer began inside a thought; see `MessageReader.thinks_first`."""
     unknown_words: set[str] = field(default_factory=set)
     """Unknown finish reasons of this host; see `providers.finish`."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

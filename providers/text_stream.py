@@ -30,8 +30,14 @@ THOUGHTS = {
 }
 """How models mark reasoning in their content if the host does not parse it out."""
 
+UNOPENED = "</think>"
+"""The mark that ends thoughts whose opening one stood in the prompt: the templates of DeepSeek R1,
+QwQ and Qwen 3's thinking models end with it."""
+
 _OPENING = tuple(THOUGHTS)
 _FIRST = frozenset(tag[0] for tag in _OPENING)
+_ON_ITS_OWN_LINE = re.compile(rf"(?:\A|\n)[ \t]*{UNOPENED}[ \t]*(?:\n|\Z)")
+_FENCE = "```"
 
 
 class BrokenTextError(ValueError):
@@ -78,14 +84,23 @@ def _paired(text: str) -> str:
 class Thoughts:
     """Splits content into reasoning and answer if the content begins with a mark of `THOUGHTS`.
 
-    Elsewhere such a mark is part of the answer: a model may write about it.
+    Elsewhere such a mark is part of the answer: a model may write about it. `begun`: this model's
+    answers begin inside a thought, whose opening mark stood in the prompt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, begun: bool = False) -> None:
+        self.unopened = False
+        """Whether the answer began, or was taken to begin, in a thought without opening mark."""
+        self._begun = begun
         self._closing = ""
         self._held = ""
         self._answering = False
         self._thought = False
+
+    @property
+    def open(self) -> bool:
+        """Whether a thought has begun and not ended."""
+        return bool(self._closing)
 
     @property
     def over(self) -> bool:
@@ -113,11 +128,18 @@ class Thoughts:
             if not begun or (begun[0] in _FIRST and self._may_open(begun)):
                 return reasoning, ""
             opening = next((tag for tag in _OPENING if begun.startswith(tag)), None)
-            if opening is None:
-                self._answering = True
-            else:
+            if opening is not None:
                 self._closing, self._held = THOUGHTS[opening], begun[len(opening) :]
+            elif self._begun or (not self._thought and ends_unopened(self._held)):
+                self._closing, self.unopened = UNOPENED, True
+            else:
+                self._answering = True
+            self._begun = False
         return reasoning, self.rest()
+
+    def elsewhere(self) -> None:
+        """The host sends thoughts in a field of their own, so the content does not begin in one."""
+        self._begun = False
 
     def rest(self) -> str:
         """The answer's end: text that was held back and turned out not to be a mark."""
@@ -130,6 +152,15 @@ class Thoughts:
     @staticmethod
     def _may_open(begun: str) -> bool:
         return any(len(begun) < len(tag) and tag.startswith(begun) for tag in _OPENING)
+
+
+def ends_unopened(text: str) -> bool:
+    """Whether the first part of `text` is thoughts without an opening mark: the closing one stands
+    on a line of its own, and not in a block of code."""
+    found = _ON_ITS_OWN_LINE.search(text)
+    if found is None or any(tag in text[: found.start()] for tag in _OPENING):
+        return False
+    return text.count(_FENCE, 0, found.start()) % 2 == 0
 
 
 def _overlap(text: str, mark: str) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 
 import pytest
@@ -85,6 +86,62 @@ async def test_reasoning_is_kept_apart_from_the_answer(
     upstream.enqueue(Behaviour(reasoning=("let me ", "think"), reasoning_field=field, text="42"))
     reply = await ask(chat)
     assert (reply.reasoning, reply.text) == ("let me think", "42")
+
+
+DIRECT = "Paris it is."
+ALOUD = "Hm, France.\n</think>\n\nParis."
+"""As a template that opens the thought lets a model answer, on a host that parses nothing."""
+
+
+def streamed(text: str) -> Behaviour:
+    """Token by token, with the marks whole."""
+    tokens = [
+        {"content": token} for token in re.findall(r"</?think>|\s+|(?:(?!</?think>)\S)+", text)
+    ]
+    events = [{"delta": delta, "finish_reason": None} for delta in tokens]
+    events.append({"delta": {}, "finish_reason": "stop"})
+    lines = [f"data: {json.dumps({'choices': [event]})}\n\n" for event in events]
+    return Behaviour(raw="".join(lines).encode() + b"data: [DONE]\n\n")
+
+
+async def test_a_thought_whose_opening_mark_stood_in_the_prompt_is_learned_from_its_end(
+    chat: ChatProvider, upstream: Upstream
+) -> None:
+    """The first such stream shows its thought; the next ones do not, until one does not think."""
+    replies = []
+    for answer in (ALOUD, ALOUD, DIRECT, DIRECT):
+        upstream.enqueue(streamed(answer))
+        reply = await ask(chat)
+        replies.append((reply.reasoning, reply.text))
+    thought = ("Hm, France.\n", "Paris.")
+    assert replies == [("", ALOUD), thought, (DIRECT, DIRECT), ("", DIRECT)]
+
+
+async def test_a_model_that_is_declared_to_think_first_shows_no_thought(
+    make_providers: MakeProviders, settings: Settings, upstream: Upstream
+) -> None:
+    declared = [one.model_copy(update={"thinks_first": True}) for one in settings.providers]
+    chat = make_providers(settings.model_copy(update={"providers": declared})).get("first")
+    upstream.enqueue(streamed(ALOUD))
+    reply = await ask(chat)
+    assert (reply.reasoning, reply.text) == ("Hm, France.\n", "Paris.")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The tag `</think>` closes a thought.\nIt stands alone.",
+        "```\n<think>\n</think>\n```\nThat is how it looks.",
+        "```\nhm\n</think>\n```\nThat is how it ends.",
+    ],
+)
+async def test_an_answer_about_marks_of_thoughts_is_an_answer(
+    chat: ChatProvider, upstream: Upstream, answer: str
+) -> None:
+    for _ in range(2):
+        upstream.enqueue(streamed(answer))
+        reply = await ask(chat)
+        assert (reply.reasoning, reply.text) == ("", answer)
 
 
 async def test_a_host_that_ignores_streaming_gives_one_delta(

@@ -67,8 +67,11 @@ async def service(settings: Settings) -> AsyncIterator[Service]:
 async def router(service: Service, wall: Upstream) -> AsyncIterator[Router]:
     """The router as if it had never asked anybody."""
     service.router.services.routing.forget_breakers()
-    for words in service.router.services.providers.unknown_words.values():
+    providers = service.router.services.providers
+    for words in providers.unknown_words.values():
         words.clear()
+    for host in providers.settings.hosts:
+        providers.pool(host).think_first.clear()
     wall.log.clear()
     yield service.router
     await service.router.services.late.close(grace_s=0)
