@@ -68,7 +68,7 @@ class Job:
         """StorageError where `out` cannot be written."""
         self.prompts = prompts
         self.known = Known(out, resume=resume)
-        self.results, self.tally = Results(out), Tally()
+        self.results, self.tally = Results(out, resume=resume), Tally()
         self.progress = Progress(
             TextColumn("Prompts"),
             BarColumn(),

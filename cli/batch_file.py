@@ -186,11 +186,13 @@ class Results:
     """Writes each result once all earlier ones are there, and replaces the output at the end.
 
     Until then everything is in `<out>.partial`, so that a killed run loses nothing that existed
-    before, and `--resume` finds its results.
+    before, and `--resume` finds its results. Answers that a run replaces without having read them
+    stay in `<out>.bak`.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, resume: bool) -> None:
         self.out = out
+        self._resume = resume
         self.written = 0
         """Number of lines in the file, in the order of the input."""
         self._waiting: dict[int, Line] = {}
@@ -214,6 +216,8 @@ class Results:
         for line in rest:
             self._write(line)
         self._file.close()
+        if not self._resume and self.out.exists():
+            os.replace(self.out, backup(self.out))
         os.replace(_partial(self.out), self.out)
         _before(self.out).unlink(missing_ok=True)
 
@@ -234,6 +238,11 @@ def _set_aside(out: Path) -> Path:
             kept.write(b"\n")  # a line that was cut off must not be the beginning of another
         _partial(out).unlink()
     return before
+
+
+def backup(out: Path) -> Path:
+    """Where a run that does not resume keeps the results that it replaces."""
+    return out.with_name(out.name + ".bak")
 
 
 def _partial(out: Path) -> Path:

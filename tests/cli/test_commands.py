@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app import main
+from cli.batch_file import backup
 from tests.conftest import SettingsFor
 from tests.upstream import FAULTS, Behaviour, Upstream
 
@@ -119,6 +120,20 @@ def test_batch_resumes_what_is_missing_and_tries_its_errors_again(
     assert [line["answer"] for line in results(out)] == ["kept", "new", "new"]
     assert len(served.calls("first")) == 2
     assert not out.with_name("out.jsonl.partial").exists()
+
+
+def test_batch_without_resume_keeps_the_results_that_it_replaces(
+    run: Run, served: Upstream, tmp_path: Path
+):
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "out.jsonl"
+    prompts.write_text("One?\n")
+    for answer in ("paid", "new"):
+        served.behave("first", Behaviour(text=answer))
+        run("--batch", str(prompts), "--out", str(out))
+    assert [line["answer"] for line in results(out)] == ["new"]
+    assert [line["answer"] for line in results(backup(out))] == ["paid"]
+    run("--batch", str(prompts), "--out", str(out), "--resume")
+    assert [line["answer"] for line in results(backup(out))] == ["paid"]
 
 
 def test_batch_asks_nothing_where_its_results_cannot_become_a_file(
