@@ -6,7 +6,7 @@ Each request contains its whole conversation: earlier responses come back as ite
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -18,6 +18,15 @@ from api.listing import resolve
 from api.openapi import STREAMED, Documented, RouterObject, body_of, errors
 from api.parsing import MAX_CHAT_BYTES, read_json
 from api.replies import reply
+from api.response_tools import (
+    MORE_TOOLS,
+    SEARCH,
+    Tools,
+    brought,
+    found_by_search,
+    function_name,
+    objects,
+)
 from api.responses_answer import ResponseEvents
 from api.translation import Translation, list_at, object_at, parts_at, read, text_at, unsupported
 from api.wire import MAX_TOKENS, Whole, Wire
@@ -45,17 +54,10 @@ NOTED = frozenset({"include", "truncation", "max_tool_calls", "context_managemen
                    "prompt_cache_options", "client_metadata"})  # fmt: skip
 """Cannot change the meaning of the answer: ignored, with a note."""
 
-DROPPED_TOOLS = ("web_search", "local_shell", "image_generation", "tool_search", "namespace",
-                 "custom")  # fmt: skip
-"""Built-in tools that coding agents always send: left out, with a note."""
-
 DROPPED_ITEMS = ("web_search_call", "image_generation_call", "local_shell_call",
                  "code_interpreter_call", "tool_search", "compaction", "context_compaction",
                  "ghost_snapshot")  # fmt: skip
 """Actions of OpenAI's servers, and marks of coding agents, in an earlier turn."""
-MORE_TOOLS = "additional_tools"
-"""An item in which newer coding agents bring tools, or again those of an earlier turn."""
-
 LOGPROBS = "message.output_text.logprobs"
 """Their names in `include`."""
 
@@ -121,10 +123,10 @@ def responses_routes(router: Router, *, keep_alive_s: float) -> APIRouter:
         events."""
         body = await read_json(request, MAX_CHAT_BYTES)
         passes = router.settings.passes()
-        found = translated(body)
+        found, tools = translated(body)
         asked, request_id = found.asked(passes), request.state.request_id
         target = resolve(router.settings, asked.model)
-        events = ResponseEvents(request_id, asked, repeated(body, found))
+        events = ResponseEvents(request_id, asked, repeated(body, found), tools.known)
         return reply(router, asked, target, events, request, keep_alive_s)
 
     return routes
@@ -145,9 +147,9 @@ def repeated(body: dict[str, object], found: Translation) -> dict[str, object]:
     }
 
 
-def translated(body: dict[str, object]) -> Translation:
-    """The same request as a chat completion's; raises RefusedError (400) that names what is
-    unsupported."""
+def translated(body: dict[str, object]) -> tuple[Translation, Tools]:
+    """The same request as a chat completion's, and its tools; raises RefusedError (400) that names
+    what is unsupported."""
     request = read(ResponsesRequest, body)
     given = request.model_extra or {}
     extra = {name: value for name, value in given.items() if not asks_nothing(value)}
@@ -165,14 +167,14 @@ def translated(body: dict[str, object]) -> Translation:
     if request.top_logprobs or (isinstance(include, list) and LOGPROBS in include):
         chat |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
     _wishes(request, chat)
-    _tools(request, found)
+    tools = _tools(request, found)
     if request.instructions:
         found.say({"role": "system", "content": request.instructions}, "instructions")
     if isinstance(request.input, str):
         found.say({"role": "user", "content": request.input}, "input")
     else:
-        _Items(found).read(request.input)
-    return found
+        _Items(found, searches=tools.searches()).read(request.input)
+    return found, tools
 
 
 def _wishes(request: ResponsesRequest, chat: dict[str, object]) -> None:
@@ -190,54 +192,32 @@ def _wishes(request: ResponsesRequest, chat: dict[str, object]) -> None:
         chat["response_format"] = form
 
 
-def _tools(request: ResponsesRequest, found: Translation) -> None:
+def _tools(request: ResponsesRequest, found: Translation) -> Tools:
+    tools = Tools()
     for place, tool in enumerate(request.tools or []):
-        _tool(tool, f"tools[{place}]", found)
-    known = {function.get("name") for function in found.functions}
-    for where, tool in _more_tools(request.input):
-        if tool.get("type") != "function" or tool.get("name") not in known:
-            _tool(tool, where, found)
-            known.add(tool.get("name"))
-    if not found.functions:
-        return
-    if request.parallel_tool_calls is not None:
-        found.body["parallel_tool_calls"] = request.parallel_tool_calls
-    if (choice := request.tool_choice) is not None:
-        found.body["tool_choice"] = _choice(choice, found)
+        tools.add(tool, f"tools[{place}]")
+    for where, tool in brought(request.input):
+        tools.add_again(tool, where)
+    found.ignored += tools.ignored
+    if tools.functions:
+        if request.parallel_tool_calls is not None:
+            found.body["parallel_tool_calls"] = request.parallel_tool_calls
+        if (choice := request.tool_choice) is not None:
+            found.body["tool_choice"] = _choice(choice, tools)
+    found.functions = tools.functions
+    return tools
 
 
-def _tool(tool: dict[str, object], where: str, found: Translation) -> None:
-    kind = str(tool.get("type"))
-    if kind == "function":
-        kept = ("name", "description", "parameters", "strict")
-        given = {name: tool[name] for name in kept if tool.get(name) is not None}
-        found.functions.append(given)
-    elif kind.startswith(DROPPED_TOOLS):
-        found.ignored.append(f"{where} ({kind[:60]})")
-    else:
-        raise unsupported(f"{where}.type", tool.get("type"))
-
-
-def _more_tools(items: str | list[dict[str, object]]) -> Iterator[tuple[str, dict[str, object]]]:
-    """The tools in the conversation itself, each with its place."""
-    for place, item in enumerate([] if isinstance(items, str) else items):
-        if item.get("type") == MORE_TOOLS:
-            where = f"input[{place}].tools"
-            for number, tool in enumerate(list_at(item.get("tools") or [], where)):
-                yield f"{where}[{number}]", object_at(tool, f"{where}[{number}]")
-
-
-def _choice(choice: str | dict[str, object], found: Translation) -> str | dict[str, object]:
+def _choice(choice: str | dict[str, object], tools: Tools) -> str | dict[str, object]:
     if isinstance(choice, str):
         return choice
     match choice.get("type"):
-        case "function":
-            function = {"name": text_at(choice.get("name"), "tool_choice.name")}
+        case "function" | "custom":
+            name = text_at(choice.get("name"), "tool_choice.name")
+            function = {"name": function_name(choice.get("namespace"), name)}
             return {"type": "function", "function": function}
         case "allowed_tools":
-            tools = enumerate(list_at(choice.get("tools"), "tool_choice.tools"))
-            named = [object_at(t, f"tool_choice.tools[{n}]").get("name") for n, t in tools]
-            found.functions = [f for f in found.functions if f.get("name") in named]
+            tools.only([one for _, one in objects(choice.get("tools"), "tool_choice.tools")])
             return text_at(choice.get("mode"), "tool_choice.mode")
     raise unsupported("tool_choice.type", choice.get("type"))
 
@@ -246,8 +226,10 @@ class _Items:
     """The conversation's items as messages: consecutive reasoning, text and function calls of an
     assistant are one turn."""
 
-    def __init__(self, found: Translation) -> None:
+    def __init__(self, found: Translation, *, searches: bool) -> None:
+        """`searches`: the caller carries out searches for tools, so the model is shown them."""
         self._found = found
+        self._searches = searches
         self._turn: dict[str, object] | None = None
         self._calls: list[dict[str, object]] = []
         """The calls of the current turn."""
@@ -268,17 +250,18 @@ class _Items:
                     turn = self._assistant(where)
                     turn["reasoning_content"] = f"{turn.get('reasoning_content', '')}{thoughts}"
             case "function_call":
-                self._assistant(where).setdefault("tool_calls", self._calls)
-                self._calls.append(_call(item, where))
-            case "custom_tool_call":  # of a session that began where such tools are offered
+                self._call(item, where)
+            case "custom_tool_call":
                 arguments = json.dumps({"input": item.get("input")}, ensure_ascii=False)
-                self._assistant(where).setdefault("tool_calls", self._calls)
-                self._calls.append(_call({**item, "arguments": arguments}, where))
+                self._call({**item, "arguments": arguments}, where)
+            case "tool_search_call" if self._searches:
+                arguments = json.dumps(item.get("arguments"), ensure_ascii=False)
+                self._call({**item, "name": SEARCH, "arguments": arguments}, where)
             case "function_call_output" | "custom_tool_call_output":
-                called = text_at(item.get("call_id"), f"{where}.call_id")
-                content = _content(item.get("output"), f"{where}.output")
-                self._say({"role": "tool", "tool_call_id": called, "content": content}, where)
-            case "additional_tools":
+                self._output(item, _content(item.get("output"), f"{where}.output"), where)
+            case "tool_search_output" if self._searches:
+                self._output(item, found_by_search(item, where), where)
+            case _ if kind in MORE_TOOLS:
                 pass  # read with the other tools
             case "item_reference":
                 raise _unknown_item(where)
@@ -293,6 +276,16 @@ class _Items:
             return
         turn = self._assistant(where, "content" if self._has_said() else None)
         turn["content"] = content
+
+    def _call(self, item: dict[str, object], where: str) -> None:
+        self._assistant(where).setdefault("tool_calls", self._calls)
+        self._calls.append(_call(item, where))
+
+    def _output(
+        self, item: dict[str, object], content: str | list[dict[str, object]], where: str
+    ) -> None:
+        called = text_at(item.get("call_id"), f"{where}.call_id")
+        self._say({"role": "tool", "tool_call_id": called, "content": content}, where)
 
     def _has_said(self) -> bool:
         return self._turn is not None and (
@@ -332,6 +325,7 @@ def _thoughts(item: dict[str, object], where: str) -> str:
 
 def _call(item: dict[str, object], where: str) -> dict[str, object]:
     function = {name: text_at(item.get(name), f"{where}.{name}") for name in ("name", "arguments")}
+    function["name"] = function_name(item.get("namespace"), function["name"])
     called = text_at(item.get("call_id"), f"{where}.call_id")
     return {"id": called, "type": "function", "function": function}
 

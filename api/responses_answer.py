@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Required, TypedDict
 
 import orjson
@@ -17,6 +19,7 @@ from api.errors import Problem
 from api.messages_answer import is_json
 from api.outcome import finish_reason, router_object, tokens
 from api.parsing import Asked
+from api.response_tools import Tool, input_of, search_of
 from providers.base import Logprob
 from race.events import CallPiece
 from race.state import Answer
@@ -27,7 +30,13 @@ INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 FAILED = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
 """OpenAI's codes for a failed response, by status; any other is `server_error`."""
 
-PREFIXES = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
+PREFIXES = {
+    "reasoning": "rs",
+    "message": "msg",
+    "function_call": "fc",
+    "custom_tool_call": "ctc",
+    "tool_search_call": "tsc",
+}
 
 
 class Part(TypedDict, total=False):
@@ -50,7 +59,10 @@ class Item(TypedDict, total=False):
     content: list[Part]
     call_id: str
     name: str
-    arguments: str
+    namespace: str
+    arguments: object
+    input: str
+    execution: str
 
 
 class Fresh(TypedDict, total=False):
@@ -61,7 +73,18 @@ class Fresh(TypedDict, total=False):
     content: list[Part]
     call_id: str
     name: str
-    arguments: str
+    namespace: str
+    arguments: object
+    input: str
+    execution: str
+
+
+@dataclass(slots=True)
+class Call:
+    """An open tool call: its item, and what came of its arguments."""
+
+    item: Item
+    arguments: str = ""
 
 
 class ResponseEvents:
@@ -69,17 +92,25 @@ class ResponseEvents:
 
     keep_alive = KEEP_ALIVE
 
-    def __init__(self, request_id: str, asked: Asked, echo: Mapping[str, object]) -> None:
-        """`echo`: the fields of the request that the response repeats."""
+    def __init__(
+        self,
+        request_id: str,
+        asked: Asked,
+        echo: Mapping[str, object],
+        tools: Mapping[str, Tool] = MappingProxyType({}),
+    ) -> None:
+        """`echo`: the fields of the request that the response repeats; `tools`: by the function's
+        name, those that are not plain functions."""
         self._request_id = request_id
         self._asked = asked
         self._echo = echo
+        self._tools = tools
         self._created = int(time.time())
         self._number = 0
         self._items: list[Item] = []
         self._writing: Item | None = None
         """The item that text or reasoning is being written to."""
-        self._calls: dict[int, Item] = {}
+        self._calls: dict[int, Call] = {}
         """Open tool calls, by the provider's index."""
 
     def whole(self, answer: Answer) -> bytes:
@@ -153,17 +184,31 @@ class ResponseEvents:
         return closed, response
 
     def _piece(self, piece: CallPiece) -> bytes:
-        item, begun = self._calls.get(piece["index"]), b""
-        if item is None:
-            begun = self._close() + self._close_calls()
-            fresh: Fresh = {"call_id": piece["id"], "name": piece["name"], "arguments": ""}
-            begun += self._begin("function_call", fresh)
-            item = self._calls[piece["index"]] = self._items[-1]
+        call, begun = self._calls.get(piece["index"]), b""
+        if call is None:
+            begun = self._close() + self._close_calls() + self._begin_call(piece)
+            call = self._calls[piece["index"]] = Call(self._items[-1])
         if not piece["arguments"]:
             return begun
-        item["arguments"] += piece["arguments"]
-        delta = self._at(item, delta=piece["arguments"])
+        call.arguments += piece["arguments"]
+        if call.item["type"] != "function_call":
+            return begun  # what its function was given is not what the tool is given
+        call.item["arguments"] = call.arguments
+        delta = self._at(call.item, delta=piece["arguments"])
         return begun + self._event("response.function_call_arguments.delta", **delta)
+
+    def _begin_call(self, piece: CallPiece) -> bytes:
+        tool = self._tools.get(piece["name"]) or Tool("function_call", piece["name"])
+        fresh: Fresh = {"call_id": piece["id"]}
+        if tool.kind == "tool_search_call":
+            fresh |= {"execution": "client", "arguments": {}}
+        elif tool.kind == "custom_tool_call":
+            fresh |= {"name": tool.name, "input": ""}
+        else:
+            fresh |= {"name": tool.name, "arguments": ""}
+        if tool.namespace is not None:
+            fresh["namespace"] = tool.namespace
+        return self._begin(tool.kind, fresh)
 
     def _written_to(self, kind: str) -> bytes:
         """The events that open an item of this kind, unless it is open."""
@@ -212,13 +257,23 @@ class ResponseEvents:
 
     def _close_calls(self, status: str = "completed", *, unfinished: bool = False) -> bytes:
         """The ends of the open calls whose arguments are complete, or of all of them."""
-        done = [i for i, c in self._calls.items() if unfinished or is_json(c["arguments"])]
+        done = [i for i, c in self._calls.items() if unfinished or is_json(c.arguments)]
         return b"".join(self._close_call(self._calls.pop(index), status) for index in done)
 
-    def _close_call(self, item: Item, status: str) -> bytes:
-        said = self._at(item, name=item["name"], arguments=item["arguments"])
-        done = self._event("response.function_call_arguments.done", **said)
-        return done + self._finish(item, status)
+    def _close_call(self, call: Call, status: str) -> bytes:
+        item, kind, done = call.item, "response.function_call_arguments", b""
+        match item["type"]:
+            case "tool_search_call":
+                item["arguments"] = search_of(call.arguments)
+                return self._finish(item, status)
+            case "custom_tool_call":
+                kind = "response.custom_tool_call_input"
+                item["input"] = input_of(call.arguments)
+                done = self._event(f"{kind}.delta", **self._at(item, delta=item["input"]))
+                said = self._at(item, input=item["input"])
+            case _:
+                said = self._at(item, name=item["name"], arguments=item["arguments"])
+        return done + self._event(f"{kind}.done", **said) + self._finish(item, status)
 
     def _finish(self, item: Item, status: str) -> bytes:
         item["status"] = status

@@ -11,7 +11,9 @@ import { after, test } from "node:test";
 const home = mkdtempSync(join(tmpdir(), "codex-"));
 const example = readFileSync(join(process.env.PROJECT, "examples", "codex.toml"), "utf8");
 const config = example.replace("http://127.0.0.1:7860", process.env.ROUTER_URL);
-writeFileSync(join(home, "config.toml"), config);
+const dictionary = [process.execPath, join(import.meta.dirname, "dictionary.mjs")].map(JSON.stringify);
+const servers = `\n[mcp_servers.dictionary]\ncommand = ${dictionary[0]}\nargs = [${dictionary[1]}]\n`;
+writeFileSync(join(home, "config.toml"), config + servers);
 after(() => rmSync(home, { recursive: true, force: true }));
 
 // What Codex says, event by event; it may run one command, which the scripted model is given.
@@ -47,6 +49,13 @@ test("a command that it runs", async () => {
     assert.match(ran.at(-1)?.item.aggregated_output ?? run.said, /^it-works/);
     assert.match(messages(run).at(-1), /^The tools say:/);
   }
+});
+
+test("a tool of an MCP server", async () => {
+  const run = await codex("auto", "Use mcp__dictionary__lookup to say 'tree'");
+  const called = run.events.filter((e) => e.item?.type === "mcp_tool_call");
+  assert.equal(called.at(-1)?.item.status, "completed", run.said);
+  assert.match(messages(run).at(-1), /^The tools say: .*looked-up tree/s);
 });
 
 test("an error for a stream that is cut in a call", async () => {

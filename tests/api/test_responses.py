@@ -10,6 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from api.errors import RefusedError
+from api.parsing import Asked
 from api.responses import translated
 from tests.api.conftest import Service, checked_events
 from tests.upstream import FAULTS, Behaviour, Upstream
@@ -42,6 +43,11 @@ EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 class Place(BaseModel):
     city: str
+
+
+def asked_for(**change: Any) -> Asked:
+    """What becomes of `ASK` with these fields."""
+    return translated({**ASK, **change})[0].asked(frozenset())
 
 
 def called(response: Response) -> list[tuple[str, str]]:
@@ -162,7 +168,7 @@ REQUEST: dict[str, Any] = {
 
 
 def test_a_request_becomes_the_one_request() -> None:
-    found = translated(REQUEST)
+    found, _ = translated(REQUEST)
     asked = found.asked(frozenset())
     roles = ["system", "system", "user", "assistant", "tool", "tool"]
     assert [m["role"] for m in asked.messages] == roles
@@ -185,7 +191,7 @@ def test_a_custom_tools_call_of_an_earlier_turn_is_a_call_of_its_text() -> None:
         {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
         {"role": "user", "content": "And?"},
     ]
-    asked = translated({**ASK, "input": items}).asked(frozenset())
+    asked = asked_for(input=items)
     assert [m["role"] for m in asked.messages] == ["user", "assistant", "tool", "user"]
     (call,) = asked.messages[1]["tool_calls"]
     assert call["function"] == {"name": "patch", "arguments": '{"input": "*** Begin"}'}
@@ -196,7 +202,7 @@ def test_tools_that_an_agent_brings_in_the_conversation_are_offered_once() -> No
         "type": "additional_tools",
         "role": "developer",
         "tools": [
-            {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "x"}]},
+            {"type": "web_search", "external_web_access": True},
             {"type": "function", "name": "look", "parameters": {"type": "object"}},
             {"type": "function", "name": "zoom"},
         ],
@@ -211,11 +217,11 @@ def test_tools_that_an_agent_brings_in_the_conversation_are_offered_once() -> No
         {"role": "user", "content": "Well?"},
     ]
     tools = [{"type": "function", "name": "zoom"}]
-    asked = translated({**ASK, "input": items, "tools": tools}).asked(frozenset())
+    asked = asked_for(input=items, tools=tools)
     offered: Any = asked.options["extra"]["tools"]
     assert [tool["function"]["name"] for tool in offered] == ["zoom", "look"]
     assert [m["content"] for m in asked.messages] == ["Look.", "Well?"]
-    assert "input[0].tools[0] (namespace)" in asked.ignored
+    assert "input[0].tools[0] (web_search)" in asked.ignored
 
 
 @pytest.mark.parametrize(
@@ -235,5 +241,5 @@ def test_tools_that_an_agent_brings_in_the_conversation_are_offered_once() -> No
 )
 def test_what_is_wrong_is_named_as_the_caller_wrote_it(change: dict[str, Any], param: str) -> None:
     with pytest.raises(RefusedError) as caught:
-        translated({**ASK, **change}).asked(frozenset())
+        asked_for(**change)
     assert caught.value.problem.param == param
