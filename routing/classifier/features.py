@@ -16,6 +16,9 @@ READ = 600
 """Characters of an instruction whose words are looked up."""
 INSTRUCTION, GIVEN = 240, 40
 """Characters that are embedded: about 70 tokens together at most."""
+LENGTHY, OF_LENGTHY = 1000, 120
+"""A prompt of more characters is mostly given material: so much of its instruction is embedded, and
+nothing of the material, which mostly misleads."""
 _QUOTE = 40  # shorter quotations are part of the instruction
 _LINE = 240  # a longer line is not an instruction as a whole
 _AFTER_COLON = 60  # a shorter text after a colon is part of the instruction
@@ -30,7 +33,7 @@ _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _TOKEN = re.compile(r"[^\w\s]|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _FENCE = re.compile(r"```|~~~")
 _QUOTED = re.compile(rf'"[^"\n]{{{_QUOTE},}}"|“[^”\n]{{{_QUOTE},}}”|«[^»\n]{{{_QUOTE},}}»')
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])")
+_SENTENCE = re.compile(r"(?<=[.!?。！？])(?:\s+|(?<=[。！？]))")
 _ITEM = re.compile(r"\s*(?:[-*•]|\(?\w{1,2}[.)])\s|.*[;{}]\s*$")
 _LABEL = re.compile(
     r"(?i)\s*(?:context|text|document|passage|paragraph|article|data|input|review|code|table)s?\s*:"
@@ -82,7 +85,10 @@ def divide(prompt: str) -> Parts:
 
 def view(parts: Parts) -> str:
     """The text to embed: both ends of the instruction and the beginning of the given material."""
-    asked = _ends(" ".join(parts.instruction.split()), INSTRUCTION)
+    asked = " ".join(parts.instruction.split())
+    if asked and len(parts.text) > LENGTHY:
+        return _ends(asked, OF_LENGTHY)
+    asked = _ends(asked, INSTRUCTION)
     return f"{asked} {_take(' '.join(parts.given.split()), GIVEN)}".strip()
 
 
@@ -131,22 +137,22 @@ def _around_colon(before: str, after: str) -> tuple[str, str]:
 
 
 def _ends(text: str, budget: int) -> str:
-    if _cost(text) <= budget:
+    if _fits(text, budget):
         return text
     head = _take(text, budget * 2 // 3)
     tail = _take(text[::-1], budget // 3)[::-1]
     return f"{head} … {tail}"
 
 
-def _cost(text: str) -> int:
-    """Length in characters; ideographs and symbols count fourfold, because each is a token of its
-    own."""
-    return len(text) + 3 * len(_TOKEN.findall(text))
+def _fits(text: str, budget: int) -> bool:
+    """Whether the text has at most so many characters; ideographs and symbols count fourfold,
+    because each is a token of its own."""
+    return len(text) <= budget and len(text) + 3 * len(_TOKEN.findall(text)) <= budget
 
 
 def _take(text: str, budget: int) -> str:
-    if _cost(text[: budget + 1]) <= budget:
-        return text[:budget]
+    if _fits(text, budget):
+        return text
     piece = text[:budget]
     piece = piece[: max(budget // 4, budget - 3 * len(_TOKEN.findall(piece)))]
     return piece.rsplit(" ", 1)[0] if " " in piece else piece

@@ -109,13 +109,13 @@ _COMMANDS = """
     sudo apt-get chmod grep curl npm pip pip3 git docker kubectl systemctl ssh
 """
 _FAULTS = (
-    *("traceback", "error", "exception", "warning:", "(", "segmentation", "core dumped", "errno"),
+    *("traceback", "error", "exception", "warning:", "segmentation", "core dumped", "errno"),
     *("stacktrace", "stack trace", "undefined", "exit code", "panicked", "cannot find"),
     *("nullpointer", "null pointer"),
 )
 SIGNALS = {
     "code": (_CODE, _NAMES),
-    "trace": (Form(_TRACE, _FAULTS, re.compile("E[A-Z]{4}")),),
+    "trace": (Form(_TRACE, _FAULTS, re.compile(r"E[A-Z]{4}|[aA][tT] [\w.$]{3,80}\(")),),
     "shell": (Form(_SHELL, ("$ ", "--", "|", *(f"{name} " for name in _COMMANDS.split()))),),
     "sql": (Form(_SQL, ("select", "insert", "create", "alter", " join", "group by")),),
     "data": (Form(_DATA),),
@@ -157,10 +157,7 @@ def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
     text, asked, given = _bounded(parts.text), parts.instruction, _bounded(parts.given)
     size = max(1, len(text))
     given_code = _CODE.count(given) + _NAMES.count(given) > 1
-    plain = text.isascii()
-    wide = 0 if plain else sum("\u3040" <= c <= "\u9fff" for c in text)
-    foreign = 0 if plain else sum(c > "\u024f" for c in text) - wide
-    accents = 0 if plain else sum("\u007f" < c <= "\u024f" for c in text)
+    accents, wide, foreign = _letters(text)
     measures = (
         asked.rstrip().endswith(("?", "？")),
         "?" in asked or "？" in asked,
@@ -180,6 +177,19 @@ def shapes(parts: Parts, tokens: Sequence[str]) -> np.ndarray:
         len(tokens) < 4,
     )
     return np.array(measures, dtype=np.float32)
+
+
+def _letters(text: str) -> tuple[int, int, int]:
+    """How many are beyond ASCII in Latin's blocks, ideographs or kana, and anything else beyond."""
+    if text.isascii():
+        return 0, 0, 0
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    wide = int(((points >= 0x3040) & (points <= 0x9FFF)).sum())
+    return (
+        int(((points > 0x7F) & (points <= 0x24F)).sum()),
+        wide,
+        int((points > 0x24F).sum()) - wide,
+    )
 
 
 def _bounded(text: str) -> str:

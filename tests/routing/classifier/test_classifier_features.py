@@ -8,6 +8,8 @@ from benchmarks.classification import cases
 from config.models import Category
 from routing.classifier.features import (
     HEAD,
+    LENGTHY,
+    OF_LENGTHY,
     TAIL,
     before,
     divide,
@@ -17,7 +19,7 @@ from routing.classifier.features import (
     words,
 )
 from routing.classifier.reader import Keywords
-from routing.classifier.structure import SIGNALS, Form, signals
+from routing.classifier.structure import SHAPES, SIGNALS, Form, shapes, signals
 
 NAMES = tuple(SIGNALS)
 
@@ -59,7 +61,34 @@ def test_a_fenced_block_is_given() -> None:
 
 @pytest.mark.parametrize("unit", ["word ", "词", "{}();", "x", "Ж", "1 "])
 def test_what_is_embedded_stays_short_however_long_the_prompt(unit: str) -> None:
-    assert len(view(divide(unit * 50_000))) <= 260
+    assert len(view(divide(unit * 50_000))) <= OF_LENGTHY + 3
+
+
+@pytest.mark.parametrize("size", [LENGTHY, 100_000])
+def test_of_a_long_prompt_both_ends_of_the_instruction_are_embedded_and_no_material(
+    size: int,
+) -> None:
+    text = ("The bridge was closed on Monday. " * (size // 33 + 1))[:size]
+    asked = "Write a poem about my cat.", "When was it closed?"
+    assert view(divide("\n\n".join([asked[0], text, asked[1]]))) == " ".join(asked)
+
+
+def test_of_a_short_prompt_the_beginning_of_the_material_is_embedded() -> None:
+    assert "The bridge" in view(divide("Fix the spelling\n\n" + "The bridge was closed. " * 20))
+
+
+def test_a_long_prompt_without_any_instruction_is_embedded_by_its_beginning() -> None:
+    assert view(divide("Text: " + "The bridge was closed. " * 100)).startswith("Text: The bridge")
+
+
+def test_letters_are_counted_by_their_kind_even_if_they_are_half_a_pair() -> None:
+    """Counted one by one, an ideograph is wide, Cyrillic foreign and a half of a pair too."""
+    parts = divide("ab é 词语 Ж \ud800 and more")
+    row = dict(zip(SHAPES, shapes(parts, words(parts.instruction)), strict=True))
+    size = len(parts.text)
+    assert row["other letters"] == pytest.approx(20 * 1 / size)
+    assert row["ideographs"] == pytest.approx(2 * 2 / size)
+    assert row["Cyrillic"] == pytest.approx(2 * 2 / size)
 
 
 def test_words_are_lower_case_with_ideographs_apart() -> None:
