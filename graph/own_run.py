@@ -1,9 +1,10 @@
-"""Runs the graph for a request of the router: along LangGraph's own loop, over its compiled graph.
+"""Runs the graph for a request of the router: LangGraph's own steps, over its compiled graph.
 
-`Pregel.astream` surrounds that loop with callbacks, a stream, retries and time limits, and copies
-the configuration for each of them. Nobody reads the stream of a run of our own, no node has a
-retry or a limit, and callbacks matter only where somebody has a handler; without all of it a run
-costs half as much. Which node comes next, and what it reads and writes, stays LangGraph's.
+`Pregel.astream` surrounds these steps with callbacks, a stream, retries, time limits and a
+checkpoint after each of them. Nobody reads the stream of a run of our own, no checkpointer keeps
+it, no node has a retry or a limit, and callbacks matter only where somebody has a handler; without
+all of it a run costs a third. Which node comes next, and what it reads and writes, stays
+LangGraph's.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ import asyncio
 import inspect
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel._loop import AsyncPregelLoop
+from langgraph.pregel._algo import (
+    PregelTaskWrites,
+    apply_writes,
+    increment,
+    prepare_next_tasks,
+)
+from langgraph.pregel._checkpoint import channels_from_checkpoint, empty_checkpoint
+from langgraph.pregel._io import map_input
 from langgraph.runtime import RunControl, Runtime
 from langgraph.types import PregelExecutableTask
 
@@ -27,29 +36,30 @@ from race.rendezvous import cancel
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 RUNTIME = "__pregel_runtime"
-"""Where LangGraph's loop looks for the runtime that it hands to a node."""
+"""Where LangGraph looks for the runtime that it hands to a node."""
 MOST_STEPS = 25
 """LangGraph's own default."""
+INPUT = "__input__"
+"""LangGraph's name for the writes that a run begins with."""
 LOOKED_S = 1.0
 
-_GIVEN = frozenset({
-    "input", "stream", "config", "store", "cache", "nodes", "specs", "checkpointer", "durability",
-    "input_keys", "output_keys", "stream_keys", "trigger_to_nodes",
-})  # fmt: skip
+_GIVEN: dict[Callable[..., Any], str] = {
+    prepare_next_tasks: "checkpoint pending_writes processes channels managed config step stop"
+    " for_execution store checkpointer manager trigger_to_nodes updated_channels",
+    apply_writes: "checkpoint channels tasks get_next_version trigger_to_nodes",
+    channels_from_checkpoint: "specs checkpoint",
+}
+"""The functions of LangGraph that a run calls, and the arguments it gives them."""
 
 
-def _fits() -> bool:
-    """Whether the loop takes what we give it; it is not part of LangGraph's public interface."""
-    given = inspect.signature(AsyncPregelLoop.__init__).parameters
-    needed = {
-        name
-        for name, one in given.items()
-        if one.default is inspect.Parameter.empty and name != "self"
-    }
-    return needed <= _GIVEN <= given.keys()
+def _takes(function: Callable[..., Any], given: set[str]) -> bool:
+    known = inspect.signature(function).parameters
+    needed = {name for name, one in known.items() if one.default is inspect.Parameter.empty}
+    return needed <= given <= known.keys()
 
 
-FITS = _fits()
+FITS = all(_takes(function, set(given.split())) for function, given in _GIVEN.items())
+"""Whether they take what they are given; they are not part of LangGraph's public interface."""
 
 
 class OwnRun(RunControl):
@@ -83,36 +93,45 @@ async def run_through(graph: Graph, control: RunControl, listeners: Listeners) -
         async for _ in graph.astream({}, stream_mode=[], control=control):
             pass
         return
-    async with _loop(graph, control) as loop:
-        while loop.tick():
-            await _superstep(loop.tasks.values())
-            loop.after_tick()
-    if loop.status != "done":
-        raise RuntimeError(f"the graph stopped as {loop.status!r}")
+    checkpoint, triggers = empty_checkpoint(), graph.trigger_to_nodes
+    channels, managed = channels_from_checkpoint(graph.channels, checkpoint)
+    config = _config(control)
+
+    def due(step: int, updated: set[str]) -> Collection[PregelExecutableTask]:
+        return prepare_next_tasks(
+            checkpoint,
+            [],
+            graph.nodes,
+            channels,
+            managed,
+            config,
+            step,
+            MOST_STEPS,
+            for_execution=True,
+            store=None,
+            checkpointer=None,
+            manager=None,
+            trigger_to_nodes=triggers,
+            updated_channels=updated,
+        ).values()
+
+    ended: Collection[Any] = [PregelTaskWrites((), INPUT, [*map_input(START, {})], [])]
+    for step in range(MOST_STEPS):
+        nodes = due(step, apply_writes(checkpoint, channels, ended, increment, triggers))
+        if not nodes:
+            return
+        await _superstep(nodes)
+        ended = nodes
+    raise RuntimeError(f"the graph did not end within {MOST_STEPS} steps")
 
 
-def _loop(graph: Graph, control: RunControl) -> AsyncPregelLoop:
-    config = RunnableConfig(
+def _config(control: RunControl) -> RunnableConfig:
+    return RunnableConfig(
         tags=[],
         metadata={},
         callbacks=None,
         recursion_limit=MOST_STEPS,
         configurable={RUNTIME: Runtime(control=control)},
-    )
-    return AsyncPregelLoop(
-        {},
-        stream=None,
-        config=config,
-        store=None,
-        cache=None,
-        checkpointer=None,
-        durability="exit",
-        nodes=graph.nodes,
-        specs=graph.channels,
-        input_keys=graph.input_channels,
-        output_keys=graph.output_channels,
-        stream_keys=graph.stream_channels_asis,
-        trigger_to_nodes=graph.trigger_to_nodes,
     )
 
 
