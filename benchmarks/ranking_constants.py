@@ -1,25 +1,33 @@
 """What gets worse when a constant of the ranking is halved or doubled.
 
-`python -m benchmarks.ranking_constants [--runs 4] [NAME …]` finds every number that a module of
-`routing.ranking` names, plays small worlds with it as it is, halved and doubled, on the same draws,
-and prints the table of docs/ranking.md. Worse is a figure that loses more than two standard errors
-of the runs' differences, and more than 2% of itself. Exit 1 with more than 20 constants.
+`python -m benchmarks.ranking_constants [--runs 12] [--write] [NAME …]` finds every number that a
+module of `routing.ranking` names, plays small worlds with it as it is, halved and doubled, on the
+same draws, and prints a row of the table of docs/ranking.md for each as it comes; `--write` puts
+the table there. Worse is a figure that loses more than three standard errors of the runs'
+differences, and more than 2% of itself. Each setting is a process of its own over a copy of the
+ranking's modules in which that number alone is another one, so what is derived from it follows.
+Exit 1 with more than 20 constants.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import importlib
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from benchmarks import ranking_sets, ranking_worlds
-from benchmarks.ranking import FLAKY, QUICK, STEADY
+from benchmarks.ranking import FLAKY, KINDS, QUICK, STEADY, shapes
 from benchmarks.ranking_felt import (
     World,
     alike,
@@ -28,14 +36,20 @@ from benchmarks.ranking_felt import (
     learner,
     liking_drift,
 )
-from benchmarks.ranking_figures import seeds
+from benchmarks.ranking_figures import commit, seeds
 from benchmarks.ranking_verdicts import Source, regret
 from benchmarks.ranking_worlds import Behaviour, Learner
 from config.models import Ranking as Weights
 from telemetry.console import configure
 
-FOLDER = Path(__file__).parent.parent / "routing" / "ranking"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "routing" / "ranking"
+PAGE = ROOT / "docs" / "ranking.md"
+BEGIN, END = "<!-- constants: begin -->", "<!-- constants: end -->"
 MOST = 20
+ERRORS = 3.0
+"""Standard errors that a loss must have: in some 800 comparisons two would be found by chance in
+twenty."""
 WEIGHTS = Weights()
 
 Figures = dict[str, list[float]]
@@ -131,6 +145,7 @@ WORLDS = (
         cheaper=((0, Behaviour(cost_usd=0.001)), (1_000, Behaviour(cost_usd=0.0001))),
     ),
     _world("newcomers", quick=_always(ttft_s=0.4), **{f"m{n}": STEADY for n in range(5)}),
+    *(world for kind in KINDS for world in shapes(kind) if "middle half" not in world.name),
 )
 """Each with the situation that some constant is for: it must be able to show an effect."""
 
@@ -155,38 +170,61 @@ def figures(drawn: Sequence[int]) -> Figures:
         },
         **{world.name: lost(world) for world in WORLDS},
         "verdicts": [-regret(judge, s)[0] for s in drawn],
-        "turns": [-float(learner(alike(s), s, WEIGHTS).reorderings) for s in drawn],
+        "turns of two alike": [-float(learner(alike(s), s, WEIGHTS).reorderings) for s in drawn],
     }
 
 
-@contextmanager
-def changed(place: str, factor: float) -> Iterator[None]:
-    """The constant times the factor, wherever it was imported. A share of 1 keeps its distance to
+def altered(place: str, factor: float, source: str) -> str:
+    """The module's source with that constant times the factor. A share of 1 keeps its distance to
     1 halved or doubled; of a tuple or an array each number is changed."""
-    owner, name = place.split(".")
-    value = getattr(importlib.import_module(f"routing.ranking.{owner}"), name)
-    new = _times(value, factor)
-    modules = [
-        importlib.import_module(f"routing.ranking.{f.stem}") for f in FOLDER.glob("[a-z]*.py")
-    ]
-    holders = [m for m in modules if m.__dict__.get(name) is value]
-    for module in holders:
-        setattr(module, name, new)
+    name = place.split(".")[1]
+    node = next(
+        part
+        for part in ast.parse(source).body
+        if isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) == name
+    )
     try:
-        yield
-    finally:
-        for module in holders:
-            setattr(module, name, value)
+        new = repr(_times(ast.literal_eval(node.value), factor))
+    except ValueError:  # made by a call, such as an array
+        new = f"{factor} * ({ast.unparse(node.value)})"
+    lines = source.splitlines()
+    lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {new}"]
+    return "\n".join(lines) + "\n"
 
 
 def _times(value: object, factor: float) -> object:
     if isinstance(value, tuple):
         return tuple(_times(part, factor) for part in value)
-    if isinstance(value, np.ndarray):
-        return value * factor
-    assert isinstance(value, int | float)
+    if not isinstance(value, int | float):
+        raise ValueError("no number")
     near_one = isinstance(value, float) and 0.5 < value < 1.0
     return 1.0 - (1.0 - value) / factor if near_one else type(value)(value * factor)
+
+
+def played(setting: tuple[str, float] | None, drawn: Sequence[int]) -> Figures:
+    """The figures of a setting, None as it is, from a process of its own."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        _shadow(ROOT, root, but="routing")
+        _shadow(ROOT / "routing", root / "routing", but="ranking")
+        shutil.copytree(FOLDER, root / "routing" / "ranking")
+        if setting is not None:
+            file = root / "routing" / "ranking" / f"{setting[0].split('.')[0]}.py"
+            file.write_text(altered(*setting, file.read_text(encoding="utf-8")), encoding="utf-8")
+        asked = [sys.executable, "-m", "benchmarks.ranking_constants", "--figures"]
+        done = subprocess.run(
+            [*asked, *map(str, drawn)], cwd=root, capture_output=True, text=True, check=True
+        )
+    found: Figures = json.loads(done.stdout)
+    return found
+
+
+def _shadow(of: Path, folder: Path, but: str) -> None:
+    """A folder of links to everything in another one but this."""
+    folder.mkdir(exist_ok=True)
+    for path in of.iterdir():
+        if (path.name != but and path.name[0] not in "._") or path.name == "__init__.py":
+            (folder / path.name).symlink_to(path)
 
 
 def worse(found: Figures, usual: Figures) -> str:
@@ -195,31 +233,66 @@ def worse(found: Figures, usual: Figures) -> str:
     for name, before in usual.items():
         lost = np.array(before) - np.array(found[name])
         error = float(lost.std(ddof=1)) / len(lost) ** 0.5
-        if lost.mean() > max(2.0 * error, 0.02 * abs(fmean(before)), 0.002):
-            said.append(f"{name} −{lost.mean():.3f}")
+        if lost.mean() > max(ERRORS * error, 0.02 * abs(fmean(before)), 0.002):
+            said.append(f"{name} −{lost.mean():.3f} ± {error:.3f}")
     return ", ".join(said) or "nothing"
+
+
+def rows(places: Sequence[str], drawn: Sequence[int], at_once: int) -> Iterator[str]:
+    """The table, line by line."""
+    settings = [None, *((place, factor) for place in places for factor in (0.5, 2.0))]
+    with ThreadPoolExecutor(at_once) as pool:
+        each = pool.map(lambda setting: played(setting, drawn), settings)
+        usual = next(each)
+        as_it_is = ", ".join(f"{name} {fmean(runs):.3f}" for name, runs in usual.items())
+        yield f"As it is: {as_it_is}.\n"
+        yield "| constant | value | worse if halved | worse if doubled |\n|---|---|---|---|"
+        for place in places:
+            halved, doubled = worse(next(each), usual), worse(next(each), usual)
+            yield f"| `{place}` | {_shown(place)} | {halved} | {doubled} |"
+
+
+def _shown(place: str) -> str:
+    owner, name = place.split(".")
+    source = (FOLDER / f"{owner}.py").read_text(encoding="utf-8")
+    return next(
+        ast.unparse(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    )
+
+
+def write(table: str) -> None:
+    """Put it in the place of the one in docs/ranking.md, between its two marks."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these, such as evidence.OWN")
-    parser.add_argument("--runs", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--at-once", type=int, default=1, help="processes at a time")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/ranking.md")
+    parser.add_argument("--figures", type=int, nargs="+", metavar="SEED", help="as JSON, no table")
     options = parser.parse_args(arguments)
     configure(level="ERROR")
+    if options.figures:
+        print(json.dumps(figures(options.figures)))
+        return 0
     found = list(constants())
-    print(f"{len(found)} constants, at most {MOST}")
     drawn = [seed % 2**31 for seed in seeds(options.runs)]
-    usual = figures(drawn)
-    print("as it is: " + ", ".join(f"{name} {fmean(runs):.3f}" for name, runs in usual.items()))
-    print("| constant | value | worse if halved | worse if doubled |\n|---|---|---|---|")
-    for place in options.names or found:
-        shown = []
-        for factor in (0.5, 2.0):
-            with changed(place, factor):
-                shown.append(worse(figures(drawn), usual))
-        owner, name = place.split(".")
-        value = getattr(importlib.import_module(f"routing.ranking.{owner}"), name)
-        print(f"| `{place}` | {value} | {shown[0]} | {shown[1]} |", flush=True)
+    shown = [
+        f"{len(found)} constants, at most {MOST}; {datetime.now(UTC):%Y-%m-%d} on commit"
+        f" {commit()[:7]}, {options.runs} runs of each world.\n"
+    ]
+    print(shown[0])
+    for line in rows(options.names or found, drawn, options.at_once):
+        print(line, flush=True)
+        shown.append(line)
+    if options.write:
+        write("\n".join(shown))
     return int(len(found) > MOST)
 
 

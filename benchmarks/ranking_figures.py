@@ -49,11 +49,15 @@ HUNDREDS = 5
 """Runs of a hundred like models: each takes as long as twenty of the others."""
 
 
-def seeds(count: int) -> list[int]:
-    """Drawn from the commit's hash; from nothing outside a repository."""
+def commit() -> str:
+    """The commit's hash; nothing outside a repository."""
     asked = ["git", "rev-parse", "HEAD"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    number = int(hashlib.sha256(found.encode()).hexdigest(), 16)
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def seeds(count: int) -> list[int]:
+    """Drawn from the commit's hash."""
+    number = int(hashlib.sha256(commit().encode()).hexdigest(), 16)
     return [int(n) for n in np.random.SeedSequence(number).generate_state(count)]
 
 
