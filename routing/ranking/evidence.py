@@ -120,7 +120,8 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 SHARE = 0.02
 """What the slow estimates take of a new value: that of the noise, and, at each observation that the
-category makes elsewhere, that of whether trouble is over. No rate is taken for nearer to 0 or 1,
+category makes elsewhere, that of whether trouble is over;
+so much is the short mean of an amount worth less then, too. No rate is taken for nearer to 0 or 1,
 and no state for more certain than all but half of it."""
 
 SURE = 1.0 - SHARE / 2.0
@@ -212,6 +213,8 @@ class Trace:
         usual = self.usual
         if usual < RETURN:
             usual = self.chance(count - 1)
+        elif self.seen:
+            self._fade(count - 1 - self.seen)
         if self.fast_weight > 0.0:
             if off != off_fast:
                 odds = exp(self._says(value, off, off_fast)) * usual / (1.0 - usual)
@@ -239,6 +242,13 @@ class Trace:
             self.fast += off_fast / weight
         if usual < 0.5 and self.strange > PATIENCE:
             self._settle_down()
+
+    def _fade(self, silence: int) -> None:
+        """Long ago says little of now: the short mean is worth less after so many answers of
+        others, that of a rate by its share of failures only (a model that nearly always succeeds
+        is not to be doubted for one failure)."""
+        faded = 1.0 - (1.0 - SHARE) ** silence
+        self.fast_weight *= 1.0 - faded * (1.0 - self.mean if self.is_rate else 1.0)
 
     def _says(self, value: float, off: float, off_fast: float) -> float:
         """The logarithm of how much likelier the value is as usual than otherwise."""
