@@ -246,7 +246,9 @@ class Ledger:
                 return arm.value(weights, count).variance
             return belief(arm, weights, count)[0][2]
 
-        first = settle(ranked, means, known, weights.margin, self._looks(count))
+        failed = bool(ranked) and arms[ranked[0]].only_failed
+        answered = [name for name in ranked if arms[name].healthy[0]] if failed else ()
+        first = settle(ranked, means, known, weights.margin, self._looks(count), answered)
         after = (*first, *held)
         course.first = means.get(after[0], 0.0)
         course.below = max((means[name] for name in ranked if name != after[0]), default=0.0)

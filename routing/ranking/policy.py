@@ -10,7 +10,7 @@ order is sure of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import exp, pi, sqrt
@@ -142,6 +142,7 @@ def settle(
     variance: Callable[[str], float],
     margin: float,
     looks: float,
+    answered: Container[str] = (),
 ) -> tuple[str, ...]:
     """The new order: one moves ahead of another only if it is better by enough.
 
@@ -149,6 +150,8 @@ def settle(
     one that moves up, and the margin at least: whom to ask meanwhile is for exploration to find
     out, which does not wait for the order. Behind the first place both errors count, and all pairs.
     From the first place on, the one that held it stays unless the best of the rest beats it.
+    Those that `answered` need only the margin for the first place: it is held by one that has
+    failed and never answered.
     """
     best_behind = -1.0
     for name in reversed(order):  # nearly always nothing moves, and that is quickly seen
@@ -172,8 +175,10 @@ def settle(
                 best = next(by_mean)
             ahead = means[best] - means[first]
             moves = ahead > margin and ahead > errors * sqrt(known(best))
-            if moves and settled:
-                moves = ahead > errors * sqrt(known(best) + known(first))
+            if settled:
+                moves = moves and ahead > errors * sqrt(known(best) + known(first))
+            elif best in answered:
+                moves = ahead > margin
             settled[best if moves else first] = None
             errors = _errors(looks * len(order) ** 2)
     return tuple(settled)
