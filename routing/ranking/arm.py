@@ -94,6 +94,7 @@ class Arm:
     """What was observed of a provider in a category, and what to expect of it."""
 
     __slots__ = (
+        "alone",
         "at",
         "cost",
         "disliked",
@@ -135,6 +136,7 @@ class Arm:
         self.reranked = -1  # the category's rerank that they belong to
         self.settled: float | None = None  # its mean and its
         self.known: Estimate | None = None  # value, once asked for, while silence changes neither
+        self.alone: float | None = None  # its reward without what is expected, likewise
         self.usd = 0.0  # mean cost
         self.paid = 0.0  # and its weight
         self.healthy = (0.0, 0.0)  # weight and mean of success when it last succeeded
@@ -173,7 +175,7 @@ class Arm:
             aged = 2.0 ** ((self.at - seen.at) / 3_600 / weights.half_life_h)
             if aged < keep:
                 keep, fast = aged, min(fast, aged)
-        self.settled = self.known = None
+        self.settled = self.known = self.alone = None
         self.at = max(self.at, seen.at)
         self.n += 1
         self.weight = self.weight * keep + 1.0
@@ -211,7 +213,7 @@ class Arm:
         if seen.quality is None:
             return
         keep = min(weights.forgetting, 1.0 - 1.0 / BOUND)
-        self.settled = self.known = None
+        self.settled = self.known = self.alone = None
         self.at = max(self.at, seen.at)
         self.n += 1
         self.weight = self.weight * keep + 1.0
@@ -224,7 +226,7 @@ class Arm:
     def leads(self, lead: Lead) -> None:
         """Its lead is another one after a verdict."""
         self.lead = lead
-        self.settled = self.known = None
+        self.settled = self.known = self.alone = None
 
     def liked_by(self, count: int) -> Estimate:
         """The share liked to expect, by thumbs and by verdicts."""
@@ -257,7 +259,7 @@ class Arm:
     def used_to(self, usual: reward.Usual) -> None:
         """What the category is used to is another time."""
         self.usual = usual
-        self.settled = self.known = None
+        self.settled = self.known = self.alone = None
 
     def expect(self, prior: Prior) -> None:
         self.prior = prior
@@ -271,8 +273,13 @@ class Arm:
 
     def recover(self) -> None:
         """The provider is back from an outage; one failure of it is remembered, a habit shows."""
-        self.settled = self.known = None
+        self.settled = self.known = self.alone = None
         self.success.recover(*self.healthy)
+
+    def changed(self, weights: Ranking, count: int) -> float:
+        """The probability that it is another one by now: each answer that others gave since its
+        last attempt makes it less sure, by what an answer of its own would have forgotten."""
+        return 1.0 - weights.forgetting ** (count - self.success.seen) if self.success.seen else 0.0
 
     def mean(self, weights: Ranking, count: int) -> float:
         """Posterior mean of the reward."""
@@ -280,7 +287,6 @@ class Arm:
             return self.settled
         if not self.n:
             return max(self.prior.mean, self.floor)
-        success, quality, liking = self.success, self.quality, self.liking
         cost, dear, own = self.cost, weights.cost_weight, self.own(weights, count)
         prior = self.prior
         expected = prior.mean
@@ -294,14 +300,7 @@ class Arm:
             claim = 0.5 * weights.prior_strength
             claimed = self.floor + (own - self.floor) * self.weight / (self.weight + claim)
             mean = max(mean, claimed)
-        if (  # as usual, all of them: then silence changes nothing
-            success.usual >= RETURN
-            and quality.usual >= RETURN
-            and liking.usual >= RETURN
-            and self.wait.usual >= RETURN
-            and self.pace.usual >= RETURN
-            and cost.usual >= RETURN
-        ):
+        if self.as_usual:
             self.settled = mean
         return mean
 
@@ -317,17 +316,34 @@ class Arm:
 
     def own(self, weights: Ranking, count: int) -> float:
         """The reward by its own answers alone."""
+        if self.alone is not None:
+            return self.alone
         success, quality, liking = self.success, self.quality, self.liking
         cost, dear = self.cost, weights.cost_weight
         liked = liking.level(count) if liking.seen else reward.NEUTRAL_LIKING
         if self.lead.n:
             liked = min(max(liked + self.lead.level, 0.0), 1.0)
-        return reward.reward(
+        own = reward.reward(
             success.level(count),
             quality.level(count) if quality.seen else reward.NEUTRAL_QUALITY,
             1.0 - weights.feedback_weight * (1.0 - liked),
             self.slow(weights, count),
             cost.level(count) if cost.seen else reward.NEUTRAL_SHARE * dear,
+        )
+        if self.as_usual:
+            self.alone = own
+        return own
+
+    @property
+    def as_usual(self) -> bool:
+        """Whether all of its parts are as usual: then silence changes nothing."""
+        return (
+            self.success.usual >= RETURN
+            and self.quality.usual >= RETURN
+            and self.liking.usual >= RETURN
+            and self.wait.usual >= RETURN
+            and self.pace.usual >= RETURN
+            and self.cost.usual >= RETURN
         )
 
     def parts(self, weights: Ranking, count: int) -> tuple[Estimate, ...]:

@@ -32,7 +32,7 @@ _SLOTTED: dict[str, type[Arm | Course | Trace]] = {c.__name__: c for c in (Arm, 
 _TUPLES: dict[str, Callable[..., object]] = {
     c.__name__: c for c in (Pulse, Pooling, Estimate, Prior, Usual, Lead)
 }
-_ADDED: dict[str, object] = {"lead": Lead(), "beside": BESIDE}
+_ADDED: dict[str, object] = {"lead": Lead(), "beside": BESIDE, "alone": None}
 """Slots that a baseline of an older version does not have, at what they were worth then."""
 _DATA: dict[str, Callable[..., object]] = {c.__name__: c for c in (Snapshot, Change)}
 

@@ -78,6 +78,8 @@ class Ledger:
             for place, name in enumerate(order):
                 self._claims[row, names.index(name)] = -claim(place)
                 self._cells.append((row, names.index(name), (category, name)))
+        rows, columns, _ = zip(*self._cells, strict=True) if self._cells else ((), (), ())
+        self._places = (np.array(rows, dtype=int), np.array(columns, dtype=int))
         self.generation = next(_GENERATIONS)
 
     def snapshot(self) -> Snapshot:
@@ -295,24 +297,23 @@ class Ledger:
         total = self.pooling.answers
         recent = int(min(total, self.weights.remembered))
         self.pooling = self.pooling._replace(due=total + 1 + recent // self.weights.every)
+        arms = [self.arms[key] for _, _, key in self._cells]
         weight, mean = np.zeros(self._claims.shape), np.zeros(self._claims.shape)
-        for row, column, key in self._cells:
-            arm = self.arms[key]
-            if arm.n:
-                weight[row, column] = arm.weight
-                mean[row, column] = arm.own(self.weights, self.courses[key[0]].count)
+        weight[self._places] = [arm.weight for arm in arms]
+        mean[self._places] = [
+            arm.own(self.weights, self.courses[key[0]].count) if arm.n else 0.0
+            for arm, (_, _, key) in zip(arms, self._cells, strict=True)
+        ]
         noise, moved = self.pooling.noise, set[str]()
         pooled = pool(weight, mean, self._claims, noise, self.pooling.own)
         self.pooling = self.pooling._replace(own=pooled.own)
-        everywhere = weight.sum(0)
-        for row, column, key in self._cells:
-            expected = Prior(
-                float(pooled.mean[row, column]),
-                float(pooled.variance[row, column]),
-                min(noise / float(pooled.variance[row, column]), BOUND),
-                float(everywhere[column] - weight[row, column]),
-            )
-            arm = self.arms[key]
+        known = np.minimum(noise / pooled.variance, BOUND)
+        elsewhere = weight.sum(0) - weight
+        found = [
+            of[self._places].tolist() for of in (pooled.mean, pooled.variance, known, elsewhere)
+        ]
+        for arm, (_, _, key), *prior in zip(arms, self._cells, *found, strict=True):
+            expected = Prior(*prior)
             if arm.only_failed:  # how others do is no reason to expect more of it
                 expected = expected._replace(mean=min(expected.mean, arm.prior.mean))
             if expected.moved(arm.prior, self.weights):

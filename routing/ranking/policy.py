@@ -207,6 +207,8 @@ class Served:
     costs: dict[str, float]
     """Share of the most that a price can take off the reward, in [0, 1]."""
     beliefs: dict[str, Belief]
+    changed: dict[str, float]
+    """The probability of each to be another one by now, of which nothing is known."""
     reranks: int
     answers: int
     """In all categories so far."""
@@ -216,11 +218,17 @@ class Served:
         """How much each one but the first deserves to be asked instead of the first, in [0, 1].
 
         The probability that two draws of who is best agree on it, of those that agree, times the
-        probability that it is not as good as the same as the first.
+        probability that it is not as good as the same as the first. One that changed since it was
+        last heard of is as likely to be the best as any: so the least that is explored goes round,
+        and not always to the second best.
         """
         key = tuple(ranked)
         if key not in self._shares:
             best = best_probabilities([self.beliefs[name] for name in key])
+            best = [
+                chance + self.changed[name] * (1.0 / len(key) - chance)
+                for name, chance in zip(key, best, strict=True)
+            ]
             agree = [max(chance**2, TINY) for chance in best]
             whole, first = sum(agree), self.beliefs[key[0]]
             self._shares[key] = {

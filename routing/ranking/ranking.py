@@ -214,6 +214,7 @@ class Ranking:
             means={name: value.mean for name, value in zip(arms, values, strict=True)},
             costs={name: cost / weight for name, cost in zip(arms, costs, strict=True)},
             beliefs=dict(zip(arms, beliefs, strict=True)),
+            changed={n: arm.changed(self._config, course.count) for n, arm in arms.items()},
             reranks=course.reranks,
             answers=self._fold.ledger.pooling.answers,
         )

@@ -76,6 +76,7 @@ def served(**beliefs: tuple[float, float]) -> Served:
         means={name: mean for name, (mean, _) in beliefs.items()},
         costs=dict.fromkeys(parts, 0.1),
         beliefs=parts,
+        changed=dict.fromkeys(parts, 0.0),
         reranks=1,
         answers=1_000,
     )
@@ -97,6 +98,14 @@ def test_one_that_may_be_much_better_is_explored_the_most() -> None:
 def test_what_is_known_to_be_worse_is_explored_the_least() -> None:
     sure = served(first=(0.8, 1e-4), second=(0.4, 1e-4))
     assert explored(sure) == pytest.approx(WEIGHTS.explore_min, abs=1e-3)
+
+
+def test_what_is_explored_anyway_goes_to_the_one_that_was_not_heard_of_for_longest() -> None:
+    state = served(first=(0.8, 1e-4), second=(0.7, 1e-4), worst=(0.3, 1e-4))
+    state.changed.update(second=0.01, worst=0.2)
+    found = chances(state, state.order, WEIGHTS)
+    assert found["worst"] > 0.9 * WEIGHTS.explore_min
+    assert explored(state) == pytest.approx(WEIGHTS.explore_min, abs=0.005)
 
 
 def test_the_shares_are_those_of_the_providers_that_are_left() -> None:

@@ -526,15 +526,18 @@ def test_a_model_that_was_just_enabled_is_asked_before_the_one_that_stood_in_for
     assert ranking.order("general")[0] == "real"
 
 
-@pytest.mark.parametrize(("answers", "quality"), [(30, 1.0)])
-def test_a_model_that_was_just_enabled_and_fails_gives_way_at_once(
+@pytest.mark.parametrize("quality", [0.7, 0.8, 0.9, 1.0])
+@pytest.mark.parametrize("answers", [3, 5, 10, 20, 40, 100])
+def test_a_model_that_was_just_enabled_and_only_fails_gives_way_after_three_failures(
     answers: int, quality: float
 ) -> None:
     ranking = Ranking(Weights(), {"general": ["real", "stand-in", "other"]})
     ranking.fold([_answer(n, "stand-in", quality) for n in range(answers)])
     ranking.settle()
     assert ranking.order("general")[0] == "real"
-    ranking.fold([_answer(60, "real")._replace(outcome="failed", quality=None, ttft_ms=None)])
+    for n in range(3):
+        failed = _answer(200 + n, "real")._replace(outcome="failed", quality=None, ttft_ms=None)
+        ranking.fold([failed])
     ranking.settle()
     assert ranking.order("general")[0] == "stand-in"
 
@@ -545,6 +548,18 @@ def test_a_model_that_was_just_enabled_and_is_worse_gives_way_after_a_few_answer
     ranking.fold([_answer(30 + n, "real", quality=0.3) for n in range(6)])
     ranking.settle()
     assert ranking.order("general")[0] == "stand-in"
+
+
+def test_a_model_that_was_bad_from_its_first_answers_on_is_found_when_it_becomes_the_best() -> None:
+    names, rng = ("late", "steady", "third"), random.Random(1)
+    ranking = Ranking(Weights(), {"general": names})
+    for n in range(1_200):
+        name = ranking.choose("general", names, rng.random()).order[0]
+        wait_s = {"late": 12.0 if n < 400 else 0.4, "steady": 2.5, "third": 4.0}[name]
+        seen = _answer(n, name)._replace(ttft_ms=1_000 * wait_s * rng.lognormvariate(0.0, 0.3))
+        ranking.update(seen)
+        ranking.rerank("general")
+    assert ranking.order("general")[0] == "late"
 
 
 def _answer(n: int, provider: str, quality: float = 1.0) -> Observation:
