@@ -50,7 +50,7 @@ DROPPED_TOOLS = ("web_search", "web_fetch", "tool_search", "advisor", "memory")
 
 DROPPED_BLOCKS = frozenset({"redacted_thinking", "server_tool_use", "web_search_tool_result",
                             "web_fetch_tool_result", "tool_search_tool_result",
-                            "container_upload", "tool_reference", "tool_addition",
+                            "container_upload", "tool_addition",
                             "tool_removal", "mcp_tool_use", "mcp_tool_result",
                             "code_execution_tool_result", "bash_code_execution_tool_result",
                             "text_editor_code_execution_tool_result", "compaction"})  # fmt: skip
@@ -250,7 +250,7 @@ def _user(content: object, where: str, found: Translation) -> None:
 
 
 def _result(block: dict[str, object], where: str) -> dict[str, object]:
-    content = _parts(block.get("content") or "", f"{where}.content")
+    content = _parts(block.get("content") or "", f"{where}.content") or ""
     if block.get("is_error"):
         said = [{"type": "text", "text": content}] if isinstance(content, str) else content
         content = [{"type": "text", "text": "The tool failed:"}, *said]
@@ -310,6 +310,9 @@ def _part(block: dict[str, object], where: str) -> dict[str, object] | None:
         case "search_result":
             said = _text(block.get("content") or [], f"{where}.content")
             return _titled(block, ("title", "source"), said)
+        case "tool_reference":
+            name = text_at(block.get("tool_name"), f"{where}.tool_name")
+            return {"type": "text", "text": f"You can call the tool {name} now."}
         case _ if kind in DROPPED_BLOCKS:
             return None
     raise unsupported(f"{where}.type", block.get("type"))

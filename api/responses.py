@@ -285,7 +285,7 @@ class _Items:
         self, item: dict[str, object], content: str | list[dict[str, object]], where: str
     ) -> None:
         called = text_at(item.get("call_id"), f"{where}.call_id")
-        self._say({"role": "tool", "tool_call_id": called, "content": content}, where)
+        self._say({"role": "tool", "tool_call_id": called, "content": content or ""}, where)
 
     def _has_said(self) -> bool:
         return self._turn is not None and (

@@ -231,6 +231,24 @@ def test_marks_of_tools_that_come_and_go_are_left_out() -> None:
     assert [m["content"] for m in asked.messages] == ["Hi", "Be brief.", "Well?"]
 
 
+def test_the_model_is_told_which_tools_a_search_has_found() -> None:
+    """Claude Code searches its MCP tools itself; such a result must not be empty JSON."""
+    found = [{"type": "tool_reference", "tool_name": "mcp__a__look"}]
+    search = {"type": "tool_use", "id": "t1", "name": "ToolSearch", "input": {"query": "look"}}
+    results = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": found},
+        {"type": "tool_result", "tool_use_id": "t2", "content": []},
+    ]
+    messages = [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "content": [search, {**search, "id": "t2"}]},
+        {"role": "user", "content": results},
+    ]
+    asked = translated({**ASK, "messages": messages}).asked(frozenset())
+    said = [m["content"] for m in asked.messages if m["role"] == "tool"]
+    assert said == ["You can call the tool mcp__a__look now.", ""]
+
+
 PICTURES = {"type": "content", "content": [{"type": "image", "source": PNG}]}
 
 
