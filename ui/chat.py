@@ -53,7 +53,9 @@ def _layout(service: ChatService) -> Parts:
     settings = service.router.settings
     with gr.Row(elem_classes="rt-chat-row", equal_height=False):
         with gr.Column(scale=6, min_width=320, elem_classes="rt-talk-column"):
-            chats = widget("chats", {}, elem_id="chats", events=("restore", "earlier"))
+            chats = widget(
+                "chats", {}, elem_id="chats", events=("restore", "earlier"), latest=False
+            )
             talk = gr.Chatbot(
                 elem_id="talk",
                 label="Conversation",
@@ -78,7 +80,11 @@ def _layout(service: ChatService) -> Parts:
                 max_lines=8,
             )
             files = widget(
-                "attached", attachments(Conversation()), elem_id="attached", events=("attach",)
+                "attached",
+                attachments(Conversation()),
+                elem_id="attached",
+                events=("attach",),
+                latest=False,
             )
             with gr.Row(elem_classes="rt-controls"):
                 category = gr.Dropdown(
@@ -100,7 +106,9 @@ def _layout(service: ChatService) -> Parts:
                 fresh = gr.Button("New conversation", elem_id="fresh", min_width=150)
             examples = widget("examples", examples_of(settings), elem_id="examples")
         with gr.Column(scale=5, min_width=320):
-            shown = widget("picture", empty(), elem_id="picture", events=("late", "edit"))
+            shown = widget(
+                "picture", empty(), elem_id="picture", events=("late", "edit"), latest=False
+            )
     conversation = gr.State(Conversation())
     amended = gr.State(None)
     return Parts(

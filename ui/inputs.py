@@ -26,6 +26,8 @@ MOST_TURNS = 1_000
 MOST_FILES = 20
 """Files that one event takes."""
 FILES = "files"
+WISH, MOST_WISH = "wish", 100
+"""In an event's data: which part of the page asks, its event, and a number that grows."""
 
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
 Said = Text | None | Annotated[list[Text], Field(max_length=MOST_TURNS)]
@@ -126,9 +128,11 @@ class Event:
         return {one.name: value for one, value in zip(self.inputs, checked, strict=True)}
 
     def data(self, given: object) -> object:
-        """What happened on the page, as the handler reads it; None where it does not ask."""
+        """What happened on the page, as the handler reads it; where it does not ask, only by which
+        wish the page will know the reply."""
         if self.happened is None:
-            return None
+            wish = given.get(WISH) if isinstance(given, dict) else None
+            return {WISH: wish[:MOST_WISH]} if isinstance(wish, str) else None
         try:
             found = self.happened.validate_python(given, strict=True)
         except ValidationError as error:

@@ -48,6 +48,8 @@ class Held:
     url: str
     tab: str
     until: float
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its trial has more to show, or has to end."""
 
 
 class HeldKeys:
@@ -58,9 +60,10 @@ class HeldKeys:
         self._held: OrderedDict[str, Held] = OrderedDict()
 
     def hold(self, key: str, provider: str, url: str, tab: str) -> str:
-        """A name for the key, by which the page speaks of it."""
-        for name in [n for n, one in self._held.items() if self._over(one)]:
-            del self._held[name]
+        """A name for the key, by which the page speaks of it; an earlier one of that tab is let
+        go."""
+        for name in [n for n, one in self._held.items() if one.tab == tab or self._over(one)]:
+            self._held.pop(name).changed.set()
         while len(self._held) >= MOST_HELD:
             self._held.popitem(last=False)
         name = secrets.token_urlsafe(16)
@@ -165,7 +168,7 @@ async def tried(router: Router, held: Held) -> AsyncIterator[list[Column]]:
     if other is not None:
         columns.append(Column(other, other.host))
         jobs.append((router.services.providers.get(other.name), columns[1]))
-    changed = asyncio.Event()
+    changed = held.changed
     tasks = [asyncio.create_task(_ask_all(chat, column, changed)) for chat, column in jobs]
     try:
         while not all(task.done() for task in tasks):

@@ -36,7 +36,7 @@ def build_page(router: Router, *, write: bool = True, allow_keys: bool = False) 
     """
     import gradio as gr
 
-    from ui.blocks import AT_ONCE, Page, widget
+    from ui.blocks import AT_ONCE, Page, answer_wishes, widget
     from ui.boards.compare import compare_tab
     from ui.boards.knowledge import knowledge_tab
     from ui.boards.log import log_tab
@@ -78,6 +78,7 @@ def build_page(router: Router, *, write: bool = True, allow_keys: bool = False) 
             top,
             **AT_ONCE,
         )
+        answer_wishes(demo)
     demo.queue(default_concurrency_limit=None)
     demo.max_threads = demo._queue.max_thread_count = MOST_EVENTS
     _without_haste(demo)

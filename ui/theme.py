@@ -13,6 +13,7 @@ ASSETS = Path(__file__).parent / "assets"
 STYLES = ("base", "picture", "shell", "boards")
 SCRIPTS = (
     "core",
+    "asking",
     "graph",
     "waterfall",
     "inspector",
@@ -21,6 +22,7 @@ SCRIPTS = (
     "picture",
     "shell",
     "attached",
+    "prompt",
     "chats",
     "address",
     "overview",

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from config.errors import UsageError
 from tests.ui.conftest import Site, Visitor
+from tests.ui.replies import holding, until
 from ui.boards.changes import Setting, offered
 from ui.permissions import may_change
 
@@ -120,6 +121,32 @@ def test_a_limit_is_changed_and_soon_in_force(operator: Visitor):
             break
         page.wait_for_function("() => new Promise(requestAnimationFrame).then(() => true)")
     assert site.router.settings.budget.daily_usd == 2.5
+
+
+@pytest.mark.browser
+def test_only_what_was_seen_is_made(operator: Visitor):
+    page, before = operator.page, written(operator.site)
+    diff, make = page.locator("#changes .rt-diff"), page.get_by_text("Make this change")
+    page.get_by_label("What to change").select_option("limits/stall_s")
+    page.get_by_label("Reason", exact=True).fill("slow nights")
+    with holding(operator, "changes", "look") as held:
+        page.get_by_label("New value").fill("11")
+        page.get_by_role("button", name="Show the difference").click()
+        until(operator, lambda: bool(held))
+        page.get_by_label("New value").fill("12")
+        with page.expect_response("**/gradio_api/run/**"):
+            held[0].continue_()
+        page.get_by_role("button", name="Show the difference").click()
+        until(operator, lambda: len(held) == 2)
+        expect(diff).to_be_hidden()
+        held[1].continue_()
+    expect(diff).to_contain_text("stall_s: 12")
+    operator.tab("Log")
+    operator.tab("Settings")
+    expect(make).to_be_visible()
+    page.get_by_label("New value").fill("13")
+    expect(make).to_be_hidden()
+    assert written(operator.site) == before
 
 
 @pytest.mark.browser

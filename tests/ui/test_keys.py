@@ -14,7 +14,7 @@ from starlette.requests import Request
 from config.hosts import Provider
 from config.redaction import keep_secret
 from providers.base import ProviderError
-from tests.ui.conftest import Site, Visitor
+from tests.ui.conftest import ENDLESS, Site, Visitor
 from tests.upstream import Behaviour, error_body
 from ui.guard import ORIGIN
 from ui.key_trial import HELD_S, MOST_HELD, Cell, Column, HeldKeys, why
@@ -69,8 +69,12 @@ def test_a_held_key_is_its_tabs_alone_bounded_and_forgotten_in_time():
     assert held.find("x", "tab") is None
     now[0] = HELD_S
     assert held.find(name, "tab") is None
-    names = [held.hold(f"{KEY}{n}", "p", "https://a.example", "tab") for n in range(MOST_HELD + 1)]
-    assert [held.find(one, "tab") is None for one in names] == [True] + [False] * MOST_HELD
+    tabs = [f"tab{n}" for n in range(MOST_HELD + 1)]
+    names = [held.hold(KEY, "p", "https://a.example", tab) for tab in tabs]
+    found = [held.find(*pair) for pair in zip(names, tabs, strict=True)]
+    assert [one is None for one in found] == [True] + [False] * MOST_HELD
+    held.hold(KEY, "q", "https://a.example", tabs[-1])
+    assert held.find(names[-1], tabs[-1]) is None
 
 
 @pytest.mark.parametrize(
@@ -224,6 +228,21 @@ def test_a_key_that_does_not_work_is_one_line_and_one_call(
     expect(form.get_by_role("button", name="Keep this key")).to_be_hidden()
     assert len(own.upstream.calls("hostile")) == before + 1
     assert KEY not in operator.page.content()
+
+
+@pytest.mark.browser
+def test_another_key_takes_the_place_of_a_trial_that_runs(operator: Visitor, own: Site):
+    own.upstream.behave("hostile", ENDLESS)
+    own.upstream.behave("remote", Behaviour(text="A remote answer."))
+    form = operator.page.locator("#keys")
+    form.get_by_label("Provider").select_option("hostile")
+    form.get_by_label("Key", exact=True).fill(KEY)
+    before = len(own.upstream.calls("hostile"))
+    form.get_by_role("button", name="Test with five prompts").click()
+    own.until(lambda: len(own.upstream.calls("hostile")) == before + 1)
+    try_key(operator, "remote")
+    expect(form.locator(".rt-tried-summary").first).to_contain_text("remote: 5 of 5 answered")
+    own.until(lambda: own.upstream.calls("hostile")[-1].outcome == "aborted")
 
 
 @pytest.mark.browser

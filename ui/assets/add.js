@@ -28,7 +28,8 @@
     });
     fields.splice(6, 0, el("label", {}, el("span", { class: "rt-small" }, say("add.place")), place));
     const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": say("add.difference"), hidden: true });
-    const make = button(say("add.make"), () => trigger("make", sent()));
+    let looked = null; // what the difference is of: only that is made
+    const make = button(say("add.make"), () => trigger("make", looked));
     const said = el("p", { class: "rt-wrap", role: "status" });
     const form = el(
       "details",
@@ -36,7 +37,7 @@
       el("summary", {}, el("h2", {}, say("add.title"))),
       el("div", { class: "rt-stack" },
         el("p", { class: "rt-muted" }, say("add.intro")),
-        el("form", { class: "rt-stack", onsubmit: (event) => (event.preventDefault(), trigger("look", sent())) },
+        el("form", { class: "rt-stack", onsubmit: look },
           el("div", { class: "rt-fields" }, ...fields),
           el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, say("add.look")),
             button(say("add.undo"), () => trigger("undo", {})))),
@@ -55,10 +56,23 @@
       return { ...Object.fromEntries(filled), place: place.value };
     }
 
+    function look(event) {
+      event.preventDefault();
+      looked = sent();
+      trigger("look", looked);
+    }
+
     // What was seen is not what would be made any more.
     function stale() {
+      looked = null;
       diff.hidden = make.hidden = true;
     }
+
+    RouterPage.failing(host, (why, event) => {
+      if (event === "refresh") return;
+      said.textContent = why;
+      said.dataset.kind = "problem";
+    });
 
     return (value) => {
       form.hidden = !value.may;
@@ -66,7 +80,7 @@
         said.textContent = value.problem || value.said || "";
         said.dataset.kind = value.problem ? "problem" : "";
         diff.replaceChildren(...(value.lines || []).map(RouterPage.differing));
-        diff.hidden = make.hidden = !value.lines?.length;
+        diff.hidden = make.hidden = !looked || !value.lines?.length;
       }
       if (value.made) for (const box of Object.values(boxes)) box.value = "";
       host.dataset.ready = "true";

@@ -3,13 +3,14 @@
   const { el, icon, say } = RouterPage;
 
   // A list that is put in order by dragging, or by its buttons.
-  function order(names) {
+  function order(names, changed) {
     const list = el("ol", { class: "rt-sortable", "aria-label": say("changes.order_best_first") });
     let held = null;
     for (const name of names) {
       const move = (by) => () => {
         const other = by < 0 ? item.previousElementSibling : item.nextElementSibling;
         if (other) by < 0 ? other.before(item) : other.after(item);
+        changed();
       };
       const step = (by, label) =>
         el(
@@ -31,6 +32,7 @@
             if (!held || held === item) return;
             const box = item.getBoundingClientRect();
             event.clientY > box.top + box.height / 2 ? item.after(held) : item.before(held);
+            changed();
           },
           ondrop: (event) => event.preventDefault(),
         },
@@ -72,12 +74,13 @@
     const note = el("p", { class: "rt-muted rt-small" });
     const place = el("div", {});
     const reason = el("input", { class: "rt-search", "aria-label": say("changes.reason"), placeholder: say("changes.why_the_reason") });
-    const make = button(say("changes.make_this_change"), () => trigger("make", sent()));
+    let looked = null; // what the difference is of: only that is made
+    const make = button(say("changes.make_this_change"), () => trigger("make", looked));
     const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": say("changes.the_difference"), hidden: true });
     const said = el("p", { class: "rt-wrap", role: "status" });
     const form = el(
       "form",
-      { class: "rt-stack", onsubmit: (event) => (event.preventDefault(), trigger("look", sent())) },
+      { class: "rt-stack", onsubmit: look, oninput: stale },
       choice, note, place, reason,
       el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, say("changes.show_the_difference")),
         button(say("changes.undo_the_last"), () => trigger("undo", {}))),
@@ -93,6 +96,17 @@
       return el("button", { type: "button", class: "rt-button", onclick }, label);
     }
 
+    function look(event) {
+      event.preventDefault();
+      looked = sent();
+      trigger("look", looked);
+    }
+
+    function stale() {
+      looked = null;
+      diff.hidden = make.hidden = true;
+    }
+
     function sent() {
       return { key, value: edited.value(), reason: reason.value };
     }
@@ -100,10 +114,10 @@
     function choose(wanted) {
       const one = known.find((s) => s.key === wanted) || known[0];
       key = choice.value = one.key;
-      edited = one.kind === "order" ? order(one.value) : field(one);
+      edited = one.kind === "order" ? order(one.value, stale) : field(one);
       note.textContent = one.note;
       place.replaceChildren(edited.root);
-      diff.hidden = make.hidden = true;
+      stale();
     }
 
     function offer() {
@@ -115,6 +129,12 @@
       choice.replaceChildren(...groups.values());
     }
 
+    RouterPage.failing(host, (why, event) => {
+      if (event === "refresh") return;
+      said.textContent = why;
+      said.dataset.kind = "problem";
+    });
+
     return (value) => {
       form.hidden = !value.may;
       barred.hidden = value.may;
@@ -125,10 +145,12 @@
       // What somebody is writing stays, until it is made or the file says something else.
       if (changed || value.made) choose(key);
       if (value.made) reason.value = "";
-      said.textContent = value.problem || value.said || "";
-      said.dataset.kind = value.problem ? "problem" : "";
-      diff.replaceChildren(...(value.lines || []).map(RouterPage.differing));
-      diff.hidden = make.hidden = !value.lines?.length;
+      if ("said" in value || "problem" in value) {
+        said.textContent = value.problem || value.said || "";
+        said.dataset.kind = value.problem ? "problem" : "";
+        diff.replaceChildren(...(value.lines || []).map(RouterPage.differing));
+        diff.hidden = make.hidden = !looked || !value.lines?.length;
+      }
       host.dataset.ready = "true";
     };
   };

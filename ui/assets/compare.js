@@ -4,6 +4,7 @@
 
   RouterPage.views.compare = (host, trigger) => {
     let number = "";
+    let voting = [];
     const prompt = el("textarea", {
       class: "rt-search",
       rows: 3,
@@ -47,6 +48,7 @@
 
     function vote(choice, label) {
       const send = () => {
+        voting = [...votes.children];
         votes.replaceChildren();
         trigger("vote", { round: number, choice });
       };
@@ -61,16 +63,22 @@
       );
     }
 
+    RouterPage.failing(host, (why, event) => {
+      if (event === "refresh") return;
+      said.textContent = why;
+      if (event === "vote") votes.replaceChildren(...voting);
+      else ask.disabled = false;
+    });
+
     return (value) => {
       if (value.models) offer(value.models);
       if (value.results) results(value.results);
       if (value.problem) said.textContent = value.problem;
+      if (value.problem || value.answers) ask.disabled = false;
       if (value.busy) {
         said.textContent = say("compare.asking_models_the", { busy: value.busy });
         answers.replaceChildren();
         votes.replaceChildren();
-      } else {
-        ask.disabled = false;
       }
       if (!value.answers) return;
       answers.replaceChildren(...value.answers.map(card));

@@ -133,12 +133,13 @@ window.RouterPage = (() => {
     }
   }
 
-  // Called by every gr.HTML of this page; `views[name](host, trigger)` returns its `show(value)`.
-  function mount(name, element, props, trigger, watch, refresh, every) {
+  // Called by every gr.HTML of this page; `views[name](host, ask)` returns its `show(value, wish)`.
+  function mount(name, element, props, trigger, watch, how) {
     const host = element.querySelector(".rt-view");
-    const show = views[name](host, trigger);
+    const ask = RouterPage.asking(how.id, host, trigger);
+    const shown = RouterPage.replies(how, views[name](host, ask));
     const update = () => {
-      if (props.value && typeof props.value === "object") show(props.value);
+      if (props.value && typeof props.value === "object") shown(props.value);
     };
     update();
     watch("value", update);
@@ -146,9 +147,9 @@ window.RouterPage = (() => {
     new IntersectionObserver((seen) => {
       clearInterval(timer);
       if (!seen[seen.length - 1].isIntersecting) return;
-      const ask = () => trigger(refresh, host.asks); // what a view wants, where it can want anything
-      ask();
-      if (every) timer = setInterval(() => document.hidden || ask(), every);
+      const renew = () => ask.newest("refresh", host.asks); // what a view wants, where it can want anything
+      renew();
+      if (how.every) timer = setInterval(() => document.hidden || renew(), how.every);
     }).observe(element);
   }
 

@@ -76,7 +76,14 @@
       );
     }
 
+    RouterPage.failing(host, (why, event) => {
+      if (event === "refresh") return;
+      said.textContent = why;
+      said.dataset.kind = "problem";
+    });
+
     return (value) => {
+      if (value.table && value.trial !== trial) return; // of a key that was given before
       const asked = JSON.stringify(value.offered);
       if (asked !== JSON.stringify(known)) {
         known = value.offered;
@@ -95,7 +102,7 @@
         trial = "";
         keep.hidden = true;
       }
-      if (value.trial && value.trial !== trial) {
+      if (value.begin) {
         trial = value.trial;
         trigger("compare", { trial });
       }

@@ -340,10 +340,20 @@
     function wait() {
       if (!value.awaited || awaited === value.id) return;
       awaited = value.id;
-      setTimeout(() => trigger("late"), 300);
+      const about = { request_id: value.id };
+      setTimeout(() => trigger("late", about), 300);
     }
 
-    return (next) => {
+    RouterPage.failing(host, (said, event) => {
+      if (event !== "select") return;
+      live.textContent = said;
+      badged = "";
+      figures();
+    });
+
+    return (next, wish) => {
+      // A correction of a turn that is not shown any more.
+      if (wish.id === "picture" && wish.event === "select" && next.id !== value.id) return;
       if (next.phase === "running") document.dispatchEvent(new Event("router-asked"));
       if (value === null || next.id !== value.id) opened = opened && next.id ? opened : null;
       value = next;

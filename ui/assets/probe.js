@@ -14,11 +14,12 @@
     const reason = box("input", { placeholder: say("probes.reason_hint") });
     const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": say("probes.difference"), hidden: true });
     const said = el("p", { class: "rt-wrap", role: "status" });
-    const make = button("make", () => trigger("make", sent()));
+    let looked = null; // what the difference is of: only that is made
+    const make = button("make", () => trigger("make", { ...looked, reason: reason.value }));
     const undo = button("undo", () => trigger("undo", {}));
     const form = el(
       "form",
-      { class: "rt-stack", onsubmit: (event) => (event.preventDefault(), trigger("look", sent())) },
+      { class: "rt-stack", onsubmit: look, oninput: (event) => event.target === reason || stale() },
       el("p", { class: "rt-muted rt-small" }, say("probes.intro")),
       ...Object.entries({ prompt, category, check: kind, expected, level, reason }).map(field),
       el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, say("probes.look")), undo, button("close", close)),
@@ -34,6 +35,17 @@
 
     function button(name, onclick) {
       return el("button", { type: "button", class: "rt-button", onclick }, say(`probes.${name}`));
+    }
+
+    function look(event) {
+      event.preventDefault();
+      looked = sent();
+      trigger("look", looked);
+    }
+
+    function stale() {
+      looked = null;
+      diff.hidden = make.hidden = true;
     }
 
     function sent() {
@@ -64,10 +76,16 @@
       prompt.placeholder = about.prompt ? "" : say("probes.pasted");
       category.value = about.category;
       expected.value = reason.value = said.textContent = "";
-      diff.hidden = make.hidden = true;
+      stale();
       card.hidden = false;
       card.scrollIntoView({ block: "nearest" });
       (about.prompt ? expected : prompt).focus({ preventScroll: true });
+    });
+
+    RouterPage.failing(host, (why, event) => {
+      if (event === "refresh") return;
+      said.textContent = why;
+      said.dataset.kind = "problem";
     });
 
     return (value) => {
@@ -79,10 +97,11 @@
       offer(level, known.levels.map((name) => [name, say(`probes.${name}`)]));
       if (level.dataset.set !== "true") [level.value, level.dataset.set] = ["medium", "true"];
       if (about && !category.value) category.value = about.category;
+      if (!("said" in value || "problem" in value || value.lines)) return;
       said.textContent = known.problem || known.said || "";
       said.dataset.kind = known.problem ? "problem" : "";
       diff.replaceChildren(...(known.lines || []).map(line));
-      diff.hidden = make.hidden = !known.lines?.length;
+      diff.hidden = make.hidden = !looked || !known.lines?.length;
     };
   };
 })();

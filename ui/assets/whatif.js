@@ -18,7 +18,7 @@
     function ask() {
       const weights = [...inputs].map(([name, input]) => `${name}=${input.value}`).join(",");
       said.textContent = say("whatif.weighing_the_log");
-      trigger("ask", { weights, days: days.value });
+      trigger.newest("ask", { weights, days: days.value });
     }
 
     function offer(sliders, choices) {
@@ -36,8 +36,9 @@
       days.value = choices[1];
     }
 
+    RouterPage.failing(host, (why) => (said.textContent = why));
+
     return (value) => {
-      if (!value) return;
       if (value.sliders) offer(value.sliders, value.days);
       if (value.problem) said.textContent = value.problem;
       if (!value.orders) return;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import gradio as gr
 
@@ -85,7 +86,7 @@ def keys_part(service: ChatService, *, allow_keys: bool) -> None:
     def refresh(request: gr.Request) -> object:
         return shown(request)
 
-    def test(event: gr.EventData, request: gr.Request) -> object:
+    async def test(event: gr.EventData, request: gr.Request) -> object:
         """Take the key; what it is tried on comes as `compare`, by the name given here."""
         sent = event._data or {}
         try:
@@ -97,7 +98,7 @@ def keys_part(service: ChatService, *, allow_keys: bool) -> None:
             return shown(request, problem=sentence(str(error)))
         keep_secret(key)
         trial = held.hold(key, name, host.url or "", str(request.session_hash))
-        return shown(request, trial=trial, said=say("keys.testing"))
+        return shown(request, trial=trial, begin=True, said=say("keys.testing"))
 
     async def compare(event: gr.EventData, request: gr.Request) -> AsyncIterator[object]:
         trial = str((event._data or {}).get("trial"))
@@ -108,8 +109,11 @@ def keys_part(service: ChatService, *, allow_keys: bool) -> None:
         except RouterError as error:
             yield shown(request, problem=sentence(str(error)))
             return
-        async for columns in tried(router, one):
-            yield shown(request, trial=trial, said=say("keys.testing"), table=table(columns))
+        async with aclosing(tried(router, one)) as frames:  # type: ignore[type-var]
+            async for columns in frames:
+                if held.find(trial, one.tab) is None:
+                    return  # another key was given meanwhile: nobody looks at this one's answers
+                yield shown(request, trial=trial, said=say("keys.testing"), table=table(columns))
         usable = any(cell.state == "done" for cell in columns[0].cells)
         yield shown(request, trial=trial, table=table(columns), over=True, usable=usable)
 

@@ -48,7 +48,7 @@ def knowledge_tab(service: ChatService, uploaded: Files, *, write: bool) -> None
         return await _passages(service, question)
 
     documents.refresh(refresh, None, documents, **AT_ONCE)
-    box.submit(find, box, passages, **AT_ONCE)
+    box.submit(find, box, passages, trigger_mode="multiple", **AT_ONCE)
 
 
 def _ingest_parts(service: ChatService, uploaded: Files) -> None:
@@ -60,7 +60,7 @@ def _ingest_parts(service: ChatService, uploaded: Files) -> None:
             elem_id="upload",
         )
         renew = gr.Button(say("knowledge.bring_up_to"), elem_id="renew")
-    progress = widget("progress", None, elem_id="ingest-progress")
+    progress = widget("progress", None, elem_id="ingest-progress", latest=False)
 
     async def add(files: list[str] | None, request: gr.Request) -> AsyncIterator[dict[str, object]]:
         folder = uploads(service.router.settings)

@@ -131,8 +131,8 @@ def _connect(service: ChatService, rows: Any, shown: gr.HTML) -> None:
         await service.correct_logged(str(sent.get("request_id", "")), category, by)
 
     shown.select(correct, None, None, **AT_ONCE)
-    rows.refresh(look, None, rows, trigger_mode="always_last", **AT_ONCE)
-    rows.select(open_one, None, shown, trigger_mode="multiple", **STREAMED)
+    rows.refresh(look, None, rows, **AT_ONCE)
+    rows.select(open_one, None, shown, **STREAMED)
 
 
 def _exporter(service: ChatService, kind: str) -> Callable[[gr.EventData], Awaitable[str]]:

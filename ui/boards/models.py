@@ -42,7 +42,7 @@ def models_tab(service: ChatService, *, write: bool) -> None:
             search = gr.Button(say("models.search_for_better"), variant="primary", elem_id="search")
             if write:
                 undo = gr.Button(say("models.undo_the_last"), elem_id="undo")
-        steps = widget("steps", None, elem_id="trial")
+        steps = widget("steps", None, elem_id="trial", latest=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
                 found = widget("candidates", None, elem_id="candidates")
@@ -59,7 +59,7 @@ def models_tab(service: ChatService, *, write: bool) -> None:
         news = await service.router.news(LATELY)
         return {"trials": on_trial(service), "news": [news_item(row) for row in news]}
 
-    search.click(look, category, found, **STREAMED)
+    search.click(look, category, found, trigger_mode="multiple", **STREAMED)
     category.change(lambda: {"cleared": True}, None, found, **AT_ONCE)
     trials.refresh(refresh, None, trials, **AT_ONCE)
     if write:

@@ -34,7 +34,7 @@ def route_tab(service: ChatService) -> None:
             elem_classes="rt-prompt",
         )
         shown = widget("route", None, elem_id="route")
-        box.submit(show, box, shown, **AT_ONCE)
+        box.submit(show, box, shown, trigger_mode="multiple", **AT_ONCE)
 
 
 async def board(service: ChatService, prompt: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ import gradio as gr
 from config.errors import RouterError, UsageError
 from config.models import Ranking as Weights
 from runtime.whatif import MOST, WhatIf, changed, last_days
-from ui.blocks import AT_ONCE, STREAMED, widget
+from ui.blocks import AT_ONCE, widget
 from ui.chat_service import ChatService
 from ui.wording import say, sentence
 
@@ -47,7 +47,7 @@ def what_if_part(service: ChatService) -> None:
         return answer(found)
 
     shown.refresh(offer, None, shown, **AT_ONCE)
-    shown.ask(ask, None, shown, **STREAMED)
+    shown.ask(ask, None, shown, **AT_ONCE)
 
 
 def sliders(weights: Weights) -> list[dict[str, object]]:
