@@ -113,7 +113,7 @@ def kept(view: View) -> dict[str, object] | None:
         "category": view.asked.get("category"),
         "provider": view.asked.get("provider"),
         "phase": view.phase,
-        "text": view.text if view.phase != "running" else "",
+        "text": view.text,
         "answered_by": (view.answer or ShownAnswer()).get("provider"),
         "files": [one.label() for one in view.files],
     }

@@ -12,6 +12,7 @@ from telemetry.records import ToolStep
 from ui import attached, wording
 from ui.attached import Attachment
 from ui.display import ShownAnswer
+from ui.markdown import plain, shown
 from ui.structured import block, parts
 from ui.view import View
 from ui.wording import say
@@ -23,17 +24,6 @@ SHOWN = 12
 SEEN = 64
 MORE = 30
 """Turns that one click on "show earlier" adds."""
-
-_CODE = re.compile(
-    r"(^[ \t]*(```+|~~~+).*?(?:^[ \t]*\2[ \t]*$|\Z))|(`+)(?!`).*?(?<!`)\3(?!`)", re.S | re.M
-)
-"""Fenced blocks and code spans: Markdown shows their content as it stands."""
-
-_ESCAPED = {ord(sign): f"\\{sign}" for sign in "`*_{}<>#+-.!|~"} | {
-    ord(sign): f"&#{ord(sign)};" for sign in "\\[]()$&"
-}
-"""Brackets are entities: after a backslash they would begin a formula."""
-
 
 _NO_WORD = re.compile(r"[^\w ,.-]")
 """What a picture's description leaves out: nothing can be escaped in it."""
@@ -148,7 +138,7 @@ def _whole(view: View) -> list[ChatMessage]:
 
 
 def _turn(view: View) -> Iterator[ChatMessage]:
-    yield _text("user", "\n\n".join([_plain(str(view.asked["prompt"])), *_files(view.files)]))
+    yield _text("user", "\n\n".join([plain(str(view.asked["prompt"])), *_files(view.files)]))
     yield _text("assistant", _answer(view))
     if view.phase == "running":
         return
@@ -164,7 +154,7 @@ def _called(step: ToolStep) -> bool:
 
 
 def _tool(step: ToolStep) -> str:
-    name = _plain(step["name"] or "a tool")
+    name = plain(step["name"] or "a tool")
     return say("said.calls", name=name) if _called(step) else say("said.returned", name=name)
 
 
@@ -176,7 +166,7 @@ def _files(files: Sequence[Attachment]) -> Iterator[str]:
     for one in files:
         if not one.thumb:
             unit = "bytes" if one.is_picture else "characters"
-            yield f"**{_plain(one.name)}** {one.size:,} {unit}"
+            yield f"**{plain(one.name)}** {one.size:,} {unit}"
 
 
 def _answer(view: View) -> str:
@@ -188,18 +178,18 @@ def _answer(view: View) -> str:
         case "failed":
             return say(
                 "transcript.no_answer",
-                answered=_plain(wording.sentence(view.error or "nobody answered")),
+                answered=plain(wording.sentence(view.error or "nobody answered")),
             )
         case "stopped":
             return say("transcript.stopped_before_the")
         case _:
-            return f"*{_plain(_waiting_for(view))}*"
+            return f"*{plain(_waiting_for(view))}*"
 
 
 def _said(view: View) -> str:
     """The answer as Markdown; JSON gets its lines once it is whole."""
     if view.phase == "running":
-        return shown(view.text)
+        return shown(view.text, whole=False)
     return "".join(text if made else shown(text) for made, text in parts(view.text))
 
 
@@ -207,6 +197,8 @@ def _ending(view: View) -> str:
     """A mark where an answer does not end as its model would have ended it."""
     if view.phase == "stopped":
         return "\n\n*Stopped here.*"
+    if view.phase == "failed":
+        return say("transcript.broke_off", why=plain(wording.sentence(view.error or "")))
     return say("transcript.cut_here_the") if view.cut else ""
 
 
@@ -255,13 +247,13 @@ def _how(view: View) -> str:
     if view.route:
         sure = wording.percent(view.route["confidence"])
         lines.append(
-            say("transcript.category_sure", category=_plain(view.route["category"]), sure=sure)
+            say("transcript.category_sure", category=plain(view.route["category"]), sure=sure)
         )
     if answer.get("note"):
-        lines.append(_plain(wording.sentence(str(answer["note"]), view.names)))
+        lines.append(plain(wording.sentence(str(answer["note"]), view.names)))
     calls = [
-        f"- {_plain(a['provider'])} ({a['role']}) "
-        + _plain(", ".join(part for part in (wording.how_ended(a), wording.price(a)) if part))
+        f"- {plain(a['provider'])} ({a['role']}) "
+        + plain(", ".join(part for part in (wording.how_ended(a), wording.price(a)) if part))
         for _, a in sorted(view.attempts.items())
     ]
     lines.append("\n".join(calls))
@@ -273,8 +265,8 @@ def _how(view: View) -> str:
 
 def _source(number: int, source: Source) -> str:
     score = wording.percent(source.get("score"))
-    quote = "\n".join(f"> {_plain(line)}" for line in str(source["text"]).strip().splitlines())
-    return f"{number}. **{_plain(source['title'])}** {_plain(source['source'])}, {score}\n\n{quote}"
+    quote = "\n".join(f"> {plain(line)}" for line in str(source["text"]).strip().splitlines())
+    return f"{number}. **{plain(source['title'])}** {plain(source['source'])}, {score}\n\n{quote}"
 
 
 def _text(role: str, text: str, **extra: object) -> ChatMessage:
@@ -285,22 +277,3 @@ def _text(role: str, text: str, **extra: object) -> ChatMessage:
 def _fold(title: str, text: str, *, open_: bool = False) -> ChatMessage:
     metadata = {"title": title} if open_ else {"title": title, "status": "done"}
     return _text("assistant", text, metadata=metadata)
-
-
-def shown(text: str) -> str:
-    """A model's Markdown, without HTML: what looks like a tag is shown as what it is."""
-    parts: list[str] = []
-    end = 0
-    for code in _CODE.finditer(text):
-        parts += [_no_tags(text[end : code.start()]), code.group()]
-        end = code.end()
-    return "".join([*parts, _no_tags(text[end:])])
-
-
-def _no_tags(text: str) -> str:
-    return text.replace("<", "&lt;")
-
-
-def _plain(text: str) -> str:
-    """A text that is no Markdown, for a place that shows Markdown."""
-    return text.translate(_ESCAPED)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import Site, Visitor
+from tests.ui.conftest import CALM, ENDLESS, Site, Visitor
 from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
@@ -26,6 +26,33 @@ def test_a_reload_keeps_conversation_category_and_model(visitor: Visitor):
     visitor.answered("And of Portugal?")
     sent = visitor.site.upstream.calls("remote")[-1].body["messages"]
     assert [m["content"] for m in sent][:2] == ["What is the capital of Australia?", "Canberra."]
+
+
+def test_a_reload_in_the_middle_keeps_what_was_said(visitor: Visitor):
+    page = visitor.page
+    visitor.site.upstream.behave("remote", ENDLESS)
+    visitor.ask(CALM, "remote")
+    expect(visitor.answer()).to_contain_text("word3")
+    page.reload()
+    visitor.problems.clear()  # gradio names the stream that it gave up
+    visitor.see("stopped")
+    expect(visitor.answer()).to_contain_text("word3")
+    expect(visitor.answer()).to_contain_text("Stopped here.")
+
+
+def test_two_tabs_that_go_on_with_one_conversation_lose_neither(visitor: Visitor):
+    visitor.answered("What is the capital of Australia?", "swift")
+    other = Visitor(visitor.context, visitor.site, lambda: None)
+    other.page.goto(visitor.page.url)
+    expect(other.page.locator("#talk .user-row")).to_have_count(1)
+    visitor.answered("And of Portugal?")
+    other.answered("And of Norway?")
+    assert other.page.url != visitor.page.url
+    kept = """() => Object.keys(localStorage).filter((key) => key.startsWith("router-chat:"))
+        .map((key) => JSON.parse(localStorage[key]).turns.map((turn) => turn.prompt)[1]).sort()"""
+    assert visitor.page.evaluate(kept) == ["And of Norway?", "And of Portugal?"]
+    expect(visitor.page.locator("#chats summary")).to_have_text("Conversations (2)")
+    other.leave()
 
 
 def test_conversations_are_listed_searched_renamed_opened_and_deleted(visitor: Visitor):

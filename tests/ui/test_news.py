@@ -80,7 +80,7 @@ def test_how_trials_end_is_seen_on_an_open_page_without_a_reload(trying: Site, v
     write(trying, [*rows_of("promising", "ok", 60), *rows_of("swift", "failed", 40)])
     expect(toast(visitor, "creative: promising was promoted from its trial")).to_be_visible()
     expect(toast(visitor, "promising")).to_contain_text("as good or better: reward")
-    expect(trials.locator(".rt-changes")).to_contain_text("promising was promoted")
+    expect(trials.locator(".rt-happened")).to_contain_text("promising was promoted")
     expect(trials.locator('[data-provider="promising"]')).to_have_count(0)
 
     write(trying, rows_of("doomed", "failed", 60))
@@ -132,7 +132,7 @@ def test_hostile_names_in_the_news_stay_text(trying: Site, visitor_at):
     trying.run(trying.router.services.log.audit("discovery.refused", HOSTILE, found))
     expect(toast(visitor, "was tried and not taken in")).to_contain_text(HOSTILE)
     visitor.tab("Find models")
-    expect(visitor.page.locator("#trials .rt-changes")).to_contain_text(HOSTILE)
+    expect(visitor.page.locator("#trials .rt-happened")).to_contain_text(HOSTILE)
     assert visitor.page.evaluate("() => window.owned") is None
 
 

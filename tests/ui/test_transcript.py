@@ -2,7 +2,7 @@
 
 from tests.ui.stories import begun, fold, new_view, node, switched, token
 from tests.ui.test_view import timed_out, won
-from ui.transcript import MORE, SHOWN, Conversation, shown
+from ui.transcript import MORE, SHOWN, Conversation
 from ui.wording import sentence
 
 
@@ -87,19 +87,6 @@ def test_an_error_is_a_sentence():
     view.end(error="the prompt is empty; send some text")
     said = texts(Conversation([view]))[1]
     assert said.startswith("**No answer.** The prompt is empty; send some text")
-
-
-def test_tags_of_a_model_are_shown_and_not_obeyed():
-    assert shown("a <b>c</b> `<i>` d") == "a &lt;b>c&lt;/b> `<i>` d"
-
-
-def test_code_is_left_as_it_stands():
-    text = "See:\n```html\n<p>x</p>\n```\nand <p>"
-    assert shown(text) == "See:\n```html\n<p>x</p>\n```\nand &lt;p>"
-
-
-def test_an_unfinished_code_block_is_code():
-    assert shown("```c\n#include <a.h>") == "```c\n#include <a.h>"
 
 
 def test_indentation_of_code_survives():

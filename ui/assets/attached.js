@@ -136,6 +136,7 @@
 
     // One at a time: answers that overtake each other would show an older state last.
     const ready = [];
+    let problems = []; // of the files that were given together
     let under = null;
     let overdue = 0;
     function sent(one) {
@@ -153,13 +154,19 @@
     }
 
     function lost(one) {
-      said.textContent = say("attached.did_not_reach", { name: one.name });
-      said.hidden = false;
+      complain([...problems, say("attached.did_not_reach", { name: one.name })]);
       answered(one.id, false);
       draw();
     }
 
+    function complain(all) {
+      problems = [...new Set(all.filter(Boolean))];
+      said.textContent = problems.join(" ");
+      said.hidden = !problems.length;
+    }
+
     async function take(given) {
+      if (!waiting.size) problems = [];
       const named = given.map((file) => ({ file, id: ident(), name: file.name || "pasted" }));
       for (const { id, name } of named) expect({ id, name });
       for (const { file, id, name } of named) {
@@ -197,10 +204,15 @@
       }
     }
 
+    function takeAway(one) {
+      problems = [];
+      sent({ id: one.id, name: one.name, away: "yes" });
+    }
+
     function chip(one) {
       const away = el(
         "button",
-        { type: "button", class: "rt-chip-away", "aria-label": say("attached.take_away", { name: one.name }), onclick: () => sent({ id: one.id, name: one.name, away: "yes" }) },
+        { type: "button", class: "rt-chip-away", "aria-label": say("attached.take_away", { name: one.name }), onclick: () => takeAway(one) },
         icon("close")
       );
       const mark = one.thumb ? el("img", { src: one.thumb, alt: "" }) : null;
@@ -248,15 +260,15 @@
         if (name === "drop") take([...event.dataTransfer.files]);
       }, true);
 
-    return (given) => {
+    return (given, wish) => {
       value = given;
       input.accept = value.accepts.join(",");
       const taken = new Set(value.files.map((one) => one.id));
       for (const one of [...waiting.values()])
         if (one.away ? !taken.has(one.id) : value.seen.includes(one.id)) answered(one.id, taken.has(one.id));
       draw();
-      said.textContent = value.problem;
-      said.hidden = !value.problem;
+      if (value.problem) document.querySelector("#prompt")?.classList.remove("rt-sending");
+      complain(wish.event === "attach" ? [...problems, value.problem] : [value.problem]);
       recall(value.missing);
       asked.forEach((id) => value.missing.includes(id) || asked.delete(id));
     };

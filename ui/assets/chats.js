@@ -6,6 +6,7 @@
   const TITLE = 60; // characters of the first prompt that name a conversation
 
   const SOON_MS = 400;
+  const LATER_MS = 5000;
 
   let current = fresh();
   let redraw = () => {};
@@ -48,10 +49,10 @@
   }
 
   // A turn that runs is written somewhat later: a long conversation takes its time, and its first
-  // word should not wait for that.
+  // word should not wait for that. What is said is written seldom, and when the page is left.
   let due = 0;
-  function soon() {
-    due ||= setTimeout(flush, SOON_MS);
+  function soon(ms) {
+    due ||= setTimeout(flush, ms);
   }
 
   function flush() {
@@ -76,15 +77,26 @@
   function note(turn) {
     const before = current.turns[turn.number];
     if (before && JSON.stringify(before) === JSON.stringify(turn)) return;
-    if (before?.request_id !== turn.request_id) current.turns.length = turn.number;
+    const begun = before?.request_id !== turn.request_id;
+    if (begun) {
+      if (elsewhere()) current = { ...fresh(), title: current.title, turns: [...current.turns] };
+      current.turns.length = turn.number;
+    }
     current.turns[turn.number] = turn;
     current.at = Date.now();
     current.title ||= turn.prompt.trim().replace(/\s+/g, " ").slice(0, TITLE);
-    soon();
+    soon(begun ? SOON_MS : LATER_MS);
     if (turn.phase !== "running") flush();
     RouterPage.address.go("chat", current.id);
     redraw();
   }
+
+  // Another tab went on with this conversation: what is asked here is one of its own.
+  function elsewhere() {
+    const stored = read(current.id)?.turns || [];
+    return stored.some((turn, n) => turn && turn.request_id !== current.turns[n]?.request_id);
+  }
+  addEventListener("storage", (event) => event.key?.startsWith(KEY) && redraw());
 
   function begin() {
     flush();
@@ -201,7 +213,7 @@
       flush();
       current = chat;
       const chosen = chat.turns[chat.turns.length - 1];
-      trigger("restore", {
+      trigger.newest("restore", {
         turns: chat.turns.map((turn) => JSON.stringify(turn)),
         category: chosen.category || "",
         provider: chosen.provider || "",
@@ -237,6 +249,9 @@
       host.dataset.count = String(found.length);
     }
 
+    // Nothing may be written into a conversation that the page does not show.
+    RouterPage.failing(host, (_, event) => event === "restore" && document.querySelector("#fresh").click());
+
     [redraw, show] = [draw, open];
     draw();
     RouterPage.address.offer("chat", (id) => {
@@ -252,6 +267,12 @@
     };
   };
 
+  // Of an answer in the chat, which shows the newest turns.
+  function turnOf(row) {
+    const rows = [...document.querySelectorAll("#talk .bot-row")];
+    return current.turns[current.turns.length - rows.length + rows.indexOf(row)];
+  }
+
   // The answer alone, as its model wrote it. Gradio would copy every fold below it too.
   document.addEventListener(
     "click",
@@ -260,8 +281,7 @@
       const copy = event.target.closest?.('#talk .bot-row button[aria-label="Copy message"]');
       const row = copy?.closest(".bot-row");
       if (!row) return;
-      const rows = [...document.querySelectorAll("#talk .bot-row")]; // the newest turns
-      const turn = current.turns[current.turns.length - rows.length + rows.indexOf(row)];
+      const turn = turnOf(row);
       if (!turn) return;
       event.stopImmediatePropagation();
       navigator.clipboard.writeText(turn.text);
@@ -271,5 +291,5 @@
     true
   );
 
-  RouterPage.chats = { note, fork, id: () => (current.turns.length ? current.id : "") };
+  RouterPage.chats = { note, fork, turnOf, id: () => (current.turns.length ? current.id : "") };
 })();

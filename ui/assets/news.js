@@ -70,7 +70,7 @@
         { class: "rt-card rt-stack" },
         el("h2", {}, say("news.what_changed")),
         value.news.length
-          ? el("ul", { class: "rt-stack rt-changes" }, ...value.news.map(change))
+          ? el("ul", { class: "rt-stack rt-happened" }, ...value.news.map(change))
           : nothing(say("news.nothing_yet_new"))
       )
     );

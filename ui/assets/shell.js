@@ -86,7 +86,7 @@
     look();
   };
 
-  // What gradio's chat leaves unsaid or says too often to a screen reader.
+  // What gradio's chat leaves unsaid, says too often to a screen reader, or shows as an error.
   RouterPage.mend = () => {
     const mend = () => {
       const log = document.querySelector('#talk [role="log"]');
@@ -96,10 +96,25 @@
         const inner = arrow.querySelector("button"); // a button within a button
         if (inner) inner.disabled = true;
       }
+      for (const list of document.querySelectorAll("#talk .prose :is(ul, ol):not([dir])")) list.dir = "auto";
+      for (const error of document.querySelectorAll('#talk .mermaid svg[aria-roledescription="error"]'))
+        undrawn(error.closest(".mermaid"));
     };
-    new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+    const attributeFilter = ["aria-roledescription"];
+    new MutationObserver(mend).observe(document.body, { childList: true, subtree: true, attributeFilter });
     mend();
   };
+
+  // A diagram with a mistake in it is shown as its model wrote it, not as a picture of a bomb.
+  const DIAGRAM = /^[ \t]*(`{3,}|~{3,})[ \t]*mermaid[^\n]*\n([^]*?)(?:^[ \t]*\1[ \t]*$|$(?![^]))/gm;
+  function undrawn(place) {
+    const row = place.closest(".bot-row");
+    const text = row ? RouterPage.chats.turnOf(row)?.text || "" : "";
+    const number = row ? [...row.querySelectorAll(".mermaid")].indexOf(place) : -1;
+    const source = [...text.matchAll(DIAGRAM)][number]?.[2];
+    const said = el("p", { class: "rt-muted rt-small" }, say("shell.diagram_with_a"));
+    place.replaceChildren(said, source ? el("pre", {}, el("code", {}, source)) : "");
+  }
 
   // Asked of a slow model, which is given so little time that the knowledge base takes over.
   function takeover(one, trigger) {
