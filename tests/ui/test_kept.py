@@ -40,6 +40,21 @@ def test_a_reload_in_the_middle_keeps_what_was_said(visitor: Visitor):
     expect(visitor.answer()).to_contain_text("Stopped here.")
 
 
+def test_a_reload_on_another_board_keeps_the_chat_and_the_address(visitor: Visitor):
+    page = visitor.page
+    visitor.ask(CALM, "tardy")
+    visitor.see("running")
+    visitor.tab("Log")
+    page.wait_for_selector("#picture .rt-view[data-phase=done]", state="attached")
+    page.wait_for_url("**#/log")
+    page.reload()
+    page.wait_for_selector("#talk .bot-row", state="attached")
+    page.wait_for_url("**#/log")
+    visitor.tab("Chat")
+    expect(page.locator("#talk .user-row")).to_have_text([CALM])
+    page.wait_for_url("**#/chat/*")
+
+
 def test_two_tabs_that_go_on_with_one_conversation_lose_neither(visitor: Visitor):
     visitor.answered("What is the capital of Australia?", "swift")
     other = Visitor(visitor.context, visitor.site, lambda: None)

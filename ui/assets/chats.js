@@ -3,6 +3,7 @@
 (() => {
   const { el, icon, say } = RouterPage;
   const KEY = "router-chat:";
+  const OPEN = "router-open"; // of a tab: the conversation that is in its chat
   const TITLE = 60; // characters of the first prompt that name a conversation
 
   const SOON_MS = 400;
@@ -87,9 +88,12 @@
     current.title ||= turn.prompt.trim().replace(/\s+/g, " ").slice(0, TITLE);
     soon(begun ? SOON_MS : LATER_MS);
     if (turn.phase !== "running") flush();
-    RouterPage.address.go("chat", current.id);
+    sessionStorage.setItem(OPEN, current.id);
+    if (onChat()) RouterPage.address.go("chat", current.id); // it may end while another board is read
     redraw();
   }
+
+  const onChat = () => /^(#\/chat(\/.*)?)?$/.test(location.hash);
 
   // Another tab went on with this conversation: what is asked here is one of its own.
   function elsewhere() {
@@ -101,6 +105,7 @@
   function begin() {
     flush();
     current = fresh();
+    sessionStorage.removeItem(OPEN);
     RouterPage.address.go("chat");
     redraw();
   }
@@ -212,13 +217,14 @@
     function open(chat) {
       flush();
       current = chat;
+      sessionStorage.setItem(OPEN, chat.id);
       const chosen = chat.turns[chat.turns.length - 1];
       trigger.newest("restore", {
         turns: chat.turns.map((turn) => JSON.stringify(turn)),
         category: chosen.category || "",
         provider: chosen.provider || "",
       });
-      RouterPage.address.go("chat", chat.id);
+      if (onChat()) RouterPage.address.go("chat", chat.id);
       draw();
     }
 
@@ -258,6 +264,8 @@
       const chat = id === current.id ? null : read(id);
       if (chat?.turns?.length) open(chat);
     });
+    const left = onChat() ? null : read(sessionStorage.getItem(OPEN)); // by a reload on another board
+    if (left?.turns?.length) setTimeout(() => open(left));
     RouterPage.files.prune(filesOf(all()));
     return (value) => {
       const hidden = value.earlier || 0;
