@@ -276,7 +276,10 @@ class Classifier:
         if self._weights.vectors is None:
             return None
         columns = np.array([self._names.index(example.category) for example in self._examples])
-        return Space(self._weights.vectors, columns)
+        groups = [(example.category, example.intent) for example in self._examples]
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        intents = np.array([numbers[group] for group in groups])
+        return Space(self._weights.vectors, columns, intents)
 
     def _taught(self, lessons: Sequence[Lesson]) -> np.ndarray | None:
         """The vectors of lessons, if there is a model; known ones are reused."""

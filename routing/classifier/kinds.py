@@ -24,7 +24,13 @@ CLAIMED = 0.025
 """The share of the examples, the nearest ones, that are left out when a kind is learned: they
 probably belong to the corrected kind. With half as many, recall of a kind after five corrections
 drops by 4 points; with twice as many, twice as many prompts of other kinds change too."""
-TAKEN = 0.003
+WITHIN = 0.6
+"""The cosine of an intent's examples with a kind, on average, relative to that of the kind's own
+corrections, from which all of them are left out: the kind covers what that intent does. Without it
+a kind as broad as an intent is held back by the examples of its own that were not corrected."""
+MOST_WITHIN = 0.5
+"""The share of the examples that may be left out for their intents, so that enough remain."""
+TAKEN = 0.002
 """The maximum share of the other examples that may end up above even odds."""
 STRENGTH = 1.0
 """Inverse variance of the prior on a kind's weights."""
@@ -71,10 +77,12 @@ def learn_kinds(
     columns: Sequence[int | None],
     logits: np.ndarray,
     examples: np.ndarray,
+    intents: np.ndarray,
 ) -> Kinds:
     """Learn the kinds of the corrections `directions`, unit vectors, to the categories `columns`
     (None: one that is not configured). `logits` are the classifier's for them before any
-    correction; `examples` are the directions of the configuration's examples.
+    correction; `examples` are the directions of the configuration's examples, `intents` the number
+    of the intent that each of these stands under.
     """
     members = _grouped(directions, columns)
     shares = softmax(logits)
@@ -86,7 +94,9 @@ def learn_kinds(
         assert column is not None  # otherwise it would belong to no kind
         others = np.array([c is not None and c != column for c in columns], dtype=bool)
         rest = np.log(np.clip(1 - shares[mine, column], 1e-6, 1))
-        found.append(_learned(directions[mine], rest, directions[others], examples))
+        against = examples[~_claimed(directions[mine], examples, intents)]
+        against = np.concatenate([against, directions[others]])
+        found.append(_learned(directions[mine], rest, against))
         targets.append(column)
     width = directions.shape[1] + 1
     return Kinds(np.array(targets, dtype=int), np.array(found).reshape(-1, width), tuple(members))
@@ -119,13 +129,20 @@ def _grouped(directions: np.ndarray, columns: Sequence[int | None]) -> list[int 
     return members
 
 
-def _learned(
-    mine: np.ndarray, rest: np.ndarray, others: np.ndarray, examples: np.ndarray
-) -> np.ndarray:
+def _claimed(mine: np.ndarray, examples: np.ndarray, intents: np.ndarray) -> np.ndarray:
+    """Which examples probably belong to the kind: the nearest, and intents that lie within it."""
+    centre = mine.mean(axis=0)
+    near = examples @ centre
+    means = np.bincount(intents, near) / np.maximum(np.bincount(intents), 1)
+    within = (means > WITHIN * np.median(mine @ centre))[intents]
+    nearest = near >= np.quantile(near, 1 - CLAIMED)
+    claimed: np.ndarray = nearest | within if within.mean() <= MOST_WITHIN else nearest
+    return claimed
+
+
+def _learned(mine: np.ndarray, rest: np.ndarray, against: np.ndarray) -> np.ndarray:
     """Weights and bias of one kind, against the examples that it does not claim and the corrections
     to other categories. `rest` are the log-odds that it competes with."""
-    near = examples @ mine.mean(axis=0)
-    against = np.concatenate([examples[near < np.quantile(near, 1 - CLAIMED)], others])
     importance = np.ones(len(mine) + len(against))
     importance[: len(mine)] = IMPORTANCE * len(against) / len(mine)
     weights = fit_one(

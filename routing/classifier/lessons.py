@@ -78,10 +78,11 @@ class Space:
     vector is the intent, see `vectorstore.prompt_encoder`.
     """
 
-    def __init__(self, examples: np.ndarray, columns: np.ndarray) -> None:
-        """`columns` are the examples' categories."""
+    def __init__(self, examples: np.ndarray, columns: np.ndarray, intents: np.ndarray) -> None:
+        """`columns` are the examples' categories, `intents` the number of each one's intent."""
         self._middle = examples.mean(axis=0)
         self.examples = self.look(examples)
+        self.intents = intents
         self._columns = columns
 
     def look(self, vectors: np.ndarray) -> np.ndarray:
@@ -166,7 +167,8 @@ class Lessons:
         """
         assert self._looked is not None  # otherwise they would not be `behind`
         assert self._space is not None
-        kinds = learn_kinds(self._looked, self._columns, logits, self._space.examples)
+        space = self._space
+        kinds = learn_kinds(self._looked, self._columns, logits, space.examples, space.intents)
         return Lessons(self.known, self._names, self.vectors, self._space, kinds)
 
     def followed_by(self, lessons: Sequence[Lesson], vectors: np.ndarray | None) -> Lessons:
