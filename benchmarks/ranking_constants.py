@@ -164,8 +164,8 @@ def figures(drawn: Sequence[int]) -> Figures:
 
 
 def altered(place: str, factor: float, source: str) -> str:
-    """The module's source with that constant times the factor. A share of 1 keeps its distance to
-    1 halved or doubled; of a tuple or an array each number is changed."""
+    """The module's source with that constant times the factor. Of a number from a half to 1, which
+    may be a share, the odds are halved or doubled; of a tuple or an array each number is."""
     name = place.split(".")[1]
     node = next(
         part
@@ -186,8 +186,9 @@ def _times(value: object, factor: float) -> object:
         return tuple(_times(part, factor) for part in value)
     if not isinstance(value, int | float):
         raise ValueError("no number")
-    near_one = isinstance(value, float) and 0.5 < value < 1.0
-    return 1.0 - (1.0 - value) / factor if near_one else type(value)(value * factor)
+    if isinstance(value, float) and 0.5 <= value < 1.0:
+        return value * factor / (value * factor + 1.0 - value)
+    return type(value)(value * factor)
 
 
 def played(setting: tuple[str, float] | None, drawn: Sequence[int]) -> Figures:
