@@ -161,7 +161,7 @@ class Lifecycle:
         await services.log.close()
         if services.traces is not None:
             await asyncio.to_thread(services.traces.close)
-        services.thinkers.shutdown(wait=False)
+        services.thinkers.close()
 
 
 async def _keep_learned(services: Services) -> None:

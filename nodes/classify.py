@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from config.errors import UsageError
 from config.models import Limits, Settings
@@ -28,9 +28,7 @@ async def classify(state: State, services: Services, request: Request) -> State:
     await services.routing.ready(services.log, within_s=LEARN_S)
     found = foregone(request.asked, services.settings)
     if found is None:
-        found = await asyncio.get_running_loop().run_in_executor(
-            services.thinkers, understand, request.asked, services
-        )
+        found = await services.thinkers.run(partial(understand, request.asked, services))
     route = route_of(request.asked, services, found)
     request.route = route
     opinion.begin(services, request)

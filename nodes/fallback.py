@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
-from nodes.classify import begin_race
+from nodes.classify import begin_race, limits_of
 from nodes.grounding import as_it_is, continuation, fallback_messages, quoted, source_of
 from providers.base import ProviderError
 from race.attempt import Attempt, branch_of, skip
@@ -17,6 +17,10 @@ from race.request import Request
 from race.services import Services
 from race.state import Branch, Source, State
 from vectorstore.passages import Retrieval
+
+ROOM_SHARE, ROOM_S = 1 / 3, 1.0
+"""How long the search for passages waits in a crowd at most: this share of `ttft_s`, within which
+the fallback must be ready, and never longer than so many seconds."""
 
 
 async def fallback(state: State, services: Services, request: Request) -> State:
@@ -69,6 +73,7 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     usable = name is not None and settings.enabled(name) and services.routing.allows(name)
     if usable and meeting.race is not None and meeting.race.start == "hedged":
         await meeting.may_start.wait()
+    await _room(services, request)
     try:
         found = await services.knowledge.retrieve(
             asked.prompt, wanted.passages, rerank=wanted.rerank
@@ -81,6 +86,31 @@ async def _ask(services: Services, request: Request, given: list[Source]) -> Non
     if usable and name is not None and services.routing.allows(name):
         await meeting.may_start.wait()
     await _answer(services, request, found, given)
+
+
+async def _room(services: Services, request: Request) -> None:
+    """In a crowd, let prompts be classified before passages are searched for that may be for
+    nobody: most primaries answer meanwhile. A failure of the primary ends the wait at once.
+
+    Not if a search is wanted in any case: for a hedge, for the judge, for an embedded LLaMA.
+    """
+    meeting = request.meeting
+    at_once = meeting.race is None or meeting.race.start != "immediate" or request.judged
+    if at_once or meeting.primary_failed or not services.thinkers.full:
+        return
+    turn = services.thinkers.room()
+
+    def end() -> None:
+        if not turn.done():
+            turn.set_result(None)
+
+    meeting.on_primary_failed = end
+    most_s = ROOM_SHARE * limits_of(services, request).ttft_s
+    timer = asyncio.get_running_loop().call_later(min(most_s, ROOM_S), end)
+    try:
+        await turn
+    finally:
+        timer.cancel()
 
 
 def _say_found(services: Services, request: Request, found: Retrieval) -> None:

@@ -45,6 +45,9 @@ class Rendezvous:
         self.decided: asyncio.Future[Decide] = self._loop.create_future()
         self.may_start = asyncio.Event()
         self.passages_known = asyncio.Event()
+        self.primary_failed = False
+        """Whether a call of the primary's side has failed: the fallback is needed soon."""
+        self.on_primary_failed: Callable[[], None] = _nothing
         self.hedged = False
         self.continue_asked = asyncio.Event()
         self._continue_from: str | None = None
@@ -141,6 +144,9 @@ class Rendezvous:
     def failed(self, side: Side, reason: str, *, retrying: bool = False) -> None:
         race = self._race()
         self._feed(race.failed(side, self.now(), retrying=retrying, reason=reason))
+        if side == "primary":
+            self.primary_failed = True
+            self.on_primary_failed()
 
     def refused(self) -> None:
         self._feed(self._race().refused(self.now()))
@@ -293,6 +299,10 @@ class Rendezvous:
     def _tick(self) -> None:
         self._timer = None
         self._feed(self._race().tick(self.now()))
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
 
 
 async def cancel(task: asyncio.Task[T]) -> None:

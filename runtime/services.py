@@ -21,7 +21,7 @@ from config.models import Settings
 from providers.registry import Providers
 from race.late import LateAnswers
 from race.routing_state import RoutingState
-from race.services import Services
+from race.services import Services, Thinkers
 from routing.classifier.classifier import MODEL, WEIGHTS, Classifier
 from routing.classifier.live import ByKeywords, LiveClassifier
 from routing.classifier.training import Embed
@@ -85,7 +85,7 @@ def open_services(settings: Settings) -> Services:
         routing=RoutingState(settings, memory=Learning(settings)),
         late=LateAnswers(),
         metrics=Metrics(),
-        thinkers=ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"),
+        thinkers=Thinkers(ThreadPoolExecutor(THINKERS, thread_name_prefix="classify"), THINKERS),
         traces=traces_to(environment.collector),
     )
 

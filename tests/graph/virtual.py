@@ -17,7 +17,7 @@ from graph.router import Router
 from providers.base import CallOptions, Delta, Message, ProviderError, Usage
 from race.late import LateAnswers
 from race.routing_state import RoutingState
-from race.services import Services
+from race.services import Services, Thinkers
 from routing.classifier.classifier import Classification
 from telemetry.log import Backlog
 from telemetry.metrics import Metrics
@@ -319,7 +319,7 @@ class Stage:
             routing=RoutingState(settings, clock=clock, draw=lambda: 0.0),
             late=LateAnswers(),
             metrics=Metrics(),
-            thinkers=Inline(),
+            thinkers=Thinkers(Inline(), 1),
         )
         self.services = replace(self.services, **(parts or {}))
         self.router = Router(settings)
