@@ -237,11 +237,14 @@ class Handlers:
     async def restore(
         self, conversation: Conversation, event: gr.EventData, request: gr.Request
     ) -> object:
-        """A conversation that the browser kept, with what was chosen for it."""
-        sent = event._data or {}
+        """A conversation that the browser kept, with what was chosen for it; nothing where another
+        was begun meanwhile."""
+        sent, left = event._data or {}, conversation.over
         found = await restored(
             self.service.router.services.log, self.service.display, sent.get("turns") or []
         )
+        if conversation.over and not left:
+            return tuple(gr.skip() for _ in range(7))
         self.service.leave(conversation, tab_of(request))
         settings = self.service.router.settings
         offered = [p.name for p in settings.providers if p.disabled is None]

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.conftest import CALM, ENDLESS, Site, Visitor
+from tests.ui.replies import OVERS
 from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
@@ -185,6 +186,12 @@ def test_earlier_turns_are_folded_away_and_can_be_shown_found_and_copied(visitor
     page.get_by_role("button", name="Show all").click()
     expect(turns).to_have_count(101)
     expect(page.locator(".rt-earlier")).to_be_hidden()
+    page.evaluate(OVERS)
+    page.locator("#chats .rt-chat-title").click()
+    page.locator("#fresh").click()
+    page.wait_for_function("() => window.overs.includes('chats restore')")
+    visitor.answered("What is new?", "swift")
+    expect(turns).to_have_text(["What is new?"])
 
 
 def test_a_narrow_window_opens_the_boards_of_its_menu_by_their_addresses(site: Site, visitor_at):

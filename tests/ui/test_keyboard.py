@@ -17,10 +17,20 @@ def test_arrows_go_through_the_boards(visitor: Visitor):
     visitor.page.wait_for_url("**#/overview")
 
 
-def test_escape_stops_an_answer(visitor: Visitor):
+def test_escape_closes_a_list_of_choices_and_then_stops_an_answer(visitor: Visitor):
     visitor.site.upstream.behave("remote", ENDLESS)
     visitor.ask(CALM, "remote")
     expect(visitor.answer()).to_contain_text("word1")
+    choices = visitor.page.get_by_role("listbox")
+    visitor.page.locator("#category input").click()
+    expect(choices).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    expect(choices).to_have_count(0)
+    said = visitor.answer().inner_text()
+    visitor.page.wait_for_function(
+        "(said) => document.querySelector('#talk').innerText.length > said.length",
+        arg=said + "word",
+    )
     visitor.page.keyboard.press("Escape")
     visitor.see("stopped")
 

@@ -51,9 +51,16 @@
     if (wanted === board) setTimeout(() => open(board, item));
   }
 
+  // What Esc closes or clears where it is pressed: a list of choices, a word that is being composed,
+  // a search.
+  function ends({ isComposing, target }) {
+    const searches = target.type === "search" && target.value;
+    return isComposing || searches || document.querySelector('[role="listbox"]')?.checkVisibility();
+  }
+
   // Arrows go through the boards, and Esc stops what is being answered.
   function onKey(event) {
-    if (event.key === "Escape") document.querySelector("#prompt .stop-button")?.click();
+    if (event.key === "Escape" && !ends(event)) document.querySelector("#prompt .stop-button")?.click();
     const tab = event.target.closest?.('#tabs [role="tab"]');
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!tab || !step) return;
@@ -76,7 +83,7 @@
     const tab = event.target.closest?.(`#tabs [role="tab"], ${HIDDEN}`);
     if (tab && event.isTrusted) go(slug(tab), slug(tab) === "chat" ? RouterPage.chats.id() : "");
   });
-  document.addEventListener("keydown", onKey);
+  document.addEventListener("keydown", onKey, true); // before what Esc closes is closed
 
   RouterPage.address = { begin, go, offer, query };
 })();

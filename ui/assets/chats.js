@@ -76,6 +76,7 @@
   // A turn as the server shows it; a turn asked anew takes the place of all that followed. It comes
   // with every frame, and is written only when something of it is new.
   function note(turn) {
+    if (turn.number > current.turns.length) return; // of a conversation that was left meanwhile
     const before = current.turns[turn.number];
     if (before && JSON.stringify(before) === JSON.stringify(turn)) return;
     const begun = before?.request_id !== turn.request_id;

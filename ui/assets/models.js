@@ -56,23 +56,29 @@
     );
   }
 
-  // What was appended is not offered again; what was not may be tried once more.
+  // One at a time: the steps of two trials would hide each other. What was appended is not offered
+  // again; what was not may be tried once more.
   let tried = null;
+  const tries = () => document.querySelectorAll("#candidates .rt-candidate-head button");
   document.addEventListener("router-trial", ({ detail }) => {
     if (!tried || !detail.over) return;
-    tried.disabled = detail.appended;
+    if (detail.appended) tried.dataset.appended = "true";
     tried.textContent = detail.appended ? say("models.appended") : say("models.try_again");
+    for (const one of tries()) one.disabled = one.dataset.appended === "true";
   });
 
   function follow(button) {
     tried = button;
-    button.disabled = true;
+    for (const one of tries()) one.disabled = true;
     button.textContent = say("models.being_tried");
   }
 
   RouterPage.views.candidates = (host, trigger) => {
     const nobody = say("models.search_to_see");
     host.replaceChildren(nothing(nobody));
+    RouterPage.failing(host, () =>
+      document.dispatchEvent(new CustomEvent("router-trial", { detail: { over: true, appended: false } }))
+    );
     return (value) => {
       host.dataset.busy = String(Boolean(value.busy));
       host.dataset.category = value.category || "";
