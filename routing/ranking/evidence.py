@@ -213,8 +213,8 @@ class Trace:
         usual = self.usual
         if usual < RETURN:
             usual = self.chance(count - 1)
-        elif self.seen:
-            self._fade(count - 1 - self.seen)
+        elif self.seen and not self.is_rate:  # long ago says little of now
+            self.fast_weight *= (1.0 - SHARE) ** (count - 1 - self.seen)
         if self.fast_weight > 0.0:
             if off != off_fast:
                 odds = exp(self._says(value, off, off_fast)) * usual / (1.0 - usual)
@@ -242,13 +242,6 @@ class Trace:
             self.fast += off_fast / weight
         if usual < 0.5 and self.strange > PATIENCE:
             self._settle_down()
-
-    def _fade(self, silence: int) -> None:
-        """Long ago says little of now: the short mean is worth less after so many answers of
-        others, that of a rate by its share of failures only (a model that nearly always succeeds
-        is not to be doubted for one failure)."""
-        faded = 1.0 - (1.0 - SHARE) ** silence
-        self.fast_weight *= 1.0 - faded * (1.0 - self.mean if self.is_rate else 1.0)
 
     def _says(self, value: float, off: float, off_fast: float) -> float:
         """The logarithm of how much likelier the value is as usual than otherwise."""
