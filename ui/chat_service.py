@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from weakref import WeakValueDictionary
 
 from config.errors import RouterError, UsageError
 from graph.router import Router
@@ -34,6 +35,7 @@ class ChatService:
         self._owed: dict[str, set[str]] = {}  # by tab: requests whose late answer may be shown
         self._awaited: set[str] = set()
         self._terms = (router.settings, DisplayConfig.of(router.settings))
+        self._judged: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def display(self) -> DisplayConfig:
@@ -72,14 +74,21 @@ class ChatService:
         conversation.pending, conversation.stopped = view, False
         return view
 
+    def _in_turn(self, request_id: str) -> asyncio.Lock:
+        """What is said of one request is taken in the order in which it comes: the last word
+        stays."""
+        return self._judged.setdefault(request_id, asyncio.Lock())
+
     async def correct(self, view: View, category: str, user: str | None) -> None:
         """Teach the classifier a turn's category; UsageError where nobody may."""
-        await self._teach(view.asked["prompt"], "prompt", category, user)
-        view.corrected = category
+        async with self._in_turn(view.request_id):
+            await self._teach(view.asked["prompt"], "prompt", category, user)
+            view.corrected = category
 
     async def correct_logged(self, request_id: str, category: str, user: str | None) -> None:
         """Likewise for a request of the log, as far as its text is known."""
-        await self._teach(request_id, "request", category, user)
+        async with self._in_turn(request_id):
+            await self._teach(request_id, "request", category, user)
 
     async def _teach(
         self, meant: str, kind: teaching.Kind, category: str, user: str | None
@@ -182,4 +191,5 @@ class ChatService:
 
     async def judge(self, view: View, liked: bool | None) -> None:
         """Replace what the reader thinks of an answer; it feeds the learned order."""
-        await self.router.feedback(view.request_id, liked)
+        async with self._in_turn(view.request_id):
+            await self.router.feedback(view.request_id, liked)

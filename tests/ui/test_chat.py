@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.conftest import CALM, ENDLESS, Visitor
+from tests.ui.replies import OVERS
 from tests.upstream import Behaviour
 
 pytestmark = pytest.mark.browser
@@ -334,17 +335,23 @@ def test_an_error_is_a_sentence_and_the_page_goes_on(visitor: Visitor):
 
 
 def test_the_category_menu_teaches_the_classifier(visitor: Visitor):
-    visitor.answered("How long do I boil an egg?", "swift")
+    prompt = "How long do I boil an egg?"
+    visitor.answered(prompt, "swift")
     menu = visitor.page.locator("#picture [data-badge=category] select")
     expect(menu).to_have_value("general")
     menu.select_option("technical")
     expect(visitor.page.locator("#picture [data-badge=category]")).to_contain_text(
         "corrected by you"
     )
-    visitor.answered("How long do I boil an egg?", "swift")
+    visitor.answered(prompt, "swift")
     expect(menu).to_have_value("technical")
     expect(visitor.page.locator("#picture [data-badge=category]")).to_contain_text("sure")
-    menu.select_option("general")
-    expect(visitor.page.locator("#picture [data-badge=category]")).to_contain_text(
-        "corrected by you"
+    visitor.page.evaluate(OVERS)
+    for category in ("creative", "general"):
+        menu.select_option(category)
+    visitor.page.wait_for_function(
+        "() => window.overs.filter((key) => key === 'picture select').length === 2"
     )
+    expect(menu).to_have_value("general")
+    taught = visitor.site.run(visitor.site.router.taught())
+    assert {one["prompt"]: one["category"] for one in taught}[prompt] == "general"
