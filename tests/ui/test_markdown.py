@@ -54,18 +54,26 @@ WRITTEN = """שלום עולם, זה מימין לשמאל.
 graph TD; A--
 ```
 
-and $x^2$."""
+| a | b |
+|---|---|
+| WIDE | 1 |
+
+$$WIDE$$
+
+and $x^2$.""".replace("WIDE", "x+" * 300 + "y")
 
 
 @pytest.mark.browser
-def test_right_to_left_runs_so_and_a_faulty_diagram_is_its_source(visitor: Visitor):
+def test_what_runs_to_the_left_what_cannot_be_drawn_and_what_is_wide(visitor: Visitor):
     visitor.site.upstream.behave("remote", Behaviour(text=WRITTEN))
     visitor.answered(CALM, "remote")
     visitor.site.upstream.behave("remote", Behaviour(text="A remote answer."))
     answer = visitor.answer()
     expect(answer.locator("pre")).to_have_text("graph TD; A--")
     expect(answer.locator("svg")).to_have_count(0)
-    expect(answer.locator(".katex")).to_have_count(1)
+    expect(answer.locator(".katex")).to_have_count(2)
+    log = visitor.page.locator("#talk [role=log]")
+    assert log.evaluate("log => log.scrollWidth <= log.clientWidth + 1")
     begins = """one => {
         const range = document.createRange();
         range.selectNodeContents(one);
