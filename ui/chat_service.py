@@ -68,7 +68,7 @@ class ChatService:
         }
         number = len(conversation.turns)
         view = View(asked, self.display, request_id=uuid.uuid4().hex, number=number)
-        view.files = list(files)
+        view.files, view.chat = list(files), conversation.key
         conversation.turns.append(view)
         conversation.fold()
         conversation.pending, conversation.stopped = view, False

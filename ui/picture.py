@@ -107,6 +107,7 @@ def kept(view: View) -> dict[str, object] | None:
     if view.number is None:
         return None
     return {
+        "chat": view.chat,
         "number": view.number,
         "request_id": view.request_id,
         "prompt": view.asked.get("prompt", ""),

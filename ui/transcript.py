@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -37,6 +38,10 @@ class Conversation:
 
     def __init__(self, turns: list[View] | None = None) -> None:
         self.turns = turns or []
+        self.key = uuid.uuid4().hex
+        """By it a browser knows the frames of a conversation that it has left."""
+        for view in self.turns:
+            view.chat = self.key
         self.pending: View | None = None
         """The last turn, until somebody takes it up to be answered."""
         self.current: View | None = None

@@ -78,6 +78,8 @@ class View:
     """The category that the reader taught."""
     number: int | None = None
     """Its place in a conversation, from 0."""
+    chat: str = ""
+    """That conversation's key."""
     say: str = ""
 
     def apply(self, event: events.Event | events.LateAnswer) -> None:

@@ -323,6 +323,26 @@ def test_a_new_conversation_in_the_middle_of_an_answer_stays_empty(visitor: Visi
     upstream.behave("remote", Behaviour(text="Fresh."))
     visitor.answered("Who are you?")
     expect(visitor.page.locator("#talk .user-row")).to_have_count(1)
+    assert kept(visitor) == [["Who are you?"], [CALM]]
+    upstream.behave("remote", ENDLESS)
+    visitor.ask("And what do you do?")
+    expect(visitor.answer()).to_contain_text("word1")
+    visitor.page.locator("#chats summary").click()
+    for _ in range(2):
+        visitor.page.get_by_label("Delete: Who are you?").click()
+    visitor.see("idle")
+    upstream.behave("remote", Behaviour(text="Fresh."))
+    visitor.answered("Still there?")
+    assert kept(visitor) == [["Still there?"], [CALM]]
+
+
+def kept(visitor: Visitor) -> list[list[str]]:
+    """The prompts of each conversation in the browser, newest first."""
+    return visitor.page.evaluate(
+        """() => Object.keys(localStorage).filter((key) => key.startsWith("router-chat:"))
+        .map((key) => JSON.parse(localStorage[key])).sort((a, b) => b.at - a.at)
+        .map((chat) => chat.turns.map((turn) => turn.prompt))"""
+    )
 
 
 def test_an_error_is_a_sentence_and_the_page_goes_on(visitor: Visitor):

@@ -73,9 +73,20 @@
     if (own.size) RouterPage.files.prune(filesOf(all()), own);
   }
 
+  // What the service calls the conversation that the chat shows, and those that were left: frames of
+  // them may still come.
+  let shown = "";
+  const left = new Set();
+  function leave() {
+    flush();
+    if (shown) left.add(shown);
+  }
+
   // A turn as the server shows it; a turn asked anew takes the place of all that followed. It comes
   // with every frame, and is written only when something of it is new.
-  function note(turn) {
+  function note({ chat, ...turn }) {
+    if (left.has(chat)) return;
+    shown = chat;
     if (turn.number > current.turns.length) return; // of a conversation that was left meanwhile
     const before = current.turns[turn.number];
     if (before && JSON.stringify(before) === JSON.stringify(turn)) return;
@@ -91,7 +102,7 @@
     if (turn.phase !== "running") flush();
     sessionStorage.setItem(OPEN, current.id);
     if (onChat()) RouterPage.address.go("chat", current.id); // it may end while another board is read
-    redraw();
+    if (begun || turn.phase !== before.phase) redraw();
   }
 
   const onChat = () => /^(#\/chat(\/.*)?)?$/.test(location.hash);
@@ -104,7 +115,7 @@
   addEventListener("storage", (event) => event.key?.startsWith(KEY) && redraw());
 
   function begin() {
-    flush();
+    leave();
     current = fresh();
     sessionStorage.removeItem(OPEN);
     RouterPage.address.go("chat");
@@ -164,6 +175,7 @@
   function remove(chat) {
     const one = button(say("chats.delete"), () => {
       if (one.textContent === say("chats.delete")) return void (one.textContent = say("chats.delete_for_good"));
+      if (chat.id === current.id) due = clearTimeout(due) || 0;
       drop(chat);
       if (chat.id === current.id) document.querySelector("#fresh").click();
       redraw();
@@ -216,7 +228,7 @@
     }
 
     function open(chat) {
-      flush();
+      leave();
       current = chat;
       sessionStorage.setItem(OPEN, chat.id);
       const chosen = chat.turns[chat.turns.length - 1];
@@ -265,8 +277,8 @@
       const chat = id === current.id ? null : read(id);
       if (chat?.turns?.length) open(chat);
     });
-    const left = onChat() ? null : read(sessionStorage.getItem(OPEN)); // by a reload on another board
-    if (left?.turns?.length) setTimeout(() => open(left));
+    const before = onChat() ? null : read(sessionStorage.getItem(OPEN)); // a reload on another board
+    if (before?.turns?.length) setTimeout(() => open(before));
     RouterPage.files.prune(filesOf(all()));
     return (value) => {
       const hidden = value.earlier || 0;
