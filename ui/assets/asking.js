@@ -12,11 +12,14 @@
   RouterPage.asking = (id, host, trigger) => {
     hosts.set(id, host);
 
+    const heardOf = (one) => one && Date.now() - one.at < LOST_MS;
+
     function send(key, event, data, said) {
       const before = under.get(key);
+      const open = (heardOf(before) ? before.open : 0) + 1;
       count += 1;
       newest.set(key, count);
-      under.set(key, { said, number: count, at: Date.now(), open: (before?.open || 0) + 1, next: null });
+      under.set(key, { said, number: count, at: Date.now(), open, next: null });
       trigger(event, { ...data, wish: `${key} ${count}` });
     }
 
@@ -24,14 +27,14 @@
       if (event === "refresh") return ask.newest(event, data);
       const [key, said] = [`${id} ${event}`, JSON.stringify(data ?? {})];
       const before = under.get(key);
-      if (before && before.said === said && Date.now() - before.at < LOST_MS) return;
+      if (heardOf(before) && before.said === said) return;
       send(key, event, data, said);
     }
 
     ask.newest = (event, data) => {
       const [key, said] = [`${id} ${event}`, JSON.stringify(data ?? {})];
       const before = under.get(key);
-      if (!before || Date.now() - before.at > LOST_MS) return send(key, event, data, said);
+      if (!heardOf(before)) return send(key, event, data, said);
       const wanted = before.said !== said;
       before.next = wanted ? () => send(key, event, data, said) : null;
       newest.set(key, wanted ? Infinity : before.number);
