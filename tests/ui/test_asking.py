@@ -11,17 +11,6 @@ from tests.ui.replies import OVERS, holding, until
 pytestmark = pytest.mark.browser
 
 
-def test_a_second_move_with_the_same_result_is_answered_too(visitor: Visitor):
-    page = visitor.page
-    visitor.tab("Ranking")
-    slider = page.get_by_label("How much cost lowers a score")
-    said = page.locator("#whatif [role=status]")
-    for weight in ("0.6", "0.7"):
-        slider.fill(weight)
-        slider.dispatch_event("change")
-        expect(said).to_contain_text("Not enough data")
-
-
 def test_the_last_filter_wins_however_late_the_first_is_answered(visitor: Visitor):
     page = visitor.page
     for prompt in ("Why do axolotls regrow their legs?", "Why do capybaras bathe?"):

@@ -43,7 +43,8 @@ def test_a_reload_in_the_middle_keeps_what_was_said(visitor: Visitor):
 
 def test_a_reload_on_another_board_keeps_the_chat_and_the_address(visitor: Visitor):
     page = visitor.page
-    visitor.ask(CALM, "tardy")
+    visitor.site.upstream.behave("remote", Behaviour(tokens=10, token_s=0.1))
+    visitor.ask(CALM, "remote")
     visitor.see("running")
     visitor.tab("Log")
     page.wait_for_selector("#picture .rt-view[data-phase=done]", state="attached")

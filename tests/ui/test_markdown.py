@@ -82,4 +82,5 @@ def test_what_runs_to_the_left_what_cannot_be_drawn_and_what_is_wide(visitor: Vi
     assert answer.locator("p").first.evaluate(begins) < 2
     assert answer.locator("li").evaluate(begins) < 2
     assert answer.locator("p").last.evaluate(begins) > 100
+    visitor.leave()
     visitor.problems.clear()  # the library that draws names the mistake
