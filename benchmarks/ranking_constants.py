@@ -17,6 +17,7 @@ import json
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -235,7 +236,7 @@ def rows(places: Sequence[str], drawn: Sequence[int], at_once: int) -> Iterator[
         each = pool.map(lambda setting: played(setting, drawn), settings)
         usual = next(each)
         as_it_is = ", ".join(f"{name} {fmean(runs):.3f}" for name, runs in usual.items())
-        yield f"As it is: {as_it_is}.\n"
+        yield textwrap.fill(f"As it is: {as_it_is}.", 118, break_on_hyphens=False) + "\n"
         yield "| constant | value | worse if halved | worse if doubled |\n|---|---|---|---|"
         for place in places:
             halved, doubled = worse(next(each), usual), worse(next(each), usual)
