@@ -13,25 +13,22 @@ import asyncio
 import inspect
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel._algo import (
-    PregelTaskWrites,
-    apply_writes,
-    increment,
-    prepare_next_tasks,
-)
-from langgraph.pregel._checkpoint import channels_from_checkpoint, empty_checkpoint
-from langgraph.pregel._io import map_input
 from langgraph.runtime import RunControl, Runtime
 from langgraph.types import PregelExecutableTask
 
 from race.rendezvous import cancel
+
+try:
+    from langgraph.pregel import _algo, _checkpoint, _io
+except ImportError:  # not part of LangGraph's public interface: see `fits`
+    _algo = _checkpoint = _io = None  # type: ignore[assignment]
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -43,23 +40,36 @@ INPUT = "__input__"
 """LangGraph's name for the writes that a run begins with."""
 LOOKED_S = 1.0
 
-_GIVEN: dict[Callable[..., Any], str] = {
-    prepare_next_tasks: "checkpoint pending_writes processes channels managed config step stop"
+_GIVEN = {
+    "prepare_next_tasks": "checkpoint pending_writes processes channels managed config step stop"
     " for_execution store checkpointer manager trigger_to_nodes updated_channels",
-    apply_writes: "checkpoint channels tasks get_next_version trigger_to_nodes",
-    channels_from_checkpoint: "specs checkpoint",
+    "apply_writes": "checkpoint channels tasks get_next_version trigger_to_nodes",
+    "channels_from_checkpoint": "specs checkpoint",
+    "empty_checkpoint": "",
+    "map_input": "input_channels chunk",
+    "increment": "current channel",
+    "PregelTaskWrites": "path name writes triggers",
 }
-"""The functions of LangGraph that a run calls, and the arguments it gives them."""
+"""What a run calls of LangGraph, and the arguments it gives."""
 
 
-def _takes(function: Callable[..., Any], given: set[str]) -> bool:
+def fits() -> bool:
+    """Whether this version of LangGraph has all that a run calls, with these arguments; they are
+    not part of its public interface."""
+    return all(_takes(name, set(given.split())) for name, given in _GIVEN.items())
+
+
+def _takes(name: str, given: set[str]) -> bool:
+    found = (getattr(module, name, None) for module in (_algo, _checkpoint, _io))
+    function = next((one for one in found if one is not None), None)
+    if function is None:
+        return False
     known = inspect.signature(function).parameters
     needed = {name for name, one in known.items() if one.default is inspect.Parameter.empty}
     return needed <= given <= known.keys()
 
 
-FITS = all(_takes(function, set(given.split())) for function, given in _GIVEN.items())
-"""Whether they take what they are given; they are not part of LangGraph's public interface."""
+FITS = fits()
 
 
 class OwnRun(RunControl):
@@ -93,12 +103,12 @@ async def run_through(graph: Graph, control: RunControl, listeners: Listeners) -
         async for _ in graph.astream({}, stream_mode=[], control=control):
             pass
         return
-    checkpoint, triggers = empty_checkpoint(), graph.trigger_to_nodes
-    channels, managed = channels_from_checkpoint(graph.channels, checkpoint)
+    checkpoint, triggers = _checkpoint.empty_checkpoint(), graph.trigger_to_nodes
+    channels, managed = _checkpoint.channels_from_checkpoint(graph.channels, checkpoint)
     config = _config(control)
 
     def due(step: int, updated: set[str]) -> Collection[PregelExecutableTask]:
-        return prepare_next_tasks(
+        return _algo.prepare_next_tasks(
             checkpoint,
             [],
             graph.nodes,
@@ -115,9 +125,11 @@ async def run_through(graph: Graph, control: RunControl, listeners: Listeners) -
             updated_channels=updated,
         ).values()
 
-    ended: Collection[Any] = [PregelTaskWrites((), INPUT, [*map_input(START, {})], [])]
+    ended: Collection[Any] = [_algo.PregelTaskWrites((), INPUT, [*_io.map_input(START, {})], [])]
     for step in range(MOST_STEPS):
-        nodes = due(step, apply_writes(checkpoint, channels, ended, increment, triggers))
+        nodes = due(
+            step, _algo.apply_writes(checkpoint, channels, ended, _algo.increment, triggers)
+        )
         if not nodes:
             return
         await _superstep(nodes)

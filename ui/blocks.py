@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, TypedDict
 from weakref import WeakKeyDictionary
@@ -78,7 +79,7 @@ class Page(gr.Blocks):
         super().__init__(**how)
         self.files = files
         self.has_launched = True  # Gradio checks paths only then, and mounting does not set it
-        self._numbers = itertools.count(1)
+        self._numbers = numbers()
         self._begun: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     async def preprocess_data(self, *args: Any, **how: Any) -> list[Any]:
@@ -134,6 +135,12 @@ class Page(gr.Blocks):
                 is_file_obj_with_meta,
             )
         return output
+
+
+def numbers() -> Iterator[int]:
+    """Growing numbers, each greater than those of a service that was here before: a page may stay
+    open while its service is restarted. They begin with the time, in microseconds."""
+    return itertools.count(time.time_ns() // 1_000)
 
 
 def widget(

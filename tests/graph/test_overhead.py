@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
+from langgraph.pregel import _algo
 
 from graph import own_run
 from graph.builder import Graph, Node, assemble
@@ -36,8 +37,19 @@ class Names(AsyncCallbackHandler):
 register_configure_hook(ContextVar("names", default=None), True, Names, VARIABLE)
 
 
-def test_the_installed_langgraph_has_the_loop_that_requests_run_on() -> None:
+def test_the_installed_langgraph_has_the_steps_that_requests_run_on() -> None:
     assert own_run.FITS, "its arguments changed: see graph/own_run.py"
+
+
+@pytest.mark.parametrize("change", ["increment gone", "increment takes more"])
+def test_another_langgraph_is_run_its_usual_way(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    if change == "increment gone":
+        monkeypatch.delattr(_algo, "increment")
+    else:
+        monkeypatch.setattr(_algo, "increment", lambda current, channel, more: more)
+    assert not own_run.fits()
 
 
 @pytest.mark.parametrize("listening", [False, True])

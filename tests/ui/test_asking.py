@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.ui.conftest import CALM, Visitor
 from tests.ui.replies import OVERS, holding, until
+from ui.blocks import numbers
 
 pytestmark = pytest.mark.browser
 
@@ -105,3 +106,9 @@ def test_the_last_prompt_of_the_dry_run_wins(visitor: Visitor):
         box.fill(prompt)
         box.press("Enter")
     expect(visitor.page.locator("#route h2").first).to_have_text("Category: creative")
+
+
+def test_the_replies_of_a_service_that_was_restarted_are_newer():
+    """Else an open page would show nothing of them."""
+    before, after = next(numbers()), next(numbers())
+    assert 10**15 < before <= after < 2**53  # what JavaScript counts exactly
