@@ -100,7 +100,8 @@ async def test_a_conversation_stays_with_the_provider_that_holds_its_cache(
 ) -> None:
     client = await service.client()
     """A long one: a short prompt is read again sooner than the order's first is better by."""
-    session, long = {"session_id": "s-1"}, [{"role": "user", "content": "Hello " * 20_000}]
+    session = {"session_id": "s-1"}
+    long = [{"role": "user", "content": "Why does this Python fail? " + "print(1) " * 15_000}]
     began = await client.chat.completions.create(model="second", messages=long, extra_body=session)
     more = [*long, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Go on"}]
     later = await client.chat.completions.create(
