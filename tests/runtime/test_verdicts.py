@@ -107,12 +107,17 @@ async def test_what_judging_cost_today_is_known_apart(services: Any) -> None:
 async def test_a_judge_over_http_is_learned_from(
     settings_for: SettingsFor, upstream: Upstream
 ) -> None:
-    """Nothing of it is scripted but what the models say."""
+    """Nothing of it is scripted but what the models say, and that both were asked: the fallback is
+    not if the first has answered while passages were looked for."""
+    gate = asyncio.Event()
     upstream.behave("second", Behaviour(text='{"better": "tie"}'))
-    upstream.behave("first", Behaviour(text="It is Canberra."))
+    upstream.behave("first", Behaviour(text="It is Canberra.", gates={0: gate}))
     settings = settings_for(upstream, judge={"provider": "second", "share": 1.0})
     async with Router(settings) as router:
-        said = await router.answer("What is the capital of Australia?", category=C)
+        answering = asyncio.ensure_future(router.answer("Where is Canberra?", category=C))
+        await upstream.until(lambda: bool(upstream.calls("cheap")))
+        gate.set()
+        said = await answering
         await router.services.judging.settled()
         async with asyncio.timeout(30):  # rows are waited for a moment only
             row = await router.services.log.get(said.request_id)
