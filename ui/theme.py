@@ -14,6 +14,7 @@ STYLES = ("base", "picture", "shell", "boards")
 SCRIPTS = (
     "core",
     "asking",
+    "difference",
     "graph",
     "waterfall",
     "inspector",

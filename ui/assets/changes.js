@@ -45,12 +45,6 @@
     return { root: list, value: () => [...list.children].map((item) => item.dataset.name) };
   }
 
-  // A line of a difference.
-  RouterPage.differing = (text) => {
-    const kind = { "+": "added", "-": "removed", "@": "place" }[text[0]] || "";
-    return el("span", { "data-line": kind }, `${text}\n`);
-  };
-
   function field(one) {
     const box = el("input", {
       class: "rt-search",
@@ -74,37 +68,26 @@
     const note = el("p", { class: "rt-muted rt-small" });
     const place = el("div", {});
     const reason = el("input", { class: "rt-search", "aria-label": say("changes.reason"), placeholder: say("changes.why_the_reason") });
-    let looked = null; // what the difference is of: only that is made
-    const make = button(say("changes.make_this_change"), () => trigger("make", looked));
-    const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": say("changes.the_difference"), hidden: true });
-    const said = el("p", { class: "rt-wrap", role: "status" });
+    const difference = RouterPage.difference(host, trigger, {
+      label: say("changes.the_difference"),
+      make: say("changes.make_this_change"),
+      sent,
+    });
     const form = el(
       "form",
-      { class: "rt-stack", onsubmit: look, oninput: stale },
+      { class: "rt-stack", onsubmit: difference.look, oninput: difference.stale },
       choice, note, place, reason,
       el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, say("changes.show_the_difference")),
         button(say("changes.undo_the_last"), () => trigger("undo", {}))),
-      diff, el("div", { class: "rt-row" }, make)
+      difference.root, el("div", { class: "rt-row" }, difference.make)
     );
     const barred = el("p", { class: "rt-muted" }, say("changes.changes_can_be"));
     host.replaceChildren(
-      el("section", { class: "rt-card rt-stack" }, el("h2", {}, say("changes.change_the_configuration")), barred, form, said)
+      el("section", { class: "rt-card rt-stack" }, el("h2", {}, say("changes.change_the_configuration")), barred, form, difference.said)
     );
-    make.hidden = true;
 
     function button(label, onclick) {
       return el("button", { type: "button", class: "rt-button", onclick }, label);
-    }
-
-    function look(event) {
-      event.preventDefault();
-      looked = sent();
-      trigger("look", looked);
-    }
-
-    function stale() {
-      looked = null;
-      diff.hidden = make.hidden = true;
     }
 
     function sent() {
@@ -114,10 +97,10 @@
     function choose(wanted) {
       const one = known.find((s) => s.key === wanted) || known[0];
       key = choice.value = one.key;
-      edited = one.kind === "order" ? order(one.value, stale) : field(one);
+      edited = one.kind === "order" ? order(one.value, difference.stale) : field(one);
       note.textContent = one.note;
       place.replaceChildren(edited.root);
-      stale();
+      difference.stale();
     }
 
     function offer() {
@@ -129,12 +112,6 @@
       choice.replaceChildren(...groups.values());
     }
 
-    RouterPage.failing(host, (why, event) => {
-      if (event === "refresh") return;
-      said.textContent = why;
-      said.dataset.kind = "problem";
-    });
-
     return (value) => {
       form.hidden = !value.may;
       barred.hidden = value.may;
@@ -145,12 +122,7 @@
       // What somebody is writing stays, until it is made or the file says something else.
       if (changed || value.made) choose(key);
       if (value.made) reason.value = "";
-      if ("said" in value || "problem" in value) {
-        said.textContent = value.problem || value.said || "";
-        said.dataset.kind = value.problem ? "problem" : "";
-        diff.replaceChildren(...(value.lines || []).map(RouterPage.differing));
-        diff.hidden = make.hidden = !looked || !value.lines?.length;
-      }
+      difference.show(value);
       host.dataset.ready = "true";
     };
   };

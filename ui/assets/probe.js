@@ -12,22 +12,23 @@
     const expected = box("input");
     const level = box("select", { class: "rt-select" });
     const reason = box("input", { placeholder: say("probes.reason_hint") });
-    const diff = el("pre", { class: "rt-diff", tabindex: "0", "aria-label": say("probes.difference"), hidden: true });
-    const said = el("p", { class: "rt-wrap", role: "status" });
-    let looked = null; // what the difference is of: only that is made
-    const make = button("make", () => trigger("make", { ...looked, reason: reason.value }));
+    const difference = RouterPage.difference(host, trigger, {
+      label: say("probes.difference"),
+      make: say("probes.make"),
+      sent,
+      more: () => ({ reason: reason.value }),
+    });
     const undo = button("undo", () => trigger("undo", {}));
     const form = el(
       "form",
-      { class: "rt-stack", onsubmit: look, oninput: (event) => event.target === reason || stale() },
+      { class: "rt-stack", onsubmit: difference.look, oninput: (event) => event.target === reason || difference.stale() },
       el("p", { class: "rt-muted rt-small" }, say("probes.intro")),
       ...Object.entries({ prompt, category, check: kind, expected, level, reason }).map(field),
       el("div", { class: "rt-row" }, el("button", { class: "rt-button" }, say("probes.look")), undo, button("close", close)),
-      diff, el("div", { class: "rt-row" }, make)
+      difference.root, el("div", { class: "rt-row" }, difference.make)
     );
-    const card = el("section", { class: "rt-card rt-stack", hidden: true }, el("h2", {}, say("probes.title")), form, said);
+    const card = el("section", { class: "rt-card rt-stack", hidden: true }, el("h2", {}, say("probes.title")), form, difference.said);
     host.replaceChildren(card);
-    make.hidden = true;
 
     function field([name, one]) {
       return el("label", { class: "rt-field" }, el("span", { class: "rt-small" }, say(`probes.${name}`)), one);
@@ -35,17 +36,6 @@
 
     function button(name, onclick) {
       return el("button", { type: "button", class: "rt-button", onclick }, say(`probes.${name}`));
-    }
-
-    function look(event) {
-      event.preventDefault();
-      looked = sent();
-      trigger("look", looked);
-    }
-
-    function stale() {
-      looked = null;
-      diff.hidden = make.hidden = true;
     }
 
     function sent() {
@@ -65,27 +55,16 @@
       select.replaceChildren(...choices.map(([value, label]) => el("option", { value }, label)));
     }
 
-    function line(text) {
-      const what = { "+": "added", "-": "removed", "@": "place" }[text[0]] || "";
-      return el("span", { "data-line": what }, `${text}\n`);
-    }
-
     document.addEventListener("router-probe", (event) => {
       about = event.detail;
       prompt.value = about.prompt;
       prompt.placeholder = about.prompt ? "" : say("probes.pasted");
       category.value = about.category;
-      expected.value = reason.value = said.textContent = "";
-      stale();
+      expected.value = reason.value = difference.said.textContent = "";
+      difference.stale();
       card.hidden = false;
       card.scrollIntoView({ block: "nearest" });
       (about.prompt ? expected : prompt).focus({ preventScroll: true });
-    });
-
-    RouterPage.failing(host, (why, event) => {
-      if (event === "refresh") return;
-      said.textContent = why;
-      said.dataset.kind = "problem";
     });
 
     return (value) => {
@@ -97,11 +76,7 @@
       offer(level, known.levels.map((name) => [name, say(`probes.${name}`)]));
       if (level.dataset.set !== "true") [level.value, level.dataset.set] = ["medium", "true"];
       if (about && !category.value) category.value = about.category;
-      if (!("said" in value || "problem" in value || value.lines)) return;
-      said.textContent = known.problem || known.said || "";
-      said.dataset.kind = known.problem ? "problem" : "";
-      diff.replaceChildren(...(known.lines || []).map(line));
-      diff.hidden = make.hidden = !looked || !known.lines?.length;
+      difference.show(value);
     };
   };
 })();
